@@ -1,0 +1,111 @@
+//! The bytes of an event: made once, at its origin, and never again.
+//!
+//! An event is stored, sent and hashed as these bytes. Replicas read only the envelope's frame;
+//! the `event` inside is opaque to all but the aggregates, so a type that a replica does not know
+//! is kept and passed on as it came (F27, F28). The field names here are frozen.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::chain::Hash;
+use crate::names::GroupName;
+use crate::stamp::Stamp;
+
+/// The api level that introduced the newest event type this version writes or knows.
+pub const LEVEL: u32 = 1;
+
+/// Most bytes of one event that a replica takes from a peer.
+pub const MAX_EVENT_BYTES: usize = 256 * 1024;
+
+/// The frame of every event, of every version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Who accepted it, when in the order, knowing what.
+    pub stamp: Stamp,
+    /// The api level that introduced this event type.
+    pub level: u32,
+    /// The type of aggregate: `group`, `post`, …
+    pub aggregate: String,
+    /// Which of them.
+    pub id: String,
+    /// The group whose readers it concerns, where it concerns one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The event's type, in the past tense.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The origin's wall time, milliseconds since 1970: for display, never for order.
+    pub at: i64,
+    /// The event itself.
+    pub event: Arc<RawValue>,
+}
+
+/// Why bytes are not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAnEvent {
+    /// Longer than [`MAX_EVENT_BYTES`].
+    #[error("event of {0} bytes is longer than {MAX_EVENT_BYTES}")]
+    TooLong(usize),
+    /// Not JSON, or not this frame.
+    #[error("event is not an envelope")]
+    Frame(#[from] serde_json::Error),
+    /// Its number is 0, beyond the range of numbers, or not just above its own past.
+    #[error("event `{0}` contradicts its own past")]
+    Past(String),
+}
+
+/// An event as it is stored and sent: its bytes and the chain up to it.
+#[derive(Clone, Debug)]
+pub struct RawEvent {
+    /// What the origin made, verbatim.
+    pub bytes: Arc<str>,
+    /// The frame, read from the bytes.
+    pub envelope: Envelope,
+    /// The chain of its origin up to and with this event.
+    pub hash: Hash,
+}
+
+impl RawEvent {
+    /// Reads the frame of bytes that came from a peer or from the store. Never trusts them: every
+    /// number fits its column afterwards.
+    pub fn parse(bytes: Arc<str>, hash: Hash) -> Result<Self, NotAnEvent> {
+        if bytes.len() > MAX_EVENT_BYTES {
+            return Err(NotAnEvent::TooLong(bytes.len()));
+        }
+        let envelope: Envelope = serde_json::from_str(&bytes)?;
+        let stamp = &envelope.stamp;
+        let is_sound = stamp.past.is_next(stamp.dot())
+            && stamp
+                .vector()
+                .iter()
+                .all(|(_, seq)| i64::try_from(seq).is_ok());
+        if !is_sound {
+            return Err(NotAnEvent::Past(stamp.dot().to_string()));
+        }
+        Ok(Self {
+            bytes,
+            envelope,
+            hash,
+        })
+    }
+
+    /// Serialises an event at its origin: the only place where event bytes are made.
+    pub fn create(envelope: Envelope, former: Hash) -> Self {
+        let bytes: Arc<str> = serde_json::to_string(&envelope)
+            .expect("an envelope has only string keys and plain numbers")
+            .into();
+        let hash = former.then(bytes.as_bytes());
+        Self {
+            bytes,
+            envelope,
+            hash,
+        }
+    }
+
+    /// The group it concerns, when its name is one this version accepts.
+    pub fn group(&self) -> Option<GroupName> {
+        GroupName::parse(self.envelope.group.as_deref()?).ok()
+    }
+}

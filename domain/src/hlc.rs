@@ -1,0 +1,88 @@
+//! The hybrid logical clock: milliseconds above 16 bits of counter, in one number.
+//!
+//! It only orders. A full counter carries into the milliseconds, so it never waits and never
+//! wraps; whatever is merged is accepted, because a refused clock would let an answer sort before
+//! its question (F15, F16).
+
+use serde::{Deserialize, Serialize};
+
+/// A reading of the clock: `milliseconds since 1970 << 16 | counter`. At most [`Hlc::MAX`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Hlc(u64);
+
+/// A number beyond [`Hlc::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("clock reading `{0}` does not fit 63 bits")]
+pub struct ReadingTooHigh(u64);
+
+impl TryFrom<u64> for Hlc {
+    type Error = ReadingTooHigh;
+
+    fn try_from(number: u64) -> Result<Self, Self::Error> {
+        Self::new(number).ok_or(ReadingTooHigh(number))
+    }
+}
+
+impl From<Hlc> for u64 {
+    fn from(hlc: Hlc) -> Self {
+        hlc.0
+    }
+}
+
+impl Hlc {
+    /// The highest reading: one below 2^63, so that it fits a signed 64-bit column.
+    pub const MAX: Self = Self(i64::MAX as u64);
+
+    /// Returns a reading from its number, or nothing above [`Hlc::MAX`].
+    pub fn new(number: u64) -> Option<Self> {
+        (number <= Self::MAX.0).then_some(Self(number))
+    }
+
+    /// The first reading of a millisecond of wall time.
+    pub fn at_ms(wall_ms: u64) -> Self {
+        Self(wall_ms.min(Self::MAX.0 >> 16) << 16)
+    }
+
+    /// The milliseconds of this reading.
+    pub fn ms(self) -> u64 {
+        self.0 >> 16
+    }
+
+    /// The number itself.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// One replica's clock: remembers the highest reading it has seen or given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    last: Hlc,
+}
+
+impl Clock {
+    /// Returns a clock whose next reading lies above `last`.
+    pub fn after(last: Hlc) -> Self {
+        Self { last }
+    }
+
+    /// The highest reading seen or given.
+    pub fn last(&self) -> Hlc {
+        self.last
+    }
+
+    /// Gives the next reading: above every former one, and not behind the wall clock.
+    pub fn tick(&mut self, wall_ms: u64) -> Hlc {
+        let next = Hlc(self.last.0.saturating_add(1)).min(Hlc::MAX);
+        self.last = next.max(Hlc::at_ms(wall_ms));
+        self.last
+    }
+
+    /// Takes in a reading of another clock: the next own one lies above it.
+    pub fn merge(&mut self, seen: Hlc) {
+        self.last = self.last.max(seen);
+    }
+}

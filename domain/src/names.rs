@@ -1,0 +1,160 @@
+//! The names people choose, in the one form in which they are stored, compared and shown, and the
+//! ids of users and messages.
+
+use std::fmt;
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizerBorrowed;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Most characters of a name of a user or group.
+pub const MAX_NAME_CHARS: usize = 32;
+
+/// Why a text is not a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name has 1 to 32 letters, digits, `-`, `_` or `.` and starts with a letter or digit")]
+pub struct NotAName;
+
+/// A name of a user or group after NFKC and case folding, so that every spelling of a name that
+/// people see as the same is the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Name(String);
+
+impl Name {
+    /// Folds and checks a name as a person typed it.
+    pub fn parse(text: &str) -> Result<Self, NotAName> {
+        // A name that folds to 32 characters cannot come from a text much longer than this; the
+        // bound keeps the work of folding small whatever is sent.
+        if text.len() > 1024 {
+            return Err(NotAName);
+        }
+        let name = fold(text);
+        let first = name.chars().next().ok_or(NotAName)?;
+        let is_valid = first.is_alphanumeric()
+            && name.chars().count() <= MAX_NAME_CHARS
+            && name
+                .chars()
+                .all(|c| c.is_alphanumeric() || "-_.".contains(c));
+        if is_valid {
+            Ok(Self(name))
+        } else {
+            Err(NotAName)
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// NFKC, case folding, NFKC again: folding can leave a text that is not normal, and only this
+/// form is its own fold.
+fn fold(text: &str) -> String {
+    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+    let normal = nfkc.normalize(text);
+    let folded = CaseMapper::new().fold_string(&normal);
+    nfkc.normalize(&folded).into_owned()
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A group is its name: one used on both sides of a cut is one group.
+pub type GroupName = Name;
+
+/// Who a user is, whatever the user is called. Opaque.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UserId(pub String);
+
+impl UserId {
+    /// The id of whoever uses this name where a name is enough (`auth = "open"`): the same on
+    /// every replica.
+    pub fn of_open_name(name: &Name) -> Self {
+        Self(digest_id(&["open user", name.as_str()]))
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A user as events and answers name one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct User {
+    /// Who it is.
+    pub id: UserId,
+    /// What the user is called.
+    pub name: String,
+}
+
+/// Which message. Opaque; 32 lower-case hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(pub String);
+
+impl MessageId {
+    /// The id of a message that is sent with an idempotency key: made from author, group, key and
+    /// text alone, so a retry on any replica names the same message (F12).
+    pub fn of_key(author: &UserId, group: &GroupName, key: &str, text: &str) -> Self {
+        Self(digest_id(&[
+            "message",
+            &author.0,
+            group.as_str(),
+            key,
+            text,
+        ]))
+    }
+
+    /// The id of a message that is sent without a key, from fresh random bits.
+    pub fn of_random(random: [u8; 16]) -> Self {
+        Self(hex(&random))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What an author's idempotency key is looked up by: 16 bytes over author and key.
+pub fn key_digest(author: &UserId, key: &str) -> [u8; 16] {
+    digest(&["idempotency key", &author.0, key])
+}
+
+fn digest_id(parts: &[&str]) -> String {
+    hex(&digest(parts))
+}
+
+/// The first 16 bytes of SHA-256 over the parts, each with its length before it, so that no two
+/// lists of parts give the same bytes.
+fn digest(parts: &[&str]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let mut first = [0; 16];
+    first.copy_from_slice(&hasher.finalize()[..16]);
+    first
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
