@@ -1,1 +1,24 @@
-//! Placeholder.
+//! A private Postgres: found on this machine, initialised, started, watched and stopped.
+//!
+//! It knows nothing of chat, SQL or async: it hands out a URL and keeps a server behind it for as
+//! long as its owner lives, and not a moment longer, also when the owner is killed with `kill -9`.
+//! Called by the server when no database URL is configured, and by tests of every crate
+//! ([`Disposable`]). All calls block; async callers wrap them in `spawn_blocking`.
+
+mod account;
+mod disposable;
+mod folder;
+mod guard;
+mod initdb;
+mod launch;
+mod options;
+mod orphan;
+mod programs;
+mod server;
+mod socket;
+mod supervisor;
+
+pub use disposable::Disposable;
+pub use options::Options;
+pub use programs::{Missing, Programs};
+pub use server::{PrivatePostgres, StartError};

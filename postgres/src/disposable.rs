@@ -1,0 +1,74 @@
+//! A Postgres for tests, gone without a trace when the test process ends in any way.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use crate::account::Account;
+use crate::{Options, PrivatePostgres};
+
+/// A fast Postgres in a temporary folder, one per test process. It may lose what was committed when
+/// the machine fails: it says `fsync=off`.
+#[derive(Debug)]
+pub struct Disposable {
+    postgres: PrivatePostgres,
+}
+
+impl Disposable {
+    /// Returns the Postgres of this process, started at the first call. It takes 600 connections; each
+    /// test makes databases of its own with `CREATE DATABASE`.
+    ///
+    /// # Panics
+    ///
+    /// When there are no Postgres programs on this machine, or they fail.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Disposable> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// The address of the database `postgres` for a superuser who may make and drop databases.
+    pub fn url(&self) -> String {
+        self.postgres.url()
+    }
+
+    /// The address of a database that the caller has made.
+    pub fn database_url(&self, database: &str) -> String {
+        self.postgres.database_url(database)
+    }
+
+    fn start() -> Self {
+        let folder = temporary_folder();
+        let options = Options {
+            max_connections: 600,
+            durable: false,
+            ..Options::default()
+        };
+        match PrivatePostgres::start_removing(&folder, &options, Some(&folder)) {
+            Ok(postgres) => Self { postgres },
+            Err(error) => {
+                let _ = std::fs::remove_dir_all(&folder);
+                panic!("tests need a Postgres: {error}")
+            }
+        }
+    }
+}
+
+/// Makes a folder that the account of Postgres can walk to and remove.
+fn temporary_folder() -> PathBuf {
+    let usual = std::env::temp_dir();
+    let is_reachable =
+        Account::choose().is_none_or(|account| account.reaches(&usual.join("inside")));
+    let parent = if is_reachable {
+        usual
+    } else {
+        PathBuf::from("/tmp")
+    };
+    let open = std::fs::Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new()
+        .prefix("causeway-test-")
+        .permissions(open)
+        .tempdir_in(parent);
+    folder
+        .expect("the system's folder for temporary files can be written")
+        .keep()
+}

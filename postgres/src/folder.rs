@@ -1,0 +1,146 @@
+//! The folder of a private Postgres: whose it is, who has it, what lies where.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::StartError;
+use crate::account::Account;
+
+const MARKER: &str = "causeway-postgres";
+const MARKER_TEXT: &str =
+    "This folder belongs to Causeway's private Postgres. Do not edit anything in it.\n";
+const LOG_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A folder that is ours, for as long as this value lives ours alone.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    pub(crate) account: Account,
+    /// Held by the kernel until we end.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder, or takes over one that was made here, and waits for a former owner to go.
+    pub(crate) fn open(
+        path: &Path,
+        account: Account,
+        patience: Duration,
+    ) -> Result<Self, StartError> {
+        let failed = |source| StartError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_dir_all(path).map_err(failed)?;
+        let path = path.canonicalize().map_err(failed)?;
+        if !is_ours(&path).map_err(failed)? {
+            return Err(StartError::Foreign { path });
+        }
+        fs::write(path.join(MARKER), MARKER_TEXT).map_err(failed)?;
+        account.takes(&path).map_err(failed)?;
+        let lock = File::create(path.join("lock")).map_err(failed)?;
+        wait_for(&lock, &path, patience)?;
+        Ok(Self {
+            path,
+            account,
+            _lock: lock,
+        })
+    }
+
+    /// Where the database is, once it is complete.
+    pub(crate) fn cluster(&self) -> PathBuf {
+        self.path.join("cluster")
+    }
+
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// Opens the log for appending; one that has grown large makes room first.
+    pub(crate) fn log(&self) -> io::Result<File> {
+        let path = self.log_path();
+        if fs::metadata(&path).is_ok_and(|found| found.len() > LOG_LIMIT_BYTES) {
+            fs::rename(&path, path.with_extension("old"))?;
+        }
+        File::options().create(true).append(true).open(path)
+    }
+
+    /// Returns the last words of the log, to be shown with a failure.
+    pub(crate) fn last_words(&self) -> String {
+        let log = fs::read(self.log_path()).unwrap_or_default();
+        let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(4096)..]).into_owned();
+        let telling = |line: &&str| {
+            ["FATAL", "PANIC", "rror", "not found"]
+                .iter()
+                .any(|word| line.contains(word))
+        };
+        let line = tail.lines().rfind(telling).or_else(|| tail.lines().last());
+        line.unwrap_or("it said nothing").trim().to_owned()
+    }
+}
+
+fn is_ours(path: &Path) -> io::Result<bool> {
+    let is_empty = fs::read_dir(path)?.next().is_none();
+    // Looked at last: another process may be making the same folder right now.
+    Ok(is_empty || path.join(MARKER).is_file())
+}
+
+fn wait_for(lock: &File, path: &Path, patience: Duration) -> Result<(), StartError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(source)) => {
+                return Err(StartError::Folder {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                return Err(StartError::Taken {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &Path) -> Result<Folder, StartError> {
+        Folder::open(path, Account::Ours, Duration::from_millis(120))
+    }
+
+    #[test]
+    fn an_empty_or_own_folder_is_taken_and_a_foreign_one_refused_untouched() {
+        let root = tempfile::tempdir().unwrap();
+        let foreign = root.path().join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("letter.txt"), "dear").unwrap();
+
+        drop(open(&root.path().join("new/deep")).unwrap());
+        drop(open(&root.path().join("new/deep")).unwrap());
+        let refused = open(&foreign).unwrap_err();
+
+        assert!(matches!(refused, StartError::Foreign { .. }), "{refused}");
+        assert_eq!(fs::read_dir(&foreign).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_second_owner_waits_and_then_says_that_another_process_has_it() {
+        let root = tempfile::tempdir().unwrap();
+        let first = open(root.path()).unwrap();
+
+        let refused = open(root.path()).unwrap_err();
+        drop(first);
+
+        assert!(matches!(refused, StartError::Taken { .. }), "{refused}");
+        open(root.path()).unwrap();
+    }
+}

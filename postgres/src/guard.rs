@@ -1,0 +1,97 @@
+//! One program under a guard: a small shell script that ends the program when its owner is gone.
+//!
+//! The owner is whoever holds [`Guarded::leash`]: the write end of a pipe that the kernel closes when
+//! the process ends, however it ends. Letting go of the leash is also how a program is stopped.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use crate::account::Account;
+
+const SCRIPT: &str = include_str!("guard.sh");
+
+/// How a program is told of its data folder.
+#[derive(Debug)]
+pub(crate) enum Reach {
+    /// By its path.
+    Path(PathBuf),
+    /// As an open file: its account may not walk through a parent of the folder (root's home, a
+    /// private temporary folder), so it is handed the folder itself.
+    Open(File),
+}
+
+impl Reach {
+    pub(crate) fn to(folder: &Path, account: Account) -> io::Result<Self> {
+        // Only Linux has names for open folders; elsewhere the program will say what it cannot reach.
+        if account.reaches(folder) || !cfg!(target_os = "linux") {
+            return Ok(Self::Path(folder.to_owned()));
+        }
+        File::open(folder).map(Self::Open)
+    }
+
+    /// The folder's name from the point of view of the guarded program.
+    pub(crate) fn name(&self) -> PathBuf {
+        match self {
+            Self::Path(path) => path.clone(),
+            Self::Open(_) => PathBuf::from("/proc/self/fd/4"),
+        }
+    }
+}
+
+/// What the guard needs to know besides the program.
+#[derive(Debug)]
+pub(crate) struct Guard<'a> {
+    pub(crate) account: Account,
+    /// Takes what the program says.
+    pub(crate) log: File,
+    /// Removed with everything in it when the owner is gone.
+    pub(crate) remove: Option<&'a Path>,
+    /// Removed when the owner is gone and it is empty.
+    pub(crate) prune: Option<&'a Path>,
+}
+
+/// A running program and the leash that keeps it running.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    pub(crate) child: Child,
+    pub(crate) leash: ChildStdin,
+}
+
+impl Guard<'_> {
+    pub(crate) fn run(
+        self,
+        program: &Path,
+        reach: &Reach,
+        arguments: &[String],
+    ) -> io::Result<Guarded> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", SCRIPT, "causeway-postgres-guard"]);
+        for folder in [self.remove, self.prune] {
+            command.arg(folder.map_or(Path::new(""), |folder| folder));
+        }
+        command.arg(program).args(arguments);
+        // Its own group: Ctrl-C in a terminal is for the owner alone, who then stops us in order.
+        command.process_group(0).current_dir("/");
+        command.env("LC_ALL", "C");
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PG") {
+                command.env_remove(name);
+            }
+        }
+        self.account.runs(&mut command);
+        command.stdin(Stdio::piped()).stderr(self.log);
+        command.stdout(match reach {
+            Reach::Path(_) => Stdio::null(),
+            Reach::Open(folder) => Stdio::from(folder.try_clone()?),
+        });
+        let mut child = command.spawn()?;
+        let leash = child
+            .stdin
+            .take()
+            .expect("standard input was asked to be a pipe");
+        Ok(Guarded { child, leash })
+    }
+}

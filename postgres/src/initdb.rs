@@ -1,0 +1,84 @@
+//! Making a cluster, all or nothing.
+
+use std::fs;
+use std::path::Path;
+
+use crate::StartError;
+use crate::folder::Folder;
+use crate::guard::{Guard, Reach};
+use crate::programs::Programs;
+
+const HALF_DONE: &str = "cluster.new";
+
+/// Makes the cluster where there is none. It is made beside its place and moved there when complete,
+/// so one that was interrupted is never taken for a database: it is made again.
+pub(crate) fn ensure(
+    folder: &Folder,
+    programs: &Programs,
+    remove: Option<&Path>,
+) -> Result<(), StartError> {
+    if folder.cluster().is_dir() {
+        return Ok(());
+    }
+    let failed = |source| StartError::Folder {
+        path: folder.path.clone(),
+        source,
+    };
+    let log = folder.log().map_err(failed)?;
+    let place = fresh_place(folder).map_err(failed)?;
+    let reach = Reach::to(&place, folder.account).map_err(failed)?;
+    let arguments = [
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "-U",
+        "causeway",
+        "-D",
+    ];
+    let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
+    arguments.push(reach.name().to_string_lossy().into_owned());
+
+    let guard = Guard {
+        account: folder.account,
+        log,
+        remove,
+        prune: None,
+    };
+    let mut initdb = guard
+        .run(&programs.initdb, &reach, &arguments)
+        .map_err(failed)?;
+    let status = initdb.child.wait().map_err(failed)?;
+
+    if !status.success() {
+        return Err(StartError::Initdb {
+            said: folder.last_words(),
+            log: folder.log_path(),
+        });
+    }
+    fs::rename(&place, folder.cluster()).map_err(failed)?;
+    fs::File::open(&folder.path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed)
+}
+
+/// Clears away interrupted attempts. One may still be written to by an `initdb` that is just being
+/// ended, so each attempt has a name of its own.
+fn fresh_place(folder: &Folder) -> std::io::Result<std::path::PathBuf> {
+    for entry in fs::read_dir(&folder.path)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(HALF_DONE) {
+            // What is still in use goes at the next start.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let place = folder
+        .path
+        .join(format!("{HALF_DONE}.{}", std::process::id()));
+    if place.exists() {
+        fs::remove_dir_all(&place)?;
+    }
+    fs::create_dir(&place)?;
+    folder.account.takes(&place)?;
+    Ok(place)
+}

@@ -1,0 +1,137 @@
+//! One launch of the server in a prepared folder: what every start and restart does.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::StartError;
+use crate::folder::Folder;
+use crate::guard::{Guard, Guarded, Reach};
+use crate::orphan;
+use crate::programs::Programs;
+use crate::socket::Socket;
+
+/// Everything needed to launch the server, any number of times.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    pub(crate) folder: Folder,
+    pub(crate) socket: Socket,
+    pub(crate) programs: Programs,
+    pub(crate) assignments: Vec<String>,
+    /// The folder that the guard removes when the owner is gone.
+    pub(crate) remove: Option<PathBuf>,
+}
+
+impl Launcher {
+    /// Starts the server and does not wait for it to be ready.
+    pub(crate) fn launch(&self) -> io::Result<Guarded> {
+        let cluster = self.folder.cluster();
+        orphan::end(&cluster)?;
+        self.socket.prepare()?;
+        let reach = Reach::to(&cluster, self.folder.account)?;
+        let sockets = self.socket.folder.display();
+        let mut arguments = vec!["-D".to_owned(), reach.name().to_string_lossy().into_owned()];
+        arguments.extend([
+            "-c".to_owned(),
+            format!("unix_socket_directories={sockets}"),
+        ]);
+        arguments.extend(
+            self.assignments
+                .iter()
+                .flat_map(|setting| ["-c".to_owned(), setting.clone()]),
+        );
+        let guard = Guard {
+            account: self.folder.account,
+            log: self.folder.log()?,
+            remove: self.remove.as_deref(),
+            prune: self.socket.is_apart.then_some(self.socket.folder.as_path()),
+        };
+        guard.run(&self.programs.postgres, &reach, &arguments)
+    }
+
+    /// Launches until the server is ready, as often as needed: the last backends of a killed server
+    /// may hold its shared memory for a moment.
+    pub(crate) fn launch_until_ready(&self, patience: Duration) -> Result<Guarded, StartError> {
+        let deadline = Instant::now() + patience;
+        let give_up = Instant::now() + patience.min(Duration::from_secs(20));
+        loop {
+            let failed = |source| StartError::Folder {
+                path: self.folder.path.clone(),
+                source,
+            };
+            let mut guarded = self.launch().map_err(failed)?;
+            match self
+                .wait_until_ready(&mut guarded, deadline)
+                .map_err(failed)?
+            {
+                Outcome::Ready => return Ok(guarded),
+                Outcome::Late => {
+                    return Err(StartError::NotReady {
+                        log: self.folder.log_path(),
+                    });
+                }
+                Outcome::Ended(status) => {
+                    let said = self.folder.last_words();
+                    if Instant::now() >= give_up || !is_passing(&said) {
+                        return Err(StartError::Ended {
+                            said,
+                            status,
+                            log: self.folder.log_path(),
+                        });
+                    }
+                    tracing::info!(said, "Postgres cannot start yet, trying again");
+                    thread::sleep(Duration::from_millis(250));
+                }
+            }
+        }
+    }
+
+    fn wait_until_ready(&self, guarded: &mut Guarded, deadline: Instant) -> io::Result<Outcome> {
+        loop {
+            if self.is_ready() {
+                return Ok(Outcome::Ready);
+            }
+            if let Some(status) = guarded.child.try_wait()? {
+                return Ok(Outcome::Ended(status));
+            }
+            if Instant::now() >= deadline {
+                return Ok(Outcome::Late);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Whether the server of this launch takes connections. The socket, removed before each launch,
+    /// is made after the status file was begun anew: once it exists that file is not a former one.
+    fn is_ready(&self) -> bool {
+        let status =
+            || fs::read_to_string(self.folder.cluster().join("postmaster.pid")).unwrap_or_default();
+        self.socket.exists()
+            && status()
+                .lines()
+                .nth(7)
+                .is_some_and(|line| line.trim() == "ready")
+    }
+}
+
+enum Outcome {
+    Ready,
+    Late,
+    Ended(ExitStatus),
+}
+
+/// Whether the reason goes away by itself: remains of a killed server, or our socket folder removed
+/// by that server's guard at the last moment.
+fn is_passing(said: &str) -> bool {
+    [
+        "shared memory block",
+        "lock file",
+        "could not create any Unix-domain sockets",
+        "could not create lock file",
+    ]
+    .iter()
+    .any(|reason| said.contains(reason))
+}

@@ -1,0 +1,68 @@
+//! What a caller may choose about its Postgres.
+
+use std::time::Duration;
+
+/// Choices for one private Postgres; the default is the durable one a replica wants.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many connections the server accepts. Default 100; each costs some 10 kB of shared memory.
+    pub max_connections: u16,
+    /// Postgres' page cache in MiB, taken from the machine only as it fills. Default 64.
+    pub shared_buffers_mib: u32,
+    /// Whether a commit waits for the disk. Only what may be lost with the machine says `false`.
+    pub durable: bool,
+    /// Further settings, name and value, as for `postgres -c`; they win over those made here.
+    pub settings: Vec<(String, String)>,
+    /// How long to wait for a former owner to let go of the folder. Default 30 s.
+    pub lock_timeout: Duration,
+    /// How long the server may take to accept connections, crash recovery included. Default 5 min.
+    pub ready_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_connections: 100,
+            shared_buffers_mib: 64,
+            durable: true,
+            settings: Vec::new(),
+            lock_timeout: Duration::from_secs(30),
+            ready_timeout: Duration::from_mins(5),
+        }
+    }
+}
+
+impl Options {
+    /// Returns the settings as `name=value`, later ones winning.
+    pub(crate) fn assignments(&self) -> Vec<String> {
+        let safe = if self.durable { "on" } else { "off" };
+        let mut assignments: Vec<String> = [
+            ("listen_addresses", ""),
+            ("port", "5432"),
+            ("unix_socket_permissions", "0700"),
+            ("fsync", safe),
+            ("synchronous_commit", safe),
+            ("full_page_writes", safe),
+            ("data_sync_retry", "off"),
+            ("logging_collector", "off"),
+            ("log_destination", "stderr"),
+            // A log without what people wrote: neither statements nor the values of keys.
+            ("log_min_error_statement", "panic"),
+            ("log_error_verbosity", "terse"),
+            ("log_timezone", "UTC"),
+            ("timezone", "UTC"),
+            ("jit", "off"),
+        ]
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+        assignments.push(format!("max_connections={}", self.max_connections));
+        assignments.push(format!("shared_buffers={}MB", self.shared_buffers_mib));
+        assignments.extend(
+            self.settings
+                .iter()
+                .map(|(name, value)| format!("{name}={value}")),
+        );
+        assignments
+    }
+}

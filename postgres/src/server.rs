@@ -1,0 +1,221 @@
+//! The private Postgres as its owner sees it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
+
+use crate::account::Account;
+use crate::folder::Folder;
+use crate::launch::Launcher;
+use crate::programs::{Missing, Programs};
+use crate::socket::Socket;
+use crate::supervisor::{self, Leash};
+use crate::{Options, initdb};
+
+/// Why a private Postgres could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There are no Postgres programs on this machine.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// The folder holds something that was not put there by us.
+    #[error("`{}` is not empty and not a folder of Causeway: name another data folder", path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A living process has the folder.
+    #[error("another process has the database in `{}`: stop it, or name another data folder", path.display())]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// We are root, and no account was found that Postgres accepts.
+    #[error(
+        "Postgres refuses to run as root, and there is no account `postgres` or `nobody`: start as another user"
+    )]
+    NoAccount,
+    /// The database was made by another major version than those installed.
+    #[error("the database in `{}` is of Postgres {needed}, which is not installed", path.display())]
+    Version {
+        /// The folder.
+        path: PathBuf,
+        /// The version that made the database.
+        needed: String,
+    },
+    /// The folder cannot be used.
+    #[error("cannot use the folder `{}`: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `initdb` failed.
+    #[error("initdb failed: {said} (see `{}`)", log.display())]
+    Initdb {
+        /// Its last words.
+        said: String,
+        /// Where the others are.
+        log: PathBuf,
+    },
+    /// The server ended before it was ready.
+    #[error("Postgres ended while starting ({status}): {said} (see `{}`)", log.display())]
+    Ended {
+        /// Its last words.
+        said: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// Where the other words are.
+        log: PathBuf,
+    },
+    /// The server took too long.
+    #[error("Postgres was not ready in time (see `{}`)", log.display())]
+    NotReady {
+        /// What it says it is doing.
+        log: PathBuf,
+    },
+}
+
+/// A running Postgres in a folder of its own, reachable through a unix socket only.
+///
+/// It is started again when it ends by itself, and ends with this value or with this process,
+/// whichever goes first and however it goes.
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    socket: Socket,
+    leash: Leash,
+    /// Hung up to stop the supervisor.
+    stop: Option<Sender<()>>,
+    supervisor: Option<JoinHandle<()>>,
+}
+
+impl PrivatePostgres {
+    /// Starts a Postgres in `dir`, making folder and database where there are none.
+    ///
+    /// What a former, killed owner left running in the folder is ended first. Returns when the server
+    /// takes connections.
+    pub fn start(dir: &Path, options: &Options) -> Result<Self, StartError> {
+        Self::start_removing(dir, options, None)
+    }
+
+    /// As `start`; the guard removes `remove` when the owner is gone.
+    pub(crate) fn start_removing(
+        dir: &Path,
+        options: &Options,
+        remove: Option<&Path>,
+    ) -> Result<Self, StartError> {
+        let programs = Programs::find()?;
+        let account = Account::choose().ok_or(StartError::NoAccount)?;
+        let folder = Folder::open(dir, account, options.lock_timeout)?;
+        initdb::ensure(&folder, &programs, remove)?;
+        let launcher = Launcher {
+            programs: matching(&folder, programs)?,
+            socket: Socket::of(&folder),
+            folder,
+            assignments: options.assignments(),
+            remove: remove.map(Path::to_owned),
+        };
+        let guarded = launcher.launch_until_ready(options.ready_timeout)?;
+
+        let socket = launcher.socket.clone();
+        let leash = Leash::default();
+        let (stop, stopped) = mpsc::channel();
+        let held = leash.clone();
+        leash.hold(guarded.leash);
+        let child = guarded.child;
+        let supervisor = thread::Builder::new()
+            .name("postgres-supervisor".to_owned())
+            .spawn(move || supervisor::watch(&launcher, child, &held, &stopped))
+            .map_err(|source| StartError::Folder {
+                path: dir.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            socket,
+            leash,
+            stop: Some(stop),
+            supervisor: Some(supervisor),
+        })
+    }
+
+    /// The address for `sqlx`, of the database `postgres`, as its superuser `causeway`.
+    pub fn url(&self) -> String {
+        self.database_url("postgres")
+    }
+
+    /// The address of another database of this server; the caller has made it with `CREATE DATABASE`.
+    pub fn database_url(&self, database: &str) -> String {
+        let folder = encoded(&self.socket.folder);
+        // All of it is spelled out: what is left out would be taken from PGPORT and PGSSLMODE.
+        format!("postgres://causeway@localhost:5432/{database}?host={folder}&sslmode=disable")
+    }
+
+    /// Stops the server in order and waits for its end: at most some 20 s.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.take();
+        self.leash.release();
+        if let Some(supervisor) = self.supervisor.take() {
+            // A supervisor that panicked has dropped the leash: the guard has ended the server.
+            let _ = supervisor.join();
+            self.socket.remove();
+        }
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Takes the programs of the version that made the database.
+fn matching(folder: &Folder, programs: Programs) -> Result<Programs, StartError> {
+    let version = folder.cluster().join("PG_VERSION");
+    let needed = std::fs::read_to_string(&version);
+    let needed = needed
+        .map_err(|source| StartError::Folder {
+            path: version,
+            source,
+        })?
+        .trim()
+        .to_owned();
+    if programs.major().as_ref() == Some(&needed) {
+        return Ok(programs);
+    }
+    Programs::find_version(&needed).ok_or_else(|| StartError::Version {
+        path: folder.path.clone(),
+        needed,
+    })
+}
+
+/// Percent-encodes a path for the query part of a URL.
+fn encoded(path: &Path) -> String {
+    let mut text = String::new();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
+                text.push(char::from(*byte));
+            }
+            other => write!(text, "%{other:02X}").expect("writing to a String cannot fail"),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_encoded_for_the_url() {
+        assert_eq!(encoded(Path::new("/a b/ü+&")), "/a%20b/%C3%BC%2B%26");
+    }
+}
