@@ -216,7 +216,7 @@ fn an_owner_process() {
         format!("{url}\n"),
     )
     .unwrap();
-    std::thread::sleep(Duration::from_secs(120));
+    std::thread::sleep(Duration::from_mins(2));
 }
 
 fn start(dir: &Path) -> Result<PrivatePostgres, StartError> {
