@@ -2,10 +2,17 @@
 //! (`version_vector`), when (`hlc`), both together (`stamp`), the bytes that travel (`envelope`,
 //! `chain`), the rules (`group`, `post`), and the two shells: the event log and its read model.
 
+pub mod aggregate;
 pub mod chain;
 pub mod envelope;
+pub mod group;
 pub mod hlc;
 pub mod ids;
+pub mod log;
 pub mod names;
+pub mod post;
 pub mod stamp;
+pub mod text;
+pub mod timeline;
+pub mod timelines;
 pub mod version_vector;

@@ -1,0 +1,50 @@
+//! What has happened in a group. The stored shape is frozen.
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::Event;
+use crate::names::User;
+
+/// A fact about the membership of one group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum GroupEvent {
+    /// A user joined.
+    MemberJoined {
+        /// Who, with the name at that time.
+        user: User,
+    },
+    /// A user left.
+    MemberLeft {
+        /// Who, with the name at that time.
+        user: User,
+    },
+    /// A type this version does not know: kept and passed on, changes nothing.
+    Unknown,
+}
+
+impl Event for GroupEvent {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::MemberJoined { .. } => "MemberJoined",
+            Self::MemberLeft { .. } => "MemberLeft",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+    fn read(kind: &str, event: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct About {
+            user: User,
+        }
+        match kind {
+            "MemberJoined" => {
+                serde_json::from_str(event).map(|About { user }| Self::MemberJoined { user })
+            }
+            "MemberLeft" => {
+                serde_json::from_str(event).map(|About { user }| Self::MemberLeft { user })
+            }
+            _ => Ok(Self::Unknown),
+        }
+    }
+}

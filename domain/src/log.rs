@@ -1,0 +1,343 @@
+//! The event log as others see it: submit a command, absorb a peer's events, read what lies beyond
+//! a vector, and hear the bell when something was committed.
+//!
+//! Everything that is written goes through one task (`writer`) on a connection of its own, so that
+//! numbers are given in the order of commits and no cancelled request leaves anything half done
+//! (F5, F13). The event table is the queue: the bell carries no events.
+
+mod batch;
+mod connection;
+mod cqrs;
+mod hot;
+mod identity;
+
+mod rows;
+mod sidecar;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use connection::connect_reader;
+pub use identity::Beginning;
+pub(crate) use rows::read_after;
+
+use crate::chain::Hash;
+use crate::envelope::RawEvent;
+use crate::hlc::Hlc;
+use crate::ids::{Origin, ReplicaId};
+use crate::names::{GroupName, MessageId, User};
+use crate::post::Refusal;
+use crate::text::{IdempotencyKey, MessageText};
+use crate::version_vector::{Range, VersionVector};
+
+/// Reads the wall clock: milliseconds since 1970. Handed in, so that tests can set it.
+pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Most commands and batches that wait for the writer; one more is answered `Busy`.
+const INBOX: usize = 4_096;
+
+/// What the log needs to know to open.
+#[derive(Clone)]
+pub struct Options {
+    /// Which replica this is.
+    pub replica: ReplicaId,
+    /// The cluster's name: a database of another one is refused.
+    pub cluster: String,
+    /// Where to find Postgres.
+    pub database_url: String,
+    /// The folder for the file that stands beside the database and proves its continuity.
+    pub data_dir: PathBuf,
+    /// The wall clock.
+    pub wall: WallClock,
+    /// 32 fresh random bits, used when a new epoch must be drawn.
+    pub fresh_epoch: u32,
+    /// Accept a Postgres that can lose acknowledged writes (F29).
+    pub allow_unsafe_postgres: bool,
+}
+
+/// What the log holds, after one of its commits.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// What is held.
+    pub vector: VersionVector,
+    /// The chain of each origin up to its last event held.
+    pub hashes: BTreeMap<Origin, Hash>,
+    /// Every later event of this replica, of this or a later epoch, has a higher reading.
+    pub floor: Hlc,
+    /// The highest reading of any event held.
+    pub highest: Hlc,
+    /// How many events are held: the last one's place in this log.
+    pub arrival: i64,
+}
+
+/// What a person asks of the log.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// In which group.
+    pub group: GroupName,
+    /// What.
+    pub action: Action,
+    /// A reading that the event must lie above: what its author had seen.
+    pub above: Option<Hlc>,
+}
+
+/// The things that can be asked.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields are the parts of the sentence")]
+pub enum Action {
+    /// `user` joins.
+    Join { user: User },
+    /// `user` leaves.
+    Leave { user: User },
+    /// `author` posts. `id` follows from `key` where there is one.
+    Post {
+        id: MessageId,
+        author: User,
+        text: MessageText,
+        sent_at_ms: Option<i64>,
+        key: Option<IdempotencyKey>,
+    },
+    /// `user` likes `message`.
+    Like { message: MessageId, user: User },
+    /// `user` takes the like of `message` back.
+    Unlike { message: MessageId, user: User },
+}
+
+/// The answer to a command, sent after the commit of all it was decided on.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// The event, or nothing when the message had been posted before under its key.
+    pub event: Option<RawEvent>,
+    /// The log at that commit.
+    pub head: Arc<Head>,
+}
+
+/// What became of a peer's events.
+#[derive(Clone, Debug)]
+pub struct Absorbed {
+    /// How many were stored; those already held are not counted.
+    pub stored: usize,
+    /// What must come first before the rest can be stored.
+    pub missing: Vec<Range>,
+    /// Origins whose events contradict the ones held: nothing of these was stored.
+    pub forked: Vec<Origin>,
+    /// The log at that commit.
+    pub head: Arc<Head>,
+}
+
+/// Why a command or batch was not written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too much is waiting already.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The database does not answer. The write may or may not have happened.
+    #[error("the database is not reachable")]
+    Unavailable,
+    /// The disk is full.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Another writer was faster (only where a caller names the expected sequence).
+    #[error("the aggregate has changed since it was read")]
+    Conflict,
+}
+
+/// Why the log could not be opened, in one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No connection.
+    #[error("cannot reach the database: {0}")]
+    Unreachable(String),
+    /// Another process writes there.
+    #[error("another process is using this database; stop it first")]
+    InUse,
+    /// The database is another cluster's.
+    #[error("the database belongs to cluster `{found}`, the configuration says `{expected}`")]
+    OtherCluster {
+        /// In the database.
+        found: String,
+        /// In the configuration.
+        expected: String,
+    },
+    /// Postgres may lose what it has acknowledged.
+    #[error(
+        "Postgres runs with `{setting} = {value}` and can lose acknowledged writes; set it to `on`, or set `allow_unsafe_postgres = true` to accept that"
+    )]
+    Unsafe {
+        /// The setting.
+        setting: String,
+        /// Its value.
+        value: String,
+    },
+    /// The schema could not be brought up to date.
+    #[error("cannot prepare the database: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A statement failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The file beside the database cannot be read or written.
+    #[error("cannot use `{path}`: {source}")]
+    Sidecar {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Why reading the log failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The database does not answer or failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// A stored row is not an event, or an event is missing: never a short history (F14).
+    #[error("event {0} of the log cannot be read")]
+    Corrupt(i64),
+}
+
+enum Work {
+    Submit(Box<Command>, oneshot::Sender<Result<Done, SubmitError>>),
+    Absorb(
+        Vec<RawEvent>,
+        oneshot::Sender<Result<Absorbed, SubmitError>>,
+    ),
+    Persist(
+        Vec<cqrs::Unstamped>,
+        oneshot::Sender<Result<(), SubmitError>>,
+    ),
+    Raise(Hlc, oneshot::Sender<()>),
+}
+
+/// A handle on the open log. Cheap to clone.
+#[derive(Clone)]
+pub struct Log {
+    pool: PgPool,
+    inbox: mpsc::Sender<Work>,
+    head: watch::Receiver<Arc<Head>>,
+    origin: Origin,
+    beginning: Beginning,
+}
+
+/// The writer's task: wait for it after the last [`Log`] is dropped.
+pub type WriterTask = tokio::task::JoinHandle<()>;
+
+impl Log {
+    /// Opens the log of a database: takes its lock, brings the schema up to date, proves or
+    /// renews its identity, and starts the writer.
+    pub async fn open(options: Options) -> Result<(Self, WriterTask), OpenError> {
+        let opened = connection::open(&options).await?;
+        let pool = connection::pool(&options.database_url)?;
+        let (inbox, work) = mpsc::channel(INBOX);
+        let origin = opened.origin;
+        let beginning = opened.beginning;
+        let (writer, head) = writer::Writer::new(options, opened);
+        let task = tokio::spawn(writer.run(work));
+        let log = Self {
+            pool,
+            inbox,
+            head,
+            origin,
+            beginning,
+        };
+        Ok((log, task))
+    }
+
+    /// Who this replica writes as.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether this start continued the former epoch or drew a new one, and why.
+    pub fn beginning(&self) -> Beginning {
+        self.beginning
+    }
+
+    /// The bell: rings after every commit, and when the floor has risen.
+    pub fn bell(&self) -> watch::Receiver<Arc<Head>> {
+        self.head.clone()
+    }
+
+    /// What is held now.
+    pub fn head(&self) -> Arc<Head> {
+        self.head.borrow().clone()
+    }
+
+    /// The connections that readers share.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Decides and writes one command. Whoever stops waiting does not stop the write.
+    pub async fn submit(&self, command: Command) -> Result<Done, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox
+            .try_send(Work::Submit(Box::new(command), answer))
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
+                mpsc::error::TrySendError::Closed(_) => SubmitError::Unavailable,
+            })?;
+        answered.await.map_err(|_| SubmitError::Unavailable)?
+    }
+
+    /// Stores a peer's events, in the given order, as far as all in their past is held.
+    pub async fn absorb(&self, events: Vec<RawEvent>) -> Result<Absorbed, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Work::Absorb(events, answer)).await?;
+        answered.await.map_err(|_| SubmitError::Unavailable)?
+    }
+
+    /// Lifts the clock: every later event of this replica lies above `seen`.
+    pub async fn raise(&self, seen: Hlc) -> Result<(), SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Work::Raise(seen, answer)).await?;
+        answered.await.map_err(|_| SubmitError::Unavailable)
+    }
+
+    async fn persist(&self, events: Vec<cqrs::Unstamped>) -> Result<(), SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Work::Persist(events, answer)).await?;
+        answered.await.map_err(|_| SubmitError::Unavailable)?
+    }
+
+    async fn send(&self, work: Work) -> Result<(), SubmitError> {
+        self.inbox
+            .send(work)
+            .await
+            .map_err(|_| SubmitError::Unavailable)
+    }
+
+    /// Reads what is held beyond a vector, of all origins, in the order of this log: at most
+    /// `limit` events, and no more than `max_bytes` of them beyond the first.
+    pub async fn read_beyond(
+        &self,
+        held: &VersionVector,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<RawEvent>, ReadError> {
+        let missing = self.head().vector.beyond(held);
+        rows::read_ranges(&self.pool, &missing, limit, max_bytes).await
+    }
+
+    /// Reads the log after a place in it: at most `limit` events.
+    pub async fn read_after(
+        &self,
+        arrival: i64,
+        limit: i64,
+    ) -> Result<Vec<(i64, RawEvent)>, ReadError> {
+        rows::read_after(&self.pool, arrival, limit).await
+    }
+
+    /// Returns the chain up to one event, or nothing where the event is not held.
+    pub async fn hash_at(&self, origin: Origin, seq: u64) -> Result<Option<Hash>, ReadError> {
+        Ok(rows::hash_at(&self.pool, origin, seq).await?)
+    }
+}

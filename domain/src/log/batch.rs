@@ -1,0 +1,481 @@
+//! Decides what waits as one batch, on the state the rows would have after it.
+//!
+//! Nothing here is true until the batch is committed; when that fails, all of it is forgotten and
+//! decided again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::value::to_raw_value;
+use sqlx::PgConnection;
+
+use crate::aggregate::Event;
+use crate::chain::Hash;
+use crate::envelope::{Envelope, LEVEL, RawEvent};
+use crate::group::{Group, GroupCommand};
+use crate::hlc::{Clock, Hlc};
+use crate::ids::Origin;
+use crate::names::{GroupName, MessageId, UserId, key_digest};
+use crate::post::{Post, PostCommand, PostEvent, Refusal};
+use crate::stamp::Stamp;
+use crate::version_vector::Range;
+
+use super::cqrs::Unstamped;
+use super::hot::{Kept, Shelf};
+use super::rows::{self, NewRow};
+use super::{Action, Command, Head, SubmitError, Work};
+
+const GROUP: &str = <Group as cqrs_es::Aggregate>::TYPE;
+const POST: &str = <Post as cqrs_es::Aggregate>::TYPE;
+
+/// What was decided about one piece of work, to be told after the commit.
+pub(super) enum Verdict {
+    Submitted(Result<Option<RawEvent>, Refusal>),
+    Absorbed {
+        stored: usize,
+        missing: Vec<Range>,
+        forked: Vec<Origin>,
+    },
+    Persisted(Result<(), SubmitError>),
+    Raised,
+}
+
+/// The aggregates at hand.
+pub(super) struct Hot {
+    pub groups: Shelf<Group>,
+    pub posts: Shelf<Post>,
+}
+
+/// A batch while it is decided.
+pub(super) struct Batch<'a> {
+    pub origin: Origin,
+    pub wall_ms: u64,
+    pub head: Head,
+    pub clock: Clock,
+    pub hot: &'a mut Hot,
+    pub rows: Vec<NewRow>,
+    /// Last sequences of aggregates that are not at hand; absent means none.
+    sequences: BTreeMap<(String, String), i64>,
+    /// Messages known under the keys that this batch names.
+    keys: BTreeMap<[u8; 16], BTreeSet<String>>,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(origin: Origin, wall_ms: u64, head: Head, clock: Clock, hot: &'a mut Hot) -> Self {
+        Self {
+            origin,
+            wall_ms,
+            head,
+            clock,
+            hot,
+            rows: Vec::new(),
+            sequences: BTreeMap::new(),
+            keys: BTreeMap::new(),
+        }
+    }
+
+    /// Reads what the batch needs and does not have: at most one statement of each kind.
+    pub async fn prepare(
+        &mut self,
+        connection: &mut PgConnection,
+        work: &[Work],
+    ) -> sqlx::Result<()> {
+        let mut needs = Needs::default();
+        for item in work {
+            needs.add(item);
+        }
+        load(connection, GROUP, &needs.groups, &mut self.hot.groups).await?;
+        load(connection, POST, &needs.posts, &mut self.hot.posts).await?;
+        let unknown: Vec<(&str, &str)> = needs
+            .sequences
+            .iter()
+            .map(|(kind, id)| (kind.as_str(), id.as_str()))
+            .filter(|&(kind, id)| self.hot_sequence(kind, id).is_none())
+            .collect();
+        if !unknown.is_empty() {
+            for (kind, id, sequence) in rows::sequences(connection, &unknown).await? {
+                self.sequences.insert((kind, id), sequence);
+            }
+        }
+        if !needs.keys.is_empty() {
+            let digests: Vec<&[u8]> = needs.keys.iter().map(|digest| &digest[..]).collect();
+            for (digest, id) in rows::keys(connection, &digests).await? {
+                if let Ok(digest) = digest.try_into() {
+                    self.keys.entry(digest).or_default().insert(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides one piece of work after all before it.
+    pub fn decide(&mut self, work: &Work) -> Verdict {
+        match work {
+            Work::Submit(command, _) => Verdict::Submitted(self.submit(command)),
+            Work::Absorb(events, _) => self.absorb(events),
+            Work::Persist(events, _) => Verdict::Persisted(self.persist(events)),
+            Work::Raise(seen, _) => {
+                self.clock.merge(*seen);
+                Verdict::Raised
+            }
+        }
+    }
+
+    fn submit(&mut self, command: &Command) -> Result<Option<RawEvent>, Refusal> {
+        let group = &command.group;
+        match &command.action {
+            Action::Join { user } => {
+                let event = Group::default().decide(GroupCommand::Join { user: user.clone() });
+                Ok(Some(self.accept_group(command, &event)))
+            }
+            Action::Leave { user } => {
+                let event = Group::default().decide(GroupCommand::Leave { user: user.clone() });
+                Ok(Some(self.accept_group(command, &event)))
+            }
+            Action::Post {
+                id,
+                author,
+                text,
+                sent_at_ms,
+                key,
+            } => {
+                let digest = key.as_ref().map(|key| key_digest(&author.id, key.as_str()));
+                if let Some(digest) = digest
+                    && self.was_sent_before(&digest, id)?
+                {
+                    return Ok(None);
+                }
+                let asked = PostCommand::Post {
+                    author: author.clone(),
+                    text: text.clone(),
+                    sent_at_ms: *sent_at_ms,
+                    key: key.clone(),
+                };
+                let event = self.decide_post(group, id, &author.id, asked)?;
+                Ok(Some(self.accept_post(command, id, &event, digest)))
+            }
+            Action::Like { message, user } => {
+                let asked = PostCommand::Like { user: user.clone() };
+                let event = self.decide_post(group, message, &user.id, asked)?;
+                Ok(Some(self.accept_post(command, message, &event, None)))
+            }
+            Action::Unlike { message, user } => {
+                let asked = PostCommand::Unlike { user: user.clone() };
+                let event = self.decide_post(group, message, &user.id, asked)?;
+                Ok(Some(self.accept_post(command, message, &event, None)))
+            }
+        }
+    }
+
+    /// Looks an author's key up, before anything else is asked (F12).
+    fn was_sent_before(&self, digest: &[u8; 16], id: &MessageId) -> Result<bool, Refusal> {
+        match self.keys.get(digest) {
+            Some(known) if known.contains(&id.0) => Ok(true),
+            Some(_) => Err(Refusal::KeyReused),
+            None => Ok(false),
+        }
+    }
+
+    fn decide_post(
+        &mut self,
+        group: &GroupName,
+        id: &MessageId,
+        user: &UserId,
+        asked: PostCommand,
+    ) -> Result<PostEvent, Refusal> {
+        let membership = self
+            .hot
+            .groups
+            .get(group.as_str())
+            .expect("prepare has loaded every group that the batch writes in")
+            .membership(user);
+        match self.hot.posts.get(&id.0) {
+            Some(post) => post.decide(group, membership, asked),
+            None => Post::default().decide(group, membership, asked),
+        }
+    }
+
+    fn accept_group(&mut self, command: &Command, event: &impl Event) -> RawEvent {
+        let id = command.group.as_str().to_owned();
+        self.accept(GROUP, id, command, event, None)
+    }
+
+    fn accept_post(
+        &mut self,
+        command: &Command,
+        id: &MessageId,
+        event: &PostEvent,
+        digest: Option<[u8; 16]>,
+    ) -> RawEvent {
+        self.accept(POST, id.0.clone(), command, event, digest)
+    }
+
+    fn accept(
+        &mut self,
+        aggregate: &'static str,
+        id: String,
+        command: &Command,
+        event: &impl Event,
+        digest: Option<[u8; 16]>,
+    ) -> RawEvent {
+        if let Some(above) = command.above {
+            self.clock.merge(above);
+        }
+        let raw = to_raw_value(event).expect("events have only string keys and plain numbers");
+        let group = Some(command.group.as_str().to_owned());
+        self.stamp(
+            aggregate.to_owned(),
+            id,
+            group,
+            event.kind(),
+            raw.into(),
+            digest,
+        )
+    }
+
+    /// Gives an event of this replica its stamp and its bytes.
+    fn stamp(
+        &mut self,
+        aggregate: String,
+        id: String,
+        group: Option<String>,
+        kind: &str,
+        event: std::sync::Arc<serde_json::value::RawValue>,
+        digest: Option<[u8; 16]>,
+    ) -> RawEvent {
+        let envelope = Envelope {
+            stamp: Stamp {
+                origin: self.origin,
+                seq: self.head.vector.get(self.origin) + 1,
+                hlc: self.clock.tick(self.wall_ms),
+                past: self.head.vector.clone(),
+            },
+            level: LEVEL,
+            aggregate,
+            id,
+            group,
+            kind: kind.to_owned(),
+            at: i64::try_from(self.wall_ms).unwrap_or(i64::MAX),
+            event,
+        };
+        let raw = RawEvent::create(envelope, self.chain_of(self.origin));
+        self.append(raw.clone(), digest);
+        raw
+    }
+
+    /// Takes a peer's events in, in the order given: each one after all in its past, with the
+    /// next number of its origin, and with the chain that follows from the former one (F10, F11).
+    fn absorb(&mut self, events: &[RawEvent]) -> Verdict {
+        let mut stored = 0;
+        let mut missing = BTreeSet::new();
+        let mut forked = BTreeSet::new();
+        for event in events {
+            let stamp = &event.envelope.stamp;
+            if self.head.vector.covers(stamp.dot()) {
+                continue;
+            }
+            if stamp.origin == self.origin {
+                // Somebody knows an event of ours that we do not: our numbers are not safe to give.
+                forked.insert(stamp.origin);
+                continue;
+            }
+            let needed = stamp.past.beyond(&self.head.vector);
+            if !needed.is_empty() {
+                missing.extend(needed);
+                continue;
+            }
+            if self.chain_of(stamp.origin).then(event.bytes.as_bytes()) != event.hash {
+                forked.insert(stamp.origin);
+                continue;
+            }
+            let digest = key_of(event);
+            self.append(event.clone(), digest);
+            stored += 1;
+        }
+        Verdict::Absorbed {
+            stored,
+            missing: missing.into_iter().collect(),
+            forked: forked.into_iter().collect(),
+        }
+    }
+
+    fn persist(&mut self, events: &[Unstamped]) -> Result<(), SubmitError> {
+        for event in events {
+            if self.next_sequence(&event.aggregate, &event.id) != event.sequence {
+                return Err(SubmitError::Conflict);
+            }
+            self.stamp(
+                event.aggregate.clone(),
+                event.id.clone(),
+                event.group.clone(),
+                &event.kind,
+                event.event.clone(),
+                None,
+            );
+        }
+        Ok(())
+    }
+
+    /// Adds a row, and what follows from it for whatever is decided next.
+    fn append(&mut self, event: RawEvent, key_digest: Option<[u8; 16]>) {
+        let envelope = &event.envelope;
+        let sequence = self.next_sequence(&envelope.aggregate, &envelope.id);
+        match envelope.aggregate.as_str() {
+            GROUP if self.hot.groups.holds(&envelope.id) => {
+                self.hot.groups.fold(&envelope.id, sequence, envelope);
+            }
+            POST if self.hot.posts.holds(&envelope.id) => {
+                self.hot.posts.fold(&envelope.id, sequence, envelope);
+            }
+            _ => {
+                let key = (envelope.aggregate.clone(), envelope.id.clone());
+                self.sequences.insert(key, sequence);
+            }
+        }
+        if let Some(digest) = key_digest {
+            let known = self.keys.entry(digest).or_default();
+            known.insert(envelope.id.clone());
+        }
+        self.clock.merge(envelope.stamp.hlc);
+        self.head.vector.record(envelope.stamp.dot());
+        self.head.hashes.insert(envelope.stamp.origin, event.hash);
+        self.head.highest = self.head.highest.max(envelope.stamp.hlc);
+        self.head.arrival += 1;
+        self.rows.push(NewRow {
+            arrival: self.head.arrival,
+            sequence,
+            key_digest,
+            event,
+        });
+    }
+
+    fn next_sequence(&self, aggregate: &str, id: &str) -> i64 {
+        let last = self.hot_sequence(aggregate, id).or_else(|| {
+            let key = (aggregate.to_owned(), id.to_owned());
+            self.sequences.get(&key).copied()
+        });
+        last.unwrap_or(0) + 1
+    }
+
+    fn hot_sequence(&self, aggregate: &str, id: &str) -> Option<i64> {
+        match aggregate {
+            GROUP => self.hot.groups.sequence(id),
+            POST => self.hot.posts.sequence(id),
+            _ => None,
+        }
+    }
+
+    fn chain_of(&self, origin: Origin) -> Hash {
+        self.head
+            .hashes
+            .get(&origin)
+            .copied()
+            .unwrap_or(Hash::START)
+    }
+}
+
+/// What a batch must know before it can be decided.
+#[derive(Default)]
+struct Needs {
+    groups: BTreeSet<String>,
+    posts: BTreeSet<String>,
+    sequences: BTreeSet<(String, String)>,
+    keys: BTreeSet<[u8; 16]>,
+}
+
+impl Needs {
+    fn add(&mut self, work: &Work) {
+        match work {
+            Work::Submit(command, _) => self.add_command(command),
+            Work::Absorb(events, _) => {
+                for event in events {
+                    let envelope = &event.envelope;
+                    self.add_sequence(&envelope.aggregate, &envelope.id);
+                }
+            }
+            Work::Persist(events, _) => {
+                for event in events {
+                    self.add_sequence(&event.aggregate, &event.id);
+                }
+            }
+            Work::Raise(..) => {}
+        }
+    }
+
+    fn add_command(&mut self, command: &Command) {
+        let group = command.group.as_str();
+        match &command.action {
+            Action::Join { .. } | Action::Leave { .. } => self.add_sequence(GROUP, group),
+            Action::Post {
+                id, author, key, ..
+            } => {
+                self.groups.insert(group.to_owned());
+                // Without a key the id is fresh, so there is nothing to look up.
+                if let Some(key) = key {
+                    self.keys.insert(key_digest(&author.id, key.as_str()));
+                    self.add_sequence(POST, &id.0);
+                }
+            }
+            Action::Like { message, .. } | Action::Unlike { message, .. } => {
+                self.groups.insert(group.to_owned());
+                self.posts.insert(message.0.clone());
+            }
+        }
+    }
+
+    fn add_sequence(&mut self, aggregate: &str, id: &str) {
+        self.sequences.insert((aggregate.to_owned(), id.to_owned()));
+    }
+}
+
+async fn load<A: Kept>(
+    connection: &mut PgConnection,
+    aggregate_type: &str,
+    wanted: &BTreeSet<String>,
+    shelf: &mut Shelf<A>,
+) -> sqlx::Result<()> {
+    let absent: Vec<&str> = wanted
+        .iter()
+        .map(String::as_str)
+        .filter(|id| !shelf.holds(id))
+        .collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let stored = rows::aggregates(connection, aggregate_type, &absent).await?;
+    for id in absent {
+        shelf.put_empty(id);
+    }
+    for (id, sequence, payload) in stored {
+        match serde_json::from_str::<Envelope>(&payload) {
+            Ok(envelope) => shelf.fold(&id, sequence, &envelope),
+            Err(failure) => {
+                shelf.clear();
+                return Err(sqlx::Error::Decode(failure.into()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The key a peer's message was sent under.
+fn key_of(event: &RawEvent) -> Option<[u8; 16]> {
+    let envelope = &event.envelope;
+    if envelope.aggregate != POST {
+        return None;
+    }
+    match PostEvent::read(&envelope.kind, envelope.event.get()) {
+        Ok(PostEvent::MessagePosted {
+            author,
+            key: Some(key),
+            ..
+        }) => Some(key_digest(&author.id, &key)),
+        _ => None,
+    }
+}
+
+/// The reading below which nothing will be written any more: the clock, within what is reserved.
+pub(super) fn floor(clock: &mut Clock, wall_ms: u64, reserved: Hlc) -> Hlc {
+    let floor = clock.last().max(Hlc::at_ms(wall_ms)).min(reserved);
+    clock.merge(floor);
+    floor
+}

@@ -1,0 +1,100 @@
+//! The log as cqrs-es knows an event repository.
+//!
+//! Reading is left to postgres-es, whose table this is. `persist` hands over to the one writer and
+//! returns after its commit: the stamp an event came with is replaced by the writer's.
+
+use std::sync::Arc;
+
+use cqrs_es::Aggregate;
+use cqrs_es::persist::{
+    PersistedEventRepository, PersistenceError, ReplayStream, SerializedEvent, SerializedSnapshot,
+};
+use postgres_es::PostgresEventRepository;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::envelope::Envelope;
+
+use super::{Log, SubmitError};
+
+/// An event that has no stamp yet.
+pub(super) struct Unstamped {
+    pub aggregate: String,
+    pub id: String,
+    pub sequence: i64,
+    pub group: Option<String>,
+    pub kind: String,
+    pub event: Arc<RawValue>,
+}
+
+impl Log {
+    fn stored(&self) -> PostgresEventRepository {
+        PostgresEventRepository::new(self.pool.clone())
+    }
+}
+
+fn unstamped<A: Aggregate>(event: &SerializedEvent) -> Result<Unstamped, PersistenceError> {
+    let frame: Envelope = serde_json::from_value(event.payload.clone())?;
+    Ok(Unstamped {
+        aggregate: A::TYPE.to_owned(),
+        id: event.aggregate_id.clone(),
+        sequence: i64::try_from(event.sequence).unwrap_or(i64::MAX),
+        group: frame.group,
+        kind: frame.kind,
+        event: frame.event,
+    })
+}
+
+impl PersistedEventRepository for Log {
+    async fn get_events<A: Aggregate>(
+        &self,
+        aggregate_id: &str,
+    ) -> Result<Vec<SerializedEvent>, PersistenceError> {
+        self.stored().get_events::<A>(aggregate_id).await
+    }
+
+    async fn get_last_events<A: Aggregate>(
+        &self,
+        aggregate_id: &str,
+        last_sequence: usize,
+    ) -> Result<Vec<SerializedEvent>, PersistenceError> {
+        self.stored()
+            .get_last_events::<A>(aggregate_id, last_sequence)
+            .await
+    }
+
+    async fn get_snapshot<A: Aggregate>(
+        &self,
+        _: &str,
+    ) -> Result<Option<SerializedSnapshot>, PersistenceError> {
+        Ok(None)
+    }
+
+    async fn persist<A: Aggregate>(
+        &self,
+        events: &[SerializedEvent],
+        _: Option<(String, Value, usize)>,
+    ) -> Result<(), PersistenceError> {
+        let events = events
+            .iter()
+            .map(unstamped::<A>)
+            .collect::<Result<Vec<_>, _>>()?;
+        Self::persist(self, events)
+            .await
+            .map_err(|refused| match refused {
+                SubmitError::Conflict => PersistenceError::OptimisticLockError,
+                other => PersistenceError::ConnectionError(other.into()),
+            })
+    }
+
+    async fn stream_events<A: Aggregate>(
+        &self,
+        aggregate_id: &str,
+    ) -> Result<ReplayStream, PersistenceError> {
+        self.stored().stream_events::<A>(aggregate_id).await
+    }
+
+    async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
+        self.stored().stream_all_events::<A>().await
+    }
+}

@@ -1,0 +1,379 @@
+//! Every SQL statement of the log: events to rows and back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool, Row as _};
+
+use crate::chain::Hash;
+use crate::envelope::RawEvent;
+use crate::hlc::Hlc;
+use crate::ids::{Epoch, Origin, ReplicaId};
+use crate::version_vector::Range;
+
+use super::identity::{Row, Server};
+use super::{Head, ReadError};
+
+/// One event with its places in this database.
+pub(super) struct NewRow {
+    pub event: RawEvent,
+    pub sequence: i64,
+    pub arrival: i64,
+    pub key_digest: Option<[u8; 16]>,
+}
+
+/// The advisory lock that the writer's session holds, drawn once at random for this program.
+const WRITER_LOCK: i64 = 0x6361_7573_6577_6179;
+
+/// Waits for the lock. Asks again and again instead of queueing in Postgres: a session that waits
+/// there holds a snapshot open.
+pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
+    loop {
+        let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(WRITER_LOCK)
+            .fetch_one(&mut *connection)
+            .await?;
+        if is_ours {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Reads the settings on which durability hangs (F29).
+pub(super) async fn durability(
+    connection: &mut PgConnection,
+) -> sqlx::Result<Vec<(String, String)>> {
+    sqlx::query_as(
+        "SELECT name, setting FROM pg_settings
+         WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') ORDER BY name",
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Asks Postgres who it is.
+pub(super) async fn server(connection: &mut PgConnection) -> sqlx::Result<Server> {
+    let (system_identifier, timeline) = sqlx::query_as(
+        "SELECT system_identifier::text, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+         FROM pg_control_system()",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Server {
+        system_identifier,
+        timeline,
+    })
+}
+
+/// Reads the identity row: the cluster's name, and as whom this database writes.
+pub(super) async fn identity(connection: &mut PgConnection) -> sqlx::Result<Option<(String, Row)>> {
+    let row = sqlx::query(
+        "SELECT cluster, replica, epoch, reserved_hlc, system_identifier, timeline FROM identity",
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let identity = Row {
+        origin: origin_from(row.try_get(1)?, row.try_get(2)?)?,
+        reserved: hlc_from(row.try_get(3)?)?,
+        system_identifier: row.try_get(4)?,
+        timeline: row.try_get(5)?,
+    };
+    Ok(Some((row.try_get(0)?, identity)))
+}
+
+/// Writes the identity row.
+pub(super) async fn store_identity(
+    connection: &mut PgConnection,
+    cluster: &str,
+    origin: Origin,
+    reserved: Hlc,
+    server: &Server,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO identity (cluster, replica, epoch, reserved_hlc, system_identifier, timeline)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (the_only_row) DO UPDATE SET
+             cluster = excluded.cluster, replica = excluded.replica, epoch = excluded.epoch,
+             reserved_hlc = excluded.reserved_hlc, timeline = excluded.timeline,
+             system_identifier = excluded.system_identifier",
+    )
+    .bind(cluster)
+    .bind(i32::from(origin.replica.get()))
+    .bind(i64::from(origin.epoch.0))
+    .bind(signed(reserved.get()))
+    .bind(&server.system_identifier)
+    .bind(&server.timeline)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Moves the reservation.
+pub(super) async fn reserve(connection: &mut PgConnection, reserved: Hlc) -> sqlx::Result<()> {
+    sqlx::query("UPDATE identity SET reserved_hlc = $1")
+        .bind(signed(reserved.get()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Derives what is held from the rows: one look-up per origin, whatever the length of the log. The
+/// floor is left at its lowest: only the writer may promise one.
+pub(super) async fn head(connection: &mut PgConnection) -> sqlx::Result<Head> {
+    let origins = sqlx::query(
+        "WITH RECURSIVE origins AS (
+             (SELECT replica, epoch FROM events ORDER BY replica, epoch LIMIT 1)
+             UNION ALL
+             SELECT next.replica, next.epoch FROM origins, LATERAL (
+                 SELECT e.replica, e.epoch FROM events e
+                 WHERE (e.replica, e.epoch) > (origins.replica, origins.epoch)
+                 ORDER BY e.replica, e.epoch LIMIT 1) next
+         )
+         SELECT origins.replica, origins.epoch, last.seq, last.hash, last.hlc
+         FROM origins, LATERAL (
+             SELECT e.seq, e.hash, e.hlc FROM events e
+             WHERE e.replica = origins.replica AND e.epoch = origins.epoch
+             ORDER BY e.seq DESC LIMIT 1) last
+         ORDER BY origins.replica, origins.epoch",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut vector = Vec::new();
+    let mut hashes = BTreeMap::new();
+    let mut highest = Hlc::default();
+    for row in &origins {
+        let origin = origin_from(row.try_get(0)?, row.try_get(1)?)?;
+        vector.push((origin, unsigned(row.try_get(2)?)?));
+        hashes.insert(origin, hash_from(row.try_get(3)?)?);
+        // An origin's readings rise with its numbers, so its last event has its highest.
+        highest = highest.max(hlc_from(row.try_get(4)?)?);
+    }
+    let arrival = sqlx::query_scalar("SELECT coalesce(max(arrival), 0) FROM events")
+        .fetch_one(connection)
+        .await?;
+    Ok(Head {
+        vector: vector.into_iter().collect(),
+        hashes,
+        floor: Hlc::default(),
+        highest,
+        arrival,
+    })
+}
+
+/// Commits a batch: one statement, which is one transaction. Any conflict fails the whole.
+pub(super) async fn insert(connection: &mut PgConnection, rows: &[NewRow]) -> sqlx::Result<()> {
+    let column = |of: fn(&NewRow) -> i64| rows.iter().map(of).collect::<Vec<i64>>();
+    let text = |of: fn(&NewRow) -> &str| rows.iter().map(of).collect::<Vec<&str>>();
+    sqlx::query(
+        "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version,
+             payload, metadata, arrival, replica, epoch, seq, hlc, level, hash, key_digest)
+         SELECT aggregate_type, aggregate_id, sequence, event_type, level::text,
+             payload::json, '{}', arrival, replica, epoch, seq, hlc, level, hash, key_digest
+         FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[], $6::int8[],
+             $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::bytea[],
+             $13::bytea[])
+         AS new (aggregate_type, aggregate_id, sequence, event_type, payload, arrival,
+             replica, epoch, seq, hlc, level, hash, key_digest)",
+    )
+    .bind(text(|row| &row.event.envelope.aggregate))
+    .bind(text(|row| &row.event.envelope.id))
+    .bind(column(|row| row.sequence))
+    .bind(text(|row| &row.event.envelope.kind))
+    .bind(text(|row| &row.event.bytes))
+    .bind(column(|row| row.arrival))
+    .bind(column(|row| {
+        i64::from(row.event.envelope.stamp.origin.replica.get())
+    }))
+    .bind(column(|row| {
+        i64::from(row.event.envelope.stamp.origin.epoch.0)
+    }))
+    .bind(column(|row| signed(row.event.envelope.stamp.seq)))
+    .bind(column(|row| signed(row.event.envelope.stamp.hlc.get())))
+    .bind(column(|row| i64::from(row.event.envelope.level)))
+    .bind(
+        rows.iter()
+            .map(|row| &row.event.hash.0[..])
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        rows.iter()
+            .map(|row| row.key_digest.as_ref().map(|digest| &digest[..]))
+            .collect::<Vec<_>>(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Reads the events of some aggregates of one type, aggregate by aggregate, in their order.
+pub(super) async fn aggregates(
+    connection: &mut PgConnection,
+    aggregate_type: &str,
+    ids: &[&str],
+) -> sqlx::Result<Vec<(String, i64, String)>> {
+    sqlx::query_as(
+        "SELECT aggregate_id, sequence, payload::text FROM events
+         WHERE aggregate_type = $1 AND aggregate_id = ANY($2)
+         ORDER BY aggregate_id, sequence",
+    )
+    .bind(aggregate_type)
+    .bind(ids)
+    .fetch_all(connection)
+    .await
+}
+
+/// Reads the last sequence of some aggregates; those without events are left out.
+pub(super) async fn sequences(
+    connection: &mut PgConnection,
+    wanted: &[(&str, &str)],
+) -> sqlx::Result<Vec<(String, String, i64)>> {
+    let (types, ids): (Vec<&str>, Vec<&str>) = wanted.iter().copied().unzip();
+    sqlx::query_as(
+        "SELECT wanted.aggregate_type, wanted.aggregate_id, last.sequence
+         FROM unnest($1::text[], $2::text[]) AS wanted (aggregate_type, aggregate_id),
+         LATERAL (SELECT e.sequence FROM events e
+             WHERE e.aggregate_type = wanted.aggregate_type
+               AND e.aggregate_id = wanted.aggregate_id
+             ORDER BY e.sequence DESC LIMIT 1) last
+         ORDER BY 1, 2",
+    )
+    .bind(types)
+    .bind(ids)
+    .fetch_all(connection)
+    .await
+}
+
+/// Reads which messages were sent under some keys.
+pub(super) async fn keys(
+    connection: &mut PgConnection,
+    digests: &[&[u8]],
+) -> sqlx::Result<Vec<(Vec<u8>, String)>> {
+    sqlx::query_as(
+        "SELECT DISTINCT key_digest, aggregate_id FROM events
+         WHERE key_digest = ANY($1) ORDER BY key_digest, aggregate_id",
+    )
+    .bind(digests)
+    .fetch_all(connection)
+    .await
+}
+
+/// Reads ranges of origins, in the order of this log. Each range is cut to `limit` before they are
+/// merged, so the cost follows the answer, not the log.
+pub(super) async fn read_ranges(
+    pool: &PgPool,
+    ranges: &[Range],
+    limit: usize,
+    max_bytes: usize,
+) -> Result<Vec<RawEvent>, ReadError> {
+    if ranges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let column = |of: fn(&Range) -> i64| ranges.iter().map(of).collect::<Vec<i64>>();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows: Vec<(i64, String, Vec<u8>)> = sqlx::query_as(
+        "SELECT e.arrival, e.payload::text, e.hash
+         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[])
+              AS wanted (replica, epoch, first, last),
+         LATERAL (SELECT arrival, payload, hash FROM events
+             WHERE replica = wanted.replica AND epoch = wanted.epoch
+               AND seq BETWEEN wanted.first AND wanted.last
+             ORDER BY seq LIMIT $5) e
+         ORDER BY e.arrival LIMIT $5",
+    )
+    .bind(column(|range| i64::from(range.origin.replica.get())))
+    .bind(column(|range| i64::from(range.origin.epoch.0)))
+    .bind(column(|range| signed(range.first)))
+    .bind(column(|range| signed(range.last)))
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    let mut events = Vec::with_capacity(rows.len());
+    let mut bytes = 0;
+    for (arrival, payload, hash) in rows {
+        bytes += payload.len();
+        if bytes > max_bytes && !events.is_empty() {
+            break;
+        }
+        events.push(event_from(arrival, payload, hash)?);
+    }
+    Ok(events)
+}
+
+/// Reads the log after a place, and makes sure that nothing is missing in between (F14).
+pub(crate) async fn read_after(
+    pool: &PgPool,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(i64, RawEvent)>, ReadError> {
+    let rows: Vec<(i64, String, Vec<u8>)> = sqlx::query_as(
+        "SELECT arrival, payload::text, hash FROM events
+         WHERE arrival > $1 ORDER BY arrival LIMIT $2",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    let mut events = Vec::with_capacity(rows.len());
+    for ((arrival, payload, hash), expected) in rows.into_iter().zip(after + 1..) {
+        if arrival != expected {
+            return Err(ReadError::Corrupt(expected));
+        }
+        events.push((arrival, event_from(arrival, payload, hash)?));
+    }
+    Ok(events)
+}
+
+/// Reads the chain up to one event.
+pub(super) async fn hash_at(pool: &PgPool, origin: Origin, seq: u64) -> sqlx::Result<Option<Hash>> {
+    let hash: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT hash FROM events WHERE replica = $1 AND epoch = $2 AND seq = $3",
+    )
+    .bind(i32::from(origin.replica.get()))
+    .bind(i64::from(origin.epoch.0))
+    .bind(signed(seq))
+    .fetch_optional(pool)
+    .await?;
+    hash.map(hash_from).transpose()
+}
+
+fn event_from(arrival: i64, payload: String, hash: Vec<u8>) -> Result<RawEvent, ReadError> {
+    let hash = hash_from(hash)?;
+    RawEvent::parse(Arc::from(payload), hash).map_err(|reason| {
+        tracing::error!(arrival, %reason, "a stored event cannot be read");
+        ReadError::Corrupt(arrival)
+    })
+}
+
+/// Numbers in events are checked to fit a signed column when they are parsed.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> sqlx::Result<u64> {
+    u64::try_from(number).map_err(|failure| sqlx::Error::Decode(failure.into()))
+}
+
+fn hlc_from(number: i64) -> sqlx::Result<Hlc> {
+    Hlc::new(unsigned(number)?).ok_or_else(|| sqlx::Error::Decode("clock reading".into()))
+}
+
+fn hash_from(bytes: Vec<u8>) -> sqlx::Result<Hash> {
+    bytes
+        .try_into()
+        .map(Hash)
+        .map_err(|_| sqlx::Error::Decode("a hash has 32 bytes".into()))
+}
+
+fn origin_from(replica: i32, epoch: i64) -> sqlx::Result<Origin> {
+    let replica = u16::try_from(replica).ok().and_then(ReplicaId::new);
+    match (replica, u32::try_from(epoch)) {
+        (Some(replica), Ok(epoch)) => Ok(Origin {
+            replica,
+            epoch: Epoch(epoch),
+        }),
+        _ => Err(sqlx::Error::Decode("an origin is out of range".into())),
+    }
+}

@@ -1,0 +1,68 @@
+//! The file beside the database: what the database must still know when it comes back.
+//!
+//! A restored dump looks just like a healthy database. This file is not restored with it, so a
+//! replica sees the difference also while it is alone (F1).
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::hlc::Hlc;
+use crate::ids::Origin;
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Who writes.
+    pub origin: Origin,
+    /// The highest number known to be committed.
+    pub seq_seen: u64,
+    /// No promise about the future lies above this reading.
+    pub hlc: Hlc,
+    /// Which Postgres.
+    pub system_identifier: String,
+    /// Which of its timelines.
+    pub timeline: String,
+}
+
+/// The file in a data folder.
+pub struct Sidecar {
+    path: PathBuf,
+}
+
+impl Sidecar {
+    /// Names the file; touches nothing.
+    pub fn in_folder(data_dir: &Path) -> Self {
+        Self {
+            path: data_dir.join("identity.json"),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads it. A missing or unreadable record proves nothing, which is the same as none.
+    pub fn read(&self) -> io::Result<Option<Record>> {
+        match fs::read(&self.path) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Replaces it, durably: after a crash the file is the old one or the new one.
+    pub fn write(&self, record: &Record) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let fresh = self.path.with_extension("json.new");
+        let mut file = File::create(&fresh)?;
+        file.write_all(&serde_json::to_vec(record)?)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &self.path)?;
+        File::open(folder)?.sync_all()
+    }
+}

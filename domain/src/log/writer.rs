@@ -1,0 +1,364 @@
+//! The one writer: all that waits, one transaction, then the answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::hlc::{Clock, Hlc};
+use crate::ids::Origin;
+
+use super::batch::{Batch, Hot, Verdict, floor};
+use super::connection::{self, Opened, RESERVATION_MS};
+use super::hot::Shelf;
+use super::rows::{self, NewRow};
+use super::sidecar::{Record, Sidecar};
+use super::{Absorbed, Done, Head, Options, SubmitError, Work, identity};
+
+/// Most pieces of work in one transaction.
+const BATCH: usize = 512;
+/// How long a statement of the writer may take before the connection is given up.
+const STATEMENT: Duration = Duration::from_secs(10);
+/// How long a batch waits for the database to come back before it is answered `Unavailable`.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often an idle writer raises the floor.
+const IDLE_TICK: Duration = Duration::from_millis(500);
+/// How often a batch whose commit failed is decided again.
+const ATTEMPTS: u32 = 3;
+/// Summed cost of the groups and posts at hand.
+const HOT_GROUPS: usize = 200_000;
+const HOT_POSTS: usize = 8_192;
+
+pub(super) struct Writer {
+    options: Options,
+    connection: Option<PgConnection>,
+    origin: Origin,
+    head: Head,
+    clock: Clock,
+    reserved: Hlc,
+    hot: Hot,
+    sidecar: Sidecar,
+    recorded: Option<Record>,
+    server: identity::Server,
+    publish: watch::Sender<Arc<Head>>,
+}
+
+/// Why a batch was not committed.
+enum Failed {
+    /// The connection or Postgres: decide again on a fresh connection.
+    Lost,
+    /// Postgres says its disk is full.
+    DiskFull,
+}
+
+/// Why there is no connection to write on.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error(transparent)]
+    NotOpened(#[from] super::OpenError),
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Somebody restored, promoted or exchanged the database beneath us: going on could give
+    /// numbers out twice (F32). A restart draws a new epoch.
+    #[error("the database is not the one this process began with; restart the server")]
+    NotOurs,
+}
+
+impl Writer {
+    pub fn new(options: Options, opened: Opened) -> (Self, watch::Receiver<Arc<Head>>) {
+        let (publish, head) = watch::channel(Arc::new(opened.head.clone()));
+        let writer = Self {
+            options,
+            connection: Some(opened.connection),
+            origin: opened.origin,
+            head: opened.head,
+            clock: opened.clock,
+            reserved: opened.reserved,
+            hot: Hot {
+                groups: Shelf::new(HOT_GROUPS),
+                posts: Shelf::new(HOT_POSTS),
+            },
+            sidecar: opened.sidecar,
+            recorded: None,
+            server: opened.server,
+            publish,
+        };
+        (writer, head)
+    }
+
+    /// Runs until every handle on the log is gone and all that waited is answered.
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
+        let mut ticks = interval(IDLE_TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut waiting = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => self.tick().await,
+                count = inbox.recv_many(&mut waiting, BATCH) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.write(std::mem::take(&mut waiting)).await;
+                }
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Writes all that waits in one transaction, then answers.
+    async fn write(&mut self, work: Vec<Work>) {
+        let mut failure = SubmitError::Unavailable;
+        for _ in 0..ATTEMPTS {
+            if self.connect().await.is_err() {
+                break;
+            }
+            match self.attempt(&work).await {
+                Ok(verdicts) => {
+                    self.publish();
+                    let head = self.publish.borrow().clone();
+                    for (item, verdict) in work.into_iter().zip(verdicts) {
+                        answer(item, verdict, &head);
+                    }
+                    return;
+                }
+                Err(Failed::DiskFull) => {
+                    failure = SubmitError::DiskFull;
+                    break;
+                }
+                Err(Failed::Lost) => {}
+            }
+        }
+        for item in work {
+            refuse(item, &failure);
+        }
+    }
+
+    /// Decides the batch and commits it. After a failure nothing in memory is believed any more.
+    async fn attempt(&mut self, work: &[Work]) -> Result<Vec<Verdict>, Failed> {
+        let connection = self.connection.as_mut().ok_or(Failed::Lost)?;
+        let wall_ms = (self.options.wall)();
+        let mut batch = Batch::new(
+            self.origin,
+            wall_ms,
+            self.head.clone(),
+            self.clock,
+            &mut self.hot,
+        );
+        let prepared = timeout(STATEMENT, batch.prepare(connection, work)).await;
+        if let Some(failure) = failed(prepared) {
+            return Err(self.forget(&failure));
+        }
+        let verdicts: Vec<Verdict> = work.iter().map(|item| batch.decide(item)).collect();
+        let rows = std::mem::take(&mut batch.rows);
+        let head = batch.head;
+        // Kept also when the batch fails: readings may be skipped, never given twice.
+        self.clock = batch.clock;
+        if !rows.is_empty() {
+            let inserted = timeout(STATEMENT, rows::insert(connection, &rows)).await;
+            if let Some(failure) = failed(inserted) {
+                let reason = self.forget(&failure);
+                if !self.was_committed_after_all(&rows).await {
+                    return Err(reason);
+                }
+                return Ok(verdicts);
+            }
+        }
+        self.head = head;
+        self.hot.groups.trim();
+        self.hot.posts.trim();
+        Ok(verdicts)
+    }
+
+    /// Settles a commit whose answer was lost: a new session gets the lock only when Postgres has
+    /// ended the former one, and then the rows are there or never will be (F12).
+    async fn was_committed_after_all(&mut self, rows: &[NewRow]) -> bool {
+        if self.connect().await.is_err() {
+            return false;
+        }
+        rows.last().is_some_and(|row| {
+            let stamp = &row.event.envelope.stamp;
+            self.head.arrival == row.arrival
+                && self.head.hashes.get(&stamp.origin) == Some(&row.event.hash)
+        })
+    }
+
+    fn forget(&mut self, failure: &sqlx::Error) -> Failed {
+        tracing::warn!(%failure, "a batch could not be written");
+        self.connection = None;
+        self.hot.groups.clear();
+        self.hot.posts.clear();
+        match failure {
+            sqlx::Error::Database(said) if said.code().as_deref() == Some("53100") => {
+                Failed::DiskFull
+            }
+            _ => Failed::Lost,
+        }
+    }
+
+    /// Makes sure there is a connection that holds the lock, and that what is in memory is what
+    /// the rows say.
+    async fn connect(&mut self) -> Result<(), ()> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match self.reconnect(PATIENCE).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => tracing::warn!(%failure, "the database is not reachable"),
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn reconnect(&mut self, patience: Duration) -> Result<(), Lost> {
+        let url = &self.options.database_url;
+        let mut connection = connection::connect_and_lock(url, patience).await?;
+        let server = rows::server(&mut connection).await?;
+        let stored = rows::identity(&mut connection).await?;
+        let is_ours = stored.is_some_and(|(_, row)| row.origin == self.origin);
+        let head = rows::head(&mut connection).await?;
+        let recorded = self.recorded.as_ref().map_or(0, |record| record.seq_seen);
+        if !is_ours || server != self.server || head.vector.get(self.origin) < recorded {
+            return Err(Lost::NotOurs);
+        }
+        self.clock.merge(head.highest);
+        self.head = Head {
+            floor: self.head.floor,
+            ..head
+        };
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Tells everybody what is held now, with a fresh floor: taken together, between two batches,
+    /// so nothing at or below it is under way.
+    fn publish(&mut self) {
+        let wall_ms = (self.options.wall)();
+        self.head.floor = self
+            .head
+            .floor
+            .max(floor(&mut self.clock, wall_ms, self.reserved));
+        self.publish.send_replace(Arc::new(self.head.clone()));
+    }
+
+    /// Keeps the floor rising while nothing is written, and its reservation ahead of it.
+    async fn tick(&mut self) {
+        if self.connection.is_none() && self.reconnect(Duration::from_millis(100)).await.is_err() {
+            return;
+        }
+        let wall_ms = (self.options.wall)();
+        let is_short = self.reserved <= Hlc::at_ms(wall_ms + RESERVATION_MS / 2);
+        if is_short {
+            self.reserve(Hlc::at_ms(wall_ms + RESERVATION_MS)).await;
+        } else if self.recorded.as_ref().map(|record| record.seq_seen)
+            != Some(self.head.vector.get(self.origin))
+        {
+            self.record();
+        }
+        self.publish();
+    }
+
+    /// Stores a new reservation, in the file and in the database, before it counts.
+    async fn reserve(&mut self, reserved: Hlc) {
+        let Some(connection) = self.connection.as_mut() else {
+            return;
+        };
+        let stored = timeout(STATEMENT, rows::reserve(connection, reserved)).await;
+        if let Some(failure) = failed(stored) {
+            self.forget(&failure);
+            return;
+        }
+        let former = std::mem::replace(&mut self.reserved, reserved);
+        if !self.record() {
+            self.reserved = former;
+        }
+    }
+
+    /// Brings the file beside the database up to date; tells whether that went well.
+    fn record(&mut self) -> bool {
+        let record = Record {
+            origin: self.origin,
+            seq_seen: self.head.vector.get(self.origin),
+            hlc: self.reserved,
+            system_identifier: self.server.system_identifier.clone(),
+            timeline: self.server.timeline.clone(),
+        };
+        match self.sidecar.write(&record) {
+            Ok(()) => {
+                self.recorded = Some(record);
+                true
+            }
+            Err(failure) => {
+                tracing::error!(%failure, path = %self.sidecar.path().display(),
+                    "cannot write the file beside the database");
+                false
+            }
+        }
+    }
+
+    /// Ends in order: what was reserved and not promised is given back, so that the next start
+    /// need not begin ahead of the clock.
+    async fn finish(&mut self) {
+        let promised = self.head.floor.max(self.clock.last());
+        if self.connect().await.is_ok() {
+            self.reserve(promised).await;
+        }
+    }
+}
+
+fn failed<T>(outcome: Result<sqlx::Result<T>, tokio::time::error::Elapsed>) -> Option<sqlx::Error> {
+    match outcome {
+        Ok(Ok(_)) => None,
+        Ok(Err(failure)) => Some(failure),
+        Err(_) => Some(sqlx::Error::PoolTimedOut),
+    }
+}
+
+/// An answer nobody waits for any more is dropped: the write stands all the same (F13).
+fn answer(work: Work, verdict: Verdict, head: &Arc<Head>) {
+    match (work, verdict) {
+        (Work::Submit(_, to), Verdict::Submitted(decided)) => {
+            let head = head.clone();
+            let done = decided.map(|event| Done { event, head });
+            let _ = to.send(done.map_err(SubmitError::Refused));
+        }
+        (
+            Work::Absorb(_, to),
+            Verdict::Absorbed {
+                stored,
+                missing,
+                forked,
+            },
+        ) => {
+            let _ = to.send(Ok(Absorbed {
+                stored,
+                missing,
+                forked,
+                head: head.clone(),
+            }));
+        }
+        (Work::Persist(_, to), Verdict::Persisted(decided)) => {
+            let _ = to.send(decided);
+        }
+        (Work::Raise(_, to), Verdict::Raised) => {
+            let _ = to.send(());
+        }
+        _ => unreachable!("a verdict is of the kind of its work"),
+    }
+}
+
+fn refuse(work: Work, failure: &SubmitError) {
+    match work {
+        Work::Submit(_, to) => drop(to.send(Err(failure.clone()))),
+        Work::Absorb(_, to) => drop(to.send(Err(failure.clone()))),
+        Work::Persist(_, to) => drop(to.send(Err(failure.clone()))),
+        Work::Raise(_, to) => drop(to),
+    }
+}

@@ -1,0 +1,85 @@
+//! What has happened to a post. The stored shape is frozen.
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::Event;
+use crate::names::User;
+
+/// A fact about one message. Its group is named by the envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum PostEvent {
+    /// The message was written.
+    MessagePosted {
+        /// By whom, with the name at that time.
+        author: User,
+        /// What; at most the bound of the replica that accepted it, which may be another here.
+        text: String,
+        /// When the client says it was written, milliseconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_at: Option<i64>,
+        /// The key under which it may be sent again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    /// Somebody likes it.
+    MessageLiked {
+        /// Who, with the name at that time.
+        user: User,
+    },
+    /// Somebody took a like back.
+    MessageUnliked {
+        /// Who, with the name at that time.
+        user: User,
+    },
+    /// A type this version does not know: kept and passed on, changes nothing.
+    Unknown,
+}
+
+impl Event for PostEvent {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::MessagePosted { .. } => "MessagePosted",
+            Self::MessageLiked { .. } => "MessageLiked",
+            Self::MessageUnliked { .. } => "MessageUnliked",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+    fn read(kind: &str, event: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Posted {
+            author: User,
+            text: String,
+            sent_at: Option<i64>,
+            key: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct About {
+            user: User,
+        }
+        match kind {
+            "MessagePosted" => {
+                let Posted {
+                    author,
+                    text,
+                    sent_at,
+                    key,
+                } = serde_json::from_str(event)?;
+                Ok(Self::MessagePosted {
+                    author,
+                    text,
+                    sent_at,
+                    key,
+                })
+            }
+            "MessageLiked" => {
+                serde_json::from_str(event).map(|About { user }| Self::MessageLiked { user })
+            }
+            "MessageUnliked" => {
+                serde_json::from_str(event).map(|About { user }| Self::MessageUnliked { user })
+            }
+            _ => Ok(Self::Unknown),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The read model: follows the log by a checkpoint that is kept in the transaction of each step,
+//! and answers with pages in the one order.
+//!
+//! It knows nothing of streams or of who asks. What it holds can be dropped and rebuilt from the
+//! log, so its own commits need not wait for the disk.
+
+mod follow;
+mod pages;
+mod rows;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub use follow::{FollowTask, rebuild};
+pub use pages::{Anchor, Group, Groups, Members, Page, Place, Seen, Snapshot};
+pub use stream::Entry;
+
+use crate::hlc::Hlc;
+use crate::log::{Log, ReadError};
+use crate::version_vector::VersionVector;
+
+/// How long an answer waits for the read model to show what was acknowledged before.
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// How far the read model has followed the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The last event folded in, by its place in this log.
+    pub arrival: i64,
+    /// All that is folded in.
+    pub vector: VersionVector,
+    /// The highest clock reading of it.
+    pub highest: Hlc,
+}
+
+/// The read model does not catch up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the read model is behind the log")]
+pub struct Behind;
+
+/// A handle on the read model. Cheap to clone.
+#[derive(Clone)]
+pub struct Timelines {
+    pool: PgPool,
+    log: Log,
+    checkpoint: watch::Receiver<Arc<Checkpoint>>,
+}
+
+impl Timelines {
+    /// Starts to follow a log.
+    pub async fn follow(log: Log, database_url: &str) -> Result<(Self, FollowTask), ReadError> {
+        let (checkpoint, task) = follow::spawn(log.clone(), database_url.to_owned()).await?;
+        let timelines = Self {
+            pool: log.pool().clone(),
+            log,
+            checkpoint,
+        };
+        Ok((timelines, task))
+    }
+
+    /// The bell: rings after every step.
+    pub fn bell(&self) -> watch::Receiver<Arc<Checkpoint>> {
+        self.checkpoint.clone()
+    }
+
+    /// How far it is now.
+    pub fn checkpoint(&self) -> Arc<Checkpoint> {
+        self.checkpoint.borrow().clone()
+    }
+
+    /// Waits until all is shown that was acknowledged before this call.
+    pub async fn catch_up(&self) -> Result<(), Behind> {
+        self.reach(self.log.head().arrival).await
+    }
+
+    /// Waits until the event at this place in the log is shown.
+    pub async fn reach(&self, arrival: i64) -> Result<(), Behind> {
+        let mut bell = self.checkpoint.clone();
+        let reached = bell.wait_for(|checkpoint| checkpoint.arrival >= arrival);
+        match timeout(CATCH_UP, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Behind),
+        }
+    }
+
+    /// Waits until all that a vector names is shown, at most for `patience`.
+    pub async fn hold(&self, vector: &VersionVector, patience: Duration) -> Result<(), Behind> {
+        let mut bell = self.checkpoint.clone();
+        let reached = bell.wait_for(|checkpoint| checkpoint.vector.covers_all(vector));
+        match timeout(patience, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Behind),
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! The SQL of one step of the read model. Each kind of row is read and written for the whole step
+//! at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{PgConnection, Row as _};
+
+use crate::hlc::Hlc;
+use crate::stamp::OrderKey;
+use crate::timeline::{FeedEntry, Former, Message, Standing, Step};
+use crate::version_vector::VersionVector;
+
+use super::Checkpoint;
+
+pub(super) async fn checkpoint(connection: &mut PgConnection) -> sqlx::Result<Checkpoint> {
+    let (arrival, hlc, vector): (i64, i64, String) =
+        sqlx::query_as("SELECT arrival, hlc, vector FROM timeline_checkpoint")
+            .fetch_one(connection)
+            .await?;
+    Ok(Checkpoint {
+        arrival,
+        highest: u64::try_from(hlc)
+            .ok()
+            .and_then(Hlc::new)
+            .ok_or_else(|| sqlx::Error::Decode("clock reading".into()))?,
+        vector: vector_from(&vector)?,
+    })
+}
+
+pub(super) async fn store_checkpoint(
+    connection: &mut PgConnection,
+    checkpoint: &Checkpoint,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE timeline_checkpoint SET arrival = $1, hlc = $2, vector = $3")
+        .bind(checkpoint.arrival)
+        .bind(i64::try_from(checkpoint.highest.get()).unwrap_or(i64::MAX))
+        .bind(vector_text(&checkpoint.vector))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn former(
+    connection: &mut PgConnection,
+    ids: &BTreeSet<String>,
+) -> sqlx::Result<BTreeMap<String, Former>> {
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let rows = sqlx::query(
+        "SELECT id, position, likes_count FROM messages WHERE id = ANY($1) ORDER BY id",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let former = Former {
+                position: position_from(&row.try_get::<String, _>(1)?)?,
+                likes_count: row.try_get(2)?,
+            };
+            Ok((row.try_get(0)?, former))
+        })
+        .collect()
+}
+
+pub(super) async fn likes(
+    connection: &mut PgConnection,
+    wanted: &BTreeSet<(String, String)>,
+) -> sqlx::Result<BTreeMap<(String, String), Standing>> {
+    standings(
+        connection,
+        wanted,
+        "SELECT l.message_id, l.user_id, l.user_name, l.since, l.is_liked
+         FROM unnest($1::text[], $2::text[]) AS wanted (message_id, user_id)
+         JOIN likes l USING (message_id, user_id) ORDER BY 1, 2",
+    )
+    .await
+}
+
+pub(super) async fn members(
+    connection: &mut PgConnection,
+    wanted: &BTreeSet<(String, String)>,
+) -> sqlx::Result<BTreeMap<(String, String), Standing>> {
+    standings(
+        connection,
+        wanted,
+        "SELECT m.group_name, m.user_id, m.user_name, m.since, m.is_member
+         FROM unnest($1::text[], $2::text[]) AS wanted (group_name, user_id)
+         JOIN members m USING (group_name, user_id) ORDER BY 1, 2",
+    )
+    .await
+}
+
+async fn standings(
+    connection: &mut PgConnection,
+    wanted: &BTreeSet<(String, String)>,
+    query: &'static str,
+) -> sqlx::Result<BTreeMap<(String, String), Standing>> {
+    let (of, users): (Vec<&str>, Vec<&str>) = wanted
+        .iter()
+        .map(|(of, user)| (of.as_str(), user.as_str()))
+        .unzip();
+    let rows = sqlx::query(query)
+        .bind(of)
+        .bind(users)
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let standing = Standing {
+                user_name: row.try_get(2)?,
+                since: position_from(&row.try_get::<String, _>(3)?)?,
+                is_in: row.try_get(4)?,
+            };
+            Ok(((row.try_get(0)?, row.try_get(1)?), standing))
+        })
+        .collect()
+}
+
+pub(super) async fn store_messages(
+    connection: &mut PgConnection,
+    messages: impl Iterator<Item = &Message>,
+) -> sqlx::Result<()> {
+    let messages: Vec<&Message> = messages.collect();
+    let text = |of: fn(&Message) -> &str| messages.iter().map(|m| of(m)).collect::<Vec<&str>>();
+    sqlx::query(
+        "INSERT INTO messages (id, group_name, position, author_id, author_name, text, sent_at,
+             received_at, vector, likes_count)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+             $6::text[], $7::int8[], $8::int8[], $9::text[], $10::int8[])
+         ON CONFLICT (id) DO UPDATE SET
+             group_name = excluded.group_name, position = excluded.position,
+             author_id = excluded.author_id, author_name = excluded.author_name,
+             text = excluded.text, sent_at = excluded.sent_at,
+             received_at = excluded.received_at, vector = excluded.vector,
+             likes_count = excluded.likes_count",
+    )
+    .bind(text(|m| &m.id))
+    .bind(text(|m| m.group.as_str()))
+    .bind(
+        messages
+            .iter()
+            .map(|m| m.position.to_string())
+            .collect::<Vec<_>>(),
+    )
+    .bind(text(|m| &m.author.id.0))
+    .bind(text(|m| &m.author.name))
+    .bind(text(|m| &m.text))
+    .bind(messages.iter().map(|m| m.sent_at_ms).collect::<Vec<_>>())
+    .bind(
+        messages
+            .iter()
+            .map(|m| m.received_at_ms)
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        messages
+            .iter()
+            .map(|m| vector_text(&m.vector))
+            .collect::<Vec<_>>(),
+    )
+    .bind(messages.iter().map(|m| m.likes_count).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn store_likes_counts(
+    connection: &mut PgConnection,
+    counts: &BTreeMap<String, i64>,
+) -> sqlx::Result<()> {
+    let (ids, counts): (Vec<&str>, Vec<i64>) = counts
+        .iter()
+        .map(|(id, count)| (id.as_str(), *count))
+        .unzip();
+    sqlx::query(
+        "UPDATE messages SET likes_count = new.likes_count
+         FROM unnest($1::text[], $2::int8[]) AS new (id, likes_count) WHERE messages.id = new.id",
+    )
+    .bind(ids)
+    .bind(counts)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn store_likes(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
+    store_standings(
+        connection,
+        &step.likes,
+        &step.changed_likes,
+        "INSERT INTO likes (message_id, user_id, user_name, since, is_liked)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[])
+         ON CONFLICT (message_id, user_id) DO UPDATE SET user_name = excluded.user_name,
+             since = excluded.since, is_liked = excluded.is_liked",
+    )
+    .await
+}
+
+pub(super) async fn store_members(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
+    store_standings(
+        connection,
+        &step.members,
+        &step.changed_members,
+        "INSERT INTO members (group_name, user_id, user_name, since, is_member)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[])
+         ON CONFLICT (group_name, user_id) DO UPDATE SET user_name = excluded.user_name,
+             since = excluded.since, is_member = excluded.is_member",
+    )
+    .await
+}
+
+async fn store_standings(
+    connection: &mut PgConnection,
+    standings: &BTreeMap<(String, String), Standing>,
+    changed: &BTreeSet<(String, String)>,
+    query: &'static str,
+) -> sqlx::Result<()> {
+    let rows: Vec<(&str, &str, &Standing)> = changed
+        .iter()
+        .filter_map(|key| Some((key.0.as_str(), key.1.as_str(), standings.get(key)?)))
+        .collect();
+    sqlx::query(query)
+        .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
+        .bind(
+            rows.iter()
+                .map(|row| row.2.user_name.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|row| row.2.since.to_string())
+                .collect::<Vec<_>>(),
+        )
+        .bind(rows.iter().map(|row| row.2.is_in).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn store_growth(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
+    let (names, growth): (Vec<&str>, Vec<i64>) = step
+        .growth
+        .iter()
+        .map(|(name, by)| (name.as_str(), *by))
+        .unzip();
+    sqlx::query(
+        "INSERT INTO groups (name, members_count) SELECT * FROM unnest($1::text[], $2::int8[])
+         ON CONFLICT (name) DO UPDATE SET
+             members_count = groups.members_count + excluded.members_count",
+    )
+    .bind(names)
+    .bind(growth)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn store_feed(
+    connection: &mut PgConnection,
+    feed: &[FeedEntry],
+) -> sqlx::Result<()> {
+    let text = |of: fn(&FeedEntry) -> &str| feed.iter().map(of).collect::<Vec<&str>>();
+    sqlx::query(
+        "INSERT INTO feed (arrival, group_name, kind, subject, user_id, user_name, position,
+             level, effect)
+         SELECT * FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[], $5::text[],
+             $6::text[], $7::text[], $8::int4[], $9::text[])",
+    )
+    .bind(feed.iter().map(|entry| entry.arrival).collect::<Vec<_>>())
+    .bind(text(|entry| entry.group.as_str()))
+    .bind(text(|entry| entry.kind.as_str()))
+    .bind(text(|entry| &entry.subject))
+    .bind(text(|entry| &entry.user.id.0))
+    .bind(text(|entry| &entry.user.name))
+    .bind(
+        feed.iter()
+            .map(|entry| entry.position.to_string())
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        feed.iter()
+            .map(|entry| i32::try_from(entry.level).unwrap_or(i32::MAX))
+            .collect::<Vec<_>>(),
+    )
+    .bind(text(|entry| entry.effect.as_str()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn contest(
+    connection: &mut PgConnection,
+    contested: &[&(String, OrderKey)],
+) -> sqlx::Result<()> {
+    let (subjects, places): (Vec<&str>, Vec<String>) = contested
+        .iter()
+        .map(|(subject, place)| (subject.as_str(), place.to_string()))
+        .unzip();
+    sqlx::query(
+        "UPDATE feed SET contested = true
+         FROM unnest($1::text[], $2::text[]) AS lost (subject, position)
+         WHERE feed.subject = lost.subject AND feed.position = lost.position",
+    )
+    .bind(subjects)
+    .bind(places)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn contest_copies(
+    connection: &mut PgConnection,
+    messages: &BTreeSet<String>,
+) -> sqlx::Result<()> {
+    let ids: Vec<&str> = messages.iter().map(String::as_str).collect();
+    sqlx::query(
+        "UPDATE feed SET contested = true
+         WHERE subject = ANY($1) AND kind IN ('message', 'moved')",
+    )
+    .bind(ids)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn set_aside(
+    connection: &mut PgConnection,
+    events: &[(i64, String)],
+) -> sqlx::Result<()> {
+    let (arrivals, reasons): (Vec<i64>, Vec<&str>) = events
+        .iter()
+        .map(|(arrival, reason)| (*arrival, reason.as_str()))
+        .unzip();
+    sqlx::query(
+        "INSERT INTO quarantine (arrival, reason) SELECT * FROM unnest($1::int8[], $2::text[])",
+    )
+    .bind(arrivals)
+    .bind(reasons)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn clear(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("TRUNCATE groups, members, messages, likes, feed, quarantine")
+        .execute(&mut *connection)
+        .await?;
+    store_checkpoint(connection, &Checkpoint::default()).await
+}
+
+pub(super) fn position_from(text: &str) -> sqlx::Result<OrderKey> {
+    text.parse()
+        .map_err(|failure: crate::ids::NotThatForm| sqlx::Error::Decode(failure.into()))
+}
+
+pub(super) fn vector_from(text: &str) -> sqlx::Result<VersionVector> {
+    serde_json::from_str(text).map_err(|failure| sqlx::Error::Decode(failure.into()))
+}
+
+fn vector_text(vector: &VersionVector) -> String {
+    serde_json::to_string(vector).expect("a map from text to numbers is JSON")
+}
