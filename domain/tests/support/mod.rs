@@ -1,0 +1,155 @@
+//! A replica's store for tests: a database of its own in the Postgres of this test process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::log::{Action, Command, Done, Log, Options, WriterTask};
+use causeway_domain::names::{GroupName, MessageId, Name, User, UserId};
+use causeway_domain::text::{IdempotencyKey, MessageText};
+use causeway_domain::timelines::{Anchor, FollowTask, Timelines};
+use causeway_postgres::Disposable;
+use sqlx::{Connection, PgConnection};
+
+static DATABASES: AtomicU32 = AtomicU32::new(1);
+
+/// A database and the folder beside it.
+pub struct Store {
+    options: Options,
+    folder: Arc<tempfile::TempDir>,
+}
+
+impl Store {
+    pub async fn create(replica: u16) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::in_folder(replica, folder).await
+    }
+
+    async fn in_folder(replica: u16, folder: Arc<tempfile::TempDir>) -> Self {
+        let postgres = tokio::task::spawn_blocking(Disposable::shared)
+            .await
+            .unwrap();
+        let number = DATABASES.fetch_add(1, Ordering::Relaxed);
+        let database = format!("log_{number}");
+        let mut admin = PgConnection::connect(&postgres.url()).await.unwrap();
+        sqlx::query(&format!("CREATE DATABASE {database}"))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        let options = Options {
+            replica: ReplicaId::new(replica).unwrap(),
+            cluster: "test".into(),
+            database_url: postgres.database_url(&database),
+            data_dir: folder.path().to_owned(),
+            wall: Arc::new(wall_ms),
+            fresh_epoch: number,
+            allow_unsafe_postgres: true,
+        };
+        Self { options, folder }
+    }
+
+    /// The same replica after its database was lost; the file beside it is still there.
+    pub async fn with_a_fresh_database(&self) -> Self {
+        Self::in_folder(self.options.replica.get(), self.folder.clone()).await
+    }
+
+    pub async fn open(&self) -> Open {
+        let (log, writer) = Log::open(self.options.clone()).await.unwrap();
+        let (timelines, follower) = Timelines::follow(log.clone(), &self.options.database_url)
+            .await
+            .unwrap();
+        Open {
+            log,
+            timelines,
+            writer,
+            follower,
+        }
+    }
+}
+
+/// An open log and its read model.
+pub struct Open {
+    pub log: Log,
+    pub timelines: Timelines,
+    writer: WriterTask,
+    follower: FollowTask,
+}
+
+impl Open {
+    pub async fn close(self) {
+        drop((self.log, self.timelines));
+        self.writer.await.unwrap();
+        self.follower.await.unwrap();
+    }
+
+    pub async fn join(&self, group: &str, who: &str) -> Done {
+        let command = Command {
+            group: name(group),
+            action: Action::Join { user: user(who) },
+            above: None,
+        };
+        self.log.submit(command).await.unwrap()
+    }
+
+    pub async fn say(&self, group: &str, who: &str, text: &str) -> Done {
+        self.log.submit(post(group, who, text, None)).await.unwrap()
+    }
+
+    pub async fn pull_from(&self, other: &Self) {
+        let held = self.log.head().vector.clone();
+        let events = other.log.read_beyond(&held, 1_000, usize::MAX).await;
+        let absorbed = self.log.absorb(events.unwrap()).await.unwrap();
+        self.timelines.reach(absorbed.head.arrival).await.unwrap();
+    }
+
+    pub async fn texts(&self, group: &str) -> Vec<String> {
+        let reader = UserId("nobody".into());
+        let page = self
+            .timelines
+            .page(name(group), Anchor::Newest, 500, reader)
+            .await;
+        page.unwrap()
+            .unwrap()
+            .messages
+            .into_iter()
+            .map(|seen| seen.message.text)
+            .collect()
+    }
+}
+
+pub fn post(group: &str, who: &str, text: &str, key: Option<IdempotencyKey>) -> Command {
+    static IDS: AtomicU32 = AtomicU32::new(1);
+    let author = user(who);
+    let id = match &key {
+        Some(key) => MessageId::of_key(&author.id, &name(group), key.as_str(), text),
+        None => MessageId(format!("m{}", IDS.fetch_add(1, Ordering::Relaxed))),
+    };
+    Command {
+        group: name(group),
+        action: Action::Post {
+            id,
+            author,
+            text: MessageText::parse(text, 4_000).unwrap(),
+            sent_at_ms: None,
+            key,
+        },
+        above: None,
+    }
+}
+
+pub fn name(text: &str) -> GroupName {
+    Name::parse(text).unwrap()
+}
+
+pub fn user(text: &str) -> User {
+    User {
+        id: UserId::of_open_name(&name(text)),
+        name: text.to_owned(),
+    }
+}
+
+fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
