@@ -1,0 +1,244 @@
+//! What to do next, decided: `step(now, input) -> outputs`. No clock, no randomness, no IO, so that
+//! a seed replays a run byte for byte. Driven by the HTTP shell (`driver`) and by the simulator in
+//! the tests.
+
+mod act;
+mod heard;
+mod messages;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::log::Head;
+use causeway_domain::version_vector::VersionVector;
+
+pub use messages::{Alarm, CallFailure, Input, Me, Now, Output, Taken};
+
+use crate::liveness::Outward;
+use crate::peer::Peer;
+use crate::plan;
+use crate::presence::{Online, OwnPresence, Report};
+use crate::view::Knowledge;
+use crate::wire::{Caller, Digest, PROTOCOL, PushAnswer, Refusal};
+
+/// The longest time without a tick.
+const IDLE_MS: u64 = 1_000;
+/// How long presence changes are gathered.
+const GATHER_MS: u64 = 50;
+
+/// One replica's side of the agreement.
+#[derive(Debug)]
+pub struct Core {
+    me: Me,
+    head: Arc<Head>,
+    peers: BTreeMap<ReplicaId, Peer>,
+    presence: OwnPresence,
+    n: u64,
+    random: u64,
+    now: Now,
+    refused: BTreeMap<ReplicaId, Refusal>,
+    has_caught_up: bool,
+    revision: u64,
+}
+
+impl Core {
+    /// Starts with what the log holds and knows nothing of the peers.
+    pub fn new(now: Now, me: Me, head: Arc<Head>) -> Self {
+        let unheard = |&id: &ReplicaId| (id, Peer::unheard(now));
+        Self {
+            peers: me.peers.iter().map(unheard).collect(),
+            random: me.instance.0,
+            me,
+            head,
+            presence: OwnPresence::default(),
+            n: 0,
+            now,
+            refused: BTreeMap::new(),
+            has_caught_up: false,
+            revision: 0,
+        }
+    }
+
+    /// Takes in what happened and says what to do.
+    pub fn step(&mut self, now: Now, input: Input) -> Vec<Output> {
+        self.now = now;
+        let mut out = Vec::new();
+        let reply = self.take_in(now, input, &mut out);
+        self.go_on(now, &mut out);
+        match reply {
+            Some(Reply::Digest(Ok(to))) => {
+                out.push(Output::Answer(Ok(Box::new(self.digest_for(to)))));
+            }
+            Some(Reply::Digest(Err(refusal))) => out.push(Output::Answer(Err(refusal))),
+            Some(Reply::Push) => out.push(Output::PushAnswer(self.push_answer())),
+            None => {}
+        }
+        out
+    }
+
+    /// When to tick at the latest, on the clock of [`Now::ms`].
+    pub fn next_wake(&self) -> u64 {
+        let of_peer = |peer: &Peer| {
+            let digest = peer.digest.sent_ms.is_none().then_some(peer.digest.due_ms);
+            [digest, peer.liveness.next_change_ms(), peer.next_pull_ms()]
+        };
+        // What is already due waits for an input, not for time.
+        let deadlines = self.peers.values().flat_map(of_peer).flatten();
+        let next = deadlines.filter(|&due| due > self.now.ms).min();
+        next.unwrap_or(self.now.ms + IDLE_MS)
+    }
+
+    /// Judges a caller of a push or a pull.
+    pub fn admit(&self, caller: &Caller) -> Result<(), Refusal> {
+        let peer = self.known_peer(&caller.cluster, caller.replica)?;
+        let is_answering = peer.liveness.out == Outward::Ok;
+        if peer.identity.is_clone(caller.instance, is_answering) {
+            return Err(Refusal::Clone {
+                replica: caller.replica,
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns a vector to serve a pull from: what the puller holds, and the forked origins, which
+    /// are exchanged no further.
+    pub fn servable_after(&self, after: &VersionVector) -> VersionVector {
+        plan::masked(after, &self.forked())
+    }
+
+    /// A digest that asks and tells nothing, for the start.
+    pub fn question(&self) -> Digest {
+        self.digest(0)
+    }
+
+    /// What others may know, as it stands.
+    pub fn knowledge(&self) -> Knowledge {
+        Knowledge::gather(&self.me, &self.head, &self.peers, self.has_caught_up)
+    }
+
+    /// Counts up whenever [`Core::knowledge`] may have changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn take_in(&mut self, now: Now, input: Input, out: &mut Vec<Output>) -> Option<Reply> {
+        match input {
+            Input::Tick { random } => self.random ^= random,
+            Input::Committed(head) => self.committed(head),
+            Input::Presence { came, went } => self.presence_changed(now, came, went),
+            Input::DigestCalled(digest) => {
+                return Some(Reply::Digest(self.digest_called(now, *digest, out)));
+            }
+            Input::DigestDone { peer, result } => self.digest_done(now, peer, result, out),
+            Input::PushCalled { from, absorbed } => {
+                self.push_called(now, from, &absorbed, out);
+                return Some(Reply::Push);
+            }
+            Input::PushDone { peer, sent, result } => self.push_done(now, peer, &sent, result),
+            Input::PullDone { peer, result } => self.pull_done(now, peer, result, out),
+            Input::HashRead {
+                peer,
+                origin,
+                seq,
+                theirs,
+                ours,
+            } => {
+                let settle = |peer: &mut Peer| peer.forks.settle(origin, seq, theirs, ours);
+                let forked = self.peers.get_mut(&peer).and_then(settle);
+                out.extend(forked.map(|origin| heard::fork_alarm(peer, origin)));
+            }
+        }
+        None
+    }
+
+    fn committed(&mut self, head: Arc<Head>) {
+        // The bell and the answers of the log take different ways here: never go back.
+        if head.arrival < self.head.arrival || head.floor < self.head.floor {
+            return;
+        }
+        self.head = head;
+        self.revision += 1;
+        for peer in self.peers.values_mut() {
+            peer.report.recheck(&self.head.vector);
+        }
+    }
+
+    fn presence_changed(&mut self, now: Now, came: Vec<Online>, went: Vec<Online>) {
+        if !self.presence.change(came, went) {
+            return;
+        }
+        for peer in self.peers.values_mut() {
+            peer.digest.due_ms = peer.digest.due_ms.min(now.ms + GATHER_MS);
+        }
+    }
+
+    fn known_peer(&self, cluster: &str, replica: ReplicaId) -> Result<&Peer, Refusal> {
+        if cluster != self.me.cluster {
+            return Err(Refusal::OtherCluster {
+                cluster: self.me.cluster.clone(),
+            });
+        }
+        if replica == self.me.origin.replica {
+            return Err(Refusal::SameNumber { replica });
+        }
+        let unknown = Refusal::UnknownReplica { replica };
+        self.peers.get(&replica).ok_or(unknown)
+    }
+
+    fn digest_for(&mut self, to: ReplicaId) -> Digest {
+        self.n += 1;
+        let mut digest = self.digest(self.n);
+        if let Some(peer) = self.peers.get(&to) {
+            let instance = self.me.instance;
+            let held = peer.presence.held();
+            digest.presence = self.presence.report(instance, peer.holds_of_us, held);
+            digest.forked.clone_from(peer.forks.found());
+        }
+        digest
+    }
+
+    fn digest(&self, n: u64) -> Digest {
+        let chain = |origin| self.head.hashes.get(&origin).copied().unwrap_or_default();
+        let vector = self.head.vector.iter();
+        Digest {
+            replica: self.me.origin.replica,
+            epoch: self.me.origin.epoch,
+            instance: self.me.instance,
+            n,
+            cluster: self.me.cluster.clone(),
+            protocol: PROTOCOL,
+            vector: vector.map(|(o, seq)| (o, (seq, chain(o)))).collect(),
+            floor: self.head.floor,
+            wall: self.now.wall_ms,
+            presence: Report::default(),
+            pulling: self.peers.values().any(|peer| peer.pull.is_under_way),
+            forked: BTreeSet::new(),
+        }
+    }
+
+    fn push_answer(&mut self) -> PushAnswer {
+        self.n += 1;
+        PushAnswer {
+            instance: self.me.instance,
+            n: self.n,
+            vector: self.head.vector.clone(),
+        }
+    }
+
+    /// What is not pulled from anybody: forked origins, and our own, of which nobody can have more.
+    fn not_pulled(&self) -> BTreeSet<Origin> {
+        let mut origins = self.forked();
+        origins.insert(self.me.origin);
+        origins
+    }
+
+    fn forked(&self) -> BTreeSet<Origin> {
+        self.peers.values().flat_map(|p| p.forks.all()).collect()
+    }
+}
+
+enum Reply {
+    Digest(Result<ReplicaId, Refusal>),
+    Push,
+}

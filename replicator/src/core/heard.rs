@@ -1,0 +1,261 @@
+//! What the core makes of what peers say.
+
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::version_vector::VersionVector;
+
+use super::{Alarm, CallFailure, Core, Now, Output, Taken};
+use crate::identity::Admission;
+use crate::link::LinkError;
+use crate::liveness::Outward;
+use crate::peer::Peer;
+use crate::plan;
+use crate::wire::{Digest, PROTOCOL, PushAnswer, Refusal};
+
+/// How soon a peer that holds another version of our presence is told again.
+const RETELL_MS: u64 = 250;
+
+impl Core {
+    pub(super) fn digest_called(
+        &mut self,
+        now: Now,
+        digest: Digest,
+        out: &mut Vec<Output>,
+    ) -> Result<ReplicaId, Refusal> {
+        let from = digest.replica;
+        let admitted = self.admit_digest(now, &digest);
+        match admitted {
+            Ok(is_peer) => {
+                self.refused.remove(&from);
+                if is_peer {
+                    self.learn(now, from, digest, out);
+                }
+                Ok(from)
+            }
+            Err(reason) => {
+                let former = self.refused.insert(from, reason.clone());
+                if former.as_ref() != Some(&reason) {
+                    let (replica, reason) = (from, reason.clone());
+                    out.push(Output::Alarm(Alarm::Refused { replica, reason }));
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// Tells whether to learn from a digest that called.
+    fn admit_digest(&mut self, now: Now, digest: &Digest) -> Result<bool, Refusal> {
+        let from = digest.replica;
+        self.known_peer(&digest.cluster, from)?;
+        check_protocol(digest.protocol)?;
+        let Some(peer) = self.peers.get_mut(&from).filter(|_| digest.n > 0) else {
+            return Ok(false);
+        };
+        let is_answering = peer.liveness.out == Outward::Ok;
+        let before = peer.identity.current();
+        match peer.identity.on_call(digest.instance, now.ms, is_answering) {
+            Admission::Clone => return Err(Refusal::Clone { replica: from }),
+            Admission::Stranger => return Ok(false),
+            Admission::Newcomer => {
+                peer.digest.due_ms = now.ms;
+                return Ok(false);
+            }
+            Admission::Peer => {}
+        }
+        if before != peer.identity.current() {
+            peer.begin_instance(now);
+        }
+        Ok(true)
+    }
+
+    pub(super) fn digest_done(
+        &mut self,
+        now: Now,
+        id: ReplicaId,
+        result: Result<Box<Digest>, LinkError>,
+        out: &mut Vec<Output>,
+    ) {
+        let cluster = self.me.cluster.clone();
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let called_ms = peer.digest.sent_ms.take().unwrap_or(now.ms);
+        let checked = result.and_then(|digest| check_answer(&cluster, id, digest));
+        let out_before = peer.liveness.out;
+        let digest = match checked {
+            Ok(digest) => digest,
+            Err(error) => {
+                peer.liveness.out = Outward::Failing;
+                self.revision += u64::from(out_before != Outward::Failing);
+                if let LinkError::Refused(reason) = error
+                    && peer.refusal.as_ref() != Some(&reason)
+                {
+                    peer.refusal = Some(reason.clone());
+                    out.push(Output::Alarm(Alarm::RefusedBy { peer: id, reason }));
+                }
+                return;
+            }
+        };
+        peer.liveness.out = Outward::Ok;
+        peer.liveness.rtt_ms = Some(now.ms - called_ms);
+        let before = peer.identity.current();
+        if !peer.identity.on_answer(digest.instance, called_ms, now.ms) {
+            return;
+        }
+        if before != peer.identity.current() {
+            peer.begin_instance(now);
+        }
+        peer.refusal = None;
+        self.learn(now, id, *digest, out);
+    }
+
+    fn learn(&mut self, now: Now, id: ReplicaId, digest: Digest, out: &mut Vec<Output>) {
+        let own = self.me.origin;
+        let not_pulled = self.not_pulled();
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if !peer.is_news(digest.n) {
+            return;
+        }
+        let was_away = peer.liveness.hear(now);
+        self.revision += 1;
+        let held = &self.head.vector;
+        peer.learn_vector(now, own, held, &digest);
+        let (forked, doubts) = peer.forks.compare(&digest.vector, &self.head);
+        let told = peer.forks.hear(digest.forked);
+        out.extend(forked.into_iter().chain(told).map(|o| fork_alarm(id, o)));
+        out.extend(doubts.into_iter().map(|doubt| Output::ReadHash {
+            peer: id,
+            origin: doubt.origin,
+            seq: doubt.seq,
+            theirs: doubt.theirs,
+        }));
+        if let Some(shown) = peer.find_unknown_own_events(now, own, held) {
+            out.push(Output::Alarm(Alarm::OwnEventsUnknown {
+                peer: id,
+                origin: own,
+                shown,
+                held: held.get(own),
+            }));
+        }
+        peer.learn_presence(digest.instance, digest.presence);
+        if let Some(known) = peer.known().cloned() {
+            self.has_caught_up |= held.covers_all(&known);
+            peer.report.report(digest.floor, known, held);
+        }
+        let is_told = peer.holds_of_us.is_some_and(|h| {
+            h.instance == self.me.instance && h.version == self.presence.version()
+        });
+        if !is_told {
+            peer.digest.due_ms = peer.digest.due_ms.min(now.ms + RETELL_MS);
+        }
+        let wanted = plan::wanted(held, &peer.shown(), &not_pulled);
+        peer.want(now, &wanted, was_away);
+    }
+
+    pub(super) fn push_called(
+        &mut self,
+        now: Now,
+        from: ReplicaId,
+        absorbed: &Taken,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        peer.liveness.hear(now);
+        if !absorbed.missing.is_empty() {
+            peer.learn_missing(now, &absorbed.missing);
+        }
+        out.extend(find_forks(peer, from, &absorbed.forked));
+    }
+
+    pub(super) fn push_done(
+        &mut self,
+        now: Now,
+        id: ReplicaId,
+        sent: &VersionVector,
+        result: Result<PushAnswer, CallFailure>,
+    ) {
+        let not_pulled = self.not_pulled();
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.push.is_under_way = false;
+        match result {
+            Ok(answer) => {
+                self.revision += 1;
+                peer.liveness.hear(now);
+                peer.learn_push(now, sent, answer);
+                let wanted = plan::wanted(&self.head.vector, &peer.shown(), &not_pulled);
+                peer.want(now, &wanted, false);
+            }
+            Err(_) => peer.push_failed(),
+        }
+    }
+
+    pub(super) fn pull_done(
+        &mut self,
+        now: Now,
+        id: ReplicaId,
+        result: Result<Taken, CallFailure>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.pull.is_under_way = false;
+        match result {
+            Ok(taken) => {
+                peer.liveness.hear(now);
+                out.extend(find_forks(peer, id, &taken.forked));
+                if taken.stored > 0 {
+                    peer.pull_succeeded(now);
+                } else {
+                    peer.pull_failed(now);
+                }
+            }
+            Err(_) => peer.pull_failed(now),
+        }
+    }
+}
+
+/// Checks what a digest that answers claims to be.
+fn check_answer(
+    cluster: &str,
+    configured: ReplicaId,
+    digest: Box<Digest>,
+) -> Result<Box<Digest>, LinkError> {
+    if digest.cluster != cluster {
+        let cluster = cluster.to_owned();
+        return Err(Refusal::OtherCluster { cluster }.into());
+    }
+    if digest.replica != configured {
+        let answers = digest.replica;
+        return Err(Refusal::WrongNumber {
+            configured,
+            answers,
+        }
+        .into());
+    }
+    check_protocol(digest.protocol)?;
+    Ok(digest)
+}
+
+fn check_protocol(theirs: [u16; 2]) -> Result<(), Refusal> {
+    let [lowest, highest] = PROTOCOL;
+    if theirs[0] <= highest && lowest <= theirs[1] {
+        return Ok(());
+    }
+    Err(Refusal::NoCommonProtocol { protocol: PROTOCOL })
+}
+
+/// Marks origins of which a peer sent other events than are held.
+fn find_forks(peer: &mut Peer, id: ReplicaId, origins: &[Origin]) -> Vec<Output> {
+    let news = origins.iter().filter(|&&origin| peer.forks.find(origin));
+    news.map(|&origin| fork_alarm(id, origin)).collect()
+}
+
+pub(super) fn fork_alarm(peer: ReplicaId, origin: Origin) -> Output {
+    Output::Alarm(Alarm::Fork { peer, origin })
+}

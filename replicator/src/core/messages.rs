@@ -1,0 +1,203 @@
+//! What goes into the core and what comes out of it.
+
+use std::sync::Arc;
+
+use causeway_domain::chain::Hash;
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::log::Head;
+use causeway_domain::version_vector::{Range, VersionVector};
+
+use crate::link::LinkError;
+use crate::plan::Push;
+use crate::presence::Online;
+use crate::wire::{Digest, Instance, PushAnswer, Refusal};
+
+/// A moment, as the shell's clocks show it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now {
+    /// Milliseconds on a clock that never goes back, from any start.
+    pub ms: u64,
+    /// Milliseconds since 1970: told to peers and shown to people, never reckoned with.
+    pub wall_ms: i64,
+}
+
+/// Who this replica is, and whom it calls.
+#[derive(Clone, Debug)]
+pub struct Me {
+    /// The number and epoch it writes as.
+    pub origin: Origin,
+    /// This process.
+    pub instance: Instance,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Every other configured replica.
+    pub peers: Vec<ReplicaId>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time passed. `random` spreads the next digests.
+    Tick {
+        /// Fresh random bits.
+        random: u64,
+    },
+    /// The log committed, or its floor has risen.
+    Committed(Arc<Head>),
+    /// Users of this replica opened their first or closed their last stream on a group.
+    Presence {
+        /// Who came.
+        came: Vec<Online>,
+        /// Who went.
+        went: Vec<Online>,
+    },
+    /// A peer sent its digest. Yields exactly one [`Output::Answer`].
+    DigestCalled(Box<Digest>),
+    /// A digest sent was answered, or not.
+    DigestDone {
+        /// Whom it was sent to.
+        peer: ReplicaId,
+        /// The answer.
+        result: Result<Box<Digest>, LinkError>,
+    },
+    /// A peer pushed events, and the log took them in. Yields exactly one
+    /// [`Output::PushAnswer`].
+    PushCalled {
+        /// Who pushed.
+        from: ReplicaId,
+        /// What became of them.
+        absorbed: Taken,
+    },
+    /// A push was answered, or not.
+    PushDone {
+        /// Whom it was sent to.
+        peer: ReplicaId,
+        /// The highest seqs that were in it.
+        sent: VersionVector,
+        /// The answer.
+        result: Result<PushAnswer, CallFailure>,
+    },
+    /// A pulled batch is in the log, or not.
+    PullDone {
+        /// Who was asked.
+        peer: ReplicaId,
+        /// What became of the events.
+        result: Result<Taken, CallFailure>,
+    },
+    /// The log was asked for a chain.
+    HashRead {
+        /// Whose digest raised the question.
+        peer: ReplicaId,
+        /// Of which origin.
+        origin: Origin,
+        /// Up to which seq.
+        seq: u64,
+        /// What the peer holds there.
+        theirs: Hash,
+        /// What we hold there, where the log could tell.
+        ours: Option<Hash>,
+    },
+}
+
+/// Something to do. Every call is answered by its `…Done` exactly once; at most one of each kind is
+/// under way with each peer.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Answer the digest that was just taken in.
+    Answer(Result<Box<Digest>, Refusal>),
+    /// Answer the push that was just taken in.
+    PushAnswer(PushAnswer),
+    /// Send a digest.
+    Digest {
+        /// To whom.
+        to: ReplicaId,
+        /// What.
+        digest: Box<Digest>,
+    },
+    /// Read one batch from the log and send it.
+    Push {
+        /// To whom.
+        to: ReplicaId,
+        /// What to read.
+        push: Push,
+    },
+    /// Ask for one batch and hand it to the log.
+    Pull {
+        /// Whom.
+        from: ReplicaId,
+        /// Beyond what.
+        after: VersionVector,
+    },
+    /// Look a chain up in the log.
+    ReadHash {
+        /// Whose digest raised the question.
+        peer: ReplicaId,
+        /// Of which origin.
+        origin: Origin,
+        /// Up to which seq.
+        seq: u64,
+        /// What the peer holds there.
+        theirs: Hash,
+    },
+    /// Tell the operator.
+    Alarm(Alarm),
+}
+
+/// What the log made of a peer's events.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// How many were new.
+    pub stored: usize,
+    /// What must come before the rest.
+    pub missing: Vec<Range>,
+    /// Origins of which other events are held under the same numbers.
+    pub forked: Vec<Origin>,
+}
+
+/// Why a push or a pull came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallFailure {
+    /// The peer, or the way to it.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// Our own log could not read or write.
+    #[error("the own log is not available")]
+    Log,
+}
+
+/// What an operator must know. Each is given once, until it has passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// A peer holds other events of this origin: it is exchanged no further.
+    Fork {
+        /// Who.
+        peer: ReplicaId,
+        /// Of which origin.
+        origin: Origin,
+    },
+    /// A peer holds more of our own events than we wrote: this database was rolled back or copied.
+    OwnEventsUnknown {
+        /// Who.
+        peer: ReplicaId,
+        /// Our own origin.
+        origin: Origin,
+        /// The highest the peer holds.
+        shown: u64,
+        /// The highest we hold.
+        held: u64,
+    },
+    /// A peer refuses us.
+    RefusedBy {
+        /// Who.
+        peer: ReplicaId,
+        /// Why.
+        reason: Refusal,
+    },
+    /// We refuse a caller.
+    Refused {
+        /// What number it gave.
+        replica: ReplicaId,
+        /// Why.
+        reason: Refusal,
+    },
+}

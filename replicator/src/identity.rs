@@ -1,0 +1,192 @@
+//! Which process speaks for a peer. Addresses prove nothing; what answers at the configured one
+//! does.
+//!
+//! A call from a process that has not been heard of before starts a check: a digest to the
+//! configured address. Whoever answers a check begun after the newcomer showed up is the peer. A
+//! newcomer that does not answer there, while another does, is a clone and is refused for as long
+//! as that stays so. Where nobody answers the newcomer is believed: a link may work one way only.
+
+use crate::wire::Instance;
+
+/// Former processes remembered, so that what they said late is not taken for news.
+const REMEMBERED: usize = 16;
+
+/// What is known of a peer's processes.
+#[derive(Debug, Default)]
+pub(crate) struct Identity {
+    current: Option<Instance>,
+    current_since_ms: u64,
+    former: Vec<Instance>,
+    newcomer: Option<Newcomer>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Newcomer {
+    instance: Instance,
+    since_ms: u64,
+    is_clone: bool,
+}
+
+/// What to do with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It is the peer.
+    Peer,
+    /// Answer it, learn nothing from it: it is a former process, or not settled yet.
+    Stranger,
+    /// The same, and ask at the configured address who is there.
+    Newcomer,
+    /// Another process answers at the configured address.
+    Clone,
+}
+
+impl Identity {
+    /// Judges a call. `is_answering`: calls to the configured address succeed at present.
+    pub(crate) fn on_call(
+        &mut self,
+        instance: Instance,
+        now_ms: u64,
+        is_answering: bool,
+    ) -> Admission {
+        if self.current == Some(instance) {
+            return Admission::Peer;
+        }
+        if self.is_clone(instance, is_answering) {
+            return Admission::Clone;
+        }
+        if self.former.contains(&instance) {
+            return Admission::Stranger;
+        }
+        if !is_answering || self.current.is_none() {
+            self.become_current(instance, now_ms);
+            return Admission::Peer;
+        }
+        if self.newcomer.is_some_and(|n| n.instance == instance) {
+            return Admission::Stranger;
+        }
+        self.newcomer = Some(Newcomer {
+            instance,
+            since_ms: now_ms,
+            is_clone: false,
+        });
+        Admission::Newcomer
+    }
+
+    /// Takes in who answered a call made at `called_ms` to the configured address. Tells whether
+    /// to believe the answer: not when it comes late from a process that has a successor since.
+    pub(crate) fn on_answer(&mut self, instance: Instance, called_ms: u64, now_ms: u64) -> bool {
+        if let Some(newcomer) = &mut self.newcomer
+            && newcomer.instance != instance
+            && called_ms >= newcomer.since_ms
+        {
+            newcomer.is_clone = true;
+        }
+        if self.former.contains(&instance) {
+            if called_ms < self.current_since_ms {
+                return false;
+            }
+            // The one believed until now had only called, and does not answer: it is the copy.
+            self.newcomer = self.current.map(|ousted| Newcomer {
+                instance: ousted,
+                since_ms: self.current_since_ms,
+                is_clone: true,
+            });
+        }
+        self.become_current(instance, now_ms);
+        true
+    }
+
+    /// Tells whether this process is known to be a copy.
+    pub(crate) fn is_clone(&self, instance: Instance, is_answering: bool) -> bool {
+        is_answering
+            && self
+                .newcomer
+                .is_some_and(|known| known.instance == instance && known.is_clone)
+    }
+
+    /// The process believed to be the peer.
+    pub(crate) fn current(&self) -> Option<Instance> {
+        self.current
+    }
+
+    fn become_current(&mut self, instance: Instance, now_ms: u64) {
+        if self.current == Some(instance) {
+            return;
+        }
+        self.former.retain(|&former| former != instance);
+        self.former.extend(self.current);
+        if self.former.len() > REMEMBERED {
+            self.former.remove(0);
+        }
+        self.current = Some(instance);
+        self.current_since_ms = now_ms;
+        if self.newcomer.is_some_and(|n| n.instance == instance) {
+            self.newcomer = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Instance = Instance(1);
+    const SECOND: Instance = Instance(2);
+
+    #[test]
+    fn a_restarted_peer_is_believed_once_it_answers_at_its_address() {
+        let mut identity = Identity::default();
+        identity.on_answer(FIRST, 0, 1);
+
+        assert_eq!(identity.on_call(SECOND, 10, true), Admission::Newcomer);
+        assert!(identity.on_answer(SECOND, 11, 12));
+
+        assert_eq!(identity.on_call(SECOND, 13, true), Admission::Peer);
+        assert_eq!(identity.on_call(FIRST, 14, true), Admission::Stranger);
+    }
+
+    #[test]
+    fn a_clone_is_refused_while_the_other_answers() {
+        let mut identity = Identity::default();
+        identity.on_answer(FIRST, 0, 1);
+        identity.on_call(SECOND, 10, true);
+
+        identity.on_answer(FIRST, 11, 12);
+
+        assert_eq!(identity.on_call(SECOND, 13, true), Admission::Clone);
+        assert_eq!(identity.on_call(FIRST, 14, true), Admission::Peer);
+        assert_eq!(identity.on_call(SECOND, 20, false), Admission::Peer);
+    }
+
+    #[test]
+    fn an_answer_to_a_call_from_before_the_newcomer_proves_nothing_against_it() {
+        let mut identity = Identity::default();
+        identity.on_answer(FIRST, 0, 1);
+        identity.on_call(SECOND, 10, true);
+
+        identity.on_answer(FIRST, 9, 11);
+
+        assert_eq!(identity.on_call(SECOND, 12, true), Admission::Stranger);
+    }
+
+    #[test]
+    fn a_peer_that_can_only_call_is_believed() {
+        let mut identity = Identity::default();
+
+        assert_eq!(identity.on_call(FIRST, 0, false), Admission::Peer);
+        assert_eq!(identity.on_call(SECOND, 10, false), Admission::Peer);
+        assert!(!identity.on_answer(FIRST, 9, 11), "late answer of the dead");
+        assert_eq!(identity.on_call(SECOND, 12, false), Admission::Peer);
+    }
+
+    #[test]
+    fn a_clone_that_was_believed_while_nobody_answered_is_found_out() {
+        let mut identity = Identity::default();
+        identity.on_call(FIRST, 0, false);
+        identity.on_call(SECOND, 10, false);
+
+        assert!(identity.on_answer(FIRST, 20, 21));
+
+        assert_eq!(identity.on_call(SECOND, 22, true), Admission::Clone);
+    }
+}

@@ -1,0 +1,294 @@
+//! What we know of one peer: what it holds, whether it is there, what is under way with it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::Origin;
+use causeway_domain::version_vector::{Range, VersionVector};
+
+use crate::core::Now;
+use crate::forks::Forks;
+use crate::identity::Identity;
+use crate::liveness::{Liveness, Outward, Status};
+use crate::plan;
+use crate::presence::{Held, PeerPresence, Report};
+use crate::wire::{Digest, Instance, PushAnswer, Refusal};
+
+/// The first wait after a pull that brought nothing.
+const PULL_BACKOFF_MS: u64 = 250;
+/// The longest.
+const MAX_PULL_BACKOFF_MS: u64 = 5_000;
+/// What we hold for longer than this, while a peer says it lacks it, is a backlog: a peer speaks
+/// twice a second, and needs a moment to pull.
+const LONG_MS: u64 = 750;
+
+/// One peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub liveness: Liveness,
+    pub identity: Identity,
+    pub presence: PeerPresence,
+    pub forks: Forks,
+    pub report: FloorReport,
+    /// What it holds of our own presence.
+    pub holds_of_us: Option<Held>,
+    /// The refusal of ours that it was last heard with.
+    pub refusal: Option<Refusal>,
+    pub digest: DigestCall,
+    pub push: PushCall,
+    pub pull: PullCall,
+    n: u64,
+    known: Option<Arc<VersionVector>>,
+    hint: VersionVector,
+    is_pulling: bool,
+    ahead_since_ms: Option<u64>,
+    held_noted: VersionVector,
+    held_noted_ms: u64,
+    long_held: VersionVector,
+}
+
+/// The digests to one peer.
+#[derive(Debug, Default)]
+pub(crate) struct DigestCall {
+    /// When the one under way was sent.
+    pub sent_ms: Option<u64>,
+    /// When the next is to be sent.
+    pub due_ms: u64,
+}
+
+/// The pushes to one peer.
+#[derive(Debug, Default)]
+pub(crate) struct PushCall {
+    pub is_under_way: bool,
+    is_in_step: bool,
+    is_stalled: bool,
+}
+
+/// The pulls from one peer.
+#[derive(Debug, Default)]
+pub(crate) struct PullCall {
+    pub is_under_way: bool,
+    /// When to pull what the peer shows beyond ours.
+    pub due_ms: Option<u64>,
+    not_before_ms: u64,
+    backoff_ms: u64,
+}
+
+impl Peer {
+    /// A peer not heard of yet. Its first digest is due at once.
+    pub fn unheard(now: Now) -> Self {
+        Self {
+            liveness: Liveness::unheard(now),
+            identity: Identity::default(),
+            presence: PeerPresence::default(),
+            forks: Forks::default(),
+            report: FloorReport::default(),
+            holds_of_us: None,
+            refusal: None,
+            digest: DigestCall {
+                sent_ms: None,
+                due_ms: now.ms,
+            },
+            push: PushCall::default(),
+            pull: PullCall::default(),
+            n: 0,
+            known: None,
+            hint: VersionVector::default(),
+            is_pulling: false,
+            ahead_since_ms: None,
+            held_noted: VersionVector::default(),
+            held_noted_ms: 0,
+            long_held: VersionVector::default(),
+        }
+    }
+
+    /// What its newest digest or push answer said it holds; nothing before the first.
+    pub fn known(&self) -> Option<&Arc<VersionVector>> {
+        self.known.as_ref()
+    }
+
+    /// All it has shown to hold: what is known, and the past of what it pushed since.
+    pub fn shown(&self) -> VersionVector {
+        let mut shown = self.known.as_deref().cloned().unwrap_or_default();
+        shown.merge(&self.hint);
+        shown
+    }
+
+    /// Another process speaks for it now: what the former one said about itself is void.
+    pub fn begin_instance(&mut self, now: Now) {
+        self.n = 0;
+        self.pull.due_ms = Some(now.ms);
+        self.pull.not_before_ms = 0;
+        self.pull.backoff_ms = 0;
+        self.presence.clear();
+        self.holds_of_us = None;
+    }
+
+    /// Tells whether this is newer than all it has said; what is older is to be ignored.
+    pub fn is_news(&mut self, n: u64) -> bool {
+        let is_news = n > self.n;
+        self.n = self.n.max(n);
+        is_news
+    }
+
+    /// Takes in what a digest says it holds. What was known before is replaced, never merged.
+    pub fn learn_vector(&mut self, now: Now, own: Origin, held: &VersionVector, digest: &Digest) {
+        let known = digest.held();
+        self.hint = VersionVector::default();
+        self.is_pulling = digest.pulling;
+        if now.ms >= self.held_noted_ms + LONG_MS {
+            self.held_noted_ms = now.ms;
+            self.long_held = std::mem::replace(&mut self.held_noted, held.clone());
+        }
+        if !self.push.is_under_way {
+            self.push.is_in_step = plan::is_in_step(own, held, &known, digest.pulling);
+        }
+        self.push.is_stalled = false;
+        self.known = Some(Arc::new(known));
+    }
+
+    /// Takes in its presence report; tells whether its users changed.
+    pub fn learn_presence(&mut self, instance: Instance, report: Report) -> bool {
+        self.holds_of_us = report.held;
+        self.presence.absorb(instance, report)
+    }
+
+    /// Takes in the answer to a push.
+    pub fn learn_push(&mut self, now: Now, sent: &VersionVector, answer: PushAnswer) {
+        self.push.is_in_step = answer.vector.covers_all(sent);
+        let has_learned = self
+            .known
+            .as_ref()
+            .is_none_or(|known| !known.covers_all(&answer.vector));
+        self.push.is_stalled = !self.push.is_in_step && !has_learned;
+        if self.identity.current() != Some(answer.instance) {
+            self.digest.due_ms = now.ms;
+        } else if self.is_news(answer.n) {
+            self.known = Some(Arc::new(answer.vector));
+        }
+    }
+
+    /// A push came to nothing: the next one waits until the peer speaks.
+    pub fn push_failed(&mut self) {
+        self.push.is_in_step = false;
+        self.push.is_stalled = true;
+    }
+
+    /// Takes in what must come before the events it pushed: it holds that too.
+    pub fn learn_missing(&mut self, now: Now, missing: &[Range]) {
+        self.hint
+            .merge(&missing.iter().map(|r| (r.origin, r.last)).collect());
+        self.pull.due_ms = Some(now.ms);
+    }
+
+    /// Plans a push to it.
+    pub fn plan_push(
+        &self,
+        own: Origin,
+        held: &VersionVector,
+        excluded: &BTreeSet<Origin>,
+    ) -> Option<plan::Push> {
+        let known = self.known.as_deref()?;
+        if self.push.is_under_way || !self.is_reachable() {
+            return None;
+        }
+        let standing = plan::Standing {
+            known,
+            long_held: &self.long_held,
+            is_pulling: self.is_pulling,
+            is_in_step: self.push.is_in_step,
+            is_stalled: self.push.is_stalled,
+        };
+        plan::push(own, held, excluded, standing)
+    }
+
+    /// Tells whether it was heard of lately and answers.
+    fn is_reachable(&self) -> bool {
+        self.liveness.status != Status::Down && self.liveness.out == Outward::Ok
+    }
+
+    /// Tells how many of our own events it holds when these are more than we hold, and that is
+    /// both news and certain: a pull may be quicker than the bell, but not by this much.
+    pub fn find_unknown_own_events(
+        &mut self,
+        now: Now,
+        own: Origin,
+        held: &VersionVector,
+    ) -> Option<u64> {
+        let shown = self.known.as_ref()?.get(own);
+        if shown <= held.get(own) {
+            self.ahead_since_ms = None;
+            return None;
+        }
+        let since_ms = *self.ahead_since_ms.get_or_insert(now.ms);
+        let is_certain = now.ms >= since_ms + LONG_MS;
+        (is_certain && self.forks.find(own)).then_some(shown)
+    }
+
+    /// Sets when to pull what is wanted of it: at once or after a grace.
+    pub fn want(&mut self, now: Now, wanted: &[Range], is_urgent: bool) {
+        if wanted.is_empty() {
+            self.pull.due_ms = None;
+            return;
+        }
+        if is_urgent || plan::count(wanted) > plan::BULK_EVENTS {
+            self.pull.due_ms = Some(now.ms);
+        }
+        self.pull.due_ms.get_or_insert(now.ms + plan::PULL_GRACE_MS);
+    }
+
+    /// Tells whether a pull from it may start now.
+    pub fn is_pull_due(&self, now: Now) -> bool {
+        !self.pull.is_under_way
+            && self.liveness.out == Outward::Ok
+            && self.next_pull_ms().is_some_and(|due| due <= now.ms)
+    }
+
+    /// When the next pull from it may start.
+    pub fn next_pull_ms(&self) -> Option<u64> {
+        self.pull.due_ms.map(|due| due.max(self.pull.not_before_ms))
+    }
+
+    /// A pull brought something: go on at once.
+    pub fn pull_succeeded(&mut self, now: Now) {
+        self.pull.backoff_ms = 0;
+        self.pull.not_before_ms = 0;
+        self.pull.due_ms = Some(now.ms);
+    }
+
+    /// A pull brought nothing: wait, longer each time.
+    pub fn pull_failed(&mut self, now: Now) {
+        let longer = (self.pull.backoff_ms * 2).clamp(PULL_BACKOFF_MS, MAX_PULL_BACKOFF_MS);
+        self.pull.backoff_ms = longer;
+        self.pull.not_before_ms = now.ms + longer;
+    }
+}
+
+/// The floors one replica reported, and which of them count: those whose vector, taken together
+/// with the floor, is held here.
+#[derive(Debug, Default)]
+pub(crate) struct FloorReport {
+    settled: Hlc,
+    pending: Option<(Hlc, Arc<VersionVector>)>,
+}
+
+impl FloorReport {
+    /// Takes in the newest report.
+    pub fn report(&mut self, floor: Hlc, vector: Arc<VersionVector>, held: &VersionVector) {
+        self.pending = Some((floor, vector));
+        self.recheck(held);
+    }
+
+    /// Counts the pending report if all it names is held by now.
+    pub fn recheck(&mut self, held: &VersionVector) {
+        if let Some((floor, _)) = self.pending.take_if(|(_, vector)| held.covers_all(vector)) {
+            self.settled = self.settled.max(floor);
+        }
+    }
+
+    /// The highest floor that counts.
+    pub fn settled(&self) -> Hlc {
+        self.settled
+    }
+}

@@ -1,0 +1,262 @@
+//! What must move between two replicas, from their vectors alone.
+//!
+//! Pull is the protocol; a push is only quicker. A replica pushes what it accepted itself as soon
+//! as it is committed. What a peer still lacks later it is expected to pull, from anybody; only a
+//! peer that pulls nothing, perhaps because it cannot call out, is pushed everything.
+
+use std::collections::BTreeSet;
+
+use causeway_domain::ids::Origin;
+use causeway_domain::stamp::Dot;
+use causeway_domain::version_vector::{Range, VersionVector};
+
+/// A difference above this is moved by pull alone, at once, in batches.
+pub(crate) const BULK_EVENTS: u64 = 1_000;
+/// How long a pull waits for a push that is probably under way.
+pub(crate) const PULL_GRACE_MS: u64 = 250;
+
+/// Stands in a vector for "whatever there is of this origin": nothing lies beyond it. Fits a signed
+/// 64-bit column.
+const EVERYTHING: u64 = i64::MAX as u64;
+
+/// What to push to one peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// The peer holds this: read the log beyond it, in log order.
+    pub after: VersionVector,
+    /// Leave out what other origins wrote.
+    pub only: Option<Origin>,
+}
+
+/// How a peer stands towards us, as far as pushing goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing<'a> {
+    /// What it is known to hold.
+    pub known: &'a VersionVector,
+    /// What we held already when its newest but one digest came.
+    pub long_held: &'a VersionVector,
+    /// It pulls from somebody.
+    pub is_pulling: bool,
+    /// It follows our own events by push.
+    pub is_in_step: bool,
+    /// The last push taught it nothing, and it has not spoken since.
+    pub is_stalled: bool,
+}
+
+/// Plans a push: a backlog, else our own new events, else nothing.
+pub(crate) fn push(
+    own: Origin,
+    held: &VersionVector,
+    excluded: &BTreeSet<Origin>,
+    peer: Standing<'_>,
+) -> Option<Push> {
+    if peer.is_stalled {
+        return None;
+    }
+    let lacks = |range: &Range| !excluded.contains(&range.origin);
+    if !peer.is_pulling && peer.long_held.beyond(peer.known).iter().any(lacks) {
+        return Some(Push {
+            after: masked(peer.known, excluded),
+            only: None,
+        });
+    }
+    let has_own_news = held.get(own) > peer.known.get(own) && !excluded.contains(&own);
+    if !peer.is_in_step || !has_own_news {
+        return None;
+    }
+    let others = held.iter().filter(|&(origin, _)| origin != own);
+    let known_of_own = (own, peer.known.get(own));
+    Some(Push {
+        after: others.chain([known_of_own]).collect(),
+        only: Some(own),
+    })
+}
+
+/// Tells whether a peer that has just spoken can follow our own events by push from here on.
+pub(crate) fn is_in_step(
+    own: Origin,
+    held: &VersionVector,
+    known: &VersionVector,
+    is_pulling: bool,
+) -> bool {
+    let gap = held.get(own).saturating_sub(known.get(own));
+    gap == 0 || (!is_pulling && gap <= BULK_EVENTS)
+}
+
+/// Lists what to pull: what a peer shows beyond what is held, without the excluded origins.
+pub(crate) fn wanted(
+    held: &VersionVector,
+    shown: &VersionVector,
+    excluded: &BTreeSet<Origin>,
+) -> Vec<Range> {
+    let mut ranges = shown.beyond(held);
+    ranges.retain(|range| !excluded.contains(&range.origin));
+    ranges
+}
+
+/// How many events these ranges span.
+pub(crate) fn count(ranges: &[Range]) -> u64 {
+    ranges
+        .iter()
+        .fold(0, |sum, range| sum.saturating_add(range.count()))
+}
+
+/// Returns the vector to pull after, so that nothing of the excluded origins is sent.
+pub(crate) fn masked<'a>(
+    held: &VersionVector,
+    excluded: impl IntoIterator<Item = &'a Origin>,
+) -> VersionVector {
+    let mut after = held.clone();
+    for &origin in excluded {
+        after.record(Dot {
+            origin,
+            seq: EVERYTHING,
+        });
+    }
+    after
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_domain::ids::{Epoch, ReplicaId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_new_own_event_is_pushed_alone() {
+        let held = vector(&[(1, 5), (2, 7)]);
+        let known = vector(&[(1, 4), (2, 6)]);
+
+        let push = push(origin(1), &held, &none(), in_step(&known, &known)).unwrap();
+
+        assert_eq!(push.only, Some(origin(1)));
+        assert_eq!(held.beyond(&push.after), [range(1, 5, 5)]);
+    }
+
+    #[test]
+    fn another_origins_event_is_not_pushed_while_it_is_fresh() {
+        let held = vector(&[(1, 5), (2, 7)]);
+        let known = vector(&[(1, 5), (2, 6)]);
+
+        assert_eq!(
+            push(origin(1), &held, &none(), in_step(&known, &known)),
+            None
+        );
+    }
+
+    #[test]
+    fn what_a_peer_lacks_for_two_digests_is_pushed_whoever_wrote_it() {
+        let held = vector(&[(1, 5), (2, 7)]);
+        let known = vector(&[(1, 5), (2, 6)]);
+
+        let push = push(origin(1), &held, &none(), in_step(&known, &held)).unwrap();
+
+        assert_eq!(push.only, None);
+        assert_eq!(held.beyond(&push.after), [range(2, 7, 7)]);
+    }
+
+    #[test]
+    fn a_backlog_is_not_pushed_to_a_peer_that_pulls() {
+        let held = vector(&[(1, 5), (2, 7)]);
+        let known = vector(&[(1, 5)]);
+        let peer = Standing {
+            is_pulling: true,
+            ..in_step(&known, &held)
+        };
+
+        assert_eq!(push(origin(1), &held, &none(), peer), None);
+    }
+
+    #[test]
+    fn a_push_that_taught_nothing_is_not_repeated_until_the_peer_speaks() {
+        let held = vector(&[(1, 5)]);
+        let known = vector(&[(1, 4)]);
+        let peer = Standing {
+            is_stalled: true,
+            ..in_step(&known, &held)
+        };
+
+        assert_eq!(push(origin(1), &held, &none(), peer), None);
+    }
+
+    #[test]
+    fn a_forked_origin_is_neither_pushed_nor_pulled() {
+        let held = vector(&[(1, 5), (2, 7)]);
+        let known = vector(&[(1, 4), (2, 6)]);
+        let forked = BTreeSet::from([origin(1), origin(2)]);
+
+        assert_eq!(
+            push(origin(1), &held, &forked, in_step(&known, &held)),
+            None
+        );
+        assert_eq!(wanted(&known, &held, &forked), []);
+        assert_eq!(held.beyond(&masked(&known, &forked)), []);
+    }
+
+    #[test]
+    fn a_peer_that_is_far_behind_or_pulling_is_not_in_step() {
+        let held = vector(&[(1, 5_000)]);
+
+        assert!(is_in_step(origin(1), &held, &held, true));
+        assert!(is_in_step(origin(1), &held, &vector(&[(1, 4_500)]), false));
+        assert!(!is_in_step(origin(1), &held, &vector(&[(1, 4_500)]), true));
+        assert!(!is_in_step(origin(1), &held, &vector(&[(1, 3_000)]), false));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_wanted_and_then_held_leaves_nothing_wanted(
+            ours in any_vector(), theirs in any_vector(),
+        ) {
+            let mut held = ours.clone();
+            for range in wanted(&ours, &theirs, &none()) {
+                held.record(Dot { origin: range.origin, seq: range.last });
+            }
+
+            prop_assert_eq!(wanted(&held, &theirs, &none()), []);
+            prop_assert!(held.covers_all(&ours) && held.covers_all(&theirs));
+            prop_assert_eq!(count(&wanted(&ours, &theirs, &none())), theirs.count_beyond(&ours));
+        }
+    }
+
+    fn in_step<'a>(known: &'a VersionVector, long_held: &'a VersionVector) -> Standing<'a> {
+        Standing {
+            known,
+            long_held,
+            is_pulling: false,
+            is_in_step: true,
+            is_stalled: false,
+        }
+    }
+
+    fn any_vector() -> impl Strategy<Value = VersionVector> {
+        prop::collection::vec((1..6_u16, 0..2_000_u64), 0..6).prop_map(|pairs| vector(&pairs))
+    }
+
+    fn vector(pairs: &[(u16, u64)]) -> VersionVector {
+        pairs
+            .iter()
+            .map(|&(replica, seq)| (origin(replica), seq))
+            .collect()
+    }
+
+    fn origin(replica: u16) -> Origin {
+        Origin {
+            replica: ReplicaId::new(replica).unwrap(),
+            epoch: Epoch(0),
+        }
+    }
+
+    fn range(replica: u16, first: u64, last: u64) -> Range {
+        Range {
+            origin: origin(replica),
+            first,
+            last,
+        }
+    }
+
+    fn none() -> BTreeSet<Origin> {
+        BTreeSet::new()
+    }
+}

@@ -1,0 +1,148 @@
+//! What the rest of the server may know of the peers: a snapshot, cheap to clone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::log::Head;
+use causeway_domain::names::UserId;
+use causeway_domain::stamp::Dot;
+use causeway_domain::version_vector::VersionVector;
+
+use crate::core::Me;
+use crate::liveness::{Liveness, Outward, Status};
+use crate::peer::Peer;
+use crate::presence::Online;
+
+/// What is known of all peers at one moment.
+#[derive(Clone, Debug)]
+pub struct Knowledge {
+    /// This replica.
+    pub me: ReplicaId,
+    /// Every configured peer.
+    pub peers: BTreeMap<ReplicaId, PeerKnowledge>,
+    /// No replica can any more write an event at or below this reading, and all that any of them
+    /// has written there is held here. Stands still while one replica is away.
+    pub settled_floor: Hlc,
+    /// Since the start, everything that some peer showed was held here at some time.
+    pub has_caught_up: bool,
+}
+
+/// What is known of one peer.
+#[derive(Clone, Debug)]
+pub struct PeerKnowledge {
+    /// Whether it is there.
+    pub liveness: Liveness,
+    /// What it said it holds, last; nothing when it was never heard of.
+    pub held: Option<Arc<VersionVector>>,
+    /// Who is online there; nobody when it is down.
+    pub online: Arc<BTreeSet<Online>>,
+}
+
+/// One line of the view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerView {
+    /// Who.
+    pub replica: ReplicaId,
+    /// Up, suspect or down.
+    pub status: Status,
+    /// Whether calling it works.
+    pub out: Outward,
+    /// Since when `status` is so, milliseconds since 1970.
+    pub since_wall_ms: i64,
+    /// How long ago it was last heard of.
+    pub last_heard_ms: Option<u64>,
+    /// How long its last answer took.
+    pub rtt_ms: Option<u64>,
+    /// Events it holds that are missing here; nothing when it was never heard of.
+    pub missing_here: Option<u64>,
+    /// Events held here that are missing there; nothing when it was never heard of.
+    pub missing_there: Option<u64>,
+}
+
+impl Knowledge {
+    /// What is known when there are no peers, or nothing has been heard of them.
+    pub fn alone(me: ReplicaId) -> Self {
+        Self {
+            me,
+            peers: BTreeMap::new(),
+            settled_floor: Hlc::default(),
+            has_caught_up: false,
+        }
+    }
+
+    pub(crate) fn gather(
+        me: &Me,
+        head: &Head,
+        peers: &BTreeMap<ReplicaId, Peer>,
+        has_caught_up: bool,
+    ) -> Self {
+        let floors = peers.values().map(|peer| peer.report.settled());
+        Self {
+            me: me.origin.replica,
+            settled_floor: floors.min().map_or(head.floor, |f| f.min(head.floor)),
+            has_caught_up,
+            peers: peers
+                .iter()
+                .map(|(&id, peer)| (id, PeerKnowledge::gather(peer)))
+                .collect(),
+        }
+    }
+
+    /// Lists the replicas known to hold an event, ascending. `held`: what is held here. The origin
+    /// of an event that is held here counts always.
+    pub fn stored_on(&self, dot: Dot, held: &VersionVector) -> Vec<ReplicaId> {
+        let holders = self.peers.iter().filter(|(_, peer)| {
+            let held = peer.held.as_ref();
+            held.is_some_and(|held| held.covers(dot))
+        });
+        let mut replicas: BTreeSet<_> = holders.map(|(&id, _)| id).collect();
+        if held.covers(dot) {
+            replicas.extend([self.me, dot.origin.replica]);
+        }
+        replicas.into_iter().collect()
+    }
+
+    /// Lists the peers as people are shown them. `now_ms` is on the clock of the core.
+    pub fn view(&self, now_ms: u64, held: &VersionVector) -> Vec<PeerView> {
+        let line = |(&replica, peer): (&ReplicaId, &PeerKnowledge)| {
+            let liveness = peer.liveness;
+            let theirs = peer.held.as_deref();
+            PeerView {
+                replica,
+                status: liveness.status,
+                out: liveness.out,
+                since_wall_ms: liveness.since_wall_ms,
+                last_heard_ms: liveness.last_heard_ms.map(|at| now_ms.saturating_sub(at)),
+                rtt_ms: liveness.rtt_ms,
+                missing_here: theirs.map(|theirs| theirs.count_beyond(held)),
+                missing_there: theirs.map(|theirs| held.count_beyond(theirs)),
+            }
+        };
+        self.peers.iter().map(line).collect()
+    }
+
+    /// Lists who is online in a group at any peer; a user may be named once per peer.
+    pub fn online_in<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Online> {
+        let first = Online {
+            group: group.to_owned(),
+            id: UserId(String::new()),
+            name: String::new(),
+        };
+        self.peers.values().flat_map(move |peer| {
+            let from_group_on = peer.online.range(&first..);
+            from_group_on.take_while(move |online| online.group == group)
+        })
+    }
+}
+
+impl PeerKnowledge {
+    fn gather(peer: &Peer) -> Self {
+        Self {
+            liveness: peer.liveness,
+            held: peer.known().cloned(),
+            online: Arc::clone(peer.presence.online()),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The bodies replicas exchange, used by both ends. Field names and forms are the peer protocol.
+//!
+//! Knows nothing of HTTP. What came from a peer is only ever parsed here, and never panics.
+
+pub mod events;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use causeway_domain::chain::Hash;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Epoch, NotThatForm, Origin, ReplicaId};
+use causeway_domain::version_vector::VersionVector;
+use serde::{Deserialize, Serialize};
+
+use crate::presence::Report;
+
+/// The lowest and highest version of the peer protocol that this build speaks.
+pub const PROTOCOL: [u16; 2] = [1, 1];
+/// Where digests are posted.
+pub const DIGEST_PATH: &str = "/peer/v1/digest";
+/// Where events are pushed (POST) and pulled (GET).
+pub const EVENTS_PATH: &str = "/peer/v1/events";
+/// Most bytes of a digest, in either direction.
+pub const MAX_DIGEST_BYTES: usize = 8 << 20;
+/// Highest seq a digest may claim: no column and no sum of counts overflows.
+const MAX_SEQ: u64 = 1 << 53;
+/// Most origins a digest may name.
+const MAX_ORIGINS: usize = 100_000;
+
+/// One life of a server process: random bits drawn at its start. Text form: 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instance(pub u64);
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for Instance {
+    type Err = NotThatForm;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_hex = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        u64::from_str_radix(text, 16)
+            .ok()
+            .filter(|_| is_hex)
+            .map(Self)
+            .ok_or_else(|| NotThatForm {
+                text: text.chars().take(64).collect(),
+                expected: "an instance: 16 hexadecimal digits",
+            })
+    }
+}
+
+impl Serialize for Instance {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Instance {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The heartbeat, question and answer alike. It is the whole comparison of two replicas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Digest {
+    /// Who speaks.
+    pub replica: ReplicaId,
+    /// The epoch it writes with.
+    #[serde(with = "epoch_text")]
+    pub epoch: Epoch,
+    /// Which of its processes.
+    pub instance: Instance,
+    /// Counts up with all that this instance says to anybody. What says less than the newest heard
+    /// is ignored; 0 asks without telling anything.
+    pub n: u64,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The lowest and highest protocol version the speaker knows.
+    pub protocol: [u16; 2],
+    /// What it holds: the newest seq of each origin and the chain up to it.
+    pub vector: BTreeMap<Origin, (u64, Hash)>,
+    /// Every later event of this replica has a higher reading. Taken together with `vector`.
+    pub floor: Hlc,
+    /// Its wall clock, milliseconds since 1970: for display and alarms only.
+    pub wall: i64,
+    /// Who is online there, as far as the listener needs to be told.
+    pub presence: Report,
+    /// It is pulling events from somebody.
+    pub pulling: bool,
+    /// Origins whose events differ between speaker and listener: exchanged no further.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub forked: BTreeSet<Origin>,
+}
+
+impl Digest {
+    /// Reads a digest that came from a peer.
+    pub fn parse(body: &[u8]) -> Result<Self, MalformedDigest> {
+        if body.len() > MAX_DIGEST_BYTES {
+            return Err(MalformedDigest::TooLong(body.len()));
+        }
+        let digest: Self = serde_json::from_slice(body)?;
+        if digest.vector.len() > MAX_ORIGINS {
+            return Err(MalformedDigest::Origins(digest.vector.len()));
+        }
+        match digest.vector.iter().find(|(_, at)| at.0 > MAX_SEQ) {
+            Some((&origin, _)) => Err(MalformedDigest::Seq(origin)),
+            None => Ok(digest),
+        }
+    }
+
+    /// What the speaker holds, without the hashes.
+    pub fn held(&self) -> VersionVector {
+        self.vector
+            .iter()
+            .map(|(&origin, &(seq, _))| (origin, seq))
+            .collect()
+    }
+}
+
+/// Why bytes are not a digest.
+#[derive(Debug, thiserror::Error)]
+pub enum MalformedDigest {
+    /// Longer than [`MAX_DIGEST_BYTES`].
+    #[error("digest of {0} bytes is too long")]
+    TooLong(usize),
+    /// Not JSON of this form.
+    #[error("digest has another form")]
+    Form(#[from] serde_json::Error),
+    /// More origins than a cluster can have.
+    #[error("digest names {0} origins")]
+    Origins(usize),
+    /// A number no replica can have reached.
+    #[error("digest claims an impossible number of events of `{0}`")]
+    Seq(Origin),
+}
+
+/// The answer to a push: what is held after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushAnswer {
+    /// Which process answers.
+    pub instance: Instance,
+    /// Counts with the `n` of digests.
+    pub n: u64,
+    /// What is now held.
+    pub vector: VersionVector,
+}
+
+/// Who calls with a push or a pull: named in the query, so that the signature covers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The caller's cluster.
+    pub cluster: String,
+    /// Its number.
+    pub replica: ReplicaId,
+    /// Its process.
+    pub instance: Instance,
+}
+
+/// Why a peer is not served. Travels as the body of a 409 (401 for [`Refusal::Unauthenticated`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "refused", rename_all = "snake_case")]
+pub enum Refusal {
+    /// The signature is missing, malformed, or made with a key that is not ours.
+    #[error("the cluster key differs")]
+    Unauthenticated,
+    /// It serves another cluster.
+    #[error("this is cluster `{cluster}`")]
+    OtherCluster {
+        /// The refusing side's cluster.
+        cluster: String,
+    },
+    /// No protocol version is known to both.
+    #[error("this speaks peer protocol {} to {}", protocol[0], protocol[1])]
+    NoCommonProtocol {
+        /// What the refusing side speaks.
+        protocol: [u16; 2],
+    },
+    /// Both have the same number.
+    #[error("replica number `{replica}` is used by both")]
+    SameNumber {
+        /// The number.
+        replica: ReplicaId,
+    },
+    /// At the configured address answers another number than configured.
+    #[error("replica `{answers}` answers where `{configured}` is configured")]
+    WrongNumber {
+        /// Who was expected.
+        configured: ReplicaId,
+        /// Who answered.
+        answers: ReplicaId,
+    },
+    /// The configuration has no such replica.
+    #[error("replica `{replica}` is not configured")]
+    UnknownReplica {
+        /// The number.
+        replica: ReplicaId,
+    },
+    /// Another process answers at that replica's address: one of the two is a copy.
+    #[error("another process answers at the address of replica `{replica}`")]
+    Clone {
+        /// The number both use.
+        replica: ReplicaId,
+    },
+    /// A reason that this version does not know.
+    #[error("refused for a reason this version does not know")]
+    #[serde(other)]
+    Unknown,
+}
+
+mod epoch_text {
+    use causeway_domain::ids::Epoch;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub fn serialize<S: Serializer>(epoch: &Epoch, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(epoch)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Epoch, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.len() != 8 {
+            return Err(D::Error::custom("an epoch has 8 hexadecimal digits"));
+        }
+        u32::from_str_radix(&text, 16)
+            .map(Epoch)
+            .map_err(D::Error::custom)
+    }
+}
