@@ -1,0 +1,175 @@
+//! The edge: what stands between the network and the handlers. It knows which addresses exist
+//! (from the generated API document), who calls, how much of a body is taken in, and that every answer
+//! that is no success is a [`Problem`]. It knows nothing of groups and messages.
+//!
+//! The order in which a request is refused: no such address, no such method, no token, a
+//! parameter, the body; then the handler has its say. So nobody without a token learns more than
+//! that the address exists.
+
+pub mod accept;
+pub mod body;
+pub mod json;
+mod parameters;
+mod receive;
+mod request_id;
+mod routes;
+pub mod seen;
+pub mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use poem::endpoint::BoxEndpoint;
+use poem::http::{HeaderValue, header};
+use poem::{Body, Endpoint, EndpointExt, IntoEndpoint, Request, Response};
+use tracing::Instrument;
+
+use self::receive::{discard, receive};
+use self::request_id::RequestIds;
+use self::routes::{Operation, Routes};
+use crate::problem::{Problem, ProblemBody};
+use crate::token::Tokens;
+
+pub use self::receive::BodyLimits;
+pub use self::request_id::RequestId;
+
+/// Reads the wall clock: milliseconds since 1970.
+pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// What the edge has to know before it can stand around an application.
+pub struct Edge {
+    routes: Routes,
+    tokens: Tokens,
+    now_ms: WallClock,
+    request_ids: RequestIds,
+    limits: BodyLimits,
+}
+
+impl Edge {
+    /// Returns the edge of the operations in an API document, as `OpenApiService::spec`
+    /// writes it. `seed` tells the request ids of this process from those of others.
+    pub fn new(document: &str, tokens: Tokens, now_ms: WallClock, seed: u64) -> Self {
+        Self {
+            routes: Routes::of_document(document),
+            tokens,
+            now_ms,
+            request_ids: RequestIds::new(seed),
+            limits: BodyLimits::default(),
+        }
+    }
+
+    /// Adds an address that stands in no document, such as `/metrics`: `GET` and `HEAD`, no
+    /// token, any query. An address that is neither in the document nor added is 404.
+    #[must_use]
+    pub fn page(mut self, path: &str) -> Self {
+        self.routes.add(path, "GET", Operation::default());
+        self
+    }
+
+    /// Takes other limits than the default ones.
+    #[must_use]
+    pub fn limits(mut self, limits: BodyLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Puts the edge around an application: the outermost endpoint of the public port.
+    pub fn around<E>(self, application: E) -> impl Endpoint<Output = Response> + 'static
+    where
+        E: IntoEndpoint,
+        E::Endpoint: 'static,
+    {
+        Guarded {
+            edge: self,
+            application: application.into_endpoint().map_to_response().boxed(),
+        }
+    }
+
+    /// Looks at the head of a request alone; puts the caller into it.
+    fn admit(&self, request: &mut Request) -> Result<&Operation, Problem> {
+        let operation = self.routes.find(request.method(), request.uri().path())?;
+        if operation.needs_token {
+            let caller = self.tokens.caller(request.headers(), (self.now_ms)())?;
+            request.extensions_mut().insert(caller);
+        }
+        parameters::check(request, operation)?;
+        parameters::make_path_text(request);
+        Ok(operation)
+    }
+}
+
+struct Guarded {
+    edge: Edge,
+    application: BoxEndpoint<'static>,
+}
+
+impl Endpoint for Guarded {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let id = self.edge.request_ids.of(request.headers());
+        request.extensions_mut().insert(id.clone());
+        let span = tracing::info_span!("request", id = %id.0);
+        let answer = AssertUnwindSafe(self.answer(request).instrument(span)).catch_unwind();
+        let outcome = match answer.await {
+            Ok(outcome) => outcome.and_then(only_success),
+            Err(_panic) => Err(Problem::internal("a handler panicked")),
+        };
+        let mut response = outcome.unwrap_or_else(|problem| problem.render(&id.0));
+        mark(&mut response, &id);
+        Ok(response)
+    }
+}
+
+impl Guarded {
+    async fn answer(&self, mut request: Request) -> Result<Response, Problem> {
+        let limits = &self.edge.limits;
+        let operation = match self.edge.admit(&mut request) {
+            Ok(operation) => operation,
+            Err(problem) => {
+                // A client that asks whether to send its body at all is simply not told to.
+                if !request.headers().contains_key(header::EXPECT) {
+                    discard(request.take_body(), limits).await;
+                }
+                return Err(problem);
+            }
+        };
+        let body = request.take_body();
+        if operation.takes_body {
+            request.set_body(Body::from_vec(receive(body, limits).await?));
+        } else {
+            discard(body, limits).await;
+        }
+        self.application
+            .call(request)
+            .await
+            .map_err(Problem::from_framework)
+    }
+}
+
+/// Some parts of the framework answer failures as if they were answers.
+fn only_success(response: Response) -> Result<Response, Problem> {
+    let status = response.status();
+    let is_failure = status.is_client_error() || status.is_server_error();
+    if is_failure && response.content_type() != Some(ProblemBody::CONTENT_TYPE) {
+        return Err(Problem::from_status(status, "the framework answered so"));
+    }
+    Ok(response)
+}
+
+fn mark(response: &mut Response, id: &RequestId) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id.0) {
+        headers.insert("x-request-id", id);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+}

@@ -1,0 +1,156 @@
+//! Strict JSON: what is JSON and what is the right JSON are two questions with two answers.
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use crate::problem::Problem;
+
+/// Reads a JSON object into `T`, which should deny unknown fields.
+///
+/// # Errors
+///
+/// `malformed` for what is not JSON, whatever else is wrong with it; `invalid`, naming the field,
+/// for JSON of another shape.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = check_json(bytes)?;
+    // serde takes an array of the right length for a struct; the API promises objects.
+    if !text.trim_start().starts_with('{') {
+        return Err(Problem::invalid("body", "must be a JSON object"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let why = without_place(&error.into_inner().to_string());
+        match named_field(&why) {
+            Some(field) => Problem::invalid(field, why),
+            None if path == "." => Problem::invalid("body", why),
+            None => Problem::invalid(path, why),
+        }
+    })
+}
+
+/// One pass over all of it, without recursion, before any of it is looked at: so a wrong type in
+/// front does not hide that the rest is no JSON.
+fn check_json(bytes: &[u8]) -> Result<&str, Problem> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(malformed("it is empty"));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| malformed("it is not UTF-8"))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| malformed(&error.to_string()))?;
+    Ok(text)
+}
+
+fn malformed(why: &str) -> Problem {
+    Problem::Malformed {
+        why: format!("The body is not JSON: {why}."),
+    }
+}
+
+/// `serde_json` ends its messages with a place in the text, which says nothing about a field.
+fn without_place(message: &str) -> String {
+    match message.rfind(" at line ") {
+        Some(end) => message[..end].into(),
+        None => message.into(),
+    }
+}
+
+/// The field that serde names in the message because it stands at no path: one that is missing,
+/// unknown or given twice.
+fn named_field(message: &str) -> Option<String> {
+    let (kind, rest) = message.split_once(" field `")?;
+    if !["missing", "unknown", "duplicate"].contains(&kind) {
+        return None;
+    }
+    Some(rest.split('`').next()?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Letter {
+        text: String,
+        #[serde(default)]
+        copies: Option<Vec<Copy>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Copy {
+        to: String,
+    }
+
+    #[test]
+    fn a_letter_is_read() {
+        let letter: Letter = parse(br#" {"text": "hi", "copies": [{"to": "ann"}]} "#).unwrap();
+
+        assert_eq!(letter.text, "hi");
+        assert_eq!(letter.copies.unwrap()[0].to, "ann");
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed_whatever_else_is_wrong() {
+        for body in [
+            "",
+            "  ",
+            "{",
+            "nonsense",
+            r#"{"text": "a"} x"#,
+            r#"{"text": 5, "#,
+            r#"{"unknown": 1} }"#,
+            "{'text': 'a'}",
+        ] {
+            assert_eq!(refusal(body.as_bytes()).0, "malformed", "{body}");
+        }
+        assert_eq!(refusal(b"{\"text\": \"\xff\"}").0, "malformed");
+    }
+
+    #[test]
+    fn the_field_that_is_wrong_is_named() {
+        for (body, named) in [
+            (r#"{"text": 5}"#, "`text`: invalid type: integer `5`"),
+            (r#"{"text": true}"#, "`text`: "),
+            (r#"{"text": null}"#, "`text`: "),
+            (r#"{"text": ["a"]}"#, "`text`: "),
+            ("{}", "`text`: missing field"),
+            (r#"{"text": "a", "colour": 1}"#, "`colour`: unknown field"),
+            (r#"{"text": "a", "text": "b"}"#, "`text`: duplicate field"),
+            (
+                r#"{"text": "a", "copies": [{"to": 1}]}"#,
+                "`copies[0].to`: ",
+            ),
+            (r#"{"text": "\ud800"}"#, "`text`: "),
+            (r#"["a", null]"#, "`body`: "),
+            (r#""a""#, "`body`: "),
+            ("null", "`body`: "),
+        ] {
+            let (code, detail) = refusal(body.as_bytes());
+            assert_eq!(code, "invalid", "{body}");
+            assert!(detail.starts_with(named), "{body}: {detail}");
+        }
+    }
+
+    #[test]
+    fn a_deep_body_is_harmless() {
+        let deep = "[".repeat(30_000) + &"]".repeat(30_000);
+
+        assert_eq!(refusal(deep.as_bytes()).0, "invalid");
+        assert_eq!(
+            refusal(format!(r#"{{"x": {deep}}}"#).as_bytes()).0,
+            "invalid"
+        );
+        assert_eq!(
+            refusal(format!(r#"{{"copies": {deep}}}"#).as_bytes()).0,
+            "invalid"
+        );
+        assert_eq!(refusal("[".repeat(60_000).as_bytes()).0, "malformed");
+    }
+
+    fn refusal(body: &[u8]) -> (&'static str, String) {
+        let problem = parse::<Letter>(body).unwrap_err();
+        (problem.code(), problem.to_string())
+    }
+}

@@ -1,0 +1,139 @@
+//! Taking in the body of a request, whoever sends it: bounded in bytes and in time.
+//!
+//! A body is taken in before the answer is decided on: a client that is still sending when the
+//! connection closes would see a reset connection in place of the answer.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use poem::Body;
+use tokio::time::{Instant, timeout_at};
+
+use crate::problem::Problem;
+
+/// How much of a body is taken, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// The longest body that is read.
+    pub body_bytes: usize,
+    /// How much of a longer one is read away before it is refused, so that the client can read
+    /// the answer.
+    pub discard_bytes: usize,
+    /// How long all of it may take.
+    pub timeout: Duration,
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 * 1024,
+            discard_bytes: 1024 * 1024,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+///
+/// Too long, too slow, or broken off.
+pub(crate) async fn receive(body: Body, limits: &BodyLimits) -> Result<Vec<u8>, Problem> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let deadline = Instant::now() + limits.timeout;
+    let mut chunks = Box::pin(body.into_bytes_stream());
+    let mut received = Vec::new();
+    let mut length = 0_usize;
+    loop {
+        let Ok(next) = timeout_at(deadline, chunks.next()).await else {
+            return Err(too_slow(limits.timeout));
+        };
+        match next {
+            None => break,
+            Some(Err(_)) => return Err(broken_off()),
+            Some(Ok(chunk)) => {
+                length += chunk.len();
+                if length <= limits.body_bytes {
+                    received.extend_from_slice(&chunk);
+                }
+            }
+        }
+        if length > limits.discard_bytes {
+            break;
+        }
+    }
+    if length > limits.body_bytes {
+        return Err(Problem::TooLarge {
+            limit_bytes: limits.body_bytes,
+        });
+    }
+    Ok(received)
+}
+
+/// Reads a body away that nobody wants, within the same bounds.
+pub(crate) async fn discard(body: Body, limits: &BodyLimits) {
+    let keep_nothing = BodyLimits {
+        body_bytes: 0,
+        ..*limits
+    };
+    // However it ends, the answer is already decided on.
+    drop(receive(body, &keep_nothing).await);
+}
+
+fn too_slow(timeout: Duration) -> Problem {
+    Problem::Malformed {
+        why: format!(
+            "The body did not arrive within {} s. Send it at once.",
+            timeout.as_secs()
+        ),
+    }
+}
+
+fn broken_off() -> Problem {
+    Problem::Malformed {
+        why: "The body broke off. Send it again, whole.".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: BodyLimits = BodyLimits {
+        body_bytes: 10,
+        discard_bytes: 20,
+        timeout: Duration::from_millis(50),
+    };
+
+    #[tokio::test]
+    async fn a_body_is_taken_up_to_the_limit() {
+        let ten = receive(Body::from("0123456789"), &LIMITS).await.unwrap();
+        let eleven = receive(Body::from("0123456789a"), &LIMITS).await;
+
+        assert_eq!(ten, b"0123456789");
+        assert_eq!(eleven.unwrap_err().code(), "too_large");
+    }
+
+    #[tokio::test]
+    async fn an_endless_body_is_not_read_for_ever() {
+        let chunk = || Ok::<_, std::io::Error>("0123456789");
+        let endless = Body::from_bytes_stream(futures_util::stream::repeat_with(chunk));
+
+        let refused = receive(endless, &LIMITS).await.unwrap_err();
+
+        assert_eq!(refused.code(), "too_large");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_comes_is_given_up() {
+        let silent = futures_util::stream::pending::<std::io::Result<&'static str>>();
+
+        let refused = receive(Body::from_bytes_stream(silent), &LIMITS)
+            .await
+            .unwrap_err();
+
+        assert_eq!(refused.code(), "malformed");
+    }
+}

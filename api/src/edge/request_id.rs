@@ -1,0 +1,70 @@
+//! The id by which a request is found in the log: the client's own, or a drawn one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use poem::http::HeaderMap;
+
+/// The id of the request being handled; in the extensions of every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(pub String);
+
+/// Gives ids: the seed of the process and a number.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    seed: u64,
+    given: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            given: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns the id that the client gave, if it is one, or the next one.
+    pub(crate) fn of(&self, headers: &HeaderMap) -> RequestId {
+        let mut given = headers.get_all("x-request-id").iter();
+        match (given.next(), given.next()) {
+            (Some(id), None) if is_id(id.as_bytes()) => {
+                RequestId(String::from_utf8_lossy(id.as_bytes()).into_owned())
+            }
+            _ => self.next(),
+        }
+    }
+
+    fn next(&self) -> RequestId {
+        let number = self.given.fetch_add(1, Ordering::Relaxed);
+        RequestId(format!("{:016x}-{number:x}", self.seed))
+    }
+}
+
+/// Short enough for a log, and nothing that could break out of one.
+fn is_id(bytes: &[u8]) -> bool {
+    (1..=128).contains(&bytes.len()) && bytes.iter().all(|byte| (b' '..=b'~').contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn an_id_of_the_client_is_kept_when_it_is_one() {
+        let ids = RequestIds::new(7);
+        let of = |bytes: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", HeaderValue::from_bytes(bytes).unwrap());
+            ids.of(&headers).0
+        };
+
+        assert_eq!(of(b"my id 1"), "my id 1");
+        let drawn = "0000000000000007-";
+        assert!(of(b"").starts_with(drawn));
+        assert!(of("é".as_bytes()).starts_with(drawn));
+        assert!(of(&[b'a'; 129]).starts_with(drawn));
+        assert_eq!(of(&[b'a'; 128]).len(), 128);
+    }
+}

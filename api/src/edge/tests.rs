@@ -1,0 +1,5 @@
+//! The edge around a small application, over real HTTP.
+
+mod connections;
+mod demo;
+mod refusals;

@@ -1,0 +1,172 @@
+//! What the cluster's key is used for: one independent subkey for each purpose, so that nothing
+//! signed for one is ever valid for another.
+//!
+//! While the key is being rotated two are valid at once: signed with the current one, verified
+//! with either. A signature says by four bytes which key made it.
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+/// Which key signed: derived from it, and says nothing about it.
+pub type KeyId = [u8; 4];
+
+/// Bytes of a whole signature.
+pub const SIGNATURE_BYTES: usize = 32;
+
+/// What a subkey is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Bearer tokens.
+    Tokens,
+    /// Cursors and marks.
+    Cursors,
+    /// Calls between replicas.
+    Peers,
+}
+
+impl Purpose {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Cursors => "cursors",
+            Self::Peers => "peers",
+        }
+    }
+}
+
+/// The cluster's key, and the one before it while it is being rotated.
+#[derive(Clone)]
+pub struct ClusterKeys {
+    current: Vec<u8>,
+    previous: Option<Vec<u8>>,
+}
+
+impl ClusterKeys {
+    /// Takes the keys as configured.
+    pub fn new(current: &[u8], previous: Option<&[u8]>) -> Self {
+        Self {
+            current: current.to_vec(),
+            previous: previous.map(<[u8]>::to_vec),
+        }
+    }
+
+    /// Derives what one purpose signs with.
+    pub fn for_purpose(&self, purpose: Purpose) -> SigningKeys {
+        SigningKeys {
+            current: SigningKey::derive(&self.current, purpose),
+            previous: self
+                .previous
+                .as_deref()
+                .map(|key| SigningKey::derive(key, purpose)),
+        }
+    }
+}
+
+/// The keys of one purpose.
+#[derive(Clone)]
+pub struct SigningKeys {
+    current: SigningKey,
+    previous: Option<SigningKey>,
+}
+
+#[derive(Clone)]
+struct SigningKey {
+    id: KeyId,
+    secret: [u8; 32],
+}
+
+/// What a signature turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Made with a key of this cluster over these bytes.
+    Genuine,
+    /// Names a key of this cluster, which did not make it.
+    Forged,
+    /// Names a key this replica does not have.
+    UnknownKey,
+}
+
+impl SigningKeys {
+    /// Signs with the current key.
+    pub fn sign(&self, message: &[u8]) -> (KeyId, [u8; SIGNATURE_BYTES]) {
+        (self.current.id, self.current.sign(message))
+    }
+
+    /// Verifies the first bytes of a signature, in constant time. The caller fixes how many: a
+    /// sender must not choose.
+    pub fn verify(&self, id: KeyId, message: &[u8], signature: &[u8]) -> Verdict {
+        let keys = std::iter::once(&self.current).chain(&self.previous);
+        let Some(key) = keys.into_iter().find(|key| key.id == id) else {
+            return Verdict::UnknownKey;
+        };
+        let expected = key.sign(message);
+        let length = signature.len().min(SIGNATURE_BYTES);
+        if bool::from(expected[..length].ct_eq(signature)) {
+            Verdict::Genuine
+        } else {
+            Verdict::Forged
+        }
+    }
+}
+
+impl SigningKey {
+    fn derive(cluster_key: &[u8], purpose: Purpose) -> Self {
+        let label = purpose.label();
+        let secret = hmac(
+            cluster_key,
+            format!("causeway subkey v1: {label}").as_bytes(),
+        );
+        let name = hmac(&secret, b"causeway key id v1");
+        let mut id = KeyId::default();
+        id.copy_from_slice(&name[..4]);
+        Self { id, secret }
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        hmac(&self.secret, message)
+    }
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_good_for_its_bytes_and_its_purpose_only() {
+        let keys = ClusterKeys::new(&[7; 32], None);
+        let tokens = keys.for_purpose(Purpose::Tokens);
+        let (id, signature) = tokens.sign(b"ann");
+
+        assert_eq!(tokens.verify(id, b"ann", &signature), Verdict::Genuine);
+        assert_eq!(
+            tokens.verify(id, b"ann", &signature[..16]),
+            Verdict::Genuine
+        );
+        assert_eq!(tokens.verify(id, b"bob", &signature), Verdict::Forged);
+        assert_eq!(tokens.verify(id, b"ann", &[0; 40]), Verdict::Forged);
+        let cursors = keys.for_purpose(Purpose::Cursors);
+        assert_eq!(cursors.verify(id, b"ann", &signature), Verdict::UnknownKey);
+    }
+
+    #[test]
+    fn two_keys_are_valid_while_one_replaces_the_other() {
+        let purpose = Purpose::Tokens;
+        let old = ClusterKeys::new(&[1; 32], None).for_purpose(purpose);
+        let both = ClusterKeys::new(&[2; 32], Some(&[1; 32])).for_purpose(purpose);
+        let new = ClusterKeys::new(&[2; 32], None).for_purpose(purpose);
+
+        let (old_id, by_old) = old.sign(b"x");
+        let (new_id, by_both) = both.sign(b"x");
+
+        assert_eq!(both.verify(old_id, b"x", &by_old), Verdict::Genuine);
+        assert_eq!(new.verify(new_id, b"x", &by_both), Verdict::Genuine);
+        assert_eq!(new.verify(old_id, b"x", &by_old), Verdict::UnknownKey);
+    }
+}

@@ -1,0 +1,175 @@
+//! Problems as the body of an answer, and in the API document.
+
+use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
+
+use super::{Problem, Row};
+
+/// Why a request was not done (RFC 9457).
+#[derive(Debug, Serialize, Object)]
+#[oai(rename = "Problem", read_only_all = false)]
+pub struct ProblemBody {
+    /// A URI that stands for the code.
+    #[serde(rename = "type")]
+    #[oai(rename = "type")]
+    pub kind: String,
+    /// What happened, the same words for every request with this code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened to this request, and what to do.
+    pub detail: String,
+    /// The stable word a program tells failures apart by.
+    pub code: String,
+    /// The id of this request, as in the header `X-Request-Id`: the server's log has it too.
+    pub request_id: String,
+}
+
+impl ProblemBody {
+    /// The media type of RFC 9457.
+    pub const CONTENT_TYPE: &'static str = "application/problem+json";
+
+    pub(super) fn of(problem: &Problem, row: &Row, request_id: &str) -> Self {
+        Self {
+            kind: format!("urn:causeway:problem:{}", row.code),
+            title: row.title.into(),
+            status: row.status.as_u16(),
+            detail: problem.to_string(),
+            code: row.code.into(),
+            request_id: request_id.into(),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("six plain fields are always JSON")
+    }
+}
+
+/// Every status with its codes, for the API document; a test holds it against the table.
+const DOCUMENTED: [(u16, &str); 12] = [
+    (400, "`malformed`: the body is not JSON"),
+    (
+        401,
+        "`unauthenticated`: no token, or one that is wrong or has expired",
+    ),
+    (403, "`not_a_member`: only members of the group may do this"),
+    (404, "`not_found`"),
+    (
+        409,
+        "`own_message`, `not_liked`, `key_reused` or `name_taken`",
+    ),
+    (413, "`too_large`: the body is above the limit"),
+    (
+        415,
+        "`unsupported_media_type`: the body is not declared as JSON",
+    ),
+    (
+        422,
+        "`invalid`: a field or parameter that cannot be taken; `detail` names it",
+    ),
+    (429, "`rate_limited`: try again after `Retry-After` seconds"),
+    (500, "`internal`: a failure of the replica"),
+    (
+        503,
+        "`busy`, `unavailable` or `behind`: try again after `Retry-After` seconds",
+    ),
+    (507, "`disk_full`: the replica cannot store any more"),
+];
+
+impl ApiResponse for Problem {
+    fn meta() -> MetaResponses {
+        let responses = DOCUMENTED
+            .iter()
+            .map(|&(status, description)| MetaResponse {
+                description,
+                status: Some(status),
+                status_range: None,
+                content: vec![MetaMediaType {
+                    content_type: ProblemBody::CONTENT_TYPE,
+                    schema: ProblemBody::schema_ref(),
+                }],
+                headers: headers_of(status),
+            })
+            .collect();
+        MetaResponses { responses }
+    }
+
+    fn register(registry: &mut Registry) {
+        ProblemBody::register(registry);
+    }
+}
+
+fn headers_of(status: u16) -> Vec<MetaHeader> {
+    let header = |name: &str, description: &str, schema| MetaHeader {
+        name: name.into(),
+        description: Some(description.into()),
+        required: true,
+        deprecated: false,
+        schema,
+    };
+    match status {
+        401 => vec![header(
+            "WWW-Authenticate",
+            "Always `Bearer`.",
+            String::schema_ref(),
+        )],
+        429 | 503 => vec![header(
+            "Retry-After",
+            "Seconds to wait before the same request is sent again.",
+            u32::schema_ref(),
+        )],
+        _ => vec![],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_of_the_table_is_documented_with_its_code() {
+        for problem in one_of_each() {
+            let row = problem.row();
+            // A wrong method is not an operation, so no operation can document it.
+            if row.code == "method_not_allowed" {
+                continue;
+            }
+            let documented = DOCUMENTED
+                .iter()
+                .find(|(status, _)| *status == row.status.as_u16())
+                .map(|(_, description)| *description);
+            let quoted = format!("`{}`", row.code);
+            assert!(
+                documented.is_some_and(|description| description.contains(&quoted)),
+                "{quoted} is not documented at {}",
+                row.status
+            );
+        }
+    }
+
+    fn one_of_each() -> Vec<Problem> {
+        let text = String::new;
+        vec![
+            Problem::Malformed { why: text() },
+            Problem::Unauthenticated { why: "" },
+            Problem::NotAMember { group: text() },
+            Problem::not_found("page"),
+            Problem::MethodNotAllowed { allow: text() },
+            Problem::OwnMessage,
+            Problem::NotLiked,
+            Problem::KeyReused,
+            Problem::NameTaken { name: text() },
+            Problem::TooLarge { limit_bytes: 1 },
+            Problem::UnsupportedMediaType,
+            Problem::invalid("limit", "no"),
+            Problem::RateLimited { retry_after_s: 1 },
+            Problem::Busy,
+            Problem::unavailable("down"),
+            Problem::Behind,
+            Problem::DiskFull("full".into()),
+            Problem::internal("defect"),
+        ]
+    }
+}
