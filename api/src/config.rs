@@ -1,0 +1,140 @@
+//! Every setting of a replica: meaning, unit, default, variable, and what choosing it trades.
+//!
+//! Settings come from a TOML file; each can be set, or overruled, by an environment variable named
+//! `CAUSEWAY_` and the key in capitals (`CAUSEWAY_DATA_DIR`, `CAUSEWAY_LIMITS_MAX_TEXT_CHARS`). An
+//! empty variable counts as not set; a variable that names no setting is left to others. Doubt ends
+//! here: what a [`Config`] holds is valid. Read by the program's commands, once each.
+
+mod check;
+mod error;
+mod raw;
+mod secret;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::text::DEFAULT_MAX_TEXT_CHARS;
+
+pub use error::ConfigError;
+pub use secret::{MIN_KEY_BYTES, Secret};
+
+/// The settings of one replica.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The cluster's name, 1–64 printable characters. Replicas of clusters with other names are
+    /// refused, so that a wrong address cannot mix two histories. `CAUSEWAY_CLUSTER`, no default.
+    pub cluster: String,
+    /// This replica's number among [`replicas`](Self::replicas), 1–65535. Two replicas with one
+    /// number are an accident: the second is refused. `CAUSEWAY_REPLICA`, no default.
+    pub replica: ReplicaId,
+    /// The folder of the private Postgres and of the file that proves its continuity; a relative one
+    /// is relative to the working directory. Back it up together with the database or not at all.
+    /// `CAUSEWAY_DATA_DIR`, no default.
+    pub data_dir: PathBuf,
+    /// An empty Postgres database, or one of this replica, as a URL. Absent: a private Postgres under
+    /// `data_dir`, which needs nothing but the Postgres programs. `CAUSEWAY_DATABASE_URL`.
+    pub database_url: Option<String>,
+    /// Whether to serve on a Postgres that can lose acknowledged writes (`fsync` and the like off):
+    /// faster, and nothing that was promised holds when the machine fails. For tests.
+    /// `CAUSEWAY_ALLOW_UNSAFE_POSTGRES`, default false.
+    pub allow_unsafe_postgres: bool,
+    /// Where clients are served, an IP address and a port (0: any free one). `0.0.0.0` opens it to
+    /// the network. `CAUSEWAY_PUBLIC_LISTEN`, default `127.0.0.1:12000`.
+    pub public_listen: SocketAddr,
+    /// Where the other replicas are served; clients have no business there.
+    /// `CAUSEWAY_INTERNAL_LISTEN`, default `127.0.0.1:11000`.
+    pub internal_listen: SocketAddr,
+    /// The secret all replicas share, at least 32 bytes: whoever has it is a replica and can log in
+    /// as anyone. `CAUSEWAY_CLUSTER_KEY`, or the first line of the file in `cluster_key_file`,
+    /// `CAUSEWAY_CLUSTER_KEY_FILE`; no default.
+    pub cluster_key: Secret,
+    /// The former secret, while it is being replaced on one replica after the other: still accepted,
+    /// no longer used. `CAUSEWAY_PREVIOUS_CLUSTER_KEY` or `CAUSEWAY_PREVIOUS_CLUSTER_KEY_FILE`.
+    pub previous_cluster_key: Option<Secret>,
+    /// How people prove who they are. `CAUSEWAY_AUTH`, no default for now.
+    pub auth: Auth,
+    /// Every replica, this one included, by ascending number. Each replica may know another by an
+    /// address of its own. `CAUSEWAY_REPLICAS`: the same list as JSON or as a TOML array.
+    pub replicas: Vec<ReplicaAddress>,
+    /// What one replica takes on.
+    pub limits: Limits,
+}
+
+/// How people prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// A name is enough: for a network whose people trust each other.
+    Open,
+}
+
+/// Where one replica is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaAddress {
+    /// Its number.
+    pub id: ReplicaId,
+    /// Where clients find it, told to them in the view; without a slash at the end.
+    pub public_url: String,
+    /// Where this replica calls it; without a slash at the end.
+    pub internal_url: String,
+}
+
+/// What one replica takes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most Unicode scalar values in a message posted here, 1–16000. Longer ones from peers that allow
+    /// more are shown all the same. `CAUSEWAY_LIMITS_MAX_TEXT_CHARS`, default 4000.
+    pub max_text_chars: usize,
+    /// Most connections on the public port at once, 1–1000000; the next ones wait. An open stream
+    /// costs some 40 kB. `CAUSEWAY_LIMITS_MAX_CONNECTIONS`, default 20000.
+    pub max_connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_text_chars: DEFAULT_MAX_TEXT_CHARS,
+            max_connections: 20_000,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file and the environment of this process.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::parse(&text, variables)
+    }
+
+    /// Takes the text of a file and the variables of an environment. Nothing else is read but the
+    /// key files they name.
+    pub fn parse(
+        toml: &str,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        check::config(raw::read(toml, env)?)
+    }
+
+    /// Where this replica is found.
+    pub fn own_address(&self) -> &ReplicaAddress {
+        let own = self.replicas.iter().find(|known| known.id == self.replica);
+        own.expect("a configuration without its own replica is refused")
+    }
+
+    /// The other replicas.
+    pub fn peers(&self) -> impl Iterator<Item = &ReplicaAddress> {
+        self.replicas
+            .iter()
+            .filter(|known| known.id != self.replica)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! From what is written to what is valid.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use causeway_domain::ids::ReplicaId;
+
+use super::raw::{Raw, RawLimits, RawReplica};
+use super::{Auth, Config, ConfigError, Limits, MIN_KEY_BYTES, ReplicaAddress, Secret};
+
+/// Most characters of a cluster's name.
+const MAX_CLUSTER_CHARS: usize = 64;
+
+pub(super) fn config(raw: Raw) -> Result<Config, ConfigError> {
+    let replica = required(
+        "replica",
+        raw.replica,
+        "write this replica's number, such as replica = 1",
+    )?;
+    let replica = number("replica", replica)?;
+    let data_dir = required(
+        "data_dir",
+        raw.data_dir,
+        r#"write a folder, such as data_dir = "data/1""#,
+    )?;
+    Ok(Config {
+        cluster: cluster(raw.cluster)?,
+        replica,
+        data_dir: folder(data_dir)?,
+        database_url: raw.database_url.map(database_url).transpose()?,
+        allow_unsafe_postgres: raw.allow_unsafe_postgres,
+        public_listen: listen("public_listen", raw.public_listen, 12000)?,
+        internal_listen: listen("internal_listen", raw.internal_listen, 11000)?,
+        cluster_key: key("cluster_key", raw.cluster_key, raw.cluster_key_file)?.ok_or_else(|| {
+            let hint = "write the secret all replicas share, at least 32 bytes, or name its file in `cluster_key_file`";
+            ConfigError::missing("cluster_key", hint)
+        })?,
+        previous_cluster_key: key(
+            "previous_cluster_key",
+            raw.previous_cluster_key,
+            raw.previous_cluster_key_file,
+        )?,
+        auth: auth(raw.auth.as_deref())?,
+        replicas: replicas(raw.replicas, replica)?,
+        limits: limits(&raw.limits)?,
+    })
+}
+
+fn required<T>(key: &str, value: Option<T>, hint: &str) -> Result<T, ConfigError> {
+    value.ok_or_else(|| ConfigError::missing(key, hint))
+}
+
+fn number(key: &str, number: i64) -> Result<ReplicaId, ConfigError> {
+    let id = u16::try_from(number).ok().and_then(ReplicaId::new);
+    id.ok_or_else(|| ConfigError::wrong(key, format!("{number} is not a number from 1 to 65535")))
+}
+
+fn cluster(name: Option<String>) -> Result<String, ConfigError> {
+    let name = required(
+        "cluster",
+        name,
+        r#"write the cluster's name, such as cluster = "demo""#,
+    )?;
+    let is_name = !name.trim().is_empty()
+        && name.chars().count() <= MAX_CLUSTER_CHARS
+        && !name.chars().any(char::is_control);
+    if is_name {
+        Ok(name)
+    } else {
+        Err(ConfigError::wrong(
+            "cluster",
+            format!("a name has 1 to {MAX_CLUSTER_CHARS} printable characters"),
+        ))
+    }
+}
+
+fn folder(path: String) -> Result<PathBuf, ConfigError> {
+    if path.is_empty() || path.contains('\0') {
+        return Err(ConfigError::wrong(
+            "data_dir",
+            "it is not the path of a folder",
+        ));
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn database_url(url: String) -> Result<String, ConfigError> {
+    let why =
+        |said: &str| format!("{said}; it looks like postgres://user:password@host:5432/database");
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(ConfigError::wrong(
+            "database_url",
+            why("it is not the URL of a Postgres database"),
+        ));
+    }
+    match url.parse::<sqlx::postgres::PgConnectOptions>() {
+        Ok(_) => Ok(url),
+        Err(error) => Err(ConfigError::wrong("database_url", why(&error.to_string()))),
+    }
+}
+
+fn listen(key: &str, address: Option<String>, port: u16) -> Result<SocketAddr, ConfigError> {
+    let Some(address) = address else {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    };
+    address.parse().map_err(|_| {
+        let why = format!(
+            "`{address}` is not an IP address and a port, such as 127.0.0.1:{port} or [::]:{port}"
+        );
+        ConfigError::wrong(key, why)
+    })
+}
+
+/// Takes the key itself or the first line of its file.
+fn key(
+    name: &str,
+    key: Option<String>,
+    file: Option<String>,
+) -> Result<Option<Secret>, ConfigError> {
+    let file_name = format!("{name}_file");
+    let (key, name) = match (key, file) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::wrong(
+                name,
+                format!("say either `{name}` or `{file_name}`"),
+            ));
+        }
+        (Some(key), None) => (key, name.to_owned()),
+        (None, Some(file)) => {
+            let text = fs::read_to_string(&file).map_err(|error| {
+                ConfigError::wrong(&file_name, format!("cannot read `{file}`: {error}"))
+            })?;
+            (
+                text.lines().next().unwrap_or_default().trim().to_owned(),
+                file_name,
+            )
+        }
+    };
+    let secret = Secret::new(&key);
+    let why = || {
+        format!(
+            "a key has at least {MIN_KEY_BYTES} bytes, this one has {}",
+            key.len()
+        )
+    };
+    secret
+        .map(Some)
+        .ok_or_else(|| ConfigError::wrong(name, why()))
+}
+
+fn auth(mode: Option<&str>) -> Result<Auth, ConfigError> {
+    match mode {
+        Some("open") => Ok(Auth::Open),
+        Some("password") => Err(ConfigError::wrong(
+            "auth",
+            r#"passwords are not available yet; on a network whose people trust each other write auth = "open""#,
+        )),
+        Some(other) => Err(ConfigError::wrong(
+            "auth",
+            format!(r#"`{other}` is not a mode; write auth = "open""#),
+        )),
+        None => Err(ConfigError::missing(
+            "auth",
+            r#"passwords are not available yet, so it has to say auth = "open""#,
+        )),
+    }
+}
+
+fn replicas(
+    raw: Option<Vec<RawReplica>>,
+    own: ReplicaId,
+) -> Result<Vec<ReplicaAddress>, ConfigError> {
+    let hint = "write a [[replicas]] table with id, public_url and internal_url for every replica, this one included";
+    let raw = required("replicas", raw, hint)?;
+    let mut known = Vec::with_capacity(raw.len());
+    let mut ids = BTreeSet::new();
+    for (place, entry) in raw.into_iter().enumerate() {
+        let address = address(place, entry)?;
+        if !ids.insert(address.id) {
+            return Err(ConfigError::wrong(
+                "replicas",
+                format!("two of them have the id {}", address.id),
+            ));
+        }
+        known.push(address);
+    }
+    if !ids.contains(&own) {
+        let why = format!("this replica is number {own}, which is not among [[replicas]]");
+        return Err(ConfigError::wrong("replica", why));
+    }
+    known.sort_by_key(|address| address.id);
+    Ok(known)
+}
+
+fn address(place: usize, raw: RawReplica) -> Result<ReplicaAddress, ConfigError> {
+    let key = |field: &str| format!("replicas[{place}].{field}");
+    let id = required(&key("id"), raw.id, "write its number")?;
+    let url = |field: &str, value: Option<String>| {
+        let url = required(&key(field), value, "write a URL such as http://host:12000")?;
+        http_url(&key(field), &url)
+    };
+    let internal_url = url("internal_url", raw.internal_url)?;
+    if internal_url.starts_with("https:") {
+        return Err(ConfigError::wrong(
+            key("internal_url"),
+            "replicas cannot call each other over https yet; write http://",
+        ));
+    }
+    Ok(ReplicaAddress {
+        id: number(&key("id"), id)?,
+        public_url: url("public_url", raw.public_url)?,
+        internal_url,
+    })
+}
+
+fn http_url(key: &str, url: &str) -> Result<String, ConfigError> {
+    let parsed: Option<http::Uri> = url.parse().ok();
+    let is_url = parsed.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
+            && uri.authority().is_some_and(|authority| {
+                let text = authority.as_str();
+                !text.contains('@')
+                    && !text.ends_with(':')
+                    && (text.rfind(':') <= text.rfind(']') || uri.port_u16().is_some())
+            })
+    });
+    if is_url {
+        Ok(url.trim_end_matches('/').to_owned())
+    } else {
+        Err(ConfigError::wrong(
+            key,
+            format!("`{url}` is not a URL such as http://host:12000"),
+        ))
+    }
+}
+
+fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
+    let usual = Limits::default();
+    Ok(Limits {
+        // Four bytes each still fit into the largest body.
+        max_text_chars: within(
+            "limits.max_text_chars",
+            raw.max_text_chars,
+            usual.max_text_chars,
+            16_000,
+        )?,
+        max_connections: within(
+            "limits.max_connections",
+            raw.max_connections,
+            usual.max_connections,
+            1_000_000,
+        )?,
+    })
+}
+
+fn within(key: &str, value: Option<i64>, usual: usize, most: usize) -> Result<usize, ConfigError> {
+    let Some(value) = value else {
+        return Ok(usual);
+    };
+    usize::try_from(value)
+        .ok()
+        .filter(|value| (1..=most).contains(value))
+        .ok_or_else(|| ConfigError::wrong(key, format!("{value} is not a number from 1 to {most}")))
+}

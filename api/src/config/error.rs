@@ -1,0 +1,65 @@
+//! Why a configuration is refused: one sentence that names the key and says what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration `{}`: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the configuration is not TOML: line {line}: {said}")]
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// What the parser said.
+        said: String,
+    },
+    /// There is no such setting.
+    #[error("there is no setting `{key}`: {hint}")]
+    Unknown {
+        /// The key as written.
+        key: String,
+        /// What there is instead.
+        hint: String,
+    },
+    /// A setting without default is not set.
+    #[error("the setting `{key}` is missing: {hint}")]
+    Missing {
+        /// The key.
+        key: String,
+        /// What could be written.
+        hint: String,
+    },
+    /// A setting has a value it cannot have.
+    #[error("the setting `{key}` is wrong: {why}")]
+    Wrong {
+        /// The key.
+        key: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+}
+
+impl ConfigError {
+    pub(super) fn missing(key: &str, hint: &str) -> Self {
+        Self::Missing {
+            key: key.to_owned(),
+            hint: hint.to_owned(),
+        }
+    }
+
+    pub(super) fn wrong(key: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Wrong {
+            key: key.into(),
+            why: why.into(),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The settings as written: file and environment as one, of the right types, not yet judged.
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::ConfigError;
+
+const PREFIX: &str = "CAUSEWAY_";
+
+/// How the text of a variable becomes a value.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Number,
+    Flag,
+    List,
+}
+
+/// Every setting, in the order of the documentation; those of a table with the table's name.
+const KEYS: &[(&str, Form)] = &[
+    ("cluster", Form::Text),
+    ("replica", Form::Number),
+    ("data_dir", Form::Text),
+    ("database_url", Form::Text),
+    ("allow_unsafe_postgres", Form::Flag),
+    ("public_listen", Form::Text),
+    ("internal_listen", Form::Text),
+    ("cluster_key", Form::Text),
+    ("cluster_key_file", Form::Text),
+    ("previous_cluster_key", Form::Text),
+    ("previous_cluster_key_file", Form::Text),
+    ("auth", Form::Text),
+    ("replicas", Form::List),
+    ("limits.max_text_chars", Form::Number),
+    ("limits.max_connections", Form::Number),
+];
+
+/// Pairs of which a variable for the one stands for both.
+const EITHER: &[(&str, &str)] = &[
+    ("cluster_key", "cluster_key_file"),
+    ("previous_cluster_key", "previous_cluster_key_file"),
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) cluster: Option<String>,
+    pub(super) replica: Option<i64>,
+    pub(super) data_dir: Option<String>,
+    pub(super) database_url: Option<String>,
+    #[serde(default)]
+    pub(super) allow_unsafe_postgres: bool,
+    pub(super) public_listen: Option<String>,
+    pub(super) internal_listen: Option<String>,
+    pub(super) cluster_key: Option<String>,
+    pub(super) cluster_key_file: Option<String>,
+    pub(super) previous_cluster_key: Option<String>,
+    pub(super) previous_cluster_key_file: Option<String>,
+    pub(super) auth: Option<String>,
+    pub(super) replicas: Option<Vec<RawReplica>>,
+    #[serde(default)]
+    pub(super) limits: RawLimits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReplica {
+    pub(super) id: Option<i64>,
+    pub(super) public_url: Option<String>,
+    pub(super) internal_url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub(super) max_text_chars: Option<i64>,
+    pub(super) max_connections: Option<i64>,
+}
+
+/// Reads the file and lays the environment over it.
+pub(super) fn read(
+    toml: &str,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Raw, ConfigError> {
+    let mut table: Table = toml.parse().map_err(|error| syntax(toml, &error))?;
+    for (name, text) in env.filter(|(_, text)| !text.is_empty()) {
+        if let Some((key, form)) = KEYS.iter().find(|(key, _)| variable(key) == name) {
+            let value = value_of(&text, *form);
+            let value = value.ok_or_else(|| ConfigError::wrong(*key, unreadable(&name, *form)))?;
+            set(&mut table, key, value)?;
+        }
+    }
+    serde_path_to_error::deserialize(table).map_err(|error| {
+        let path = error.path().to_string();
+        misfit(&path, error.into_inner().message())
+    })
+}
+
+/// The variable for a key.
+pub(super) fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+fn value_of(text: &str, form: Form) -> Option<Value> {
+    match form {
+        Form::Text => Some(Value::String(text.to_owned())),
+        Form::Number => text.trim().parse().ok().map(Value::Integer),
+        Form::Flag => text.trim().parse().ok().map(Value::Boolean),
+        Form::List => serde_json::from_str(text).ok().or_else(|| {
+            let mut table: Table = format!("list = {text}").parse().ok()?;
+            table.remove("list")
+        }),
+    }
+}
+
+fn unreadable(name: &str, form: Form) -> String {
+    let expected = match form {
+        Form::Text => "a text",
+        Form::Number => "a whole number",
+        Form::Flag => "true or false",
+        Form::List => {
+            r#"a JSON or TOML array such as [{"id":1,"public_url":"…","internal_url":"…"}]"#
+        }
+    };
+    format!("the variable {name} has to be {expected}")
+}
+
+fn set(table: &mut Table, key: &str, value: Value) -> Result<(), ConfigError> {
+    for (one, other) in EITHER.iter().flat_map(|&(a, b)| [(a, b), (b, a)]) {
+        if key == one {
+            table.remove(other);
+        }
+    }
+    match key.split_once('.') {
+        None => table.insert(key.to_owned(), value),
+        Some((outer, inner)) => table
+            .entry(outer)
+            .or_insert_with(|| Value::Table(Table::new()))
+            .as_table_mut()
+            .ok_or_else(|| ConfigError::wrong(outer, "it has to be a table"))?
+            .insert(inner.to_owned(), value),
+    };
+    Ok(())
+}
+
+fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
+    let start = error.span().map_or(0, |span| span.start.min(text.len()));
+    let line = text.as_bytes()[..start]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1;
+    ConfigError::Syntax {
+        line,
+        said: one_line(error.message()),
+    }
+}
+
+fn misfit(path: &str, said: &str) -> ConfigError {
+    let said = one_line(said);
+    match said.strip_prefix("unknown field ") {
+        Some(rest) => {
+            let (field, hint) = rest.split_once(", ").unwrap_or((rest, ""));
+            let field = field.trim_matches('`');
+            // The path ends with the unknown field itself, or before it.
+            let inside = path
+                .strip_suffix(field)
+                .unwrap_or(path)
+                .trim_end_matches('.');
+            let key = if inside.is_empty() {
+                field.to_owned()
+            } else {
+                format!("{inside}.{field}")
+            };
+            ConfigError::Unknown {
+                key,
+                hint: hint.to_owned(),
+            }
+        }
+        None => ConfigError::wrong(path, said),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,28 @@
+//! Key material that does not show itself.
+
+use std::fmt;
+
+/// Fewest bytes of a cluster's key.
+pub const MIN_KEY_BYTES: usize = 32;
+
+/// The bytes of a cluster's key; printed as dots.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Takes a key as it is written; `None` when it is too short to be one.
+    pub fn new(text: &str) -> Option<Self> {
+        (text.len() >= MIN_KEY_BYTES).then(|| Self(text.as_bytes().to_vec()))
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

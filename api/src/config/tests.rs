@@ -1,0 +1,279 @@
+use std::fs;
+
+use super::*;
+
+const GOOD: &str = r#"
+cluster = "demo"
+replica = 2
+data_dir = "data/2"
+public_listen = "127.0.0.1:12002"
+internal_listen = "[::1]:11002"
+cluster_key = "0123456789abcdef0123456789abcdef"
+auth = "open"
+[[replicas]]
+id = 2
+public_url = "http://127.0.0.1:12002/"
+internal_url = "http://127.0.0.1:11002"
+[[replicas]]
+id = 1
+public_url = "https://chat.example"
+internal_url = "http://one:11001"
+"#;
+
+#[test]
+fn the_file_of_the_documentation_is_read() {
+    let config = parse(GOOD).unwrap();
+
+    assert_eq!(config.cluster, "demo");
+    assert_eq!(config.replica.get(), 2);
+    assert_eq!(config.internal_listen.to_string(), "[::1]:11002");
+    assert_eq!(config.cluster_key.bytes().len(), 32);
+    let ids: Vec<u16> = config.replicas.iter().map(|known| known.id.get()).collect();
+    assert_eq!(ids, [1, 2]);
+    assert_eq!(config.own_address().public_url, "http://127.0.0.1:12002");
+    assert_eq!(config.peers().count(), 1);
+    assert_eq!(config.limits, Limits::default());
+    assert!(!config.allow_unsafe_postgres);
+}
+
+#[test]
+fn every_setting_can_come_from_the_environment() {
+    let list = r#"[{"id":3,"public_url":"http://a:1","internal_url":"http://a:2"}]"#;
+    let variables = [
+        ("CAUSEWAY_CLUSTER", "env"),
+        ("CAUSEWAY_REPLICA", "3"),
+        ("CAUSEWAY_DATA_DIR", "/d"),
+        ("CAUSEWAY_DATABASE_URL", "postgres://u@h/d"),
+        ("CAUSEWAY_ALLOW_UNSAFE_POSTGRES", "true"),
+        ("CAUSEWAY_PUBLIC_LISTEN", "0.0.0.0:1"),
+        ("CAUSEWAY_INTERNAL_LISTEN", "0.0.0.0:2"),
+        (
+            "CAUSEWAY_CLUSTER_KEY",
+            "an environment key of more than 32 bytes",
+        ),
+        (
+            "CAUSEWAY_PREVIOUS_CLUSTER_KEY",
+            "a former one that has at least 32 bytes",
+        ),
+        ("CAUSEWAY_AUTH", "open"),
+        ("CAUSEWAY_REPLICAS", list),
+        ("CAUSEWAY_LIMITS_MAX_TEXT_CHARS", "80"),
+        ("CAUSEWAY_LIMITS_MAX_CONNECTIONS", "7"),
+        ("CAUSEWAY_LOG", "debug"),
+        ("CAUSEWAY_SOMETHING_ELSE", "is not ours"),
+    ];
+
+    let config = parse_with("", &variables).unwrap();
+
+    assert_eq!((config.cluster.as_str(), config.replica.get()), ("env", 3));
+    assert_eq!(config.data_dir, Path::new("/d"));
+    assert_eq!(config.database_url.as_deref(), Some("postgres://u@h/d"));
+    assert!(config.allow_unsafe_postgres);
+    assert_eq!(config.public_listen.to_string(), "0.0.0.0:1");
+    assert_eq!(config.internal_listen.to_string(), "0.0.0.0:2");
+    assert!(config.cluster_key.bytes().starts_with(b"an env"));
+    assert!(
+        config
+            .previous_cluster_key
+            .unwrap()
+            .bytes()
+            .starts_with(b"a former")
+    );
+    assert_eq!(config.replicas[0].internal_url, "http://a:2");
+    assert_eq!(
+        config.limits,
+        Limits {
+            max_text_chars: 80,
+            max_connections: 7
+        }
+    );
+}
+
+#[test]
+fn replicas_can_be_a_toml_array_in_the_environment() {
+    let list = r#"[{id = 2, public_url = "http://a:1", internal_url = "http://a:2"}]"#;
+
+    let config = parse_with(GOOD, &[("CAUSEWAY_REPLICAS", list)]).unwrap();
+
+    assert_eq!(config.replicas.len(), 1);
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    assert_eq!(
+        parse_with(GOOD, &[("CAUSEWAY_CLUSTER", "")])
+            .unwrap()
+            .cluster,
+        "demo"
+    );
+}
+
+#[test]
+fn a_key_can_lie_in_a_file_and_a_variable_overrules_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    fs::write(&file, "a key in a file, which is long enough\n").unwrap();
+    let line = format!("cluster_key_file = {:?}", file.to_str().unwrap());
+    let toml = GOOD.replace(r#"cluster_key = "0123456789abcdef0123456789abcdef""#, &line);
+
+    let from_file = parse(&toml).unwrap();
+    let key = "a key in a variable, which is long enough";
+    let from_variable = parse_with(&toml, &[("CAUSEWAY_CLUSTER_KEY", key)]).unwrap();
+
+    assert_eq!(
+        from_file.cluster_key.bytes(),
+        b"a key in a file, which is long enough"
+    );
+    assert_eq!(from_variable.cluster_key.bytes(), key.as_bytes());
+}
+
+#[test]
+fn a_key_never_shows_itself() {
+    assert!(!format!("{:?}", parse(GOOD).unwrap()).contains("0123456789"));
+}
+
+#[test]
+fn each_missing_setting_is_named() {
+    for key in ["cluster", "replica", "data_dir", "cluster_key", "auth"] {
+        let without: Vec<&str> = GOOD
+            .lines()
+            .filter(|line| !line.starts_with(&format!("{key} =")))
+            .collect();
+        refused(&without.join("\n"), key);
+    }
+    refused(GOOD.split("[[").next().unwrap(), "replicas");
+    refused(&GOOD.replacen("id = 2\n", "", 1), "replicas[0].id");
+}
+
+#[test]
+fn each_wrong_setting_is_named() {
+    for (right, wrong, key) in [
+        (r#"cluster = "demo""#, "cluster = 5", "cluster"),
+        (r#"cluster = "demo""#, r#"cluster = """#, "cluster"),
+        ("replica = 2", "replica = 0", "replica"),
+        ("replica = 2", "replica = 70000", "replica"),
+        ("replica = 2", r#"replica = "two""#, "replica"),
+        ("replica = 2", "replica = 3", "replica"),
+        ("127.0.0.1:12002\"\ni", "localhost\"\ni", "public_listen"),
+        ("[::1]:11002", "[::1]:110020", "internal_listen"),
+        (
+            "0123456789abcdef0123456789abcdef",
+            "too short",
+            "cluster_key",
+        ),
+        (r#"auth = "open""#, r#"auth = "password""#, "auth"),
+        (r#"auth = "open""#, r#"auth = "closed""#, "auth"),
+        ("id = 1", "id = 2", "replicas"),
+        ("id = 1", "id = -1", "replicas[1].id"),
+        ("http://one:11001", "one:11001", "replicas[1].internal_url"),
+        (
+            "http://one:11001",
+            "https://one:11001",
+            "replicas[1].internal_url",
+        ),
+        (
+            "https://chat.example",
+            "ftp://chat.example",
+            "replicas[1].public_url",
+        ),
+        (
+            "https://chat.example",
+            "http://chat.example:99999",
+            "replicas[1].public_url",
+        ),
+        ("https://chat.example", "http://", "replicas[1].public_url"),
+        (
+            r#"auth = "open""#,
+            "auth = \"open\"\ndatabase_url = \"mysql://x/y\"",
+            "database_url",
+        ),
+        (
+            r#"auth = "open""#,
+            "auth = \"open\"\nlimits = {max_text_chars = 0}",
+            "limits.max_text_chars",
+        ),
+        (
+            r#"auth = "open""#,
+            "auth = \"open\"\nlimits = {max_connections = \"x\"}",
+            "limits.max_connections",
+        ),
+        (
+            r#"auth = "open""#,
+            "auth = \"open\"\nallow_unsafe_postgres = \"yes\"",
+            "allow_unsafe_postgres",
+        ),
+        (
+            r#"auth = "open""#,
+            "auth = \"open\"\ncluster_key_file = \"x\"",
+            "cluster_key",
+        ),
+    ] {
+        let toml = GOOD.replacen(right, wrong, 1);
+        assert_ne!(toml, GOOD, "{right} is not there");
+        refused(&toml, key);
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named_with_its_setting() {
+    for (name, value) in [
+        ("CAUSEWAY_REPLICA", "one"),
+        ("CAUSEWAY_REPLICAS", "[{"),
+        ("CAUSEWAY_ALLOW_UNSAFE_POSTGRES", "1"),
+    ] {
+        let error = parse_with(GOOD, &[(name, value)]).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+#[test]
+fn unknown_settings_are_named_with_their_table() {
+    for (toml, key) in [
+        (format!("colour = 1\n{GOOD}"), "colour"),
+        (format!("{GOOD}\nweight = 1"), "replicas[1].weight"),
+        (format!("{GOOD}\n[limits]\nmax_cats = 1"), "limits.max_cats"),
+    ] {
+        let error = refused(&toml, key);
+        assert!(error.contains("there is no setting"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_with_its_line() {
+    let error = parse("cluster = \"demo\"\nreplica = = 1")
+        .unwrap_err()
+        .to_string();
+
+    assert!(error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Config::load(Path::new("/nowhere/causeway.toml"))
+        .unwrap_err()
+        .to_string();
+
+    assert!(error.contains("/nowhere/causeway.toml"), "{error}");
+}
+
+fn parse(toml: &str) -> Result<Config, ConfigError> {
+    parse_with(toml, &[])
+}
+
+fn parse_with(toml: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let owned = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::parse(toml, owned)
+}
+
+#[track_caller]
+fn refused(toml: &str, key: &str) -> String {
+    let error = parse(toml).unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("`{key}`")),
+        "{key} is not named: {error}"
+    );
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}

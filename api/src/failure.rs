@@ -1,0 +1,106 @@
+//! What a command says when it cannot go on, and with which code it ends.
+
+use std::io;
+use std::net::SocketAddr;
+
+use causeway_postgres::StartError;
+
+use crate::config::ConfigError;
+use crate::data_folder::DataFolderError;
+
+/// Something the person who started the program has to change: input, settings, a port, a folder.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAsGiven(pub String);
+
+/// Binds a listener of the setting `key`; the error names setting and address.
+pub async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    let bound = tokio::net::TcpListener::bind(address).await;
+    bound.map_err(|error| NotAsGiven(unbound(key, address, &error)).into())
+}
+
+/// Returns what to print: one sentence, the whole chain of causes in one line.
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Some errors repeat their cause in their own text.
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns 2 where the person who started the program has to change something, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_theirs = error.chain().any(|cause| {
+        cause.is::<NotAsGiven>()
+            || cause.is::<ConfigError>()
+            || cause.is::<DataFolderError>()
+            || cause
+                .downcast_ref::<StartError>()
+                .is_some_and(has_to_be_changed)
+    });
+    if is_theirs { 2 } else { 1 }
+}
+
+fn has_to_be_changed(error: &StartError) -> bool {
+    match error {
+        StartError::Missing(_)
+        | StartError::Foreign { .. }
+        | StartError::Taken { .. }
+        | StartError::NoAccount
+        | StartError::Version { .. }
+        | StartError::Folder { .. } => true,
+        StartError::Initdb { .. } | StartError::Ended { .. } | StartError::NotReady { .. } => false,
+    }
+}
+
+fn unbound(key: &str, address: SocketAddr, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program uses that port: stop it, or choose another port".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are for root: choose another port".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    format!("cannot listen on {address} (`{key}`): {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_its_setting_and_is_the_users_to_change() {
+        let first = listen("public_listen", SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .unwrap();
+        let address = first.local_addr().unwrap();
+
+        let error = listen("public_listen", address).await.unwrap_err();
+
+        let said = sentence(&error);
+        assert!(
+            said.contains(&address.to_string()) && said.contains("`public_listen`"),
+            "{said}"
+        );
+        assert_eq!(exit_code(&error), 2);
+    }
+
+    #[test]
+    fn causes_are_said_once_and_in_one_line() {
+        let cause = io::Error::other("disk\non fire");
+        let error = anyhow::Error::new(cause)
+            .context("cannot write")
+            .context("cannot start");
+
+        assert_eq!(sentence(&error), "cannot start: cannot write: disk on fire");
+        assert_eq!(exit_code(&error), 1);
+    }
+}
