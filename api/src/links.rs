@@ -1,0 +1,151 @@
+//! Links between replicas that can be cut, healed, silenced and slowed down.
+//!
+//! A [`Link`] is a small TCP proxy on this machine, one for each direction between two replicas. It
+//! knows nothing of what it carries. The local cluster of `dev` and the tests put one wherever a
+//! replica calls another, so that a partition is a real one: connections die, nothing is simulated.
+
+mod carry;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use carry::carry;
+
+/// The way from one replica to another. Dropping it closes everything.
+#[derive(Debug)]
+pub struct Link {
+    address: SocketAddr,
+    state: watch::Sender<State>,
+    accepting: AbortHandle,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct State {
+    target: Option<SocketAddr>,
+    mode: Mode,
+    delay: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Whole,
+    Cut,
+    Silent,
+}
+
+impl Link {
+    /// Opens a link at a free port of 127.0.0.1. It leads nowhere until it has a target.
+    pub async fn open() -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let (state, watched) = watch::channel(State {
+            target: None,
+            mode: Mode::Whole,
+            delay: Duration::ZERO,
+        });
+        let accepting = tokio::spawn(accept(listener, watched)).abort_handle();
+        Ok(Self {
+            address,
+            state,
+            accepting,
+        })
+    }
+
+    /// Where the caller's end of the link is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Says where the link leads; connections made before stay where they are.
+    pub fn set_target(&self, target: SocketAddr) {
+        self.state.send_modify(|state| state.target = Some(target));
+    }
+
+    /// Closes every connection, and each new one at once.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Cut);
+    }
+
+    /// Takes connections and bytes and passes nothing on, in either direction: what a caller sees
+    /// when packets are dropped. Nothing is lost: after [`heal`](Self::heal) it goes on.
+    pub fn black_hole(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Silent);
+    }
+
+    /// Delays what passes, in each direction, by this much.
+    pub fn delay(&self, delay: Duration) {
+        self.state.send_modify(|state| state.delay = delay);
+    }
+
+    /// Makes the link whole and fast again.
+    pub fn heal(&self) {
+        self.state.send_modify(|state| {
+            state.mode = Mode::Whole;
+            state.delay = Duration::ZERO;
+        });
+    }
+
+    /// Whether the link is cut.
+    pub fn is_cut(&self) -> bool {
+        self.state.borrow().mode == Mode::Cut
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((caller, _)) => { connections.spawn(connection(caller, state.clone())); }
+                // Out of files: those in use have to be closed first.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            Some(_ended) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Serves one connection until either end closes it or the link is cut.
+async fn connection(caller: TcpStream, mut state: watch::Receiver<State>) {
+    let carried = pass(caller, state.clone());
+    tokio::select! {
+        _ended = carried => {}
+        _cut = state.wait_for(|state| state.mode == Mode::Cut) => {}
+    }
+}
+
+async fn pass(caller: TcpStream, mut state: watch::Receiver<State>) -> io::Result<()> {
+    audible(&mut state).await;
+    let target = state.borrow().target.ok_or(io::ErrorKind::NotConnected)?;
+    let called = TcpStream::connect(target).await?;
+    for end in [&caller, &called] {
+        end.set_nodelay(true)?;
+    }
+    let (from_caller, to_caller) = caller.into_split();
+    let (from_called, to_called) = called.into_split();
+    tokio::try_join!(
+        carry(from_caller, to_called, state.clone()),
+        carry(from_called, to_caller, state)
+    )?;
+    Ok(())
+}
+
+/// Waits while the link is silent.
+async fn audible(state: &mut watch::Receiver<State>) {
+    // A link that is gone ends its connections itself.
+    let _ = state.wait_for(|state| state.mode != Mode::Silent).await;
+}
+
+#[cfg(test)]
+mod tests;
