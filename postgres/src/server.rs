@@ -13,7 +13,7 @@ use crate::launch::Launcher;
 use crate::programs::{Missing, Programs};
 use crate::socket::Socket;
 use crate::supervisor::{self, Leash};
-use crate::{Options, initdb};
+use crate::{Options, initdb, orphan};
 
 /// Why a private Postgres could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +152,22 @@ impl PrivatePostgres {
         let folder = encoded(&self.socket.folder);
         // All of it is spelled out: what is left out would be taken from PGPORT and PGSSLMODE.
         format!("postgres://causeway@localhost:5432/{database}?host={folder}&sslmode=disable")
+    }
+
+    /// Deletes a folder that [`start`](Self::start) has made, with the database and all that is in it.
+    /// A folder that was not made there is refused; one that is not there is fine.
+    pub fn delete(dir: &Path, options: &Options) -> Result<(), StartError> {
+        if !dir.exists() {
+            return Ok(());
+        }
+        let account = Account::choose().ok_or(StartError::NoAccount)?;
+        let folder = Folder::open(dir, account, options.lock_timeout)?;
+        let failed = |source| StartError::Folder {
+            path: dir.to_owned(),
+            source,
+        };
+        orphan::end(&folder.cluster()).map_err(failed)?;
+        std::fs::remove_dir_all(&folder.path).map_err(failed)
     }
 
     /// Stops the server in order and waits for its end: at most some 20 s.

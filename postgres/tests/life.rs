@@ -137,6 +137,29 @@ fn a_folder_of_someone_else_is_refused() {
 }
 
 #[test]
+fn a_deleted_one_is_gone_with_the_server_it_lost_and_a_foreign_folder_stays() {
+    let root = Root::new();
+    let mut owner = Owner::of(&root.data());
+    for process in processes_of(&root.data())
+        .into_iter()
+        .filter(|line| line.contains("guard"))
+    {
+        kill(process.split_whitespace().next().unwrap().parse().unwrap());
+    }
+    owner.0.kill().unwrap();
+    owner.0.wait().unwrap();
+
+    PrivatePostgres::delete(&root.data(), &Options::default()).unwrap();
+
+    assert!(!root.data().exists());
+    assert_nothing_runs_in(&root.data());
+    fs::create_dir(root.data()).unwrap();
+    fs::write(root.data().join("thesis.tex"), "1").unwrap();
+    let refused = PrivatePostgres::delete(&root.data(), &Options::default()).unwrap_err();
+    assert!(matches!(refused, StartError::Foreign { .. }), "{refused}");
+}
+
+#[test]
 fn a_second_owner_is_told_that_another_process_has_the_folder() {
     let root = Root::new();
     let _first = start(&root.data()).unwrap();
