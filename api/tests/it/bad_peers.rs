@@ -1,0 +1,223 @@
+//! Peers that do not belong: refused with a reason, and nobody else is disturbed.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method};
+use serde_json::json;
+
+use crate::harness::{Cluster, Settings, always, eventually, texts};
+
+#[tokio::test]
+async fn a_peer_with_a_wrong_key_gets_nothing_and_gives_nothing() {
+    stays_apart(|settings| settings.key = "a wrong key, still longer than thirty-two".into()).await;
+}
+
+#[tokio::test]
+async fn a_peer_of_another_cluster_gets_nothing_and_gives_nothing() {
+    stays_apart(|settings| settings.cluster = "somebody-elses".into()).await;
+}
+
+#[tokio::test]
+async fn a_peer_is_rotated_to_a_new_key_without_a_break() {
+    let new_key = "the next key of this cluster, long enough";
+    let mut cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+
+    // Rolling: first both learn the new key, then the old one is dropped.
+    for number in [1, 2] {
+        cluster.at_mut(number).stop().await;
+        let settings = &mut cluster.at_mut(number).settings;
+        settings.more = format!("previous_cluster_key = {:?}\n", settings.key);
+        settings.key = new_key.into();
+        cluster.restart(number).await;
+        ann[0]
+            .says("lobby", &format!("while {number} has the new key"))
+            .await;
+        cluster.agree(&[1, 2], "lobby", usize::from(number)).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_cannot_prove_the_key_is_turned_away_with_a_reason() {
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.at(1).user("ann").await;
+    let internal = cluster.at(1).process().internal;
+    let http = Client::builder().no_proxy().build().expect("a client");
+
+    for (method, path) in [
+        (Method::POST, "digest"),
+        (Method::POST, "events"),
+        (Method::GET, "events"),
+    ] {
+        for token in [None, Some(ann.token.as_str()), Some("junk")] {
+            let url = format!("http://{internal}/peer/v1/{path}");
+            let mut request = http
+                .request(method.clone(), url)
+                .json(&json!({ "replica": 2 }));
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            let response = request.send().await.expect("an answer");
+            let status = response.status().as_u16();
+            let body = response.text().await.expect("a body");
+            assert!(matches!(status, 401 | 403), "{path}: {status} {body}");
+            assert!(body.len() > 10, "{path} gives no reason: {body:?}");
+        }
+    }
+    cluster.sees_itself_whole().await;
+}
+
+#[tokio::test]
+async fn people_are_not_served_on_the_internal_port() {
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.at(1).user("ann").await;
+    let internal = cluster.at(1).process().internal;
+    let http = Client::builder().no_proxy().build().expect("a client");
+
+    for path in ["/v1/groups", "/v1/view", "/v1/sessions", "/docs"] {
+        let request = http
+            .get(format!("http://{internal}{path}"))
+            .bearer_auth(&ann.token);
+        let status = request.send().await.expect("an answer").status().as_u16();
+        assert!(matches!(status, 401 | 403 | 404 | 405), "{path}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_with_another_number_is_not_taken_for_the_one_configured() {
+    let cluster = Cluster::of(3).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    cluster.cut(&[1], &[2, 3]);
+    let third = cluster.at(3).process().internal;
+    cluster.link(1, 2).set_target(third);
+    cluster.link(1, 2).heal();
+
+    ann[0].says("lobby", "meant for replica 2").await;
+
+    always(
+        Duration::from_secs(4),
+        "the wrong one being refused",
+        async || {
+            let view = ann[0].view().await;
+            let calls_work = view["peers"][0]["out"] == "ok" && view["peers"][0]["status"] == "up";
+            let history = ann[2].history("lobby").await;
+            if history.is_empty() && !calls_work {
+                Ok(())
+            } else {
+                Err(view.to_string())
+            }
+        },
+    )
+    .await;
+    cluster
+        .link(1, 2)
+        .set_target(cluster.at(2).process().internal);
+    cluster.heal();
+    cluster.agree(&[1, 2, 3], "lobby", 1).await;
+}
+
+#[tokio::test]
+async fn a_caller_with_my_own_number_is_refused() {
+    let mut cluster = Cluster::prepare(2).await;
+    let everybody = cluster.at(1).settings.replicas.clone();
+    let two = &mut cluster.at_mut(2).settings;
+    two.replica = 1;
+    two.replicas = vec![
+        everybody[0].clone(),
+        (2, "http://127.0.0.1:9".into(), everybody[0].2.clone()),
+    ];
+    cluster.start().await;
+    let real = cluster.at(1).member("ann", "lobby").await;
+    let double = cluster.at(2).member("bob", "lobby").await;
+
+    real.says("lobby", "from the real one").await;
+    double.says("lobby", "from its double").await;
+
+    always(Duration::from_secs(4), "both staying apart", async || {
+        let here = real.history("lobby").await;
+        let there = double.history("lobby").await;
+        if texts(&here) == ["from the real one"] && texts(&there) == ["from its double"] {
+            Ok(())
+        } else {
+            Err(format!("{:?} and {:?}", texts(&here), texts(&there)))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_process_with_the_number_of_a_running_peer_is_refused() {
+    let mut cluster = Cluster::prepare(3).await;
+    let to_one = cluster.at(2).settings.replicas[0].clone();
+    let everybody = cluster.at(1).settings.replicas.clone();
+    cluster.at_mut(1).settings.replicas = everybody[..2].to_vec();
+    cluster.at_mut(2).settings.replicas = cluster.at(2).settings.replicas[..2].to_vec();
+    // The third process believes that it is replica 2.
+    let clone = &mut cluster.at_mut(3).settings;
+    clone.replica = 2;
+    clone.replicas = vec![to_one, clone.replicas[2].clone()];
+    clone.replicas[1].0 = 2;
+    cluster.start().await;
+    let one = cluster.at(1).member("ann", "lobby").await;
+    let clone = cluster.at(3).member("bob", "lobby").await;
+
+    one.says("lobby", "from 1").await;
+    clone.says("lobby", "from the second 2").await;
+
+    cluster.agree(&[1, 2], "lobby", 1).await;
+    always(
+        Duration::from_secs(4),
+        "the second process staying outside",
+        async || {
+            let here = one.history("lobby").await;
+            if texts(&here) == ["from 1"] {
+                Ok(())
+            } else {
+                Err(format!("{:?}", texts(&here)))
+            }
+        },
+    )
+    .await;
+}
+
+/// Replica 3 has settings that make it a stranger: nothing of it reaches the others, nothing of
+/// theirs reaches it, all are told so, and all go on.
+async fn stays_apart(make_strange: impl FnOnce(&mut Settings)) {
+    let mut cluster = Cluster::prepare(3).await;
+    make_strange(&mut cluster.at_mut(3).settings);
+    cluster.start().await;
+    let ann = cluster.at(1).member("ann", "lobby").await;
+    let bob = cluster.at(3).member("bob", "lobby").await;
+
+    ann.says("lobby", "among friends").await;
+    bob.says("lobby", "alone").await;
+
+    cluster.agree(&[1, 2], "lobby", 1).await;
+    always(
+        Duration::from_secs(4),
+        "the stranger staying apart",
+        async || {
+            let here = ann.history("lobby").await;
+            let there = bob.history("lobby").await;
+            if texts(&here) == ["among friends"] && texts(&there) == ["alone"] {
+                Ok(())
+            } else {
+                Err(format!("{:?} and {:?}", texts(&here), texts(&there)))
+            }
+        },
+    )
+    .await;
+    eventually("the refusal being shown", async || {
+        let here = ann.view().await;
+        let there = bob.view().await;
+        let refused = here["peers"][1]["out"] == "failing" && there["peers"][0]["out"] == "failing";
+        if refused {
+            Ok(())
+        } else {
+            Err(format!("{here} and {there}"))
+        }
+    })
+    .await;
+    let log = cluster.at(3).process().log();
+    assert!(log.contains("refuse"), "the reason is in the log:\n{log}");
+}

@@ -1,0 +1,23 @@
+//! What every test here stands on: real servers, each with its own database, links between them
+//! that can be cut, and people who talk to them over HTTP. It knows the public contract and the
+//! command line, and nothing of the code behind them.
+
+mod answer;
+mod cluster;
+mod database;
+mod patience;
+mod process;
+mod replica;
+mod settings;
+mod stream;
+mod user;
+
+pub use answer::Answer;
+pub use cluster::Cluster;
+pub use database::Database;
+pub use patience::{PATIENCE, all_at_once, always, eventually, passes};
+pub use process::{Process, run_to_its_end};
+pub use replica::{Door, Replica};
+pub use settings::Settings;
+pub use stream::{Frame, Stream};
+pub use user::{User, ids, names, texts};

@@ -1,0 +1,130 @@
+//! One replica: a server, its settings, its database, its folder.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder};
+use tempfile::TempDir;
+
+use super::{Answer, Database, Process, Settings, User};
+
+/// The public address of a replica, which changes when it is started again.
+#[derive(Clone, Debug)]
+pub struct Door {
+    address: Arc<Mutex<SocketAddr>>,
+    http: Client,
+}
+
+impl Door {
+    /// A request to a path that begins with `/`, without a token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let address = *self.address.lock().expect("no holder panics");
+        self.http.request(method, format!("http://{address}{path}"))
+    }
+
+    /// Gets a path without a token.
+    pub async fn get(&self, path: &str) -> Answer {
+        let request = self
+            .request(Method::GET, path)
+            .timeout(Duration::from_mins(1));
+        Answer::to(request).await.expect("the server answers")
+    }
+
+    /// The address itself, for those who speak less than HTTP.
+    pub fn address(&self) -> SocketAddr {
+        *self.address.lock().expect("no holder panics")
+    }
+}
+
+/// One replica that a test may stop, kill, start again and spoil.
+#[derive(Debug)]
+pub struct Replica {
+    process: Option<Process>,
+    /// What it is told at its next start.
+    pub settings: Settings,
+    /// Where its clients come in.
+    pub door: Door,
+    database: Database,
+    _folder: TempDir,
+}
+
+impl Replica {
+    /// Starts the only replica of a cluster.
+    pub async fn start() -> Self {
+        let mut replica = Self::prepare().await;
+        replica.restart().await;
+        replica
+    }
+
+    /// A replica that has all it needs and does not run yet.
+    pub async fn prepare() -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let database = Database::empty().await;
+        let mut settings = Settings::alone(folder.path());
+        settings.database_url = Some(database.url());
+        let http = Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(5))
+            .build()
+            .expect("a client can be made");
+        let address = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 9))));
+        Self {
+            process: None,
+            settings,
+            door: Door { address, http },
+            database,
+            _folder: folder,
+        }
+    }
+
+    /// Starts it (again) with its settings and waits until it is ready.
+    pub async fn restart(&mut self) {
+        self.process = None;
+        let process = Process::start(&self.settings.write()).await;
+        *self.door.address.lock().expect("no holder panics") = process.public;
+        self.process = Some(process);
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill9(&mut self) {
+        self.process.take().expect("it runs").kill9();
+    }
+
+    /// Asks it to stop and demands that it ends well.
+    pub async fn stop(&mut self) {
+        let process = self.process.take().expect("it runs");
+        let status = process.terminate().await;
+        assert!(status.success(), "stopped with {status}");
+    }
+
+    /// The running server.
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("it runs")
+    }
+
+    /// A copy of its database. It must not run.
+    pub async fn backup(&self) -> Database {
+        assert!(self.process.is_none(), "a database in use cannot be copied");
+        self.database.copy().await
+    }
+
+    /// Gives it another database. It must not run.
+    pub fn restore(&mut self, database: Database) {
+        assert!(self.process.is_none(), "its database is in use");
+        self.settings.database_url = Some(database.url());
+        self.database = database;
+    }
+
+    /// Logs somebody in.
+    pub async fn user(&self, name: &str) -> User {
+        User::logs_in(&self.door, name).await
+    }
+
+    /// Logs somebody in who joins a group.
+    pub async fn member(&self, name: &str, group: &str) -> User {
+        let user = self.user(name).await;
+        user.joins(group).await;
+        user
+    }
+}

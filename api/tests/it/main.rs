@@ -1,0 +1,33 @@
+//! What Causeway promises, tried from outside: real servers, real HTTP, real Postgres. A file for
+//! each promise.
+
+mod harness;
+
+mod agreement;
+mod bad_bodies;
+mod bad_parameters;
+mod bad_peers;
+mod bad_programs;
+mod bad_requests;
+mod bad_settings;
+mod bad_tokens;
+mod changes;
+mod crashes;
+mod documents;
+mod frames;
+mod idempotency;
+mod likes;
+mod links;
+mod marks;
+mod membership;
+mod messages;
+mod names;
+mod paging;
+mod partition;
+mod presence;
+mod resume;
+mod server;
+mod settling;
+mod swaps;
+mod texts;
+mod views;

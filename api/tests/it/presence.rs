@@ -1,0 +1,181 @@
+//! Who is online: whoever has a live stream on a group, on whatever replica.
+
+use crate::harness::{Cluster, Frame, Replica, User, eventually, names};
+
+#[tokio::test]
+async fn a_member_with_a_stream_is_online_on_every_replica() {
+    let cluster = Cluster::of(3).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    cluster.member_everywhere("bob", "lobby").await;
+
+    let stream = ann[0].listens("lobby").await;
+    for ann in &ann {
+        is_online(ann, &["ann"]).await;
+    }
+    drop(stream);
+    for ann in &ann {
+        is_online(ann, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_marks_the_members_who_are_online() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+    let bob = replica.member("bob", "lobby").await;
+    let _stream = bob.listens("lobby").await;
+    is_online(&ann, &["bob"]).await;
+
+    let snapshot = ann.snapshot("lobby").await;
+
+    assert_eq!(snapshot["online_count"], 1);
+    assert_eq!(snapshot["online"][0]["id"], bob.id.as_str());
+    let online = |number: usize| snapshot["members"][number]["online"].as_bool();
+    assert_eq!((online(0), online(1)), (Some(false), Some(true)));
+    let groups = ann.get("/v1/groups").await.with(200);
+    assert_eq!(groups["groups"][0]["online"], 1);
+}
+
+#[tokio::test]
+async fn who_has_several_streams_is_counted_once_and_gone_with_the_last() {
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let bob = cluster.member_everywhere("bob", "lobby").await;
+
+    let streams = [
+        ann[0].listens("lobby").await,
+        ann[0].listens("lobby").await,
+        ann[1].listens("lobby").await,
+    ];
+    let mut watch = bob[0].listens("lobby").await;
+    for bob in &bob {
+        is_online(bob, &["ann", "bob"]).await;
+    }
+    let [first, second, third] = streams;
+    drop(first);
+    drop(second);
+    bob[0].says("lobby", "is anybody still here?").await;
+    watch.next_of(&["message"]).await;
+    for bob in &bob {
+        is_online(bob, &["ann", "bob"]).await;
+    }
+    drop(third);
+    for bob in &bob {
+        is_online(bob, &["bob"]).await;
+    }
+}
+
+#[tokio::test]
+async fn streams_tell_who_comes_and_goes() {
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let bob = cluster.member_everywhere("bob", "lobby").await;
+    let mut watch = ann[0].listens("lobby").await;
+
+    let stream = bob[1].listens("lobby").await;
+    let came = watch
+        .next_where("bob coming", |frame| tells(frame, "online", "bob"))
+        .await;
+    assert_eq!(came.data["count"], 2);
+    assert_eq!(came.id, None, "presence cannot be resumed from");
+    drop(stream);
+    let left = watch
+        .next_where("bob going", |frame| tells(frame, "offline", "bob"))
+        .await;
+    assert_eq!(left.data["count"], 1);
+}
+
+#[tokio::test]
+async fn the_users_of_a_killed_replica_go_offline_on_the_others() {
+    let mut cluster = Cluster::of(3).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let bob = cluster.member_everywhere("bob", "lobby").await;
+    let _of_bob = bob[2].listens("lobby").await;
+    let mut watch = ann[0].listens("lobby").await;
+    is_online(&ann[1], &["ann", "bob"]).await;
+
+    cluster.kill9(3);
+
+    watch
+        .next_where("bob going", |frame| tells(frame, "offline", "bob"))
+        .await;
+    is_online(&ann[0], &["ann"]).await;
+    is_online(&ann[1], &["ann"]).await;
+
+    cluster.restart(3).await;
+    is_online(&ann[2], &["ann"]).await;
+    let _again = bob[2].listens("lobby").await;
+    watch
+        .next_where("bob coming back", |frame| tells(frame, "online", "bob"))
+        .await;
+}
+
+#[tokio::test]
+async fn the_users_beyond_a_cut_are_offline_until_it_heals() {
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let bob = cluster.member_everywhere("bob", "lobby").await;
+    let _of_ann = ann[0].listens("lobby").await;
+    let _of_bob = bob[1].listens("lobby").await;
+    is_online(&ann[0], &["ann", "bob"]).await;
+
+    cluster.cut(&[1], &[2]);
+    is_online(&ann[0], &["ann"]).await;
+    is_online(&bob[1], &["bob"]).await;
+
+    cluster.heal();
+    is_online(&ann[0], &["ann", "bob"]).await;
+    is_online(&bob[1], &["ann", "bob"]).await;
+}
+
+#[tokio::test]
+async fn who_is_no_member_is_not_online_and_long_polls_do_not_count() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+    let stranger = replica.user("stranger").await;
+    let mut watch = ann.listens("lobby").await;
+
+    let _stream = stranger.listens("lobby").await;
+    replica
+        .member("bob", "lobby")
+        .await
+        .get("/v1/groups/lobby/changes")
+        .await
+        .with(200);
+    stranger.joins("lobby").await;
+    let came = watch.next_of(&["presence"]).await;
+    let came = if tells(&came, "online", "ann") {
+        watch.next_of(&["presence"]).await
+    } else {
+        came
+    };
+    assert_eq!(
+        names(&came.data["online"]),
+        ["stranger"],
+        "online as soon as a member"
+    );
+
+    stranger.leaves("lobby").await;
+    watch
+        .next_where("the stranger going", |frame| {
+            tells(frame, "offline", "stranger")
+        })
+        .await;
+    is_online(&ann, &["ann"]).await;
+}
+
+async fn is_online(asking: &User, expected: &[&str]) {
+    eventually(&format!("{expected:?} being online"), async || {
+        let online = asking.sees_online("lobby").await;
+        if online == expected {
+            Ok(())
+        } else {
+            Err(format!("{online:?}"))
+        }
+    })
+    .await;
+}
+
+fn tells(frame: &Frame, what: &str, name: &str) -> bool {
+    frame.event == "presence" && names(&frame.data[what]).iter().any(|it| it == name)
+}
