@@ -18,6 +18,7 @@ pub mod serve;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -116,7 +117,7 @@ impl Endpoint for Guarded {
         let answer = AssertUnwindSafe(self.answer(request).instrument(span)).catch_unwind();
         let outcome = match answer.await {
             Ok(outcome) => outcome.and_then(only_success),
-            Err(_panic) => Err(Problem::internal("a handler panicked")),
+            Err(panic) => Err(panicked(panic.as_ref())),
         };
         let mut response = outcome.unwrap_or_else(|problem| problem.render(&id.0));
         mark(&mut response, &id);
@@ -148,6 +149,15 @@ impl Guarded {
             .await
             .map_err(Problem::from_framework)
     }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Problem {
+    let said = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("nothing");
+    Problem::internal(format!("a handler panicked: {said}"))
 }
 
 /// Some parts of the framework answer failures as if they were answers.

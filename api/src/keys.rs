@@ -1,5 +1,5 @@
-//! What the cluster's key is used for: one independent subkey for each purpose, so that nothing
-//! signed for one is ever valid for another.
+//! What the cluster's key is used for towards people: one independent subkey for each purpose, so that nothing
+//! signed for one is ever valid for another. (Calls between replicas have keys of their own.)
 //!
 //! While the key is being rotated two are valid at once: signed with the current one, verified
 //! with either. A signature says by four bytes which key made it.
@@ -21,8 +21,6 @@ pub enum Purpose {
     Tokens,
     /// Cursors and marks.
     Cursors,
-    /// Calls between replicas.
-    Peers,
 }
 
 impl Purpose {
@@ -30,7 +28,6 @@ impl Purpose {
         match self {
             Self::Tokens => "tokens",
             Self::Cursors => "cursors",
-            Self::Peers => "peers",
         }
     }
 }

@@ -121,8 +121,8 @@ impl Problem {
     /// stop.
     pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Invalid {
-            field: field.into(),
-            why: why.into(),
+            field: shortened(field.into(), 64),
+            why: shortened(why.into(), 256),
         }
     }
 
@@ -244,6 +244,15 @@ impl ResponseError for Problem {
     fn as_response(&self) -> Response {
         self.render("")
     }
+}
+
+/// What a client sent may come back in a sentence, but not at any length.
+fn shortened(mut text: String, most_chars: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most_chars) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// An error and what is below it, in one line.

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use poem::http::uri::Scheme;
@@ -12,7 +12,15 @@ use poem::web::{LocalAddr, RemoteAddr};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
+
+/// How long a closed connection goes on taking what its client is still sending. Closed at once, the
+/// client would see a reset connection in place of the answer it was sent.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes that the system keeps for a reader, so that a thousand slow ones cost no more than that
+/// each, and are noticed.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
 
 /// How many connections are let in, and for how long one may stand still.
 #[derive(Clone, Copy, Debug)]
@@ -78,15 +86,17 @@ impl Acceptor for Door {
         let connection = Connection {
             stream,
             stall: Stall::new(self.write_stall),
+            linger: None,
             _place: place,
         };
         Ok((connection, local, remote, scheme))
     }
 }
 
-/// Neither setting is needed for being right, so a system that lacks one is no failure.
+/// No setting is needed for being right, so a system that lacks one is no failure.
 fn prepare(stream: &TcpStream, write_stall: Duration) {
     stream.set_nodelay(true).ok();
+    rustix::net::sockopt::set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES).ok();
     // A reader whose network is gone acknowledges nothing, while the system goes on taking our
     // bytes: only the system can see that.
     #[cfg(target_os = "linux")]
@@ -102,6 +112,8 @@ fn prepare(stream: &TcpStream, write_stall: Duration) {
 pub struct Connection {
     stream: TcpStream,
     stall: Stall,
+    /// Runs from our closing.
+    linger: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -126,16 +138,12 @@ impl Stall {
             return written;
         }
         let most = self.most;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + most)));
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the reader takes no bytes",
-            ))),
-            Poll::Pending => Poll::Pending,
-        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(most)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the reader takes no bytes",
+        )))
     }
 }
 
@@ -177,6 +185,19 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        }
+        let timer = this.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        while timer.as_mut().poll(cx).is_pending() {
+            let mut room = [0; 8 * 1024];
+            let mut taken = ReadBuf::new(&mut room);
+            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut taken));
+            if read.is_err() || taken.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }

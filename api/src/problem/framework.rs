@@ -58,10 +58,23 @@ fn reason(text: &str) -> String {
     if text.ends_with("expects an input value") {
         return "is missing".into();
     }
-    match text.strip_prefix("failed to parse \"") {
-        Some(rest) => rest.split_once("\": ").map_or(rest, |(_, why)| why).into(),
+    let parsed = text.strip_prefix("failed to parse \"");
+    match parsed.and_then(|rest| rest.split_once("\": ")) {
+        Some((kind, why)) if kind.starts_with("integer") => not_a_number(kind, why),
+        Some((_, why)) => why.into(),
         None => text.into(),
     }
+}
+
+fn not_a_number(kind: &str, why: &str) -> String {
+    let is_unsigned = kind.contains("uint");
+    match why {
+        "number too large to fit in target type" => "is too large",
+        "number too small to fit in target type" => "is too small",
+        _ if is_unsigned => "must be a whole number, 0 or more",
+        _ => "must be a whole number",
+    }
+    .into()
 }
 
 /// `maximum(500, exclusive: false)` → `must be at most 500`.
@@ -96,7 +109,7 @@ mod tests {
                 "failed to parse \"integer(uint32)\": invalid digit found in string \
                  (occurred while parsing \"optional_integer(uint32)\")"
             ),
-            "invalid digit found in string"
+            "must be a whole number, 0 or more"
         );
         assert_eq!(
             reason("Type \"string\" expects an input value."),

@@ -47,6 +47,39 @@ async fn a_client_that_is_refused_is_not_asked_for_its_body() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_far_too_much_before_it_reads_still_gets_its_answer() {
+    let demo = Demo::start().await;
+    let mut stream = TcpStream::connect(&demo.address).await.unwrap();
+    let head = format!(
+        "POST /v1/groups/lobby/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: 8000000\r\n\r\n",
+        token(NOW)
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; 8_000_000]).await.unwrap();
+
+    let answer = read_to_end(stream).await;
+
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    demo.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_at_once_that_it_is_done_still_gets_its_answer() {
+    let demo = Demo::start().await;
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(&demo.address).await.unwrap();
+        stream.write_all(GET).await.unwrap();
+        stream.shutdown().await.unwrap();
+
+        let answer = read_to_end(stream).await;
+
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    demo.stop().await;
+}
+
+#[tokio::test]
 async fn a_head_that_does_not_arrive_closes_the_connection() {
     let limits = ConnectionLimits {
         head: Duration::from_millis(100),

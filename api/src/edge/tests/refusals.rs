@@ -113,6 +113,8 @@ async fn json_of_a_wrong_shape_is_told_which_field() {
         answer.is(422, "invalid");
         assert!(answer.detail.contains(field), "{body}: {}", answer.detail);
     }
+    let long = format!(r#"{{"{}": 1}}"#, "é".repeat(20_000));
+    assert!(refusal(demo.write(long)).await.detail.len() < 1_000);
     demo.stop().await;
 }
 
@@ -156,12 +158,12 @@ async fn a_parameter_that_cannot_be_taken_is_named() {
     let demo = Demo::start().await;
 
     for (query, named) in [
-        ("limit=abc", "`limit`: invalid digit found in string."),
+        ("limit=abc", "`limit`: must be a whole number, 0 or more."),
         ("limit=", "`limit`: "),
         ("limit=0", "`limit`: must be at least 1."),
         ("limit=501", "`limit`: must be at most 500."),
         ("limit=-1", "`limit`: "),
-        ("limit=99999999999999999999", "`limit`: "),
+        ("limit=99999999999999999999", "`limit`: is too large."),
         ("limit=1&limit=2", "`limit`: may be given only once."),
         (
             "limits=1",
