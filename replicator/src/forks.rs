@@ -36,11 +36,12 @@ impl Forks {
         self.checked.retain(|origin, _| theirs.contains_key(origin));
         let (mut forked, mut doubts) = (Vec::new(), Vec::new());
         for (&origin, &(seq, theirs)) in theirs {
-            let held = head.vector.get(origin);
-            if seq == held {
+            let our_seq = head.vector.get(origin);
+            if seq == our_seq {
                 let ours = head.hashes.get(&origin).copied();
                 forked.extend(self.settle(origin, seq, theirs, ours));
-            } else if 0 < seq && seq < held && self.checked.get(&origin) != Some(&(seq, theirs)) {
+            } else if 0 < seq && seq < our_seq && self.checked.get(&origin) != Some(&(seq, theirs))
+            {
                 doubts.push(Doubt {
                     origin,
                     seq,

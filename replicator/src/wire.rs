@@ -3,6 +3,7 @@
 //! Knows nothing of HTTP. What came from a peer is only ever parsed here, and never panics.
 
 pub mod events;
+pub mod query;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

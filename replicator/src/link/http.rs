@@ -1,1 +1,175 @@
-//! The link over HTTP.
+//! The link over HTTP. Every call has a time-out for connecting, for silence and in total, because
+//! reqwest has none of its own (F22).
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::version_vector::VersionVector;
+use reqwest::{Client, Method, StatusCode};
+
+use super::{Link, LinkError};
+use crate::auth::{HEADER, PeerKeys};
+use crate::wire::events::{self, Decoded, MAX_BODY_BYTES};
+use crate::wire::{Caller, DIGEST_PATH, Digest, MAX_DIGEST_BYTES, PushAnswer, Refusal, query};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
+const DIGEST_TIMEOUT: Duration = Duration::from_secs(2);
+const BULK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Below the time a server keeps an idle connection, so that none is used as it is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The way to one peer over HTTP.
+pub struct HttpLink {
+    base: String,
+    caller: Caller,
+    keys: PeerKeys,
+    client: RwLock<Client>,
+}
+
+impl HttpLink {
+    /// Makes the link to the peer at `internal_url`. Connects when it is first used.
+    pub fn new(internal_url: &str, caller: Caller, keys: PeerKeys) -> Self {
+        Self {
+            base: internal_url.trim_end_matches('/').to_owned(),
+            caller,
+            keys,
+            client: RwLock::new(client()),
+        }
+    }
+
+    async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, LinkError> {
+        let answered = self.try_call(call).await;
+        if answered == Err(LinkError::Unreachable) {
+            // Idle connections of a dead link hang as well: none of them is used again.
+            let mut current = self.client.write().unwrap_or_else(PoisonError::into_inner);
+            *current = client();
+        }
+        answered
+    }
+
+    async fn try_call(&self, call: Call<'_>) -> Result<Vec<u8>, LinkError> {
+        let client = {
+            let current = self.client.read().unwrap_or_else(PoisonError::into_inner);
+            current.clone()
+        };
+        let signed = self
+            .keys
+            .sign(call.method.as_str(), call.target, &call.body);
+        let response = client
+            .request(call.method, format!("{}{}", self.base, call.target))
+            .timeout(call.timeout)
+            .header(HEADER, signed.header())
+            .header("content-type", call.content_type)
+            .body(call.body)
+            .send()
+            .await
+            .map_err(|_| LinkError::Unreachable)?;
+        let status = response.status();
+        let signature = response.headers().get(HEADER);
+        let signature = signature.and_then(|value| value.to_str().ok().map(str::to_owned));
+        let body = read(response, call.most_bytes).await?;
+        if signed.is_answered_by(signature.as_deref(), status.as_u16(), &body) {
+            return judge(status, body);
+        }
+        // Who does not know the key cannot sign that it does not.
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(Refusal::Unauthenticated.into());
+        }
+        Err(LinkError::Malformed(format!(
+            "status {status} without a valid signature"
+        )))
+    }
+}
+
+impl Link for HttpLink {
+    async fn digest(&self, digest: &Digest) -> Result<Digest, LinkError> {
+        let body = serde_json::to_vec(digest).map_err(malformed)?;
+        let call = Call {
+            method: Method::POST,
+            target: DIGEST_PATH,
+            content_type: "application/json",
+            body,
+            timeout: DIGEST_TIMEOUT,
+            most_bytes: MAX_DIGEST_BYTES,
+        };
+        Digest::parse(&self.call(call).await?).map_err(malformed)
+    }
+
+    async fn push(&self, events: &[RawEvent]) -> Result<PushAnswer, LinkError> {
+        let call = Call {
+            method: Method::POST,
+            target: &query::push_target(&self.caller),
+            content_type: "application/x-ndjson",
+            body: events::encode(events),
+            timeout: BULK_TIMEOUT,
+            most_bytes: MAX_DIGEST_BYTES,
+        };
+        serde_json::from_slice(&self.call(call).await?).map_err(malformed)
+    }
+
+    async fn pull(&self, after: &VersionVector, limit: usize) -> Result<Decoded, LinkError> {
+        let call = Call {
+            method: Method::GET,
+            target: &query::pull_target(&self.caller, after, limit),
+            content_type: "application/x-ndjson",
+            body: Vec::new(),
+            timeout: BULK_TIMEOUT,
+            most_bytes: MAX_BODY_BYTES,
+        };
+        Ok(events::decode(&self.call(call).await?))
+    }
+}
+
+struct Call<'a> {
+    method: Method,
+    target: &'a str,
+    content_type: &'static str,
+    body: Vec<u8>,
+    timeout: Duration,
+    most_bytes: usize,
+}
+
+fn judge(status: StatusCode, body: Vec<u8>) -> Result<Vec<u8>, LinkError> {
+    match status {
+        StatusCode::OK => Ok(body),
+        StatusCode::CONFLICT => {
+            let reason: Refusal = serde_json::from_slice(&body).unwrap_or(Refusal::Unknown);
+            Err(reason.into())
+        }
+        StatusCode::SERVICE_UNAVAILABLE => Err(LinkError::Busy),
+        other => Err(LinkError::Malformed(format!("status {other}"))),
+    }
+}
+
+async fn read(mut response: reqwest::Response, most_bytes: usize) -> Result<Vec<u8>, LinkError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| LinkError::Unreachable)? {
+        if body.len() + chunk.len() > most_bytes {
+            return Err(LinkError::Malformed(format!(
+                "more than {most_bytes} bytes"
+            )));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn malformed(error: impl std::fmt::Display) -> LinkError {
+    LinkError::Malformed(error.to_string())
+}
+
+fn client() -> Client {
+    Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(SILENCE_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .tcp_keepalive(Duration::from_secs(10))
+        .tcp_nodelay(true)
+        .gzip(true)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client without TLS and without files has nothing that can be wrong")
+}

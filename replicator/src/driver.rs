@@ -1,0 +1,348 @@
+//! The shell around the core: clocks, tasks, calls, the log. Moves bytes, decides nothing.
+//!
+//! Each peer has a task of its own, so a slow or dead one costs the others and the writers nothing
+//! (F24). What is to be pushed is read from the log when its turn comes; nothing queues (F25).
+
+mod calls;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::log::{Head, Log, SubmitError, WallClock};
+use causeway_domain::version_vector::VersionVector;
+use futures_util::future::join_all;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use crate::core::{Alarm, Core, Input, Me, Now, Output, Taken};
+use crate::link::Link;
+use crate::presence::Online;
+use crate::view::{Knowledge, PeerView};
+use crate::wire::{Caller, Digest, PushAnswer, Refusal};
+use calls::Call;
+
+/// How long a push waits for events that must come first and are probably under way from another
+/// peer.
+const EARLY_PATIENCE: Duration = Duration::from_millis(250);
+/// How long a start waits for the floors of peers.
+const FLOOR_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A handle on the running replicator. Cheap to clone; its tasks end with `stop` or with the last
+/// handle.
+#[derive(Clone)]
+pub struct Replicator {
+    engine: Arc<Engine>,
+    tasks: Arc<Mutex<JoinSet<()>>>,
+}
+
+/// Why a push was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// The caller is not served.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The log cannot write now.
+    #[error(transparent)]
+    Log(#[from] SubmitError),
+}
+
+impl Replicator {
+    /// Starts to agree with the peers, each over its link. A peer without a link is only listened
+    /// to.
+    pub fn spawn<L: Link>(
+        me: Me,
+        links: BTreeMap<ReplicaId, L>,
+        log: Log,
+        wall: WallClock,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        let (calls, inboxes): (BTreeMap<_, _>, Vec<_>) = links
+            .into_iter()
+            .map(|(peer, link)| {
+                let (sender, inbox) = mpsc::unbounded_channel();
+                ((peer, sender), (peer, link, inbox))
+            })
+            .unzip();
+        let engine = Arc::new(Engine::new(me, log, wall, calls));
+        for (peer, link, inbox) in inboxes {
+            tasks.spawn(calls::talk(Arc::clone(&engine), peer, link, inbox));
+        }
+        tasks.spawn(Arc::clone(&engine).follow_the_bell());
+        tasks.spawn(Arc::clone(&engine).follow_the_clock());
+        Self {
+            engine,
+            tasks: Arc::new(Mutex::new(tasks)),
+        }
+    }
+
+    /// Takes in the digest of a peer that calls; its answer is ours.
+    pub fn take_digest(&self, digest: Digest) -> Result<Digest, Refusal> {
+        let outputs = self.engine.step(Input::DigestCalled(Box::new(digest)));
+        let answer = outputs.into_iter().find_map(|output| match output {
+            Output::Answer(answer) => Some(answer),
+            _ => None,
+        });
+        answer
+            .expect("the core answers every digest")
+            .map(|digest| *digest)
+    }
+
+    /// Takes in the events that a peer pushes. Events whose past is still missing wait a moment
+    /// for it; then they are left, and the core pulls.
+    pub async fn take_push(
+        &self,
+        caller: &Caller,
+        events: Vec<RawEvent>,
+    ) -> Result<PushAnswer, PushError> {
+        self.engine.core().admit(caller)?;
+        let absorbed = self.engine.absorb_patiently(events).await?;
+        let outputs = self.engine.step(Input::PushCalled {
+            from: caller.replica,
+            absorbed,
+        });
+        let answer = outputs.into_iter().find_map(|output| match output {
+            Output::PushAnswer(answer) => Some(answer),
+            _ => None,
+        });
+        Ok(answer.expect("the core answers every push"))
+    }
+
+    /// Judges a peer that pulls; returns beyond what the log is to be read for it.
+    pub fn take_pull(
+        &self,
+        caller: &Caller,
+        after: &VersionVector,
+    ) -> Result<VersionVector, Refusal> {
+        let core = self.engine.core();
+        core.admit(caller)?;
+        Ok(core.servable_after(after))
+    }
+
+    /// Tells the peers which of our users came (first stream on a group) and went (last one
+    /// ended). Changes are gathered for a moment, then sent at once.
+    pub fn change_presence(&self, came: Vec<Online>, went: Vec<Online>) {
+        self.engine.step(Input::Presence { came, went });
+    }
+
+    /// What is known of the peers now.
+    pub fn knowledge(&self) -> Arc<Knowledge> {
+        self.engine.knowledge.borrow().clone()
+    }
+
+    /// Rings whenever what is known of the peers has changed.
+    pub fn watch_knowledge(&self) -> watch::Receiver<Arc<Knowledge>> {
+        self.engine.knowledge.subscribe()
+    }
+
+    /// The peers as people are shown them.
+    pub fn view(&self) -> Vec<PeerView> {
+        let held = &self.engine.log.head().vector;
+        self.knowledge().view(self.engine.now().ms, held)
+    }
+
+    /// Asks every peer once for its floor, and returns the highest that came within two seconds: a
+    /// new origin must write above it.
+    pub async fn ask_floors(&self) -> Option<Hlc> {
+        let question = Box::new(self.engine.core().question());
+        let asked = self.engine.calls.values().map(|calls| {
+            let (answer, answered) = oneshot::channel();
+            // A task that has ended drops the sender, which reads as no answer.
+            let _ = calls.send(Call::Ask(question.clone(), answer));
+            timeout(FLOOR_PATIENCE, answered)
+        });
+        let answers = join_all(asked).await;
+        answers.into_iter().filter_map(|a| a.ok()?.ok()).max()
+    }
+
+    /// The log it replicates.
+    pub fn log(&self) -> &Log {
+        &self.engine.log
+    }
+
+    /// Ends all calls and tasks.
+    pub async fn stop(&self) {
+        let mut tasks = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *tasks)
+        };
+        tasks.shutdown().await;
+    }
+}
+
+struct Engine {
+    core: Mutex<Core>,
+    log: Log,
+    wall: WallClock,
+    started: Instant,
+    calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
+    next_wake_ms: watch::Sender<u64>,
+    knowledge: watch::Sender<Arc<Knowledge>>,
+}
+
+impl Engine {
+    fn new(
+        me: Me,
+        log: Log,
+        wall: WallClock,
+        calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
+    ) -> Self {
+        let started = Instant::now();
+        let core = Core::new(now(started, &wall), me, log.head());
+        Self {
+            next_wake_ms: watch::Sender::new(core.next_wake()),
+            knowledge: watch::Sender::new(Arc::new(core.knowledge())),
+            core: Mutex::new(core),
+            log,
+            wall,
+            started,
+            calls,
+        }
+    }
+
+    /// Steps the core and starts what it wants. Returns the answers, for whoever asked.
+    fn step(&self, input: Input) -> Vec<Output> {
+        let outputs = {
+            let mut core = self.core();
+            let revision = core.revision();
+            let outputs = core.step(self.now(), input);
+            if core.revision() != revision {
+                self.knowledge.send_replace(Arc::new(core.knowledge()));
+            }
+            let next = core.next_wake();
+            self.next_wake_ms
+                .send_if_modified(|wake| std::mem::replace(wake, next) != next);
+            outputs
+        };
+        outputs.into_iter().filter_map(|o| self.start(o)).collect()
+    }
+
+    /// Starts one thing, unless it is an answer.
+    fn start(&self, output: Output) -> Option<Output> {
+        let (peer, call) = match output {
+            Output::Digest { to, digest } => (to, Call::Digest(digest)),
+            Output::Push { to, push } => (to, Call::Push(push)),
+            Output::Pull { from, after } => (from, Call::Pull(after)),
+            Output::ReadHash {
+                peer,
+                origin,
+                seq,
+                theirs,
+            } => (peer, Call::ReadHash(origin, seq, theirs)),
+            Output::Alarm(alarm) => {
+                sound(&alarm);
+                return None;
+            }
+            answer @ (Output::Answer(_) | Output::PushAnswer(_)) => return Some(answer),
+        };
+        if let Some(calls) = self.calls.get(&peer) {
+            // The task ends only when the replicator stops.
+            let _ = calls.send(call);
+        }
+        None
+    }
+
+    async fn absorb(&self, events: Vec<RawEvent>) -> Result<(Taken, Arc<Head>), SubmitError> {
+        let absorbed = self.log.absorb(events).await?;
+        self.step(Input::Committed(Arc::clone(&absorbed.head)));
+        let taken = Taken {
+            stored: absorbed.stored,
+            missing: absorbed.missing,
+            forked: absorbed.forked,
+        };
+        Ok((taken, absorbed.head))
+    }
+
+    async fn absorb_patiently(&self, mut events: Vec<RawEvent>) -> Result<Taken, SubmitError> {
+        let deadline = Instant::now() + EARLY_PATIENCE;
+        let mut stored = 0;
+        loop {
+            let (mut taken, head) = self.absorb(events.clone()).await?;
+            stored += taken.stored;
+            taken.stored = stored;
+            events.retain(|event| !head.vector.covers(event.envelope.stamp.dot()));
+            let has_come = |head: &Arc<Head>| {
+                let mut missing = taken.missing.iter();
+                missing.all(|range| range.last <= head.vector.get(range.origin))
+            };
+            if events.is_empty() || taken.missing.is_empty() {
+                return Ok(taken);
+            }
+            let mut bell = self.log.bell();
+            match timeout_at(deadline, bell.wait_for(has_come)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return Ok(taken),
+            }
+        }
+    }
+
+    async fn follow_the_bell(self: Arc<Self>) {
+        let mut bell = self.log.bell();
+        while bell.changed().await.is_ok() {
+            let head = Arc::clone(&bell.borrow_and_update());
+            self.step(Input::Committed(head));
+        }
+    }
+
+    async fn follow_the_clock(self: Arc<Self>) {
+        let mut next_wake_ms = self.next_wake_ms.subscribe();
+        loop {
+            let wake_ms = *next_wake_ms.borrow_and_update();
+            let alarm = self.started + Duration::from_millis(wake_ms);
+            tokio::select! {
+                () = sleep_until(alarm) => {
+                    let random = u64::from(self.started.elapsed().subsec_nanos());
+                    self.step(Input::Tick { random });
+                }
+                _ = next_wake_ms.changed() => {}
+            }
+        }
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Now {
+        now(self.started, &self.wall)
+    }
+}
+
+fn now(started: Instant, wall: &WallClock) -> Now {
+    let ms = u64::try_from(started.elapsed().as_millis());
+    Now {
+        ms: ms.expect("no process runs for 500 million years"),
+        wall_ms: i64::try_from(wall()).unwrap_or(i64::MAX),
+    }
+}
+
+/// Each alarm comes once, until it has passed.
+fn sound(alarm: &Alarm) {
+    match alarm {
+        Alarm::Fork { peer, origin } => tracing::error!(
+            %peer, %origin,
+            "a peer holds other events of an origin under the same numbers; this origin is \
+             exchanged no further"
+        ),
+        Alarm::OwnEventsUnknown {
+            peer,
+            origin,
+            shown,
+            held,
+        } => tracing::error!(
+            %peer, %origin, shown, held,
+            "a peer holds more of our own events than we do: this database was rolled back or \
+             copied"
+        ),
+        Alarm::RefusedBy { peer, reason } => {
+            tracing::warn!(%peer, %reason, "a peer refuses to talk to this replica");
+        }
+        Alarm::Refused { replica, reason } => {
+            tracing::warn!(%replica, %reason, "refused a caller");
+        }
+    }
+}
