@@ -17,6 +17,19 @@ pub struct Door {
 }
 
 impl Door {
+    /// The door at an address.
+    pub fn at(address: SocketAddr) -> Self {
+        let http = Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(5))
+            .build()
+            .expect("a client can be made");
+        Self {
+            address: Arc::new(Mutex::new(address)),
+            http,
+        }
+    }
+
     /// A request to a path that begins with `/`, without a token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let address = *self.address.lock().expect("no holder panics");
@@ -63,16 +76,10 @@ impl Replica {
         let database = Database::empty().await;
         let mut settings = Settings::alone(folder.path());
         settings.database_url = Some(database.url());
-        let http = Client::builder()
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(5))
-            .build()
-            .expect("a client can be made");
-        let address = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 9))));
         Self {
             process: None,
             settings,
-            door: Door { address, http },
+            door: Door::at(SocketAddr::from(([127, 0, 0, 1], 9))),
             database,
             _folder: folder,
         }
