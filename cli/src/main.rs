@@ -1,2 +1,138 @@
-//! Placeholder.
-fn main() {}
+//! Causeway in a terminal.
+//!
+//! Reads the command line, opens the terminal or the pipe, and hands both to `chat`. Imports none of the project's
+//! other crates: its contract is `openapi.yaml`.
+
+mod address;
+mod chat;
+mod client;
+mod feed;
+mod input;
+mod layout;
+mod outbox;
+mod output;
+mod pager;
+mod plain;
+mod prompt;
+mod recall;
+mod screen;
+mod sse;
+mod state;
+mod text;
+mod tty;
+mod wire;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use jiff::tz::TimeZone;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
+
+use crate::address::Place;
+use crate::chat::Chat;
+use crate::input::Input;
+use crate::output::Output;
+use crate::prompt::{Terminal, Typed};
+use crate::screen::Look;
+
+const EXAMPLES: &str = "\
+Examples:
+  causeway                                   chat on replica 1 of this machine
+  causeway --user ann --group lobby          and begin in a group
+  causeway --server 3                        on replica 3
+  causeway --server chat.example:12001       on another machine
+  printf 'u ann\\nj lobby\\na hello\\n' | causeway   without a terminal: a command per line
+
+Once started, h shows the commands.
+Exit code: 0 when all went well, 1 when something did not, 2 for a wrong command line.";
+
+/// Chat on a Causeway server.
+#[derive(Debug, Parser)]
+#[command(name = "causeway", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// The server: a host, a host with a port (12000 where there is none), or a replica's number.
+    #[arg(
+        long,
+        short,
+        value_name = "HOST[:PORT]|N",
+        default_value = "127.0.0.1:12001",
+        env = "CAUSEWAY_SERVER"
+    )]
+    server: Place,
+    /// Log in under this name.
+    #[arg(long, short, value_name = "NAME", env = "CAUSEWAY_USER")]
+    user: Option<String>,
+    /// Go to this group; needs a name to log in under.
+    #[arg(long, short, value_name = "NAME", requires = "user")]
+    group: Option<String>,
+    /// When the server is lost, stay logged out instead of going to the next one.
+    #[arg(long)]
+    no_failover: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let (output, typed, color) = open()?;
+    let look = Look {
+        color,
+        zone: TimeZone::system(),
+    };
+    let (mut chat, heard) = Chat::new(look, output, !arguments.no_failover);
+    chat.greet();
+    let first = [
+        Some(Input::Connect(arguments.server)),
+        arguments.user.map(Input::User),
+        arguments.group.map(Input::Join),
+    ];
+    let all_went_well = tokio::select! {
+        all_went_well = chat.run(first.into_iter().flatten().collect(), typed, heard) => all_went_well,
+        () = told_to_end() => false,
+    };
+    Ok(if all_went_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// A terminal where a person sits at both ends, else a pipe.
+fn open() -> anyhow::Result<(Output, Receiver<Typed>, bool)> {
+    let is_terminal = std::io::stdin().is_terminal()
+        && std::io::stdout().is_terminal()
+        && std::io::stderr().is_terminal();
+    if !is_terminal {
+        return Ok((Output::Pipe { closed: false }, plain::lines(), false));
+    }
+    let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let (terminal, typed) = Terminal::open(color).context("the terminal cannot be used")?;
+    Ok((
+        Output::Terminal {
+            terminal,
+            asking: false,
+        },
+        typed,
+        color,
+    ))
+}
+
+async fn told_to_end() {
+    let ends = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    // Where signals cannot be had, the program ends without setting the terminal back.
+    let waits = ends
+        .into_iter()
+        .filter_map(|end| signal(end).ok())
+        .map(|mut end| {
+            Box::pin(async move {
+                end.recv().await;
+            })
+        });
+    futures_util::future::select_all(waits).await;
+}

@@ -1,0 +1,160 @@
+//! Pure: where a server is, as people type it and as replicas name themselves.
+//!
+//! Does not resolve names and opens nothing. Used by `input` and `main` for what is typed, by `chat` for
+//! the addresses of a view.
+
+/// The port of a host that is named without one.
+pub const DEFAULT_PORT: u16 = 12_000;
+
+/// A server as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A replica's number: its address is in the last view, or follows from the rule of `dev`.
+    Replica(u64),
+    /// An address, in the form `http://host:port`.
+    Address(String),
+}
+
+impl std::str::FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_place(text)
+    }
+}
+
+/// Reads `host`, `host:port`, `[v6]:port`, a whole `http://…` or a replica's number.
+///
+/// # Errors
+/// A sentence that says what an address looks like.
+pub fn parse_place(text: &str) -> Result<Place, String> {
+    let text = text.trim();
+    if let Ok(number) = text.parse::<u64>() {
+        return match number {
+            1..=9_999 => Ok(Place::Replica(number)),
+            _ => Err(format!("there is no replica {number}; {FORM}")),
+        };
+    }
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
+        Some(_) => {
+            return Err(format!(
+                "an address begins with http://, or with the host alone; {FORM}"
+            ));
+        }
+        None => ("http", text),
+    };
+    let (host, port) = split_port(rest.trim_end_matches('/'))?;
+    if !is_host(host) {
+        return Err(format!("that is no host; {FORM}"));
+    }
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_lowercase()
+    };
+    Ok(Place::Address(format!("{scheme}://{host}:{port}")))
+}
+
+const FORM: &str =
+    "a server is a host, a host with a port, or the number of a replica, as in: c 127.0.0.1:12003";
+
+fn split_port(rest: &str) -> Result<(&str, u16), String> {
+    if let Some(inner) = rest.strip_prefix('[') {
+        let Some((host, after)) = inner.split_once(']') else {
+            return Err(format!("a `[` needs its `]`; {FORM}"));
+        };
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, port_of(port)?)),
+            None if after.is_empty() => Ok((host, DEFAULT_PORT)),
+            None => Err(format!("that is no port; {FORM}")),
+        };
+    }
+    match rest.split_once(':') {
+        Some((_, after)) if after.contains(':') => Ok((rest, DEFAULT_PORT)),
+        Some((host, port)) => Ok((host, port_of(port)?)),
+        None => Ok((rest, DEFAULT_PORT)),
+    }
+}
+
+fn port_of(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("a port is a number from 1 to 65535; {FORM}")),
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    !host.is_empty()
+        && (host.parse::<std::net::Ipv6Addr>().is_ok()
+            || host
+                .chars()
+                .all(|c| c.is_alphanumeric() || "-_.".contains(c)))
+}
+
+/// The address of a replica before any view was seen: the rule by which `dev` gives out ports.
+pub fn by_rule(replica: u64) -> String {
+    format!("http://127.0.0.1:{}", u64::from(DEFAULT_PORT) + replica)
+}
+
+/// An address as people read it, without the scheme.
+pub fn short(address: &str) -> &str {
+    address
+        .strip_prefix("http://")
+        .unwrap_or(address)
+        .trim_end_matches('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> String {
+        match parse_place(text) {
+            Ok(Place::Address(address)) => address,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_host_alone_gets_the_default_port() {
+        assert_eq!(address("Example.org"), "http://example.org:12000");
+        assert_eq!(address("127.0.0.1:12003"), "http://127.0.0.1:12003");
+        assert_eq!(
+            address("https://chat.example/"),
+            "https://chat.example:12000"
+        );
+        assert_eq!(address("::1"), "http://[::1]:12000");
+        assert_eq!(address("[::1]:12001"), "http://[::1]:12001");
+    }
+
+    #[test]
+    fn a_number_is_a_replica() {
+        assert_eq!(parse_place(" 3 "), Ok(Place::Replica(3)));
+        assert_eq!(by_rule(3), "http://127.0.0.1:12003");
+    }
+
+    #[test]
+    fn what_is_no_server_is_told_how_one_looks() {
+        for text in [
+            "",
+            "0",
+            "a b",
+            "host:0",
+            "host:99999",
+            "host:x",
+            "ftp://host",
+            "[::1",
+            "123456",
+            "a/b",
+        ] {
+            let sentence = parse_place(text).unwrap_err();
+            assert!(sentence.contains("as in: c "), "{text}: {sentence}");
+        }
+    }
+
+    #[test]
+    fn people_read_addresses_without_the_scheme() {
+        assert_eq!(short("http://127.0.0.1:12001"), "127.0.0.1:12001");
+    }
+}

@@ -1,0 +1,317 @@
+//! The loop: what is typed and what the server tells, one after the other.
+//!
+//! Holds the state and the connection together; each command is a few lines that call, note and show. Its parts:
+//! `connection` (which server), `group` (which group, and its history), `post` (what is written), `hear` (frames).
+
+mod connection;
+mod group;
+mod hear;
+mod post;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::address::short;
+use crate::client::{CallError, Client};
+use crate::feed::{News, Task};
+use crate::input::{self, Input};
+use crate::outbox::Outbox;
+use crate::output::Output;
+use crate::prompt::Typed;
+use crate::screen::{Look, Shown};
+use crate::state::State;
+use crate::text::harmless_line;
+use crate::wire::Message;
+
+/// How often what waits is looked after.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a program that ends waits for its last messages to be answered.
+const LAST_CHANCE: Duration = Duration::from_secs(10);
+/// Frames that may wait while a command runs; then the stream waits, and at last its server.
+const NEWS: usize = 256;
+
+/// Which server is used.
+#[derive(Debug)]
+enum Link {
+    /// None yet.
+    None,
+    /// One that answers.
+    Connected(Client),
+    /// One that answers, and the name is logged in there.
+    LoggedIn(Client),
+    /// It answered once; its address.
+    Lost(String),
+}
+
+/// A conversation: state, connection, and where it is shown.
+pub struct Chat {
+    state: State,
+    look: Look,
+    output: Output,
+    link: Link,
+    failover: bool,
+    outbox: Outbox,
+    /// Counts connections, so that news of a former one is known as such.
+    connection: u64,
+    tasks: Vec<Task>,
+    news: Sender<News>,
+    /// An own like that was shown when it was answered, and is still to come in the stream.
+    own_like: Option<(String, bool)>,
+    /// Whether the person knows that something waits for a server.
+    told_of_waiting: bool,
+    has_failed: bool,
+}
+
+impl Chat {
+    /// A conversation with nobody yet, and the news it will hear.
+    pub fn new(look: Look, output: Output, failover: bool) -> (Self, Receiver<News>) {
+        let (news, heard) = channel(NEWS);
+        let chat = Self {
+            state: State::default(),
+            look,
+            output,
+            link: Link::None,
+            failover,
+            outbox: Outbox::default(),
+            connection: 0,
+            tasks: Vec::new(),
+            news,
+            own_like: None,
+            told_of_waiting: false,
+            has_failed: false,
+        };
+        (chat, heard)
+    }
+
+    /// The first words, for a person.
+    pub fn greet(&mut self) {
+        if self.output.is_terminal() {
+            self.note("Causeway. h shows the commands, q leaves");
+        }
+    }
+
+    /// Carries out what the command line asked for, then what is typed, until the person leaves. Returns whether all
+    /// went well; a person has seen what did not.
+    pub async fn run(
+        mut self,
+        first: Vec<Input>,
+        mut typed: Receiver<Typed>,
+        mut heard: Receiver<News>,
+    ) -> bool {
+        for input in first {
+            self.obey(input).await;
+        }
+        self.ask();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !self.output.is_closed() {
+            tokio::select! {
+                // What was heard before a line was typed is shown before its answer.
+                biased;
+                Some(news) = heard.recv() => self.hear(news).await,
+                line = typed.recv() => match line {
+                    Some(Typed::Line(line)) if self.take(&line).await => {}
+                    _ => break,
+                },
+                _ = tick.tick() => self.tend().await,
+            }
+        }
+        self.say_good_bye(heard).await;
+        !self.has_failed || self.output.is_terminal()
+    }
+
+    /// Takes a typed line. Returns false when it asked to leave.
+    async fn take(&mut self, line: &str) -> bool {
+        self.output.line_taken();
+        match input::parse(line) {
+            Ok(Input::Quit) => return false,
+            Ok(input) => self.obey(input).await,
+            Err(mistake) => self.complain(&mistake.to_string()),
+        }
+        self.ask();
+        true
+    }
+
+    async fn obey(&mut self, input: Input) {
+        match input {
+            Input::Connect(place) => self.connect(place).await,
+            Input::User(name) => self.log_in(&name).await,
+            Input::Join(group) => self.join(&group).await,
+            Input::Leave(group) => self.leave(group).await,
+            Input::Send(text) => self.send(text).await,
+            Input::Like(number) => self.like(number, true).await,
+            Input::Unlike(number) => self.like(number, false).await,
+            Input::History => self.history().await,
+            Input::View => self.show_view().await,
+            Input::Help => self.show_all(&self.look.help()),
+            Input::Clear => self.output.clear(),
+            Input::Quit | Input::Nothing => {}
+        }
+        self.tend_link().await;
+    }
+
+    /// What is due now and then: the next server, messages that wait, news of own messages.
+    async fn tend(&mut self) {
+        self.tend_link().await;
+        for (number, held_by) in self.state.untold() {
+            self.show_stored(number, held_by);
+        }
+    }
+
+    /// Goes to another server where the present one is lost, and sends what waits.
+    async fn tend_link(&mut self) {
+        for _ in 0..2 {
+            if matches!(self.link, Link::Lost(_)) && self.failover && self.state.user.is_some() {
+                self.fail_over().await;
+            }
+            if matches!(self.link, Link::LoggedIn(_)) {
+                self.send_what_waits().await;
+            }
+            if !matches!(self.link, Link::Lost(_)) {
+                return;
+            }
+        }
+    }
+
+    async fn say_good_bye(&mut self, mut heard: Receiver<News>) {
+        let deadline = tokio::time::Instant::now() + LAST_CHANCE;
+        while !self.outbox.is_empty() && tokio::time::Instant::now() < deadline {
+            tokio::select! {
+                Some(news) = heard.recv() => self.hear(news).await,
+                () = tokio::time::sleep(TICK) => self.tend_link().await,
+            }
+        }
+        while let Ok(news) = heard.try_recv() {
+            self.hear(news).await;
+        }
+        let unsent = self.outbox.len();
+        if unsent > 0 {
+            self.complain(&format!("{unsent} not sent: no server answered"));
+        }
+        self.tasks.clear();
+        if let Link::LoggedIn(client) = &self.link {
+            // Whether the server hears it or not, the program ends.
+            let _ = tokio::time::timeout(TICK, client.log_out()).await;
+        }
+    }
+
+    /// Asks for a line.
+    fn ask(&mut self) {
+        let front = self.front();
+        self.output.prompt(front);
+    }
+
+    /// What is written in front of the line has changed, perhaps while it is being typed.
+    fn ask_again(&mut self) {
+        if self.output.is_asking() {
+            self.ask();
+        }
+    }
+
+    fn front(&self) -> String {
+        let user = self.state.user.as_deref().unwrap_or_default();
+        let front = match (&self.link, &self.state.group) {
+            (Link::Lost(_), _) => format!("{user} (no server)"),
+            (_, Some(group)) => format!("{user}@{group}"),
+            (_, None) => user.to_owned(),
+        };
+        harmless_line(&front)
+    }
+
+    fn show(&mut self, line: String) {
+        self.output.show(line);
+    }
+
+    fn show_all(&mut self, lines: &[String]) {
+        if !lines.is_empty() {
+            self.output.show(lines.join("\n"));
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.show(self.look.note(text));
+    }
+
+    /// Something asked for did not come about.
+    fn complain(&mut self, text: &str) {
+        self.has_failed = true;
+        self.show(self.look.warning(text));
+    }
+
+    /// A message as a line, with the number it gets or has.
+    fn line_of(&mut self, message: &Message) -> String {
+        let number = self.state.numbers.show(&message.id);
+        let replicas = if self.state.is_own(message) {
+            self.state.follow(message);
+            self.state.replicas()
+        } else {
+            None
+        };
+        self.look.message(
+            Shown {
+                number,
+                message,
+                replicas,
+            },
+            Timestamp::now(),
+        )
+    }
+
+    fn show_stored(&mut self, number: u64, held_by: usize) {
+        if let Some(replicas) = self.state.replicas() {
+            self.note(&format!("{number} is on {held_by}/{replicas} servers"));
+        }
+    }
+
+    /// Why nothing can be asked of a server now.
+    fn needs_login(&self) -> &'static str {
+        match self.link {
+            Link::None => "Not connected. Type c and a server, as in: c 127.0.0.1:12001",
+            Link::Lost(_) => "No server answers now. Type c and another server, as in: c 2",
+            Link::Connected(_) | Link::LoggedIn(_) => {
+                "Log in first: type u and your name, as in: u ann"
+            }
+        }
+    }
+
+    /// The server, if one is logged in there; else says what to do first.
+    fn logged_in(&mut self) -> Option<Client> {
+        if let Link::LoggedIn(client) = &self.link {
+            return Some(client.clone());
+        }
+        self.complain(self.needs_login());
+        None
+    }
+
+    /// The server and the group, if there are both; else says what to do first.
+    fn in_group(&mut self) -> Option<(Client, String)> {
+        let client = self.logged_in()?;
+        if let Some(group) = self.state.group.clone() {
+            return Some((client, group));
+        }
+        self.complain("You are in no group. Type j and its name, as in: j lobby");
+        None
+    }
+
+    /// Tells of a call that gave no answer, and draws the consequence.
+    fn failed(&mut self, error: &CallError) {
+        match error {
+            CallError::Unreachable(reason) => {
+                self.has_failed = true;
+                self.lose(reason);
+            }
+            error if error.is("unauthenticated") => self.log_in_anew(),
+            error => self.complain(&error.to_string()),
+        }
+    }
+
+    fn server_name(&self) -> String {
+        match &self.link {
+            Link::Connected(client) | Link::LoggedIn(client) => short(client.base()).to_owned(),
+            Link::Lost(address) => short(address).to_owned(),
+            Link::None => "no server".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Which group one looks at: joining, leaving, its history, likes.
+
+use super::{Chat, Link};
+use crate::client::CallError;
+use crate::feed;
+use crate::text::harmless_line;
+use crate::wire::{Liked, Message, Snapshot, User};
+
+/// How many messages are asked for at once: memory does not grow with the history.
+const PAGE: u16 = 100;
+
+impl Chat {
+    /// `j`: goes to a group.
+    pub(super) async fn join(&mut self, group: &str) {
+        let Some(client) = self.logged_in() else {
+            return;
+        };
+        if self
+            .state
+            .group
+            .as_ref()
+            .is_some_and(|present| present.eq_ignore_ascii_case(group))
+        {
+            return self.note(&format!("You are already in {group}"));
+        }
+        match client.join(group, self.state.seen.mark.as_deref()).await {
+            Ok(joined) => {
+                self.leave_stream();
+                self.state.enter(Some(joined.body.group.clone()));
+                self.state.seen.mark = joined.mark.or(self.state.seen.mark.take());
+                self.show_group(&joined.body);
+                self.follow(client, joined.body.group, joined.body.cursor);
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Ends the stream of the present group, so that one goes offline there; the server is watched as before.
+    fn leave_stream(&mut self) {
+        self.connection += 1;
+        self.tasks.clear();
+        if let Link::LoggedIn(client) = &self.link {
+            self.tasks.push(feed::watch(
+                client.clone(),
+                self.connection,
+                self.news.clone(),
+            ));
+        }
+    }
+
+    pub(super) fn show_group(&mut self, snapshot: &Snapshot) {
+        let mut lines = self.look.group(snapshot);
+        for message in &snapshot.messages {
+            lines.push(self.line_of(message));
+        }
+        self.show_all(&lines);
+    }
+
+    /// The stream could not go on: shows the group as it stands and follows it from there.
+    pub(super) async fn start_again(&mut self) {
+        let (Link::LoggedIn(client), Some(group)) = (&self.link, self.state.group.clone()) else {
+            return;
+        };
+        let client = client.clone();
+        match client.snapshot(&group).await {
+            Ok(snapshot) => {
+                self.note("the history here has changed; these are its newest messages");
+                self.show_group(&snapshot);
+                self.leave_stream();
+                self.follow(client, group, snapshot.cursor);
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// The server gives no stream of the group: there is nothing to look at any more.
+    pub(super) fn refuse_group(&mut self, error: &CallError) {
+        if !matches!(error, CallError::Unreachable(_)) && !error.is("unauthenticated") {
+            self.leave_stream();
+            self.state.enter(None);
+        }
+        self.failed(error);
+    }
+
+    /// `/leave`: ends a membership, of the present group or of another.
+    pub(super) async fn leave(&mut self, group: Option<String>) {
+        let Some(client) = self.logged_in() else {
+            return;
+        };
+        let Some(group) = group.or_else(|| self.state.group.clone()) else {
+            return self
+                .complain("You are in no group. Type /leave and a name, as in: /leave lobby");
+        };
+        match client.leave(&group).await {
+            Ok(mark) => {
+                self.state.seen.mark = mark.or(self.state.seen.mark.take());
+                if self
+                    .state
+                    .group
+                    .as_ref()
+                    .is_some_and(|present| present.eq_ignore_ascii_case(&group))
+                {
+                    self.leave_stream();
+                    self.state.enter(None);
+                }
+                self.note(&format!("you are no longer a member of {group}"));
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// `l` and `r`.
+    pub(super) async fn like(&mut self, number: u64, likes_it: bool) {
+        let Some((client, group)) = self.in_group() else {
+            return;
+        };
+        let Some(id) = self.state.numbers.message(number).map(str::to_owned) else {
+            return self.complain(&format!(
+                "There is no message {number} on this screen; p shows them all"
+            ));
+        };
+        match client.like(&group, &id, likes_it).await {
+            Ok(written) => {
+                self.state.seen.mark = written.mark.or(self.state.seen.mark.take());
+                let by = User {
+                    id: String::new(),
+                    name: self.state.user.clone().unwrap_or_default(),
+                };
+                let liked = Liked {
+                    by,
+                    message: written.body,
+                };
+                self.show(self.look.liked(number, &liked, likes_it));
+                self.own_like = Some((id, likes_it));
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// `p`: the whole history, numbered from 1, page after page.
+    pub(super) async fn history(&mut self) {
+        let Some((client, group)) = self.in_group() else {
+            return;
+        };
+        let mut after = match client.page(&group, None, 1).await {
+            Ok(newest) => newest
+                .messages
+                .first()
+                .map(|message| before_all(&message.position)),
+            Err(error) => return self.failed(&error),
+        };
+        if after.is_none() {
+            return self.note(&format!("no messages in {group} yet"));
+        }
+        self.state.numbers.restart();
+        while let Some(position) = after {
+            let page = match client.page(&group, Some(&position), PAGE).await {
+                Ok(page) => page,
+                Err(error) => return self.failed(&error),
+            };
+            after = page
+                .messages
+                .last()
+                .filter(|_| page.has_after)
+                .map(|message| message.position.clone());
+            let lines = page
+                .messages
+                .iter()
+                .map(|message| self.line_of(message))
+                .collect();
+            if !self.output.page(lines).await {
+                return;
+            }
+        }
+    }
+
+    /// A message whose earlier copy has come.
+    pub(super) fn show_moved(&mut self, message: &Message) {
+        if let Some(number) = self.state.numbers.of(&message.id) {
+            let author = harmless_line(&message.author.name);
+            self.note(&format!(
+                "{number} ({author}) now stands earlier in the history"
+            ));
+        } else {
+            let line = self.line_of(message);
+            self.show(line);
+        }
+    }
+}
+
+/// A position before that of every message, of the same form: a position begins with 16 digits of time, and no message
+/// is of the beginning of time.
+fn before_all(position: &str) -> String {
+    let zeros = position.len().min(16);
+    "0".repeat(zeros) + position.get(zeros..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_page_begins_before_every_message() {
+        let position = "0193b3f1a2c5000000019f3c07aa0000000000000007";
+
+        let first = before_all(position);
+
+        assert_eq!(first.len(), position.len());
+        assert!(*first < *position && first.starts_with("0000000000000000"));
+    }
+}

@@ -1,0 +1,365 @@
+//! The calls of the public API, one method per operation.
+//!
+//! Knows HTTP and decides nothing: what a failure means for the person is up to `chat`. A call that may be repeated
+//! is repeated by the caller. Time-outs are set here because reqwest has none of its own.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::wire::{Message, NewMessage, Page, Problem, Server, Session, Snapshot, View};
+
+const CONNECT: Duration = Duration::from_secs(1);
+const CALL: Duration = Duration::from_secs(8);
+/// A comment comes every 15 s on a stream, so two and a half missing ones mean that nobody is there.
+const STREAM_SILENCE: Duration = Duration::from_secs(40);
+const MAX_BODY_BYTES: usize = 64 << 20;
+
+/// One connection pool for the whole program; the pool is emptied early so that a dead server is noticed by connecting.
+static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(STREAM_SILENCE)
+        .pool_idle_timeout(Duration::from_secs(10))
+        .tcp_keepalive(Duration::from_secs(10))
+        .user_agent(concat!("causeway/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .build()
+        .expect("without TLS there is nothing that can fail to load")
+});
+
+/// Why a call gave no answer to show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No answer came, so it is not known whether the call was carried out.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The server says no, and why.
+    #[error("{detail}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The stable code, empty where the answer names none.
+        code: String,
+        /// A sentence for people.
+        detail: String,
+    },
+    /// The answer is not of the API.
+    #[error("the answer is not one of a Causeway server: {0}")]
+    Malformed(String),
+}
+
+impl CallError {
+    /// Whether the server refused with this code.
+    pub fn is(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == wanted)
+    }
+
+    /// Whether the same call may be answered a little later by the same server.
+    pub fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: 429 | 503,
+                ..
+            }
+        )
+    }
+}
+
+/// An answer to a write: what it says, and the mark to wait for elsewhere.
+#[derive(Debug)]
+pub struct Written<T> {
+    /// The body.
+    pub body: T,
+    /// The header `Causeway-Mark`.
+    pub mark: Option<String>,
+}
+
+/// A server, and who we are there.
+#[derive(Debug, Clone)]
+pub struct Client {
+    base: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client that is not logged in yet; `base` is of the form `http://host:port`.
+    pub fn new(base: &str) -> Self {
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            token: None,
+        }
+    }
+
+    /// The address, with its scheme.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The same server, logged in.
+    #[must_use]
+    pub fn with_token(&self, token: String) -> Self {
+        Self {
+            base: self.base.clone(),
+            token: Some(token),
+        }
+    }
+
+    /// What this replica is.
+    pub async fn server(&self) -> Result<Server, CallError> {
+        read(self.call(Method::GET, &["v1", "server"])).await
+    }
+
+    /// Whether the server answers at all; quicker to give up than other calls.
+    pub async fn is_alive(&self) -> Result<(), CallError> {
+        answer(
+            self.call(Method::GET, &["healthz"])
+                .timeout(Duration::from_secs(2)),
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Logs in.
+    pub async fn log_in(&self, name: &str) -> Result<Session, CallError> {
+        let body = serde_json::json!({ "name": name });
+        read(self.call(Method::POST, &["v1", "sessions"]).json(&body)).await
+    }
+
+    /// Logs out.
+    pub async fn log_out(&self) -> Result<(), CallError> {
+        answer(self.call(Method::DELETE, &["v1", "sessions", "current"]))
+            .await
+            .map(drop)
+    }
+
+    /// The servers.
+    pub async fn view(&self) -> Result<View, CallError> {
+        read(self.call(Method::GET, &["v1", "view"])).await
+    }
+
+    /// Joins a group and shows it; `at_least` waits until the replica holds what was seen elsewhere.
+    pub async fn join(
+        &self,
+        group: &str,
+        at_least: Option<&str>,
+    ) -> Result<Written<Snapshot>, CallError> {
+        let call = self.call(Method::PUT, &["v1", "groups", group, "members", "me"]);
+        written(with_query(call, &[("at_least", at_least)])).await
+    }
+
+    /// Ends a membership.
+    pub async fn leave(&self, group: &str) -> Result<Option<String>, CallError> {
+        let response =
+            answer(self.call(Method::DELETE, &["v1", "groups", group, "members", "me"])).await?;
+        Ok(mark_of(&response))
+    }
+
+    /// A group as it stands.
+    pub async fn snapshot(&self, group: &str) -> Result<Snapshot, CallError> {
+        read(self.call(Method::GET, &["v1", "groups", group])).await
+    }
+
+    /// Posts a message. `key` names this message: the same key again is the same message.
+    pub async fn post(
+        &self,
+        group: &str,
+        key: &str,
+        message: &NewMessage<'_>,
+    ) -> Result<Written<Message>, CallError> {
+        let call = self.call(Method::POST, &["v1", "groups", group, "messages"]);
+        written(call.header("Idempotency-Key", key).json(message)).await
+    }
+
+    /// The messages after a position or message, or the newest where there is none.
+    pub async fn page(
+        &self,
+        group: &str,
+        after: Option<&str>,
+        limit: u16,
+    ) -> Result<Page, CallError> {
+        let call = self.call(Method::GET, &["v1", "groups", group, "messages"]);
+        read(with_query(
+            call,
+            &[("after", after), ("limit", Some(&limit.to_string()))],
+        ))
+        .await
+    }
+
+    /// Likes a message, or takes the like back.
+    pub async fn like(
+        &self,
+        group: &str,
+        message: &str,
+        liked: bool,
+    ) -> Result<Written<Message>, CallError> {
+        let method = if liked { Method::PUT } else { Method::DELETE };
+        written(self.call(
+            method,
+            &["v1", "groups", group, "messages", message, "likes", "me"],
+        ))
+        .await
+    }
+
+    /// Opens the stream of a group after a cursor.
+    pub async fn events(&self, group: &str, cursor: Option<&str>) -> Result<Response, CallError> {
+        let mut call = self.request(Method::GET, &["v1", "groups", group, "events"]);
+        call = call
+            .header("Accept", "text/event-stream")
+            .header("Cache-Control", "no-cache");
+        if let Some(cursor) = cursor {
+            call = call.header("Last-Event-ID", cursor);
+        }
+        // The time-out of a call would end the stream, so only its beginning has one.
+        match tokio::time::timeout(CALL, answer(call)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(CallError::Unreachable("no answer".into())),
+        }
+    }
+
+    fn call(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.request(method, path).timeout(CALL)
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut address = self.base.clone();
+        for segment in path {
+            address.push('/');
+            address.push_str(&percent_encoded(segment));
+        }
+        let request = HTTP.request(method, address);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}
+
+/// A path segment in which nothing has a meaning of its own, not even a dot.
+fn percent_encoded(segment: &str) -> String {
+    segment.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric()
+            || b"-_~".contains(&byte)
+            || (byte == b'.' && segment.len() > 2)
+        {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+fn with_query(call: RequestBuilder, parameters: &[(&str, Option<&str>)]) -> RequestBuilder {
+    let given: Vec<_> = parameters
+        .iter()
+        .filter_map(|(name, value)| value.map(|value| (*name, value)))
+        .collect();
+    if given.is_empty() {
+        call
+    } else {
+        call.query(&given)
+    }
+}
+
+async fn read<T: DeserializeOwned>(call: RequestBuilder) -> Result<T, CallError> {
+    parsed(answer(call).await?).await
+}
+
+async fn written<T: DeserializeOwned>(call: RequestBuilder) -> Result<Written<T>, CallError> {
+    let response = answer(call).await?;
+    let mark = mark_of(&response);
+    Ok(Written {
+        body: parsed(response).await?,
+        mark,
+    })
+}
+
+fn mark_of(response: &Response) -> Option<String> {
+    let mark = response.headers().get("causeway-mark")?;
+    Some(mark.to_str().ok()?.to_owned())
+}
+
+async fn answer(call: RequestBuilder) -> Result<Response, CallError> {
+    let response = call.send().await.map_err(|error| unreachable(&error))?;
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    Err(refusal(response).await)
+}
+
+async fn refusal(response: Response) -> CallError {
+    let status = response.status();
+    let problem: Problem = match bounded(response).await {
+        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+        Err(_) => Problem::default(),
+    };
+    let detail = [problem.detail, problem.title]
+        .into_iter()
+        .find(|text| !text.is_empty());
+    CallError::Refused {
+        status: status.as_u16(),
+        code: problem.code,
+        detail: detail.unwrap_or_else(|| plain(status)),
+    }
+}
+
+fn plain(status: StatusCode) -> String {
+    format!("the server answers {status}")
+}
+
+async fn parsed<T: DeserializeOwned>(response: Response) -> Result<T, CallError> {
+    let bytes = bounded(response).await?;
+    serde_json::from_slice(&bytes).map_err(|error| CallError::Malformed(error.to_string()))
+}
+
+async fn bounded(mut response: Response) -> Result<Vec<u8>, CallError> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = response
+        .chunk()
+        .await
+        .map_err(|error| unreachable(&error))?
+    {
+        if bytes.len() + piece.len() > MAX_BODY_BYTES {
+            return Err(CallError::Malformed("it has no end".into()));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+/// The innermost reason in a few words: reqwest's own names the address and the layers above.
+fn unreachable(error: &reqwest::Error) -> CallError {
+    if error.is_timeout() {
+        return CallError::Unreachable("no answer in time".into());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let said = cause.to_string();
+    let said = said.split(" (os error").next().unwrap_or_default();
+    let said = if said.is_empty() {
+        "connection lost"
+    } else {
+        said
+    };
+    CallError::Unreachable(said.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_never_leaves_its_path_segment() {
+        assert_eq!(percent_encoded("a/b?c"), "a%2Fb%3Fc");
+        assert_eq!(percent_encoded(".."), "%2E%2E");
+        assert_eq!(percent_encoded("日"), "%E6%97%A5");
+        assert_eq!(percent_encoded("v1.2-x_y"), "v1.2-x_y");
+    }
+}

@@ -1,0 +1,158 @@
+//! Follows the event stream of a group, and watches whether the server is still there.
+//!
+//! Reads, resumes after the last id, and reports; what a frame means is up to `chat`. A stream that ends is opened
+//! again at once: when that fails, the server is lost, and the task ends with the news of it.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Response;
+use tokio::sync::mpsc::Sender;
+use tokio::task::AbortHandle;
+
+use crate::client::{CallError, Client};
+use crate::sse::Parser;
+use crate::wire::Frame;
+
+/// How often the server is asked whether it is there, stream or not.
+const WATCH: Duration = Duration::from_secs(3);
+/// The longest wait before a stream is opened again, whatever the server asks for.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// What the tasks report. `connection` tells which one of them: news of a former connection is old.
+#[derive(Debug)]
+pub struct News {
+    /// The number that the task was started with.
+    pub connection: u64,
+    /// What happened.
+    pub what: What,
+}
+
+/// See [`News`].
+#[derive(Debug)]
+pub enum What {
+    /// A frame, and the id to resume after; empty for frames that carry none.
+    Frame(Box<Frame>, String),
+    /// The server answers no more; the reason in a few words.
+    Lost(String),
+    /// The server answers, but gives no stream.
+    Refused(CallError),
+}
+
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+pub struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Follows a group after `cursor` until it is dropped, refused or lost.
+pub fn follow(
+    client: Client,
+    group: String,
+    cursor: Option<String>,
+    connection: u64,
+    out: Sender<News>,
+) -> Task {
+    let task = tokio::spawn(async move {
+        let what = follow_until_lost(&client, &group, cursor, connection, &out).await;
+        // Nobody listens any more only when the program ends.
+        let _ = out.send(News { connection, what }).await;
+    });
+    Task(task.abort_handle())
+}
+
+async fn follow_until_lost(
+    client: &Client,
+    group: &str,
+    cursor: Option<String>,
+    connection: u64,
+    out: &Sender<News>,
+) -> What {
+    let mut last_id = cursor.unwrap_or_default();
+    loop {
+        let begun = Instant::now();
+        let resume_after = Some(last_id.as_str()).filter(|id| !id.is_empty());
+        let response = match client.events(group, resume_after).await {
+            Ok(response) => response,
+            Err(CallError::Unreachable(reason)) => return What::Lost(reason),
+            Err(error) if error.passes() => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            Err(error) => return What::Refused(error),
+        };
+        let mut parser = Parser::resuming(&last_id);
+        if let Some(end) =
+            read_until_it_ends(response, &mut parser, &mut last_id, connection, out).await
+        {
+            return end;
+        }
+        // At once, to tell a closed stream from a lost server; only a stream that keeps ending waits in between.
+        if begun.elapsed() < Duration::from_secs(1) {
+            let wait = parser
+                .retry_ms()
+                .map_or(Duration::from_millis(500), Duration::from_millis);
+            tokio::time::sleep(wait.min(MAX_WAIT)).await;
+        }
+    }
+}
+
+/// Reports the frames of one response. Nothing when it ended and may be opened again after `last_id`.
+async fn read_until_it_ends(
+    mut response: Response,
+    parser: &mut Parser,
+    last_id: &mut String,
+    connection: u64,
+    out: &Sender<News>,
+) -> Option<What> {
+    while let Ok(Some(piece)) = response.chunk().await {
+        let Ok(frames) = parser.feed(&piece) else {
+            return None;
+        };
+        for raw in frames {
+            let frame = match Frame::parse(&raw) {
+                Ok(Frame::Reset) => {
+                    return Some(What::Frame(Box::new(Frame::Reset), String::new()));
+                }
+                Ok(frame) => frame,
+                Err(error) => return Some(What::Refused(CallError::Malformed(error.to_string()))),
+            };
+            last_id.clone_from(&raw.id);
+            let what = What::Frame(Box::new(frame), raw.id);
+            // Nobody listens any more only when the program ends.
+            let _ = out.send(News { connection, what }).await;
+        }
+    }
+    None
+}
+
+/// Asks now and then whether the server is there, until it is dropped or the server is lost.
+pub fn watch(client: Client, connection: u64, out: Sender<News>) -> Task {
+    let task = tokio::spawn(async move {
+        let reason = loop {
+            tokio::time::sleep(WATCH).await;
+            if !is_silent(&client).await {
+                continue;
+            }
+            // One lost answer is no lost server.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if let Err(CallError::Unreachable(reason)) = client.is_alive().await {
+                break reason;
+            }
+        };
+        let _ = out
+            .send(News {
+                connection,
+                what: What::Lost(reason),
+            })
+            .await;
+    });
+    Task(task.abort_handle())
+}
+
+async fn is_silent(client: &Client) -> bool {
+    matches!(client.is_alive().await, Err(CallError::Unreachable(_)))
+}

@@ -1,0 +1,265 @@
+//! Pure: a typed line becomes an [`Input`], or a sentence that says what was meant to be typed.
+//!
+//! Knows the commands and their forms, and nothing of what is connected or joined. Called by `chat`
+//! for each line, and by `main` for `--server`.
+
+use crate::address::{Place, parse_place};
+
+/// What a person may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// `c`: use another server.
+    Connect(Place),
+    /// `u`: log in under this name.
+    User(String),
+    /// `j`: go to this group.
+    Join(String),
+    /// `/leave`: end a membership; without a name, that of the present group.
+    Leave(Option<String>),
+    /// `a`: send this text.
+    Send(String),
+    /// `l`: like the message with this number.
+    Like(u64),
+    /// `r`: take that like back.
+    Unlike(u64),
+    /// `p`: the whole history.
+    History,
+    /// `v`: the servers.
+    View,
+    /// `h`: the commands.
+    Help,
+    /// `x`: an empty screen.
+    Clear,
+    /// `q`: good-bye.
+    Quit,
+    /// An empty line asks for nothing.
+    Nothing,
+}
+
+/// Why a line asks for nothing we know; the text says what to type instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mistake {
+    /// The line begins with no command.
+    #[error("{0}")]
+    NoCommand(String),
+    /// The command is known, what follows it is not as it should be.
+    #[error("{0}")]
+    Misuse(String),
+}
+
+/// One command: its letter, its long form, what follows, what it does.
+pub struct Command {
+    /// The letter, empty where there is only the long form.
+    pub letter: &'static str,
+    /// The long form, with its slash.
+    pub long: &'static str,
+    /// What is written after the command.
+    pub operand: &'static str,
+    /// What it does, for the help.
+    pub does: &'static str,
+}
+
+/// Every command in the order of the help.
+pub const COMMANDS: [Command; 12] = [
+    command(
+        "c",
+        "/connect",
+        "<host[:port] | number>",
+        "use this server, or the replica with this number",
+    ),
+    command("u", "/user", "<name>", "log in under this name"),
+    command("j", "/join", "<group>", "go to this group and join it"),
+    command("", "/leave", "[group]", "end your membership of a group"),
+    command("a", "/send", "<text>", "send a message to the group"),
+    command("l", "/like", "<n>", "like message n"),
+    command("r", "/unlike", "<n>", "take that like back"),
+    command("p", "/history", "", "page through the whole history"),
+    command(
+        "v",
+        "/view",
+        "",
+        "show the servers and which of them are up",
+    ),
+    command("h", "/help", "", "show this help"),
+    command("x", "/clear", "", "clear the screen"),
+    command("q", "/quit", "", "leave the program"),
+];
+
+const fn command(
+    letter: &'static str,
+    long: &'static str,
+    operand: &'static str,
+    does: &'static str,
+) -> Command {
+    Command {
+        letter,
+        long,
+        operand,
+        does,
+    }
+}
+
+/// Reads a typed line.
+///
+/// # Errors
+/// The sentence to show when the line is no command, or one with the wrong operand.
+pub fn parse(line: &str) -> Result<Input, Mistake> {
+    let line = line.trim();
+    let (word, rest) = match line.split_once(char::is_whitespace) {
+        Some((word, rest)) => (word, rest.trim()),
+        None => (line, ""),
+    };
+    if word.is_empty() {
+        return Ok(Input::Nothing);
+    }
+    let Some(letter) = command_of(word) else {
+        return Err(Mistake::NoCommand(no_command(word)));
+    };
+    match letter {
+        "c" | "/connect" => parse_place(rest)
+            .map(Input::Connect)
+            .map_err(Mistake::Misuse),
+        "u" | "/user" => one_word(letter, rest, "your name", "u ann").map(Input::User),
+        "j" | "/join" => one_word(letter, rest, "the name of a group", "j lobby").map(Input::Join),
+        "/leave" if rest.is_empty() => Ok(Input::Leave(None)),
+        "/leave" => one_word(letter, rest, "the name of a group", "/leave lobby")
+            .map(|group| Input::Leave(Some(group))),
+        "a" | "/send" if rest.is_empty() => Err(misuse("a needs the text to send, as in: a hello")),
+        "a" | "/send" => Ok(Input::Send(rest.to_owned())),
+        "l" | "/like" => number(letter, rest).map(Input::Like),
+        "r" | "/unlike" => number(letter, rest).map(Input::Unlike),
+        "p" | "/history" => alone(letter, rest, Input::History),
+        "v" | "/view" => alone(letter, rest, Input::View),
+        "h" | "/help" => alone(letter, rest, Input::Help),
+        "x" | "/clear" => alone(letter, rest, Input::Clear),
+        _ => alone(letter, rest, Input::Quit),
+    }
+}
+
+fn command_of(word: &str) -> Option<&'static str> {
+    let lower = word.to_lowercase();
+    COMMANDS
+        .iter()
+        .flat_map(|command| [command.letter, command.long])
+        .find(|form| !form.is_empty() && *form == lower)
+}
+
+fn no_command(word: &str) -> String {
+    if word.starts_with('/') {
+        let word = crate::text::excerpt(word, 20);
+        format!("{word} is no command; h shows them all")
+    } else {
+        "Not sent. To send a message, type a and then its text, as in: a hello".to_owned()
+    }
+}
+
+fn one_word(letter: &str, rest: &str, what: &str, example: &str) -> Result<String, Mistake> {
+    let mut words = rest.split_whitespace();
+    match (words.next(), words.next()) {
+        (Some(word), None) => Ok(word.to_owned()),
+        (None, _) => Err(misuse(&format!("{letter} needs {what}, as in: {example}"))),
+        (Some(_), Some(_)) => Err(misuse(&format!(
+            "{letter} takes one name without spaces, as in: {example}"
+        ))),
+    }
+}
+
+fn number(letter: &str, rest: &str) -> Result<u64, Mistake> {
+    match rest.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(misuse(&format!(
+            "{letter} needs the number in front of a message, as in: {letter} 5"
+        ))),
+    }
+}
+
+fn alone(letter: &str, rest: &str, input: Input) -> Result<Input, Mistake> {
+    if rest.is_empty() {
+        return Ok(input);
+    }
+    Err(misuse(&format!(
+        "{letter} stands alone; to send a message, type a and then its text, as in: a hello"
+    )))
+}
+
+fn misuse(sentence: &str) -> Mistake {
+    Mistake::Misuse(sentence.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_has_a_letter_and_a_long_form() {
+        let same = [
+            ("u ann", "/user ann", Input::User("ann".into())),
+            ("j lobby", "/join lobby", Input::Join("lobby".into())),
+            (
+                "a hello  you ",
+                "/send hello  you",
+                Input::Send("hello  you".into()),
+            ),
+            ("l 5", "/like 5", Input::Like(5)),
+            ("r 5", "/unlike 5", Input::Unlike(5)),
+            ("p", "/history", Input::History),
+            ("v", "/view", Input::View),
+            ("h", "/help", Input::Help),
+            ("x", "/clear", Input::Clear),
+            ("q", "/QUIT", Input::Quit),
+            ("c 3", "/connect 3", Input::Connect(Place::Replica(3))),
+        ];
+        for (short, long, input) in same {
+            assert_eq!(parse(short), Ok(input.clone()), "{short}");
+            assert_eq!(parse(long), Ok(input), "{long}");
+        }
+    }
+
+    #[test]
+    fn leaving_takes_a_group_or_none() {
+        assert_eq!(parse("/leave"), Ok(Input::Leave(None)));
+        assert_eq!(
+            parse("/leave lobby"),
+            Ok(Input::Leave(Some("lobby".into())))
+        );
+    }
+
+    #[test]
+    fn a_line_without_a_command_is_not_sent() {
+        for line in ["hello there", "hello", "å", "1"] {
+            let mistake = parse(line).unwrap_err().to_string();
+            assert!(mistake.contains("a hello"), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn every_misuse_has_a_sentence_with_an_example() {
+        for line in [
+            "u",
+            "u ann smith",
+            "j",
+            "a",
+            "l",
+            "l x",
+            "l 0",
+            "l -1",
+            "r 99999999999999999999",
+            "c",
+            "q now",
+            "/nonsense",
+        ] {
+            let mistake = parse(line).unwrap_err().to_string();
+            assert!(mistake.len() > 20, "{line}: {mistake}");
+        }
+    }
+
+    #[test]
+    fn an_empty_line_asks_for_nothing() {
+        assert_eq!(parse(" \t "), Ok(Input::Nothing));
+    }
+
+    #[test]
+    fn the_text_keeps_its_own_lines() {
+        assert_eq!(parse("a one\n two"), Ok(Input::Send("one\n two".into())));
+    }
+}

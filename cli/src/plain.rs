@@ -1,0 +1,26 @@
+//! Lines from standard input, where no person types.
+//!
+//! The counterpart of `prompt` for pipes and files.
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::sync::mpsc::{Receiver, channel};
+
+use crate::prompt::Typed;
+
+/// Reads lines until the input ends, each only when the one before was carried out.
+pub fn lines() -> Receiver<Typed> {
+    let (typed, lines) = channel(1);
+    tokio::spawn(async move {
+        let mut input = BufReader::new(tokio::io::stdin());
+        let mut line = Vec::new();
+        // Input that cannot be read any more has ended.
+        while let Ok(1..) = input.read_until(b'\n', &mut line).await {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            if typed.send(Typed::Line(text)).await.is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    lines
+}

@@ -1,0 +1,485 @@
+//! Pure: what happened becomes lines of text.
+//!
+//! Everything that came over the wire is made harmless here, and nowhere else is it shown. Colours are left out
+//! where nobody sees them. `chat` hands the lines on to a terminal or a pipe.
+
+use std::fmt::Write as _;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::address;
+use crate::input::COMMANDS;
+use crate::text::{excerpt, harmless, harmless_line};
+use crate::wire::{Liked, Message, PeerView, Presence, Snapshot, User, View};
+
+const DIM: &str = "2";
+const BOLD: &str = "1";
+const CYAN: &str = "36";
+const YELLOW: &str = "33";
+const GREEN: &str = "32";
+const RED: &str = "31";
+
+/// How text looks on this screen.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// Whether escape codes for colours are written.
+    pub color: bool,
+    /// The zone in which times are shown.
+    pub zone: TimeZone,
+}
+
+/// A message as it is to be shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The number in front of it.
+    pub number: u64,
+    /// What is shown.
+    pub message: &'a Message,
+    /// For an own message: of how many replicas the count is told.
+    pub replicas: Option<usize>,
+}
+
+impl Look {
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// A remark of the program itself.
+    pub fn note(&self, text: &str) -> String {
+        self.paint(DIM, &format!("· {}", harmless_line(text)))
+    }
+
+    /// Something that did not go as asked.
+    pub fn warning(&self, text: &str) -> String {
+        self.paint(YELLOW, &format!("! {}", harmless_line(text)))
+    }
+
+    /// A message: number, time, author, text, likes, and for an own one on how many replicas it is. Further lines of
+    /// the text are indented, so that no text looks like another message.
+    pub fn message(&self, shown: Shown<'_>, now: Timestamp) -> String {
+        let Shown {
+            number,
+            message,
+            replicas,
+        } = shown;
+        let mut line = self.paint(DIM, &format!("{number:>3} {}", self.time_of(message, now)));
+        let author = harmless_line(&message.author.name);
+        let author = self.paint(if replicas.is_some() { "1;32" } else { "1;36" }, &author);
+        let text = harmless(&message.text).replace('\n', "\n    | ");
+        let _ = write!(line, " {author}: {text}");
+        if message.likes > 0 {
+            let _ = write!(
+                line,
+                "  {}",
+                self.paint(CYAN, &format!("({})", likes(message.likes)))
+            );
+        }
+        if let Some(replicas) = replicas {
+            let _ = write!(
+                line,
+                "  {}",
+                self.paint(DIM, &format!("{}/{replicas}", message.stored_on.len()))
+            );
+        }
+        line
+    }
+
+    fn time_of(&self, message: &Message, now: Timestamp) -> String {
+        let said = message
+            .sent_at
+            .as_deref()
+            .or(message.received_at.as_deref());
+        self.time(said, now).unwrap_or_else(|| "--:--".to_owned())
+    }
+
+    fn time(&self, text: Option<&str>, now: Timestamp) -> Option<String> {
+        let time = text?.parse::<Timestamp>().ok()?.to_zoned(self.zone.clone());
+        let today = time.date() == now.to_zoned(self.zone.clone()).date();
+        Some(
+            time.strftime(if today { "%H:%M" } else { "%Y-%m-%d %H:%M" })
+                .to_string(),
+        )
+    }
+
+    /// The head of a group on joining; its messages follow, one by one.
+    pub fn group(&self, snapshot: &Snapshot) -> Vec<String> {
+        let group = self.paint(BOLD, &harmless_line(&snapshot.group));
+        let counts = format!(
+            "{} online, {}",
+            snapshot.online_count,
+            members(snapshot.members_count)
+        );
+        let mut lines = vec![format!("{group}: {counts}")];
+        if !snapshot.online.is_empty() {
+            let more = snapshot
+                .online_count
+                .saturating_sub(snapshot.online.len() as u64);
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            lines.push(self.note(&format!("online: {}{more}", names(&snapshot.online))));
+        }
+        if snapshot.messages.is_empty() {
+            lines.push(self.note("no messages yet"));
+        }
+        lines
+    }
+
+    /// Somebody liked, or no longer likes, the message with this number.
+    pub fn liked(&self, number: u64, liked: &Liked, likes_it: bool) -> String {
+        let Liked { by, message } = liked;
+        let verb = if likes_it { "likes" } else { "no longer likes" };
+        let quote = excerpt(&message.text, 30);
+        let author = harmless_line(&message.author.name);
+        let by = harmless_line(&by.name);
+        let text = format!(
+            "· {by} {verb} {number} ({author}: {quote}), now {}",
+            likes(message.likes)
+        );
+        self.paint(CYAN, &text)
+    }
+
+    /// Who came online and who went.
+    pub fn presence(&self, presence: &Presence) -> Vec<String> {
+        let count = presence.count;
+        let mut lines = Vec::new();
+        if !presence.online.is_empty() {
+            lines.push(self.note(&format!(
+                "online: {} ({count} now)",
+                names(&presence.online)
+            )));
+        }
+        if !presence.offline.is_empty() {
+            lines.push(self.note(&format!(
+                "offline: {} ({count} now)",
+                names(&presence.offline)
+            )));
+        }
+        lines
+    }
+
+    /// What is different in the servers; nothing where only numbers moved.
+    pub fn view_changes(&self, before: Option<&View>, after: &View) -> Vec<String> {
+        let was = |replica| {
+            let peers = before.map(|view| &view.peers)?;
+            peers
+                .iter()
+                .find(|peer| peer.replica == replica)
+                .map(|peer| peer.status.as_str())
+        };
+        let changed = after.peers.iter().filter(|peer| {
+            let now_down = peer.status == "down";
+            was(peer.replica).is_some_and(|before| (before == "down") != now_down)
+        });
+        changed
+            .map(|peer| self.note(&format!("replica {} is {}", peer.replica, peer.status)))
+            .collect()
+    }
+
+    /// The table of the servers.
+    pub fn view(&self, view: &View, connected: &str, now: Timestamp) -> Vec<String> {
+        let own = (view.own.replica, own_row(view, connected));
+        let peers = view
+            .peers
+            .iter()
+            .map(|peer| (peer.replica, self.peer_row(peer, now)));
+        let mut rows: Vec<_> = std::iter::once(own).chain(peers).collect();
+        rows.sort_by_key(|(replica, _)| *replica);
+        let head = ["  replica", "address", "state", "since", "heard", "lag"].map(str::to_owned);
+        let table: Vec<_> = std::iter::once(head)
+            .chain(rows.into_iter().map(|(_, row)| row))
+            .collect();
+        let widths: Vec<usize> = (0..6)
+            .map(|i| {
+                table
+                    .iter()
+                    .map(|row| row[i].chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        let mut lines: Vec<_> = table
+            .iter()
+            .map(|row| self.table_line(row, &widths))
+            .collect();
+        if !view.own.vector.is_empty() {
+            lines.push(self.note(&format!(
+                "events held here, by replica: {:?}",
+                view.own.vector
+            )));
+        }
+        lines
+    }
+
+    fn table_line(&self, row: &[String; 6], widths: &[usize]) -> String {
+        let cells = row.iter().zip(widths).map(|(cell, width)| {
+            let padded = format!("{cell:<width$}");
+            match cell.as_str() {
+                "up" | "here" => self.paint(GREEN, &padded),
+                "down" => self.paint(RED, &padded),
+                "suspect" => self.paint(YELLOW, &padded),
+                _ => padded,
+            }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    }
+
+    fn peer_row(&self, peer: &PeerView, now: Timestamp) -> [String; 6] {
+        let none = || "-".to_owned();
+        let mut lag = Vec::new();
+        if peer.missing_there > 0 {
+            lag.push(format!("{} to send", peer.missing_there));
+        }
+        if peer.missing_here > 0 {
+            lag.push(format!("{} to come", peer.missing_here));
+        }
+        if peer.out == "failing" && peer.status != "down" {
+            lag.push("cannot be called".to_owned());
+        }
+        if lag.is_empty() {
+            lag.push("none".to_owned());
+        }
+        [
+            format!("  {}", peer.replica),
+            address::short(&harmless_line(&peer.public_url)).to_owned(),
+            harmless_line(&peer.status),
+            self.time(peer.since.as_deref(), now).unwrap_or_else(none),
+            peer.last_heard_ms.map_or_else(none, ago),
+            lag.join(", "),
+        ]
+    }
+
+    /// The commands.
+    pub fn help(&self) -> Vec<String> {
+        let lines = COMMANDS.iter().map(|command| {
+            let letter = self.paint(BOLD, &format!("{:<1}", command.letter));
+            format!(
+                "  {letter} {:<24} {:<9} {}",
+                command.operand, command.long, command.does
+            )
+        });
+        lines.collect()
+    }
+}
+
+fn own_row(view: &View, connected: &str) -> [String; 6] {
+    let replica = format!("* {}", view.own.replica);
+    let none = || "-".to_owned();
+    [
+        replica,
+        address::short(&harmless_line(connected)).to_owned(),
+        "here".to_owned(),
+        none(),
+        none(),
+        none(),
+    ]
+}
+
+fn names(users: &[User]) -> String {
+    users
+        .iter()
+        .map(|user| harmless_line(&user.name))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn likes(count: u64) -> String {
+    if count == 1 {
+        "1 like".to_owned()
+    } else {
+        format!("{count} likes")
+    }
+}
+
+fn members(count: u64) -> String {
+    if count == 1 {
+        "1 member".to_owned()
+    } else {
+        format!("{count} members")
+    }
+}
+
+/// Announces messages that come late.
+pub fn merged(count: u64, from: u64) -> String {
+    let messages = if count == 1 { "message" } else { "messages" };
+    format!("{count} earlier {messages} from replica {from}; p shows the whole history in order")
+}
+
+fn ago(ms: u64) -> String {
+    match ms {
+        0..10_000 => format!("{}.{} s ago", ms / 1000, ms % 1000 / 100),
+        10_000..120_000 => format!("{} s ago", ms / 1000),
+        _ => format!("{} min ago", ms / 60_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::OwnView;
+
+    const PLAIN: Look = Look {
+        color: false,
+        zone: TimeZone::UTC,
+    };
+
+    fn now() -> Timestamp {
+        "2026-03-01T18:00:00Z".parse().unwrap()
+    }
+
+    fn user(name: &str) -> User {
+        User {
+            id: name.to_uppercase(),
+            name: name.into(),
+        }
+    }
+
+    fn message(text: &str, likes: u64) -> Message {
+        Message {
+            id: "m".into(),
+            author: user("ann"),
+            text: text.into(),
+            sent_at: Some("2026-03-01T16:03:09.5Z".into()),
+            received_at: None,
+            likes,
+            position: "00".into(),
+            stored_on: vec![1, 2, 3],
+        }
+    }
+
+    fn shown(message: &Message, replicas: Option<usize>) -> String {
+        PLAIN.message(
+            Shown {
+                number: 12,
+                message,
+                replicas,
+            },
+            now(),
+        )
+    }
+
+    #[test]
+    fn a_message_shows_number_time_author_text_and_likes() {
+        assert_eq!(shown(&message("hello", 0), None), " 12 16:03 ann: hello");
+        assert_eq!(
+            shown(&message("hello", 1), None),
+            " 12 16:03 ann: hello  (1 like)"
+        );
+    }
+
+    #[test]
+    fn an_own_message_shows_how_many_replicas_hold_it() {
+        assert_eq!(
+            shown(&message("hello", 2), Some(5)),
+            " 12 16:03 ann: hello  (2 likes)  3/5"
+        );
+    }
+
+    #[test]
+    fn a_message_of_another_day_shows_the_date() {
+        let yesterday = Message {
+            sent_at: Some("2026-02-28T23:59:00Z".into()),
+            ..message("hello", 0)
+        };
+        assert_eq!(shown(&yesterday, None), " 12 2026-02-28 23:59 ann: hello");
+    }
+
+    #[test]
+    fn no_text_looks_like_another_message_or_steers_the_terminal() {
+        let text = shown(&message("a\n 13 16:04 bob: b\u{1b}[2J", 0), None);
+        assert_eq!(text, " 12 16:03 ann: a\n    |  13 16:04 bob: b\u{fffd}[2J");
+    }
+
+    #[test]
+    fn a_like_names_the_message_by_its_number() {
+        let liked = Liked {
+            by: user("bob"),
+            message: message("hello\nyou", 2),
+        };
+        assert_eq!(
+            PLAIN.liked(12, &liked, true),
+            "· bob likes 12 (ann: hello you), now 2 likes"
+        );
+        assert_eq!(
+            PLAIN.liked(12, &liked, false),
+            "· bob no longer likes 12 (ann: hello you), now 2 likes"
+        );
+    }
+
+    #[test]
+    fn the_servers_stand_in_a_table() {
+        let peer = PeerView {
+            replica: 1,
+            public_url: "http://127.0.0.1:12001".into(),
+            status: "down".into(),
+            out: "failing".into(),
+            since: Some("2026-03-01T17:58:00Z".into()),
+            last_heard_ms: Some(121_000),
+            rtt_ms: None,
+            missing_here: 0,
+            missing_there: 7,
+        };
+        let own = OwnView {
+            replica: 2,
+            public_url: "http://127.0.0.1:12002".into(),
+            vector: vec![4, 7],
+        };
+
+        let lines = PLAIN.view(
+            &View {
+                own,
+                peers: vec![peer],
+            },
+            "http://127.0.0.1:12002",
+            now(),
+        );
+
+        let expected = [
+            "  replica  address          state  since  heard      lag",
+            "  1        127.0.0.1:12001  down   17:58  2 min ago  7 to send",
+            "* 2        127.0.0.1:12002  here   -      -          -",
+            "· events held here, by replica: [4, 7]",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_group_shows_who_is_online() {
+        let snapshot = Snapshot {
+            group: "lobby".into(),
+            online: vec![user("ann"), user("bob")],
+            online_count: 3,
+            members_count: 4,
+            messages: vec![],
+            cursor: "c".into(),
+        };
+        let expected = [
+            "lobby: 3 online, 4 members",
+            "· online: ann, bob and 1 more",
+            "· no messages yet",
+        ];
+        assert_eq!(PLAIN.group(&snapshot), expected);
+    }
+
+    #[test]
+    fn colours_are_written_only_when_asked_for() {
+        let color = Look {
+            color: true,
+            ..PLAIN
+        };
+        assert!(color.note("x").contains('\u{1b}'));
+        let plain = [
+            PLAIN.note("x"),
+            PLAIN.warning("x"),
+            PLAIN.help().concat(),
+            shown(&message("x", 3), Some(5)),
+        ];
+        assert!(!plain.concat().contains('\u{1b}'));
+    }
+}

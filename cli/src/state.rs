@@ -1,0 +1,388 @@
+//! Pure: who one is, which group one looks at, and what the numbers on the screen stand for.
+//!
+//! Knows no terminal and no network. `chat` asks and tells; every question is answered from what was told.
+
+use std::collections::VecDeque;
+
+use crate::address;
+use crate::wire::{Message, View};
+
+/// How many numbers stay known: far more than a screen shows, and memory stays bounded.
+const NUMBERS_KEPT: usize = 10_000;
+/// How many own messages are followed until every replica holds them.
+const OWN_KEPT: usize = 256;
+
+/// The numbers in front of the messages on this screen. A number means the message it was last shown with.
+#[derive(Debug)]
+pub struct Numbers {
+    first: u64,
+    shown: VecDeque<String>,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self {
+            first: 1,
+            shown: VecDeque::new(),
+        }
+    }
+}
+
+impl Numbers {
+    /// Forgets all and begins again with 1.
+    pub fn restart(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The number of a message that is about to be shown: the one it has, else the next.
+    pub fn show(&mut self, id: &str) -> u64 {
+        self.of(id).unwrap_or_else(|| self.next(id))
+    }
+
+    fn next(&mut self, id: &str) -> u64 {
+        if self.shown.len() == NUMBERS_KEPT {
+            self.shown.pop_front();
+            self.first += 1;
+        }
+        self.shown.push_back(id.to_owned());
+        self.first + self.shown.len() as u64 - 1
+    }
+
+    /// The number a message was shown with.
+    pub fn of(&self, id: &str) -> Option<u64> {
+        let place = self.shown.iter().rposition(|shown| shown == id)?;
+        Some(self.first + place as u64)
+    }
+
+    /// The message shown with a number.
+    pub fn message(&self, number: u64) -> Option<&str> {
+        let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.shown.get(place).map(String::as_str)
+    }
+}
+
+/// What one has read and written, in the server's opaque words.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The cursor of the group last looked at: where its stream goes on, on any replica.
+    pub cursor: Option<String>,
+    /// The mark of the last write.
+    pub mark: Option<String>,
+}
+
+impl Seen {
+    /// What a post carries, so that it stands after all its author has read and written.
+    pub fn for_post(&self) -> Vec<String> {
+        self.cursor.iter().chain(&self.mark).cloned().collect()
+    }
+}
+
+/// An own message, until every replica holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Own {
+    id: String,
+    held_by: usize,
+    told: usize,
+}
+
+/// Everything a session remembers.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The name one logged in under; kept when the server is lost.
+    pub user: Option<String>,
+    /// The group one looks at; kept when the server is lost.
+    pub group: Option<String>,
+    /// See [`Numbers`].
+    pub numbers: Numbers,
+    /// See [`Seen`].
+    pub seen: Seen,
+    /// The servers, as last told.
+    pub view: Option<View>,
+    own: VecDeque<Own>,
+}
+
+impl State {
+    /// How many replicas there are, where a view has told.
+    pub fn replicas(&self) -> Option<usize> {
+        self.view.as_ref().map(|view| view.peers.len() + 1)
+    }
+
+    /// The address of a replica by its number.
+    pub fn address_of(&self, replica: u64) -> Option<String> {
+        let Some(view) = &self.view else {
+            return Some(address::by_rule(replica));
+        };
+        servers_of(view)
+            .into_iter()
+            .find(|(number, _)| *number == replica)
+            .map(|(_, address)| address)
+    }
+
+    /// The addresses to try when `lost` is gone: the others of the last view in turn, `lost` itself at last.
+    pub fn servers_after(&self, lost: &str) -> Vec<String> {
+        let Some(view) = &self.view else {
+            return vec![lost.to_owned()];
+        };
+        let own = view.own.replica;
+        let mut servers = servers_of(view);
+        servers.retain(|(number, address)| *number != own && address != lost);
+        let later = servers.partition_point(|(number, _)| *number < own);
+        servers.rotate_left(later);
+        // Those last seen up come first; a view may be old, so the others are tried as well.
+        let is_down = |number: u64| {
+            view.peers
+                .iter()
+                .any(|peer| peer.replica == number && peer.status == "down")
+        };
+        servers.sort_by_key(|(number, _)| is_down(*number));
+        servers
+            .into_iter()
+            .map(|(_, address)| address)
+            .chain([lost.to_owned()])
+            .collect()
+    }
+
+    /// Goes to another group, or to none: numbers and place are those of the former one.
+    pub fn enter(&mut self, group: Option<String>) {
+        self.group = group;
+        self.numbers.restart();
+        self.seen.cursor = None;
+        self.own.clear();
+    }
+
+    /// Whether a message is one's own.
+    pub fn is_own(&self, message: &Message) -> bool {
+        self.user.as_deref() == Some(message.author.name.as_str())
+    }
+
+    /// Takes note of an own message that is shown now.
+    pub fn follow(&mut self, message: &Message) {
+        if self.own.iter().any(|own| own.id == message.id) {
+            return;
+        }
+        if self.own.len() == OWN_KEPT {
+            self.own.pop_front();
+        }
+        let held_by = message.stored_on.len();
+        self.own.push_back(Own {
+            id: message.id.clone(),
+            held_by,
+            told: held_by,
+        });
+    }
+
+    /// Takes note of how many replicas hold an own message. Tells of it at once when it is all of them.
+    pub fn stored(&mut self, id: &str, held_by: usize) -> Option<(u64, usize)> {
+        let all = self.replicas();
+        let own = self.own.iter_mut().find(|own| own.id == id)?;
+        own.held_by = own.held_by.max(held_by);
+        if Some(own.held_by) != all || own.told == own.held_by {
+            return None;
+        }
+        own.told = own.held_by;
+        Some((self.numbers.of(id)?, held_by))
+    }
+
+    /// What is known of own messages and was not told yet, as number and count of replicas.
+    pub fn untold(&mut self) -> Vec<(u64, usize)> {
+        let numbers = &self.numbers;
+        let news = self.own.iter_mut().filter(|own| own.told != own.held_by);
+        news.filter_map(|own| {
+            own.told = own.held_by;
+            Some((numbers.of(&own.id)?, own.held_by))
+        })
+        .collect()
+    }
+}
+
+fn servers_of(view: &View) -> Vec<(u64, String)> {
+    let peers = view
+        .peers
+        .iter()
+        .map(|peer| (peer.replica, &peer.public_url));
+    let mut servers: Vec<_> = std::iter::once((view.own.replica, &view.own.public_url))
+        .chain(peers)
+        .map(|(number, address)| (number, address.trim_end_matches('/').to_owned()))
+        .collect();
+    servers.sort();
+    servers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{OwnView, PeerView, User};
+
+    fn view_of(own: u64, peers: &[(u64, &str)]) -> View {
+        let address = |replica: u64| format!("http://r{replica}:1");
+        let peers = peers.iter().map(|(replica, status)| PeerView {
+            replica: *replica,
+            public_url: address(*replica),
+            status: (*status).into(),
+            out: "ok".into(),
+            since: None,
+            last_heard_ms: None,
+            rtt_ms: None,
+            missing_here: 0,
+            missing_there: 0,
+        });
+        View {
+            own: OwnView {
+                replica: own,
+                public_url: address(own),
+                vector: vec![],
+            },
+            peers: peers.collect(),
+        }
+    }
+
+    fn message(id: &str, stored_on: &[u64]) -> Message {
+        Message {
+            id: id.into(),
+            author: User {
+                id: "u".into(),
+                name: "ann".into(),
+            },
+            text: "hi".into(),
+            sent_at: None,
+            received_at: None,
+            likes: 0,
+            position: "00".into(),
+            stored_on: stored_on.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_number_keeps_its_message_whatever_comes_before_it() {
+        let mut numbers = Numbers::default();
+        numbers.show("a");
+        numbers.show("b");
+
+        numbers.show("earlier, but shown later");
+
+        assert_eq!(numbers.message(2), Some("b"));
+        assert_eq!(numbers.show("a"), 1);
+    }
+
+    #[test]
+    fn a_number_never_shown_has_no_message() {
+        let mut numbers = Numbers::default();
+        numbers.show("a");
+
+        assert_eq!(
+            (
+                numbers.message(0),
+                numbers.message(2),
+                numbers.message(u64::MAX)
+            ),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn only_the_newest_numbers_stay_known() {
+        let mut numbers = Numbers::default();
+        for i in 0..=NUMBERS_KEPT {
+            numbers.show(&i.to_string());
+        }
+
+        assert_eq!(numbers.message(1), None);
+        assert_eq!(numbers.message(2), Some("1"));
+        assert_eq!(numbers.shown.len(), NUMBERS_KEPT);
+    }
+
+    #[test]
+    fn a_post_carries_what_was_read_and_written() {
+        let seen = Seen {
+            cursor: Some("c".into()),
+            mark: Some("m".into()),
+        };
+        assert_eq!(seen.for_post(), ["c", "m"]);
+        assert!(Seen::default().for_post().is_empty());
+    }
+
+    #[test]
+    fn before_any_view_a_replica_is_found_by_the_rule_of_dev() {
+        let mut state = State::default();
+        assert_eq!(
+            state.address_of(4).as_deref(),
+            Some("http://127.0.0.1:12004")
+        );
+
+        state.view = Some(view_of(1, &[(2, "up")]));
+
+        assert_eq!(state.address_of(2).as_deref(), Some("http://r2:1"));
+        assert_eq!(state.address_of(4), None);
+    }
+
+    #[test]
+    fn a_lost_server_is_followed_by_the_next_of_the_view() {
+        let state = State {
+            view: Some(view_of(3, &[(1, "up"), (2, "up"), (4, "down"), (5, "up")])),
+            ..State::default()
+        };
+
+        let servers = state.servers_after("http://r3:1");
+
+        assert_eq!(
+            servers,
+            [
+                "http://r5:1",
+                "http://r1:1",
+                "http://r2:1",
+                "http://r4:1",
+                "http://r3:1"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_own_message_is_told_of_when_all_hold_it() {
+        let mut state = State {
+            view: Some(view_of(1, &[(2, "up"), (3, "up")])),
+            ..State::default()
+        };
+        state.numbers.show("m");
+        state.follow(&message("m", &[1]));
+
+        assert_eq!(state.stored("m", 2), None);
+        assert_eq!(state.stored("m", 3), Some((1, 3)));
+        assert_eq!(state.stored("m", 3), None);
+        assert!(state.untold().is_empty());
+    }
+
+    #[test]
+    fn an_own_message_held_by_some_is_told_of_once() {
+        let mut state = State {
+            view: Some(view_of(1, &[(2, "up"), (3, "down")])),
+            ..State::default()
+        };
+        state.numbers.show("m");
+        state.follow(&message("m", &[1]));
+        state.stored("m", 2);
+
+        assert_eq!(state.untold(), [(1, 2)]);
+        assert!(state.untold().is_empty());
+    }
+
+    #[test]
+    fn another_group_has_numbers_of_its_own() {
+        let mut state = State::default();
+        state.numbers.show("m");
+        state.seen = Seen {
+            cursor: Some("c".into()),
+            mark: Some("m".into()),
+        };
+
+        state.enter(Some("other".into()));
+
+        assert_eq!(state.numbers.message(1), None);
+        assert_eq!(
+            state.seen,
+            Seen {
+                cursor: None,
+                mark: Some("m".into())
+            }
+        );
+    }
+}

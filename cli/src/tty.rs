@@ -1,0 +1,44 @@
+//! How the terminal is set while this program has it.
+//!
+//! reedline sets the terminal only while a line is typed. In between, what is typed would be shown twice, or in the
+//! middle of a message; so echo and line mode are switched off for as long as the program runs. Used by `prompt`.
+
+use std::io::{self, Write as _};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+const PASTE_IN_ONE_PIECE: &str = "\u{1b}[?2004h";
+const PASTE_AS_TYPED: &str = "\u{1b}[?2004l";
+
+/// The terminal is quiet until this is dropped; then it is as it was.
+#[derive(Debug)]
+pub struct Quiet {
+    before: Termios,
+}
+
+impl Quiet {
+    /// Switches echo and line mode off; signals stay on, so that Ctrl-C works while a command runs.
+    ///
+    /// # Errors
+    /// Standard input is no terminal.
+    pub fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut quiet = before.clone();
+        quiet
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ICANON);
+        tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
+        write!(io::stdout(), "{PASTE_IN_ONE_PIECE}")?;
+        io::stdout().flush()?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // The terminal may be gone; then there is nothing to set back.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+        let _ = write!(io::stdout(), "{PASTE_AS_TYPED}\u{1b}[?25h");
+        let _ = io::stdout().flush();
+    }
+}

@@ -1,0 +1,475 @@
+//! A server with one group, in memory: as much of the API as the client uses, and faults on demand.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// What one request was.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Value,
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(given, _)| given.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// What all servers of a test share, as replicas do: messages and frames.
+#[derive(Default)]
+struct World {
+    messages: Vec<Value>,
+    frames: Vec<(Option<String>, String, String)>,
+    requests: Vec<(u64, Request)>,
+    peers: Vec<(u64, SocketAddr, bool)>,
+    swallowed_answers: usize,
+    behind: usize,
+}
+
+/// Servers over one history.
+#[derive(Clone, Default)]
+pub struct Cluster(Arc<(Mutex<World>, Condvar)>);
+
+/// One server; it ends when dropped.
+pub struct Server {
+    pub replica: u64,
+    pub address: SocketAddr,
+    cluster: Cluster,
+    alive: Arc<Mutex<Option<Vec<TcpStream>>>>,
+}
+
+impl Cluster {
+    pub fn start(&self, replica: u64) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let alive = Arc::new(Mutex::new(Some(Vec::new())));
+        self.world().peers.push((replica, address, true));
+        let (cluster, connections) = (self.clone(), Arc::clone(&alive));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let mut connections = connections.lock().unwrap();
+                let Some(open) = connections.as_mut() else {
+                    return;
+                };
+                open.push(stream.try_clone().unwrap());
+                let cluster = cluster.clone();
+                std::thread::spawn(move || cluster.serve(replica, stream));
+            }
+        });
+        Server {
+            replica,
+            address,
+            cluster: self.clone(),
+            alive,
+        }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.0.lock().unwrap()
+    }
+
+    /// Sends a frame to every stream; one with an id can be resumed from.
+    pub fn frame(&self, event: &str, data: &Value, has_id: bool) {
+        let mut world = self.world();
+        let id = has_id.then(|| format!("c{}", world.frames.len() + 1));
+        world.frames.push((id, event.to_owned(), data.to_string()));
+        self.0.1.notify_all();
+    }
+
+    /// A message of somebody, to everyone's stream.
+    pub fn say(&self, author: &str, text: &str) -> Value {
+        let message = {
+            let mut world = self.world();
+            let message = message_of(world.messages.len() + 1, author, text);
+            world.messages.push(message.clone());
+            message
+        };
+        self.frame("message", &message, true);
+        message
+    }
+
+    /// Writes down a message without telling the streams.
+    pub fn history(&self, author: &str, text: &str) {
+        let mut world = self.world();
+        let message = message_of(world.messages.len() + 1, author, text);
+        world.messages.push(message);
+    }
+
+    /// The next posts are carried out, but their answers are lost.
+    pub fn swallow_answers(&self, count: usize) {
+        self.world().swallowed_answers = count;
+    }
+
+    /// The next joins are refused because the replica lacks what was seen elsewhere.
+    pub fn be_behind(&self, count: usize) {
+        self.world().behind = count;
+    }
+
+    pub fn posts(&self) -> Vec<Request> {
+        self.requests("POST", "/messages")
+    }
+
+    pub fn requests(&self, method: &str, path_end: &str) -> Vec<Request> {
+        let world = self.world();
+        let fits = |request: &&Request| {
+            request.method == method
+                && request
+                    .path
+                    .split('?')
+                    .next()
+                    .is_some_and(|path| path.ends_with(path_end))
+        };
+        world
+            .requests
+            .iter()
+            .map(|(_, request)| request)
+            .filter(fits)
+            .cloned()
+            .collect()
+    }
+
+    pub fn texts(&self) -> Vec<String> {
+        self.world()
+            .messages
+            .iter()
+            .map(|message| message["text"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Waits until somebody has made this many requests of a kind.
+    pub fn wait_for_requests(&self, count: usize, method: &str, path_end: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.requests(method, path_end).len() < count {
+            assert!(
+                Instant::now() < deadline,
+                "no {count} requests {method} …{path_end}"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn serve(&self, replica: u64, mut stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some(request) = read_request(&mut reader) {
+            self.world().requests.push((replica, request.clone()));
+            if request.path.contains("/events") {
+                self.stream_events(&request, &mut stream);
+                return;
+            }
+            let (status, body) = self.answer(replica, &request);
+            if status == 0 {
+                let _ = stream.shutdown(Shutdown::Both);
+                return;
+            }
+            let body = if body.is_null() {
+                String::new()
+            } else {
+                body.to_string()
+            };
+            let kind = if status < 400 {
+                "application/json"
+            } else {
+                "application/problem+json"
+            };
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nCauseway-Mark: mark-{replica}\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            if stream.write_all((head + &body).as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, replica: u64, request: &Request) -> (u16, Value) {
+        let path = request.path.split('?').next().unwrap().to_owned();
+        let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let mut world = self.world();
+        match (request.method.as_str(), parts.as_slice()) {
+            ("GET", ["healthz"]) => (200, json!({})),
+            ("GET", ["v1", "server"]) => (
+                200,
+                json!({"version": "0.1.0", "api_level": 1, "replica": replica, "cluster": "test", "mode": "open"}),
+            ),
+            ("POST", ["v1", "sessions"]) => {
+                let name = request.body["name"].as_str().unwrap().to_owned();
+                if name.starts_with('-') {
+                    return problem(422, "invalid", "name: begin it with a letter or digit");
+                }
+                (
+                    201,
+                    json!({"token": format!("t-{name}"), "user": {"id": name, "name": name}, "expires_at": "2030-01-01T00:00:00Z", "replica": replica}),
+                )
+            }
+            _ if request.header("authorization").is_none() => {
+                problem(401, "unauthenticated", "log in first")
+            }
+            ("GET", ["v1", "view"]) => (200, world.view(replica)),
+            ("PUT", ["v1", "groups", group, "members", "me"]) => {
+                if world.behind > 0 && request.path.contains("at_least=") {
+                    world.behind -= 1;
+                    return problem(503, "behind", "not here yet");
+                }
+                (200, world.snapshot(group))
+            }
+            ("GET", ["v1", "groups", group]) => (200, world.snapshot(group)),
+            ("GET", ["v1", "groups", _, "messages"]) => (200, world.page(request)),
+            ("POST", ["v1", "groups", _, "messages"]) => {
+                let author = author_of(request);
+                let answer = world.post(&author, request);
+                if world.swallowed_answers > 0 {
+                    world.swallowed_answers -= 1;
+                    return (0, Value::Null);
+                }
+                self.0.1.notify_all();
+                answer
+            }
+            ("PUT", ["v1", "groups", _, "messages", id, "likes", "me"]) => {
+                let by = author_of(request);
+                let answer = world.like(id, &by);
+                self.0.1.notify_all();
+                answer
+            }
+            ("DELETE", ["v1", "groups", _, "messages", _, "likes", "me"]) => problem(
+                409,
+                "not_liked",
+                "you have no like on this message to take back",
+            ),
+            ("DELETE", _) => (204, Value::Null),
+            _ => problem(404, "not_found", "there is no such thing"),
+        }
+    }
+
+    fn stream_events(&self, request: &Request, stream: &mut TcpStream) {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nretry: 50\n\n";
+        let mut next: usize = request
+            .header("last-event-id")
+            .map_or(0, |id| id[1..].parse().unwrap());
+        if stream.write_all(head.as_bytes()).is_err() {
+            return;
+        }
+        loop {
+            let mut world = self.world();
+            while world.frames.len() <= next {
+                let (woken, waited) = self
+                    .0
+                    .1
+                    .wait_timeout(world, Duration::from_millis(200))
+                    .unwrap();
+                world = woken;
+                if waited.timed_out() {
+                    drop(world);
+                    if stream.write_all(b": alive\n\n").is_err() {
+                        return;
+                    }
+                    world = self.world();
+                }
+            }
+            let text: String = world.frames[next..].iter().map(frame_text).collect();
+            next = world.frames.len();
+            drop(world);
+            if stream.write_all(text.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl World {
+    fn view(&self, replica: u64) -> Value {
+        let url = |address: &SocketAddr| format!("http://{address}");
+        let own = self
+            .peers
+            .iter()
+            .find(|(number, ..)| *number == replica)
+            .unwrap();
+        let peers: Vec<_> = self.peers.iter().filter(|(number, ..)| *number != replica).map(|(number, address, up)| {
+            json!({"replica": number, "public_url": url(address), "internal_url": "http://x", "status": if *up { "up" } else { "down" },
+                "out": "ok", "since": "2026-01-01T00:00:00Z", "last_heard_ms": 40, "rtt_ms": 1, "missing_here": 0, "missing_there": 0})
+        }).collect();
+        json!({"self": {"replica": replica, "epoch": "9f3c07aa", "public_url": url(&own.1), "vector": [self.messages.len()]}, "peers": peers})
+    }
+
+    fn snapshot(&self, group: &str) -> Value {
+        let newest = &self.messages[self.messages.len().saturating_sub(10)..];
+        json!({"group": group, "online": [{"id": "bob", "name": "bob"}], "online_count": 1, "members": [], "members_count": 2,
+            "messages": newest, "cursor": format!("c{}", self.frames.len())})
+    }
+
+    fn page(&self, request: &Request) -> Value {
+        let parameter = |name: &str| {
+            let query = request.path.split_once('?')?.1;
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+                .map(str::to_owned)
+        };
+        let limit: usize = parameter("limit").map_or(50, |limit| limit.parse().unwrap());
+        let Some(after) = parameter("after") else {
+            let newest = &self.messages[self.messages.len().saturating_sub(limit)..];
+            return json!({"messages": newest, "has_before": self.messages.len() > limit, "has_after": false, "cursor": "c0"});
+        };
+        let later: Vec<_> = self
+            .messages
+            .iter()
+            .filter(|message| message["position"].as_str().unwrap() > after.as_str())
+            .collect();
+        let page = &later[..later.len().min(limit)];
+        json!({"messages": page, "has_before": true, "has_after": later.len() > limit, "cursor": "c0"})
+    }
+
+    fn post(&mut self, author: &str, request: &Request) -> (u16, Value) {
+        let text = request.body["text"].as_str().unwrap();
+        if text.len() > 4000 {
+            return problem(422, "invalid", "text: at most 4000 characters");
+        }
+        let key = request.header("idempotency-key").unwrap();
+        if let Some(known) = self.messages.iter().find(|message| message["key"] == key) {
+            return (200, known.clone());
+        }
+        let mut message = message_of(self.messages.len() + 1, author, text);
+        message["key"] = json!(key);
+        self.messages.push(message.clone());
+        let id = Some(format!("c{}", self.frames.len() + 1));
+        self.frames
+            .push((id, "message".into(), message.to_string()));
+        (201, message)
+    }
+
+    fn like(&mut self, id: &str, by: &str) -> (u16, Value) {
+        let Some(message) = self.messages.iter_mut().find(|message| message["id"] == id) else {
+            return problem(404, "not_found", "there is no such message");
+        };
+        if message["author"]["name"] == by {
+            return problem(
+                409,
+                "own_message",
+                "this message is your own, and cannot be liked by you",
+            );
+        }
+        message["likes"] = json!(message["likes"].as_u64().unwrap() + 1);
+        let mut data = message.clone();
+        data["by"] = json!({"id": by, "name": by});
+        let answer = message.clone();
+        let frame = (
+            Some(format!("c{}", self.frames.len() + 1)),
+            "like".to_owned(),
+            data.to_string(),
+        );
+        self.frames.push(frame);
+        (200, answer)
+    }
+}
+
+impl Server {
+    pub fn name(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// As kill -9: every connection breaks, and there will be no other.
+    pub fn kill(&self) {
+        let Some(connections) = self.alive.lock().unwrap().take() else {
+            return;
+        };
+        for connection in connections {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+        // Wakes the listener, which then ends and closes its socket.
+        let _ = TcpStream::connect(self.address);
+        let mut world = self.cluster.world();
+        for peer in world
+            .peers
+            .iter_mut()
+            .filter(|(number, ..)| *number == self.replica)
+        {
+            peer.2 = false;
+        }
+    }
+
+    /// Breaks the connections there are, as a server does with a reader that is too slow.
+    pub fn break_connections(&self) {
+        for connection in self
+            .alive
+            .lock()
+            .unwrap()
+            .iter_mut()
+            .flat_map(|open| open.drain(..))
+        {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub fn message_of(number: usize, author: &str, text: &str) -> Value {
+    json!({"id": format!("m{number}"), "group": "lobby", "author": {"id": author, "name": author}, "text": text,
+        "sent_at": "2026-01-01T10:00:00Z", "received_at": "2026-01-01T10:00:00Z", "likes": 0, "liked_by": [], "liked": false,
+        "origin": 1, "vector": [number], "position": format!("0193b3f1a2{number:06x}000100000000{:016x}", number),
+        "stored_on": [1], "settled": false})
+}
+
+fn author_of(request: &Request) -> String {
+    request
+        .header("authorization")
+        .unwrap()
+        .trim_start_matches("Bearer t-")
+        .to_owned()
+}
+
+fn problem(status: u16, code: &str, detail: &str) -> (u16, Value) {
+    (
+        status,
+        json!({"type": "about:blank", "title": code, "status": status, "detail": detail, "code": code, "request_id": "r"}),
+    )
+}
+
+fn frame_text((id, event, data): &(Option<String>, String, String)) -> String {
+    let id = id
+        .as_ref()
+        .map_or(String::new(), |id| format!("id: {id}\n"));
+    format!("event: {event}\n{id}data: {data}\n\n")
+}
+
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
+        headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+    let mut request = Request {
+        method,
+        path,
+        headers,
+        body: Value::Null,
+    };
+    let length: usize = request
+        .header("content-length")
+        .map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    request.body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Some(request)
+}

@@ -1,0 +1,13 @@
+//! The terminal client as it is used: the real program, in a pipe or in a pseudo-terminal, with a server that plays
+//! its part of the API and can be told to fail.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where its own scaffold fails"
+)]
+
+mod fake;
+mod pipe;
+mod pty;
+mod screen;
+mod servers;

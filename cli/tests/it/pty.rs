@@ -1,0 +1,184 @@
+//! The program in a pseudo-terminal, as a person sees it.
+
+use std::io::{Read as _, Write};
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+const SCROLLBACK: usize = 5_000;
+
+/// A terminal with the program in it; both end when this is dropped.
+pub struct Screen {
+    parser: Arc<Mutex<vt100::Parser>>,
+    keys: Arc<Mutex<Box<dyn Write + Send>>>,
+    master: Box<dyn MasterPty + Send>,
+    child: Box<dyn Child + Send + Sync>,
+}
+
+impl Screen {
+    pub fn open(arguments: &[&str]) -> Self {
+        Self::open_sized(arguments, 24, 80)
+    }
+
+    pub fn open_sized(arguments: &[&str], rows: u16, cols: u16) -> Self {
+        let pair = native_pty_system().openpty(size(rows, cols)).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_causeway"));
+        command.args(arguments);
+        command.env("TERM", "xterm-256color");
+        command.env("TZ", "UTC");
+        command.env_remove("CAUSEWAY_SERVER");
+        let child = pair.slave.spawn_command(command).unwrap();
+        let parser = vt100::Parser::new(at_least_1(rows), at_least_1(cols), SCROLLBACK);
+        let parser = Arc::new(Mutex::new(parser));
+        let keys = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let (shown, answers) = (Arc::clone(&parser), Arc::clone(&keys));
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
+                show(&shown, &answers, &bytes[..count]);
+            }
+        });
+        Self {
+            parser,
+            keys,
+            master: pair.master,
+            child,
+        }
+    }
+
+    pub fn type_in(&self, text: &str) {
+        let mut keys = self.keys.lock().unwrap();
+        keys.write_all(text.as_bytes()).unwrap();
+        keys.flush().unwrap();
+    }
+
+    pub fn resize(&self, rows: u16, cols: u16) {
+        self.parser
+            .lock()
+            .unwrap()
+            .set_size(at_least_1(rows), at_least_1(cols));
+        self.master.resize(size(rows, cols)).unwrap();
+    }
+
+    /// The visible rows, each without the blanks at its end.
+    pub fn rows(&self) -> Vec<String> {
+        let parser = self.parser.lock().unwrap();
+        let (_, cols) = parser.screen().size();
+        parser
+            .screen()
+            .rows(0, cols.get())
+            .map(|row| row.trim_end().to_owned())
+            .collect()
+    }
+
+    /// Everything shown so far, what has scrolled away included.
+    pub fn all_rows(&self) -> Vec<String> {
+        let mut parser = self.parser.lock().unwrap();
+        let (height, cols) = parser.screen().size();
+        let (height, cols) = (usize::from(height.get()), cols.get());
+        parser.screen_mut().set_scrollback(usize::MAX);
+        let mut above = parser.screen().scrollback();
+        let mut rows = Vec::new();
+        while above > 0 {
+            parser.screen_mut().set_scrollback(above);
+            let page: Vec<_> = parser
+                .screen()
+                .rows(0, cols)
+                .take(above.min(height))
+                .collect();
+            above -= page.len();
+            rows.extend(page);
+        }
+        parser.screen_mut().set_scrollback(0);
+        rows.extend(parser.screen().rows(0, cols));
+        rows.into_iter()
+            .map(|row| row.trim_end().to_owned())
+            .collect()
+    }
+
+    /// Row and column of the cursor, from 0.
+    pub fn cursor(&self) -> (u16, u16) {
+        self.parser.lock().unwrap().screen().cursor_position()
+    }
+
+    /// Waits until the screen is as wanted.
+    pub fn wait(&self, wanted: &str, is_so: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !is_so(self) {
+            assert!(
+                Instant::now() < deadline,
+                "not seen: {wanted}\ncursor {:?}\n{}",
+                self.cursor(),
+                self.all_rows().join("\n")
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn wait_for(&self, text: &str) {
+        self.wait(text, |screen| {
+            screen.all_rows().iter().any(|row| row.contains(text))
+        });
+    }
+
+    /// Waits until a prompt is there with nothing typed after it.
+    pub fn wait_for_prompt(&self, front: &str) {
+        let prompt = format!("{front}>");
+        self.wait(&prompt, |screen| {
+            screen.rows().iter().rfind(|row| !row.is_empty()) == Some(&prompt)
+        });
+    }
+
+    pub fn wait_for_end(&mut self) -> u32 {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.exit_code();
+            }
+            assert!(
+                Instant::now() < deadline,
+                "still running:\n{}",
+                self.rows().join("\n")
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Shows what the program wrote, and answers where it asks for the cursor, as a terminal does.
+fn show(parser: &Mutex<vt100::Parser>, answers: &Mutex<Box<dyn Write + Send>>, bytes: &[u8]) {
+    const WHERE: &[u8] = b"\x1b[6n";
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(WHERE.len()).position(|window| window == WHERE) {
+        let (before, after) = rest.split_at(at + WHERE.len());
+        parser.lock().unwrap().process(before);
+        let (row, column) = parser.lock().unwrap().screen().cursor_position();
+        let _ = write!(answers.lock().unwrap(), "\x1b[{};{}R", row + 1, column + 1);
+        rest = after;
+    }
+    parser.lock().unwrap().process(rest);
+}
+
+fn size(rows: u16, cols: u16) -> PtySize {
+    PtySize {
+        rows,
+        cols,
+        pixel_width: 0,
+        pixel_height: 0,
+    }
+}
+
+fn at_least_1(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).unwrap()
+}
