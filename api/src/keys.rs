@@ -21,6 +21,8 @@ pub enum Purpose {
     Tokens,
     /// Cursors and marks.
     Cursors,
+    /// Calls between replicas.
+    Peers,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
         match self {
             Self::Tokens => "tokens",
             Self::Cursors => "cursors",
+            Self::Peers => "peers",
         }
     }
 }
@@ -46,6 +49,12 @@ impl ClusterKeys {
             current: current.to_vec(),
             previous: previous.map(<[u8]>::to_vec),
         }
+    }
+
+    /// Derives what replicas sign their calls with: the current secret, and the one before it.
+    pub fn peer_secrets(&self) -> ([u8; 32], Option<[u8; 32]>) {
+        let keys = self.for_purpose(Purpose::Peers);
+        (keys.current.secret, keys.previous.map(|key| key.secret))
     }
 
     /// Derives what one purpose signs with.

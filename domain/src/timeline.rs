@@ -191,6 +191,16 @@ impl Fact {
     }
 }
 
+impl Fact {
+    /// The message, where this is about a new one.
+    pub fn into_message(self) -> Option<Message> {
+        match self.what {
+            What::Posted(message) => Some(*message),
+            What::Liked { .. } | What::Joined { .. } => None,
+        }
+    }
+}
+
 fn group_of(envelope: &Envelope) -> Result<GroupName, Unfoldable> {
     let name = envelope.group.as_deref().ok_or(Unfoldable::Group)?;
     GroupName::parse(name).map_err(|_| Unfoldable::Group)

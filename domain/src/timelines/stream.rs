@@ -84,6 +84,28 @@ impl Timelines {
         Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
     }
 
+    /// Returns the place in the order of the newest message of a group that a vector covers, as far
+    /// as it is among the last ones.
+    pub async fn newest_given(
+        &self,
+        group: &GroupName,
+        given: &VersionVector,
+    ) -> Result<Option<OrderKey>, ReadError> {
+        let positions: Vec<String> = sqlx::query_scalar(
+            "SELECT position FROM messages WHERE group_name = $1 ORDER BY position DESC LIMIT 50",
+        )
+        .bind(group.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        for position in &positions {
+            let position = position_from(position)?;
+            if given.covers(position.dot()) {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns the place in the log before the first event that a vector lacks: from there on
     /// somebody who was given the vector has everything to read. One look-up per origin.
     pub async fn first_beyond(&self, given: &VersionVector) -> Result<i64, ReadError> {

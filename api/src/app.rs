@@ -1,0 +1,87 @@
+//! Builds the public application from ready parts: the documented API, the pages beside it, and
+//! the edge around both.
+
+use poem::endpoint::make_sync;
+use poem::http::StatusCode;
+use poem::{Endpoint, EndpointExt, Response, Route, endpoint::make};
+
+use crate::context::{Context, Parts};
+use crate::edge::Edge;
+use crate::health;
+use crate::problem::Problem;
+use crate::routes;
+
+/// Returns the outermost endpoint of the public port.
+pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
+    let service = routes::service(context);
+    let seed = u64::from_be_bytes(first_half((context.random)()));
+    let edge = Edge::new(
+        &service.spec(),
+        context.tokens.clone(),
+        context.wall.clone(),
+        seed,
+    )
+    .page("/healthz")
+    .page("/readyz")
+    .page("/metrics")
+    .page("/docs")
+    .page("/openapi.yaml")
+    .page("/openapi.json");
+    let json = service.spec();
+    let yaml = service.spec_yaml();
+    let pages = Route::new()
+        .at("/docs", service.swagger_ui())
+        .at("/openapi.json", page("application/json", json))
+        .at("/openapi.yaml", page("application/yaml", yaml))
+        .at("/healthz", page("text/plain", "alive\n".to_owned()))
+        .at("/readyz", ready(context.clone()))
+        .at("/metrics", metrics(context.clone()))
+        .nest("/", service);
+    edge.around(pages)
+}
+
+/// The document of the API, YAML, as it is committed.
+pub fn openapi_yaml() -> String {
+    routes::service(&Context::default()).spec_yaml()
+}
+
+fn page(content_type: &'static str, text: String) -> impl Endpoint {
+    make_sync(move |_| {
+        Response::builder()
+            .content_type(content_type)
+            .body(text.clone())
+    })
+}
+
+fn ready(context: Context) -> impl Endpoint {
+    make(move |_| {
+        let context = context.clone();
+        async move {
+            match health::unready(&context).await {
+                None => Ok(text("ready\n")),
+                Some(why) => Err(poem::Error::from(Problem::unavailable(why))),
+            }
+        }
+    })
+}
+
+fn metrics(context: Context) -> impl Endpoint {
+    make_sync(move |_| {
+        let parts: &Parts = &context;
+        text(&health::metrics(parts))
+    })
+    .map_to_response()
+}
+
+fn text(text: &str) -> Response {
+    Response::builder()
+        .status(StatusCode::OK)
+        .content_type("text/plain; version=0.0.4")
+        .body(text.to_owned())
+}
+
+fn first_half(bytes: [u8; 16]) -> [u8; 8] {
+    let mut half = [0; 8];
+    half.copy_from_slice(&bytes[..8]);
+    half
+}

@@ -1,0 +1,196 @@
+//! What answers and frames are made of: the shapes of `openapi.yaml`, written by serde.
+
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::names::User;
+use causeway_domain::timeline::Message;
+use causeway_domain::timelines::Seen;
+use causeway_domain::version_vector::VersionVector;
+use causeway_replicator::view::Knowledge;
+use jiff::Timestamp;
+use poem::{IntoResponse, Response};
+use poem_openapi::{ApiResponse, Object};
+
+use poem_openapi::payload::Payload;
+use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use serde::Serialize;
+
+/// An answer in JSON, written straight to bytes.
+pub struct Reply<T>(pub T);
+
+impl<T: Type> Payload for Reply<T> {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Serialize + Send> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        let json = serde_json::to_vec(&self.0).expect("answers have only text keys");
+        Response::builder()
+            .content_type("application/json")
+            .body(json)
+    }
+}
+
+impl<T: Type + Serialize + Send> ApiResponse for Reply<T> {
+    fn meta() -> MetaResponses {
+        MetaResponses {
+            responses: vec![MetaResponse {
+                description: "Done.",
+                status: Some(200),
+                status_range: None,
+                content: vec![MetaMediaType {
+                    content_type: Self::CONTENT_TYPE,
+                    schema: Self::schema_ref(),
+                }],
+                headers: vec![],
+            }],
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Object, Serialize)]
+#[oai(rename = "User")]
+pub struct UserBody {
+    /// Who it is, whatever the name. Opaque.
+    pub id: String,
+    /// What the user is called.
+    pub name: String,
+}
+
+impl From<&User> for UserBody {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id.0.clone(),
+            name: user.name.clone(),
+        }
+    }
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, Object, Serialize)]
+#[oai(rename = "Member")]
+pub struct MemberBody {
+    /// Who it is. Opaque.
+    pub id: String,
+    /// What the user is called.
+    pub name: String,
+    /// Whether the member has a live stream on the group, on any replica.
+    pub online: bool,
+}
+
+/// A message.
+#[derive(Clone, Debug, Object, Serialize)]
+#[oai(rename = "Message")]
+pub struct MessageBody {
+    /// Which message. Opaque.
+    pub id: String,
+    /// The group it stands in.
+    pub group: String,
+    /// Who wrote it.
+    pub author: UserBody,
+    /// What was written.
+    pub text: String,
+    /// When the client says it was written; when it said nothing, `received_at`. RFC 3339, UTC.
+    pub sent_at: String,
+    /// When the origin accepted it, by its clock. RFC 3339, UTC. For display: `position` orders.
+    pub received_at: String,
+    /// How many users like it.
+    pub likes: u64,
+    /// The first 50 of them, first likes first.
+    pub liked_by: Vec<UserBody>,
+    /// Whether the caller likes it. Not in streams, which are the same for everybody.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub liked: Option<bool>,
+    /// The number of the replica that accepted it.
+    pub origin: u16,
+    /// How many events of each replica, by ascending number, the origin held with this message,
+    /// the message itself counted.
+    pub vector: Vec<u64>,
+    /// Its place in the one order: messages sort by this text.
+    pub position: String,
+    /// The numbers of the replicas known to hold it, ascending.
+    pub stored_on: Vec<u16>,
+    /// No replica can any more put a message before it.
+    pub settled: bool,
+}
+
+/// What turns rows into bodies: the configured replicas, and what is known of them now.
+pub struct Painter<'a> {
+    /// The configured replicas, ascending.
+    pub replicas: &'a [ReplicaId],
+    /// What is known of the peers.
+    pub knowledge: &'a Knowledge,
+    /// What is held here.
+    pub held: &'a VersionVector,
+}
+
+impl Painter<'_> {
+    /// Returns a message as one reader is shown it.
+    pub fn message(&self, seen: &Seen) -> MessageBody {
+        let mut body = self.shared_message(&seen.message, &seen.liked_by);
+        body.liked = Some(seen.is_liked);
+        body
+    }
+
+    /// Returns a message as every reader of a stream is shown it.
+    pub fn shared_message(&self, message: &Message, liked_by: &[User]) -> MessageBody {
+        let received_at = rfc3339(message.received_at_ms);
+        let dot = message.position.dot();
+        MessageBody {
+            id: message.id.clone(),
+            group: message.group.to_string(),
+            author: UserBody::from(&message.author),
+            text: message.text.clone(),
+            sent_at: message
+                .sent_at_ms
+                .map_or_else(|| received_at.clone(), rfc3339),
+            received_at,
+            likes: u64::try_from(message.likes_count).unwrap_or(0),
+            liked_by: liked_by.iter().map(UserBody::from).collect(),
+            liked: None,
+            origin: dot.origin.replica.get(),
+            vector: self.counts(&message.vector),
+            position: message.position.to_string(),
+            stored_on: numbers(&self.knowledge.stored_on(dot, self.held)),
+            settled: message.position.hlc <= self.knowledge.settled_floor,
+        }
+    }
+
+    /// Returns a vector as people are shown it.
+    pub fn counts(&self, vector: &VersionVector) -> Vec<u64> {
+        self.replicas
+            .iter()
+            .map(|&replica| vector.count_of(replica))
+            .collect()
+    }
+}
+
+/// The numbers of some replicas.
+pub fn numbers(replicas: &[ReplicaId]) -> Vec<u16> {
+    replicas.iter().map(|replica| replica.get()).collect()
+}
+
+/// Milliseconds since 1970 as RFC 3339 in UTC. What no calendar holds is shown as the nearest
+/// moment that one does.
+pub fn rfc3339(ms: i64) -> String {
+    let moment = Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    });
+    format!("{moment:.3}")
+}

@@ -1,0 +1,244 @@
+//! The streams of groups. One task follows the read model, makes each frame once, and hands the
+//! same bytes to every reader of the group; a reader that is late or comes back reads the table
+//! instead. Channels are bounded and may drop: what a reader was given is always told by its
+//! cursor, never by the channel (F19, F20).
+
+mod frame;
+mod hub;
+mod online;
+mod reader;
+mod stored;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::names::{GroupName, User, UserId};
+use causeway_domain::timelines::Timelines;
+use causeway_replicator::presence::Online;
+use causeway_replicator::view::Knowledge;
+use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+
+pub use frame::Item;
+pub use reader::{Reader, Resume};
+
+use crate::bodies::UserBody;
+use crate::cursor::Cursors;
+use frame::News;
+
+/// Batches that wait for the slowest reader of a group before it must read the table.
+const WAITING_BATCHES: usize = 64;
+
+/// Who came and went here, for the peers.
+#[derive(Debug, Default)]
+pub struct PresenceChange {
+    /// Users with their first stream on a group here.
+    pub came: Vec<Online>,
+    /// Users whose last one ended.
+    pub went: Vec<Online>,
+}
+
+/// What the streams need to know.
+#[derive(Clone)]
+pub struct Setup {
+    /// The configured replicas, ascending.
+    pub replicas: Vec<ReplicaId>,
+    /// The read model.
+    pub timelines: Timelines,
+    /// What is known of the peers.
+    pub knowledge: watch::Receiver<Arc<Knowledge>>,
+    /// Makes cursors.
+    pub cursors: Cursors,
+    /// Returns the view as its frame carries it.
+    pub view: Arc<dyn Fn() -> Arc<str> + Send + Sync>,
+}
+
+/// A handle on the streams. Cheap to clone.
+#[derive(Clone)]
+pub struct Feeds(Arc<Hub>);
+
+struct Hub {
+    setup: Setup,
+    rooms: Mutex<BTreeMap<GroupName, Room>>,
+    /// (group, user) whose presence must be looked at again.
+    stirred: Mutex<BTreeSet<(GroupName, UserId)>>,
+    stir: Notify,
+    presence: mpsc::UnboundedSender<PresenceChange>,
+}
+
+/// A group that somebody listens to, here or elsewhere.
+struct Room {
+    channel: broadcast::Sender<Arc<News>>,
+    /// Users with streams here, and how many.
+    local: BTreeMap<UserId, (String, usize)>,
+    /// Members with a stream anywhere, as last told.
+    online: BTreeMap<UserId, String>,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            channel: broadcast::channel(WAITING_BATCHES).0,
+            local: BTreeMap::new(),
+            online: BTreeMap::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.local.is_empty() && self.online.is_empty() && self.channel.receiver_count() == 0
+    }
+}
+
+impl Feeds {
+    /// Starts the task that feeds the streams; whoever stops the server ends it. Who comes and
+    /// goes is told through the channel returned.
+    pub fn start(
+        setup: Setup,
+    ) -> (
+        Self,
+        mpsc::UnboundedReceiver<PresenceChange>,
+        JoinHandle<()>,
+    ) {
+        let (presence, changes) = mpsc::unbounded_channel();
+        let feeds = Self(Arc::new(Hub {
+            setup,
+            rooms: Mutex::default(),
+            stirred: Mutex::default(),
+            stir: Notify::new(),
+            presence,
+        }));
+        let task = tokio::spawn(hub::run(Arc::downgrade(&feeds.0), feeds.0.setup.clone()));
+        (feeds, changes, task)
+    }
+
+    /// The members of a group with a live stream on it somewhere, by name.
+    pub fn online(&self, group: &GroupName) -> Vec<UserBody> {
+        let rooms = self.0.rooms();
+        let Some(room) = rooms.get(group) else {
+            return Vec::new();
+        };
+        let mut online: Vec<UserBody> = room
+            .online
+            .iter()
+            .map(|(id, name)| UserBody {
+                id: id.0.clone(),
+                name: name.clone(),
+            })
+            .collect();
+        drop(rooms);
+        online.sort_unstable_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        online
+    }
+
+    /// Who of a group is online.
+    pub fn online_ids(&self, group: &GroupName) -> BTreeSet<UserId> {
+        let rooms = self.0.rooms();
+        let room = rooms.get(group);
+        room.map_or_else(BTreeSet::new, |room| room.online.keys().cloned().collect())
+    }
+
+    /// How many members of a group are online.
+    pub fn online_count(&self, group: &GroupName) -> usize {
+        self.0
+            .rooms()
+            .get(group)
+            .map_or(0, |room| room.online.len())
+    }
+
+    /// How many streams are open here.
+    pub fn open_streams(&self) -> usize {
+        let rooms = self.0.rooms();
+        let streams = rooms.values().flat_map(|room| room.local.values());
+        streams.map(|(_, streams)| streams).sum()
+    }
+
+    /// Counts a user's stream on a group, until the returned guard is dropped.
+    pub fn enter(&self, group: &GroupName, user: &User) -> Present {
+        let mut rooms = self.0.rooms();
+        let room = rooms.entry(group.clone()).or_insert_with(Room::new);
+        let (_, streams) = room
+            .local
+            .entry(user.id.clone())
+            .or_insert_with(|| (user.name.clone(), 0));
+        *streams += 1;
+        let is_first = *streams == 1;
+        drop(rooms);
+        if is_first {
+            let change = PresenceChange {
+                came: vec![online(group, user)],
+                ..PresenceChange::default()
+            };
+            self.0.tell(change, group, user);
+        }
+        Present {
+            hub: self.0.clone(),
+            group: group.clone(),
+            user: user.clone(),
+        }
+    }
+
+    fn subscribe(&self, group: &GroupName) -> broadcast::Receiver<Arc<News>> {
+        let mut rooms = self.0.rooms();
+        let room = rooms.entry(group.clone()).or_insert_with(Room::new);
+        room.channel.subscribe()
+    }
+}
+
+impl Hub {
+    fn rooms(&self) -> MutexGuard<'_, BTreeMap<GroupName, Room>> {
+        // Nothing panics while it holds this lock; if it did, the maps would still be whole.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stirred(&self) -> MutexGuard<'_, BTreeSet<(GroupName, UserId)>> {
+        self.stirred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, change: PresenceChange, group: &GroupName, user: &User) {
+        // Nobody listens any more when the server is stopping.
+        let _ = self.presence.send(change);
+        self.stirred().insert((group.clone(), user.id.clone()));
+        self.stir.notify_one();
+    }
+}
+
+/// A user's open stream: while it lives, the user is online.
+pub struct Present {
+    hub: Arc<Hub>,
+    group: GroupName,
+    user: User,
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        let mut rooms = self.hub.rooms();
+        let Some(room) = rooms.get_mut(&self.group) else {
+            return;
+        };
+        let Some((_, streams)) = room.local.get_mut(&self.user.id) else {
+            return;
+        };
+        *streams -= 1;
+        let is_last = *streams == 0;
+        if is_last {
+            room.local.remove(&self.user.id);
+        }
+        drop(rooms);
+        if is_last {
+            let change = PresenceChange {
+                went: vec![online(&self.group, &self.user)],
+                ..PresenceChange::default()
+            };
+            self.hub.tell(change, &self.group, &self.user);
+        }
+    }
+}
+
+fn online(group: &GroupName, user: &User) -> Online {
+    Online {
+        group: group.to_string(),
+        id: user.id.clone(),
+        name: user.name.clone(),
+    }
+}

@@ -1,0 +1,170 @@
+//! Frames: made once, shared by all readers of a group.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use causeway_domain::envelope::LEVEL;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::names::{GroupName, User, UserId};
+use causeway_domain::stamp::OrderKey;
+use causeway_domain::timeline::{Effect, FeedEntry, Kind};
+use causeway_domain::timelines::Seen;
+use causeway_domain::version_vector::VersionVector;
+use serde::Serialize;
+
+use crate::bodies::{MemberBody, MessageBody, Painter, UserBody};
+use crate::cursor::{Cursor, Cursors};
+
+/// One frame as a reader is given it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The frame's name.
+    pub event: &'static str,
+    /// The cursor after it, where it has one.
+    pub id: Option<Arc<str>>,
+    /// What it carries, JSON.
+    pub data: Arc<str>,
+    bytes: Option<Bytes>,
+}
+
+impl Item {
+    pub(super) fn without_id(event: &'static str, data: impl Into<Arc<str>>) -> Self {
+        Self {
+            event,
+            id: None,
+            data: data.into(),
+            bytes: None,
+        }
+    }
+
+    pub(super) fn with_id(event: &'static str, id: String, data: Arc<str>) -> Self {
+        Self {
+            event,
+            id: Some(id.into()),
+            data,
+            bytes: None,
+        }
+    }
+
+    /// The frame as it goes over the wire.
+    pub fn bytes(&self) -> Bytes {
+        self.bytes.clone().unwrap_or_else(|| self.encode())
+    }
+
+    /// Encodes now what many readers will be given.
+    fn shared(mut self) -> Self {
+        self.bytes = Some(self.encode());
+        self
+    }
+
+    fn encode(&self) -> Bytes {
+        // JSON has no raw line feeds, so `data` is one line.
+        let (event, data) = (self.event, &self.data);
+        match &self.id {
+            Some(id) => format!("event: {event}\nid: {id}\ndata: {data}\n\n"),
+            None => format!("event: {event}\ndata: {data}\n\n"),
+        }
+        .into()
+    }
+}
+
+/// An event's frame, and what a reader must know to decide whether to be given it.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub arrival: i64,
+    pub kind: Kind,
+    pub effect: Effect,
+    pub position: OrderKey,
+    pub item: Item,
+}
+
+/// What the hub tells the readers of a group.
+#[derive(Debug)]
+pub(super) enum News {
+    /// All that arrived for the group after one place in the log and up to another.
+    Events {
+        after: i64,
+        up_to: i64,
+        /// What the log held there.
+        vector: Arc<VersionVector>,
+        highest: Hlc,
+        frames: Vec<Frame>,
+    },
+    /// A frame without a cursor, for everybody or for one user.
+    Notice { to: Option<UserId>, item: Item },
+}
+
+/// Makes frames out of entries.
+pub(super) struct FrameMaker<'a> {
+    pub painter: Painter<'a>,
+    pub cursors: &'a Cursors,
+    /// Tells whether a member is online.
+    pub is_online: &'a (dyn Fn(&GroupName, &UserId) -> bool + Sync),
+}
+
+#[derive(Serialize)]
+struct LikeBody {
+    #[serde(flatten)]
+    message: MessageBody,
+    by: UserBody,
+}
+
+impl FrameMaker<'_> {
+    /// What a frame carries; nothing when its message is not known.
+    pub fn data(&self, entry: &FeedEntry, message: Option<&Seen>) -> Option<Arc<str>> {
+        let json = match entry.kind {
+            Kind::Message | Kind::Moved => serde_json::to_string(&self.message(message?)),
+            Kind::Like | Kind::Unlike => serde_json::to_string(&LikeBody {
+                message: self.message(message?),
+                by: UserBody::from(&entry.user),
+            }),
+            Kind::Join | Kind::Leave => serde_json::to_string(&self.member(entry)),
+        };
+        Some(json.expect("frames have only text keys").into())
+    }
+
+    fn message(&self, seen: &Seen) -> MessageBody {
+        self.painter.shared_message(&seen.message, &seen.liked_by)
+    }
+
+    fn member(&self, entry: &FeedEntry) -> MemberBody {
+        let User { id, name } = &entry.user;
+        MemberBody {
+            id: id.0.clone(),
+            name: name.clone(),
+            online: entry.kind == Kind::Join && (self.is_online)(&entry.group, id),
+        }
+    }
+
+    /// The frame that all readers share whose cursor is what the log holds.
+    pub fn shared(
+        &self,
+        entry: &FeedEntry,
+        data: Arc<str>,
+        vector: &VersionVector,
+        highest: Hlc,
+    ) -> Frame {
+        let id = cursor_text(self.cursors, &entry.group, vector, highest);
+        Frame {
+            arrival: entry.arrival,
+            kind: entry.kind,
+            effect: entry.effect,
+            position: entry.position,
+            item: Item::with_id(entry.kind.as_str(), id, data).shared(),
+        }
+    }
+}
+
+pub(super) fn cursor_text(
+    cursors: &Cursors,
+    group: &GroupName,
+    vector: &VersionVector,
+    hlc: Hlc,
+) -> String {
+    cursors.encode(&Cursor {
+        group: Some(group.clone()),
+        vector: vector.clone(),
+        hlc,
+        level: LEVEL,
+    })
+}

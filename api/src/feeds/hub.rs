@@ -1,0 +1,188 @@
+//! The task behind the streams: follows the read model and what is known of the peers, and tells
+//! the rooms.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use causeway_domain::log::ReadError;
+use causeway_domain::names::GroupName;
+use causeway_domain::timeline::{Effect, Kind};
+use causeway_domain::timelines::{Checkpoint, Entry};
+use tokio::time::{Instant, sleep_until};
+
+use super::frame::{FrameMaker, Item, News};
+use super::online::PeersOnline;
+use super::stored::Stored;
+use super::{Hub, Setup};
+use crate::bodies::Painter;
+
+/// Most entries read at once.
+const STEP: i64 = 500;
+/// How long changes of presence and of what is stored where are gathered.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Follows until the read model ends or no handle on the streams is left.
+pub(super) async fn run(hub: Weak<Hub>, mut setup: Setup) {
+    let mut bell = setup.timelines.bell();
+    let mut at = Checkpoint::clone(&bell.borrow_and_update());
+    let mut stored = Stored::default();
+    let mut peers = PeersOnline::default();
+    let mut gathered: Option<Instant> = None;
+    let mut last_view = view_key(&setup);
+    loop {
+        let due = gathered.unwrap_or_else(|| Instant::now() + Duration::from_mins(1));
+        let Some(stir) = hub.upgrade() else { return };
+        tokio::select! {
+            changed = bell.changed() => if changed.is_err() { return },
+            changed = setup.knowledge.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                gathered.get_or_insert(Instant::now() + GATHER);
+            }
+            () = stir.stir.notified() => {
+                gathered.get_or_insert(Instant::now() + GATHER);
+            }
+            () = sleep_until(due) => {}
+        }
+        let hub = stir;
+        if let Err(failure) = follow(&hub, &mut at, &mut stored).await {
+            tracing::warn!(%failure, "the streams could not follow the read model");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            bell.mark_changed();
+        }
+        if !hub.stirred().is_empty() {
+            gathered.get_or_insert(Instant::now() + GATHER);
+        }
+        if gathered.is_some_and(|due| Instant::now() >= due) {
+            gathered = None;
+            let knowledge = setup.knowledge.borrow_and_update().clone();
+            hub.stirred().extend(peers.changes(&knowledge));
+            if let Err(failure) = hub.settle_presence(&knowledge).await {
+                tracing::warn!(%failure, "presence could not be looked up");
+                gathered = Some(Instant::now() + 4 * GATHER);
+            }
+            hub.tell_stored(&mut stored, &knowledge);
+            let view = view_key(&setup);
+            if view != last_view {
+                last_view = view;
+                hub.tell_all(&Item::without_id("view", (setup.view)()));
+            }
+        }
+    }
+}
+
+/// What of the view is worth a frame: who is up, not how long ago it was heard of.
+fn view_key(setup: &Setup) -> Vec<(u16, String)> {
+    let knowledge = setup.knowledge.borrow();
+    let peers = knowledge.peers.iter();
+    peers
+        .map(|(id, peer)| (id.get(), format!("{:?}", peer.liveness.status)))
+        .collect()
+}
+
+/// Reads what the read model has taken in since, and tells the rooms.
+async fn follow(hub: &Hub, at: &mut Checkpoint, stored: &mut Stored) -> Result<(), ReadError> {
+    // Rooms that open after this look read up to a checkpoint that is at least this one.
+    let target = hub.setup.timelines.checkpoint();
+    while at.arrival < target.arrival {
+        if hub.rooms().is_empty() {
+            *at = (*target).clone();
+            return Ok(());
+        }
+        let entries = hub
+            .setup
+            .timelines
+            .entries(at.arrival, target.arrival, STEP)
+            .await?;
+        let is_last = i64::try_from(entries.len()).unwrap_or(STEP) < STEP;
+        let mut next = match entries.last() {
+            Some(last) if !is_last => {
+                let mut next = at.clone();
+                next.arrival = last.entry.arrival;
+                next
+            }
+            _ => (*target).clone(),
+        };
+        if !is_last {
+            for Entry { entry, .. } in &entries {
+                next.vector.record(entry.position.dot());
+                next.highest = next.highest.max(entry.position.hlc);
+            }
+        }
+        tell(hub, at, &next, &entries, stored).await?;
+        *at = next;
+    }
+    Ok(())
+}
+
+/// Makes the frames of one step and hands them to the rooms.
+async fn tell(
+    hub: &Hub,
+    from: &Checkpoint,
+    to: &Checkpoint,
+    entries: &[Entry],
+    stored: &mut Stored,
+) -> Result<(), ReadError> {
+    let rooms: Vec<GroupName> = hub.rooms().keys().cloned().collect();
+    let is_told =
+        |entry: &&Entry| entry.entry.effect != Effect::Lost && rooms.contains(&entry.entry.group);
+    let told: Vec<&Entry> = entries.iter().filter(is_told).collect();
+    let messages = hub.messages_of(told.iter().copied()).await?;
+    let knowledge = hub.setup.knowledge.borrow().clone();
+    let held = &hub.setup.timelines.checkpoint().vector;
+    let maker = FrameMaker {
+        painter: Painter {
+            replicas: &hub.setup.replicas,
+            knowledge: &knowledge,
+            held,
+        },
+        cursors: &hub.setup.cursors,
+        is_online: &|group, user| hub.is_online(group, user),
+    };
+
+    let mut vector = from.vector.clone();
+    let mut highest = from.highest;
+    let mut frames: BTreeMap<GroupName, Vec<_>> = BTreeMap::new();
+    for entry in entries {
+        let entry = &entry.entry;
+        vector.record(entry.position.dot());
+        highest = highest.max(entry.position.hlc);
+        if entry.effect == Effect::Lost || !rooms.contains(&entry.group) {
+            continue;
+        }
+        if matches!(entry.kind, Kind::Join | Kind::Leave) {
+            let stirred = (entry.group.clone(), entry.user.id.clone());
+            hub.stirred().insert(stirred);
+        }
+        let Some(data) = maker.data(entry, messages.get(&entry.subject)) else {
+            continue;
+        };
+        let of_group = frames.entry(entry.group.clone()).or_default();
+        of_group.push(maker.shared(entry, data, &vector, highest));
+        if entry.kind == Kind::Message && hub.has_local(&entry.group, &entry.user.id) {
+            stored.track(entry, &knowledge, held);
+        }
+    }
+
+    let vector = Arc::new(to.vector.clone());
+    let mut rooms = hub.rooms();
+    rooms.retain(|_, room| !room.is_empty());
+    for (group, room) in &*rooms {
+        // A room nobody reads here costs nothing; whoever comes reads up to a checkpoint first.
+        if room.channel.receiver_count() == 0 {
+            continue;
+        }
+        let news = News::Events {
+            after: from.arrival,
+            up_to: to.arrival,
+            vector: vector.clone(),
+            highest: to.highest,
+            frames: frames.remove(group).unwrap_or_default(),
+        };
+        // Fails only when the last reader has just gone.
+        let _ = room.channel.send(Arc::new(news));
+    }
+    Ok(())
+}

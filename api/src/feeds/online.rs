@@ -1,0 +1,194 @@
+//! Who is online in a group: members with a live stream on it somewhere, counted once each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::log::ReadError;
+use causeway_domain::names::{GroupName, UserId};
+use causeway_domain::timeline::Kind;
+use causeway_domain::timelines::{Entry, Seen};
+use causeway_replicator::presence::Online;
+use causeway_replicator::view::Knowledge;
+use serde::Serialize;
+
+use super::frame::{Item, News};
+use super::{Hub, Room};
+use crate::bodies::UserBody;
+
+/// What a `presence` frame carries: changes only, and how many are online now.
+#[derive(Serialize)]
+struct PresenceBody {
+    online: Vec<UserBody>,
+    offline: Vec<UserBody>,
+    count: usize,
+}
+
+/// What the peers last said, to see what has changed.
+#[derive(Default)]
+pub(super) struct PeersOnline {
+    last: BTreeMap<ReplicaId, Arc<BTreeSet<Online>>>,
+}
+
+impl PeersOnline {
+    /// Returns whose presence at some peer has changed since the last call.
+    pub fn changes(&mut self, knowledge: &Knowledge) -> BTreeSet<(GroupName, UserId)> {
+        let mut changed = BTreeSet::new();
+        for (&id, peer) in &knowledge.peers {
+            let last = self.last.entry(id).or_default();
+            if Arc::ptr_eq(last, &peer.online) {
+                continue;
+            }
+            for online in last.symmetric_difference(&peer.online) {
+                if let Ok(group) = GroupName::parse(&online.group) {
+                    changed.insert((group, online.id.clone()));
+                }
+            }
+            *last = peer.online.clone();
+        }
+        changed
+    }
+}
+
+impl Hub {
+    pub(super) fn is_online(&self, group: &GroupName, user: &UserId) -> bool {
+        let rooms = self.rooms();
+        rooms
+            .get(group)
+            .is_some_and(|room| room.online.contains_key(user))
+    }
+
+    pub(super) fn has_local(&self, group: &GroupName, user: &UserId) -> bool {
+        let rooms = self.rooms();
+        rooms
+            .get(group)
+            .is_some_and(|room| room.local.contains_key(user))
+    }
+
+    pub(super) async fn messages_of(
+        &self,
+        entries: impl Iterator<Item = &Entry>,
+    ) -> Result<BTreeMap<String, Seen>, ReadError> {
+        let ids: BTreeSet<String> = entries
+            .filter(|entry| !matches!(entry.entry.kind, Kind::Join | Kind::Leave))
+            .map(|entry| entry.entry.subject.clone())
+            .collect();
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let ids = ids.into_iter().collect();
+        self.setup.timelines.messages(ids).await
+    }
+
+    /// Hands a frame without a cursor to every reader.
+    pub(super) fn tell_all(&self, item: &Item) {
+        for room in self.rooms().values() {
+            let news = News::Notice {
+                to: None,
+                item: item.clone(),
+            };
+            let _ = room.channel.send(Arc::new(news));
+        }
+    }
+
+    /// Looks again at everybody whose streams or membership have changed, and tells the readers.
+    pub(super) async fn settle_presence(&self, knowledge: &Knowledge) -> Result<(), ReadError> {
+        let stirred = std::mem::take(&mut *self.stirred());
+        let mut by_group: BTreeMap<GroupName, Vec<UserId>> = BTreeMap::new();
+        for (group, user) in stirred {
+            by_group.entry(group).or_default().push(user);
+        }
+        while let Some((group, users)) = by_group.pop_first() {
+            let asked = users.clone();
+            match self
+                .setup
+                .timelines
+                .members_among(group.clone(), asked)
+                .await
+            {
+                Ok(members) => self.update_room(&group, users, &members, knowledge),
+                Err(failure) => {
+                    by_group.insert(group, users);
+                    let again = by_group.into_iter().flat_map(|(group, users)| {
+                        users.into_iter().map(move |u| (group.clone(), u))
+                    });
+                    self.stirred().extend(again);
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn update_room(
+        &self,
+        group: &GroupName,
+        users: Vec<UserId>,
+        members: &BTreeSet<UserId>,
+        knowledge: &Knowledge,
+    ) {
+        let mut rooms = self.rooms();
+        let room = rooms.entry(group.clone()).or_insert_with(Room::new);
+        let (mut came, mut went) = (Vec::new(), Vec::new());
+        for user in users {
+            let name =
+                name_online(room, group, &user, knowledge).filter(|_| members.contains(&user));
+            match (name, room.online.get(&user).cloned()) {
+                (Some(name), None) => {
+                    came.push(body(&user, &name));
+                    room.online.insert(user, name);
+                }
+                (None, Some(name)) => {
+                    went.push(body(&user, &name));
+                    room.online.remove(&user);
+                }
+                _ => {}
+            }
+        }
+        if !(came.is_empty() && went.is_empty()) {
+            let presence = PresenceBody {
+                online: came,
+                offline: went,
+                count: room.online.len(),
+            };
+            let data = serde_json::to_string(&presence).expect("frames have only text keys");
+            let news = News::Notice {
+                to: None,
+                item: Item::without_id("presence", data),
+            };
+            let _ = room.channel.send(Arc::new(news));
+        }
+        if room.is_empty() {
+            rooms.remove(group);
+        }
+    }
+}
+
+/// The name of a user with a stream on the group, here or at a peer.
+fn name_online(
+    room: &Room,
+    group: &GroupName,
+    user: &UserId,
+    knowledge: &Knowledge,
+) -> Option<String> {
+    if let Some((name, _)) = room.local.get(user) {
+        return Some(name.clone());
+    }
+    let from = Online {
+        group: group.to_string(),
+        id: user.clone(),
+        name: String::new(),
+    };
+    knowledge.peers.values().find_map(|peer| {
+        let first = peer.online.range(&from..).next()?;
+        let is_it = first.group == from.group && first.id == *user;
+        is_it.then(|| first.name.clone())
+    })
+}
+
+fn body(user: &UserId, name: &str) -> UserBody {
+    UserBody {
+        id: user.0.clone(),
+        name: name.to_owned(),
+    }
+}

@@ -1,0 +1,371 @@
+//! One reader of a group: first reads the table up to now, then takes the shared frames. Whenever
+//! those leave a gap it reads the table again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use causeway_domain::envelope::LEVEL;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::log::ReadError;
+use causeway_domain::names::{GroupName, UserId};
+use causeway_domain::timeline::{Effect, FeedEntry, Kind};
+use causeway_domain::timelines::{Entry, Seen};
+use causeway_domain::version_vector::VersionVector;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::Feeds;
+use super::frame::{Frame, FrameMaker, Item, News, cursor_text};
+use crate::bodies::Painter;
+use crate::cursor::Cursor;
+
+/// Most entries read from the table at once: what one reader can hold in memory.
+const STEP: i64 = 200;
+/// A message that sorts further than this before the newest one given is announced.
+const LATE_MS: u64 = 2_000;
+
+/// Where a reader begins.
+#[derive(Debug)]
+pub enum Resume {
+    /// With what comes from now on.
+    Now,
+    /// After what the cursor covers.
+    After(Cursor),
+    /// The cursor's key is not known: the reader must take a snapshot first.
+    Reset,
+}
+
+/// One reader of a group.
+pub struct Reader {
+    feeds: Feeds,
+    group: GroupName,
+    user: UserId,
+    news: broadcast::Receiver<Arc<News>>,
+    /// All entries up to this arrival were looked at.
+    at: i64,
+    given: Arc<VersionVector>,
+    highest: Hlc,
+    /// The newest message given.
+    newest: Hlc,
+    /// The reader was given more elsewhere than this replica holds, so its cursors are its own.
+    is_ahead: bool,
+    is_behind: bool,
+    is_announced: bool,
+    ready: VecDeque<Item>,
+}
+
+impl Reader {
+    /// Opens a reader on a group.
+    pub async fn open(
+        feeds: &Feeds,
+        group: GroupName,
+        user: UserId,
+        resume: Resume,
+    ) -> Result<Self, ReadError> {
+        // First the channel, then the checkpoint: what comes between them is in both.
+        let news = feeds.subscribe(&group);
+        let timelines = &feeds.0.setup.timelines;
+        let checkpoint = timelines.checkpoint();
+        let mut reader = Self {
+            feeds: feeds.clone(),
+            group,
+            user,
+            news,
+            at: checkpoint.arrival,
+            given: Arc::new(checkpoint.vector.clone()),
+            highest: checkpoint.highest,
+            newest: Hlc::default(),
+            is_ahead: false,
+            is_behind: false,
+            is_announced: false,
+            ready: VecDeque::new(),
+        };
+        match resume {
+            Resume::Now => reader.announce(),
+            Resume::Reset => reader.reset(),
+            Resume::After(cursor) => reader.resume(cursor).await?,
+        }
+        let newest = timelines.newest_given(&reader.group, &reader.given).await?;
+        reader.newest = newest.map_or(Hlc::default(), |position| position.hlc);
+        Ok(reader)
+    }
+
+    async fn resume(&mut self, cursor: Cursor) -> Result<(), ReadError> {
+        let timelines = self.feeds.0.setup.timelines.clone();
+        let is_older = cursor.level < LEVEL;
+        if is_older
+            && timelines
+                .has_newer_under(&self.group, cursor.level, &cursor.vector)
+                .await?
+        {
+            self.reset();
+            return Ok(());
+        }
+        self.at = timelines.first_beyond(&cursor.vector).await?;
+        self.is_ahead = !self.given.covers_all(&cursor.vector);
+        self.given = Arc::new(cursor.vector);
+        self.highest = cursor.hlc;
+        self.is_behind = true;
+        Ok(())
+    }
+
+    /// The reader starts again from the snapshot; until then it is told what is new from now on.
+    fn reset(&mut self) {
+        self.ready.push_back(Item::without_id("reset", "{}"));
+        self.announce();
+    }
+
+    fn announce(&mut self) {
+        self.is_announced = true;
+        let caught_up = Item::with_id("caught_up", self.cursor(), "{}".into());
+        self.ready.push_back(caught_up);
+    }
+
+    /// The cursor after all that was given.
+    pub fn cursor(&self) -> String {
+        let cursors = &self.feeds.0.setup.cursors;
+        cursor_text(cursors, &self.group, &self.given, self.highest)
+    }
+
+    /// Tells whether nothing waits to be given at this moment.
+    pub fn is_caught_up(&self) -> bool {
+        self.is_announced && !self.is_behind && self.ready.is_empty() && self.news.is_empty()
+    }
+
+    /// Returns the next frame; nothing when the server is stopping. May be dropped and called
+    /// again without losing anything.
+    pub async fn next(&mut self) -> Result<Option<Item>, ReadError> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Ok(Some(item));
+            }
+            if self.is_behind {
+                self.read_table().await?;
+                continue;
+            }
+            match self.news.recv().await {
+                Ok(news) => self.take(&news),
+                Err(RecvError::Lagged(_)) => self.is_behind = true,
+                Err(RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+
+    fn take(&mut self, news: &News) {
+        match news {
+            News::Notice { to, item } => {
+                if to.as_ref().is_none_or(|to| *to == self.user) {
+                    self.ready.push_back(item.clone());
+                }
+            }
+            News::Events { up_to, .. } if *up_to <= self.at => {}
+            News::Events { after, .. } if *after > self.at => self.is_behind = true,
+            News::Events {
+                up_to,
+                vector,
+                highest,
+                frames,
+                ..
+            } => {
+                if self.is_ahead {
+                    self.take_as_own(frames);
+                    let mut given = (*self.given).clone();
+                    given.merge(vector);
+                    self.is_ahead = given != **vector;
+                    self.given = Arc::new(given);
+                } else {
+                    self.take_shared(frames);
+                    self.given = vector.clone();
+                }
+                self.highest = self.highest.max(*highest);
+                self.at = *up_to;
+            }
+        }
+    }
+
+    /// Gives frames whose cursor is what the log held.
+    fn take_shared(&mut self, frames: &[Frame]) {
+        let fresh: Vec<(Item, Place)> = frames
+            .iter()
+            .filter(|frame| frame.arrival > self.at && frame.effect == Effect::Shown)
+            .map(|frame| (frame.item.clone(), Place::of_frame(frame)))
+            .collect();
+        self.give(fresh);
+    }
+
+    /// Gives frames with the reader's own cursor, and those that changed nothing here too: what it
+    /// was shown elsewhere may differ.
+    fn take_as_own(&mut self, frames: &[Frame]) {
+        let mut fresh = Vec::new();
+        for frame in frames {
+            let dot = frame.position.dot();
+            if frame.arrival <= self.at || self.given.covers(dot) {
+                continue;
+            }
+            self.record(frame.position.hlc, |given| given.record(dot));
+            let data = frame.item.data.clone();
+            let item = Item::with_id(frame.item.event, self.cursor(), data);
+            fresh.push((item, Place::of_frame(frame)));
+        }
+        self.give(fresh);
+    }
+
+    fn record(&mut self, hlc: Hlc, change: impl FnOnce(&mut VersionVector)) {
+        change(Arc::make_mut(&mut self.given));
+        self.highest = self.highest.max(hlc);
+    }
+
+    /// Reads the next entries from the table.
+    async fn read_table(&mut self) -> Result<(), ReadError> {
+        let hub = self.feeds.0.clone();
+        let timelines = &hub.setup.timelines;
+        let target = timelines.checkpoint();
+        let entries = timelines
+            .group_entries(&self.group, self.at, target.arrival, STEP)
+            .await?;
+        let is_last = i64::try_from(entries.len()).unwrap_or(STEP) < STEP;
+        let copied: Vec<&str> = entries.iter().filter(|e| is_copy(e)).map(subject).collect();
+        let copies = if copied.is_empty() {
+            Vec::new()
+        } else {
+            timelines.copies(&copied).await?
+        };
+        let messages = hub.messages_of(entries.iter()).await?;
+
+        // From here on nothing waits, so a reader that is dropped in between has lost nothing.
+        self.give_entries(&entries, &copies, &messages, &target.vector);
+        if !is_last {
+            self.at = entries.last().map_or(target.arrival, |e| e.entry.arrival);
+            return Ok(());
+        }
+        self.at = target.arrival;
+        self.record(target.highest, |given| given.merge(&target.vector));
+        self.is_ahead = *self.given != target.vector;
+        self.is_behind = false;
+        if !self.is_announced {
+            self.announce();
+        }
+        Ok(())
+    }
+
+    fn give_entries(
+        &mut self,
+        entries: &[Entry],
+        copies: &[Entry],
+        messages: &BTreeMap<String, Seen>,
+        held: &VersionVector,
+    ) {
+        let hub = self.feeds.0.clone();
+        let knowledge = hub.setup.knowledge.borrow().clone();
+        let maker = FrameMaker {
+            painter: Painter {
+                replicas: &hub.setup.replicas,
+                knowledge: &knowledge,
+                held,
+            },
+            cursors: &hub.setup.cursors,
+            is_online: &|group, user| hub.is_online(group, user),
+        };
+        let mut fresh = Vec::new();
+        for entry in entries {
+            let dot = entry.entry.position.dot();
+            if self.given.covers(dot) {
+                continue;
+            }
+            let kind = self.kind_for_reader(entry, copies);
+            self.record(entry.entry.position.hlc, |given| given.record(dot));
+            let Some(kind) = kind else { continue };
+            let Some(data) = maker.data(&entry.entry, messages.get(&entry.entry.subject)) else {
+                continue;
+            };
+            let item = Item::with_id(kind.as_str(), self.cursor(), data);
+            fresh.push((item, Place::of_entry(&entry.entry, kind)));
+        }
+        self.give(fresh);
+    }
+
+    /// Tells as what an entry is new to this reader, if it is.
+    fn kind_for_reader(&self, entry: &Entry, copies: &[Entry]) -> Option<Kind> {
+        if is_copy(entry) {
+            return self.kind_of_copy(&entry.entry, copies);
+        }
+        let is_shown = match entry.entry.effect {
+            Effect::Lost => false,
+            Effect::Won => entry.is_contested || self.is_ahead,
+            Effect::Shown => true,
+        };
+        is_shown.then_some(entry.entry.kind)
+    }
+
+    /// Of several copies of a message, a reader is given the first, and told of each that sorts
+    /// before those it was given.
+    fn kind_of_copy(&self, entry: &FeedEntry, copies: &[Entry]) -> Option<Kind> {
+        let lowest_given = copies
+            .iter()
+            .map(|copy| &copy.entry)
+            .filter(|copy| copy.subject == entry.subject && self.given.covers(copy.position.dot()))
+            .map(|copy| copy.position)
+            .min();
+        match lowest_given {
+            None => Some(Kind::Message),
+            Some(given) if entry.position < given => Some(Kind::Moved),
+            Some(_) => None,
+        }
+    }
+
+    /// Queues frames; before each run of messages that sort far before the newest one given, from
+    /// one replica, says how many follow.
+    fn give(&mut self, fresh: Vec<(Item, Place)>) {
+        let mut runs: Vec<(Option<u16>, Vec<Item>)> = Vec::new();
+        for (item, place) in fresh {
+            let is_late = place.is_message && place.hlc.ms() + LATE_MS < self.newest.ms();
+            let from = is_late.then_some(place.replica);
+            if place.is_message {
+                self.newest = self.newest.max(place.hlc);
+            }
+            match runs.last_mut() {
+                Some((run, items)) if *run == from => items.push(item),
+                _ => runs.push((from, vec![item])),
+            }
+        }
+        for (from, items) in runs {
+            if let Some(from) = from {
+                let data = format!(r#"{{"count":{},"from":{from}}}"#, items.len());
+                self.ready.push_back(Item::without_id("merged", data));
+            }
+            self.ready.extend(items);
+        }
+    }
+}
+
+fn is_copy(entry: &Entry) -> bool {
+    entry.is_contested && matches!(entry.entry.kind, Kind::Message | Kind::Moved)
+}
+
+fn subject(entry: &Entry) -> &str {
+    &entry.entry.subject
+}
+
+/// What decides whether a frame is late.
+struct Place {
+    is_message: bool,
+    hlc: Hlc,
+    replica: u16,
+}
+
+impl Place {
+    fn of_frame(frame: &Frame) -> Self {
+        Self {
+            is_message: frame.kind == Kind::Message,
+            hlc: frame.position.hlc,
+            replica: frame.position.replica.get(),
+        }
+    }
+
+    fn of_entry(entry: &FeedEntry, kind: Kind) -> Self {
+        Self {
+            is_message: kind == Kind::Message,
+            hlc: entry.position.hlc,
+            replica: entry.position.replica.get(),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether a replica can serve, and its numbers for Prometheus.
+
+use std::time::Duration;
+
+use causeway_domain::log::Beginning;
+use causeway_replicator::liveness::{Outward, Status};
+use prometheus::{Encoder, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use tokio::time::timeout;
+
+use crate::context::Parts;
+
+/// How long the database may take to say that it is there.
+const DATABASE: Duration = Duration::from_secs(2);
+/// How long a start with a new epoch waits for the first peer to answer.
+const ALONE: Duration = Duration::from_secs(5);
+
+/// Says why a replica is not ready; nothing when it is.
+pub async fn unready(parts: &Parts) -> Option<&'static str> {
+    let asked = sqlx::query("SELECT 1").execute(parts.log.pool());
+    if !matches!(timeout(DATABASE, asked).await, Ok(Ok(_))) {
+        return Some("the database does not answer");
+    }
+    is_catching_up(parts).then_some("a new epoch has not caught up with any peer yet")
+}
+
+/// After a start with a new epoch the history of others must come first, unless nobody answers.
+fn is_catching_up(parts: &Parts) -> bool {
+    let knowledge = parts.knowledge();
+    if parts.log.beginning() == Beginning::Continued || knowledge.has_caught_up {
+        return false;
+    }
+    let is_heard = |heard: Option<u64>| heard.is_some();
+    let has_answer = knowledge
+        .peers
+        .values()
+        .any(|peer| is_heard(peer.liveness.last_heard_ms));
+    has_answer || (!knowledge.peers.is_empty() && parts.started.elapsed() < ALONE)
+}
+
+/// The numbers, in the text format of Prometheus.
+pub fn metrics(parts: &Parts) -> String {
+    gathered(parts).unwrap_or_else(|failure| {
+        tracing::error!(%failure, "the metrics could not be gathered");
+        String::new()
+    })
+}
+
+fn gathered(parts: &Parts) -> prometheus::Result<String> {
+    let registry = Registry::new();
+    let gauge = |name: &str, help: &str, value: i64| {
+        let gauge = IntGauge::new(name, help)?;
+        gauge.set(value);
+        registry.register(Box::new(gauge))
+    };
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let head = parts.log.head();
+    let checkpoint = parts.timelines.checkpoint();
+    gauge("causeway_events", "Events held.", head.arrival)?;
+    gauge(
+        "causeway_timeline_lag_events",
+        "Events held that the read model has not folded in yet.",
+        head.arrival - checkpoint.arrival,
+    )?;
+    gauge(
+        "causeway_streams",
+        "Streams open.",
+        i64::try_from(parts.feeds.open_streams()).unwrap_or(i64::MAX),
+    )?;
+    let of_peer = |name: &str, help: &str| {
+        let gauge = IntGaugeVec::new(Opts::new(name, help), &["peer"])?;
+        registry.register(Box::new(gauge.clone()))?;
+        prometheus::Result::Ok(gauge)
+    };
+    let up = of_peer("causeway_peer_up", "Whether a peer was heard of lately.")?;
+    let out = of_peer("causeway_peer_out_ok", "Whether calling a peer works.")?;
+    let here = of_peer(
+        "causeway_peer_missing_here",
+        "Events that only the peer holds.",
+    )?;
+    let there = of_peer("causeway_peer_missing_there", "Events that the peer lacks.")?;
+    for line in parts.sight.replicator.view() {
+        let peer = line.replica.to_string();
+        up.with_label_values(&[&peer])
+            .set(i64::from(line.status == Status::Up));
+        out.with_label_values(&[&peer])
+            .set(i64::from(line.out == Outward::Ok));
+        if let (Some(missing_here), Some(missing_there)) = (line.missing_here, line.missing_there) {
+            here.with_label_values(&[&peer]).set(signed(missing_here));
+            there.with_label_values(&[&peer]).set(signed(missing_there));
+        }
+    }
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}

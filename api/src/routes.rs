@@ -1,0 +1,37 @@
+//! The public API: one struct for each kind of resource, with its bodies and handlers.
+
+mod feed;
+mod groups;
+mod messages;
+mod parameters;
+pub mod peers;
+mod server;
+mod sessions;
+mod view;
+
+use poem_openapi::{OpenApi, OpenApiService};
+
+use crate::context::Context;
+
+pub use view::Sight;
+
+/// The documented API of a replica.
+pub fn service(context: &Context) -> OpenApiService<impl OpenApi + use<>, ()> {
+    let of = || context.clone();
+    let api = (
+        sessions::Sessions(of()),
+        groups::Groups(of()),
+        messages::Messages(of()),
+        feed::Feed(of()),
+        view::View(of()),
+        server::Server(of()),
+    );
+    OpenApiService::new(api, "Causeway", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
+}
+
+const DESCRIPTION: &str = "A replicated group chat. Every replica has the whole history and takes \
+writes, also while it is alone; what was written on both sides of a cut merges into one order that \
+is the same everywhere.\n\nLog in with `POST /v1/sessions` and send the token as `Authorization: \
+Bearer <token>`; it is valid on every replica. Errors are `application/problem+json`; switch on \
+`code`. A write answers with the header `Causeway-Mark`; give it, or a cursor, as `at_least` to any \
+replica to read what you wrote.";

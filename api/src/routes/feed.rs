@@ -1,0 +1,283 @@
+//! A group's stream, as server-sent events and as JSON.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use causeway_domain::names::GroupName;
+use futures_util::{Stream, stream};
+use poem::{Body, IntoResponse, Response};
+use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::payload::Payload;
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::types::Any;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::parameters::{AtLeast, bounded, limit, text};
+use crate::bodies::Reply;
+use crate::context::{Context, group_name, no_group, unread};
+use crate::cursor::CursorError;
+use crate::feeds::{Item, Present, Reader, Resume};
+use crate::problem::Problem;
+use crate::token::Caller;
+
+/// How often a stream on which nothing happens shows that it is alive.
+const COMMENT: Duration = Duration::from_secs(15);
+
+pub struct Feed(pub Context);
+
+/// One change of a group.
+#[derive(Object, Serialize)]
+struct Change {
+    /// `message`, `moved`, `like`, `unlike`, `join`, `leave` or `reset`.
+    event: String,
+    /// Where to go on after it.
+    cursor: String,
+    /// The message (`like` and `unlike`: with `by`) or the member.
+    #[serde(serialize_with = "as_made")]
+    data: Data,
+}
+
+/// Changes of a group.
+#[derive(Object, Serialize)]
+struct Changes {
+    /// What has happened, in order.
+    events: Vec<Change>,
+    /// Where to go on.
+    cursor: String,
+    /// Whether this is all there is for now.
+    caught_up: bool,
+}
+
+/// What a change carries: JSON, passed on as it was made.
+type Data = Any<Box<RawValue>>;
+
+fn data_of(item: &Item) -> Data {
+    let data = RawValue::from_string(item.data.to_string());
+    Any(data.expect("frames carry JSON"))
+}
+
+fn as_made<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {
+    data.0.serialize(serializer)
+}
+
+/// A stream of frames.
+struct Frames(Response);
+
+impl Payload for Frames {
+    const CONTENT_TYPE: &'static str = "text/event-stream";
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")))
+    }
+}
+
+impl IntoResponse for Frames {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+#[derive(ApiResponse)]
+enum Streamed {
+    /// Frames as they come.
+    #[oai(status = 200)]
+    Open(Frames),
+}
+
+#[OpenApi]
+impl Feed {
+    /// Follows a group as server-sent events
+    ///
+    /// Frames `caught_up`, `message`, `moved`, `like`, `unlike`, `join`, `leave` carry an `id`,
+    /// the cursor after them, valid on every replica; `presence`, `view`, `stored`, `merged` and
+    /// `reset` carry none. A generated client that waits for the whole body should use
+    /// `/changes` instead.
+    #[oai(
+        path = "/v1/groups/:group/events",
+        method = "get",
+        operation_id = "follow_group"
+    )]
+    async fn events(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        /// The `id` of the last frame received: goes on after it. Wins over `cursor`.
+        #[oai(name = "Last-Event-ID")]
+        last_event_id: Header<Option<String>>,
+        /// A cursor to go on after. Without any the stream starts now.
+        cursor: Query<Option<String>>,
+        at_least: AtLeast,
+    ) -> Result<Streamed, Problem> {
+        let group = group_name(&group.0)?;
+        let resume = match (last_event_id.0, cursor.0) {
+            (Some(id), _) => self.resume("Last-Event-ID", Some(id), &group)?,
+            (None, cursor) => self.resume("cursor", cursor, &group)?,
+        };
+        self.0.show(text(&at_least)).await?;
+        self.known(&group).await?;
+        let user = caller.user.clone();
+        let reader = Reader::open(&self.0.feeds, group.clone(), user.id.clone(), resume);
+        let reader = reader.await.map_err(unread)?;
+        let present = self.0.feeds.enter(&group, &user);
+        // Readers of a replica that goes away must not all come back in the same moment.
+        let retry_ms = 1_000 + u32::from((self.0.random)()[0]) * 8;
+        let hello = Bytes::from(format!("retry: {retry_ms}\n\n"));
+        let frames = frames(hello, reader, present);
+        let response = Response::builder()
+            .content_type(Frames::CONTENT_TYPE)
+            .header("cache-control", "no-cache")
+            .header("x-accel-buffering", "no")
+            .body(Body::from_bytes_stream(frames));
+        Ok(Streamed::Open(Frames(response)))
+    }
+
+    /// Follows a group by asking again and again
+    ///
+    /// The same events as the stream, as JSON. Answers when there is something, or after
+    /// `wait_ms`. Does not make the caller online.
+    #[oai(
+        path = "/v1/groups/:group/changes",
+        method = "get",
+        operation_id = "list_changes"
+    )]
+    async fn changes(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        /// Where to go on. Without it: from now.
+        cursor: Query<Option<String>>,
+        /// How long to wait for something to happen: 0 to 30,000 ms, default 0.
+        wait_ms: Query<Option<i64>>,
+        /// How many events at most: 1 to 500, default 50.
+        #[oai(name = "limit")]
+        limit_: Query<Option<i64>>,
+        at_least: AtLeast,
+    ) -> Result<Reply<Changes>, Problem> {
+        let group = group_name(&group.0)?;
+        let limit = usize::try_from(limit(limit_.0)?).unwrap_or(1);
+        let wait_ms = bounded("wait_ms", wait_ms.0, 0, 0..=30_000)?;
+        let resume = self.resume("cursor", cursor.0, &group)?;
+        self.0.show(text(&at_least)).await?;
+        self.known(&group).await?;
+        let reader = Reader::open(&self.0.feeds, group, caller.user.id, resume);
+        let mut reader = reader.await.map_err(unread)?;
+        let patience = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
+        let changes = gather(&mut reader, limit, Instant::now() + patience);
+        Ok(Reply(changes.await.map_err(unread)?))
+    }
+}
+
+impl Feed {
+    async fn known(&self, group: &GroupName) -> Result<(), Problem> {
+        let is_known = self.0.timelines.knows_group(group.clone());
+        if is_known.await.map_err(unread)? {
+            return Ok(());
+        }
+        Err(no_group(group))
+    }
+
+    fn resume(
+        &self,
+        field: &str,
+        given: Option<String>,
+        group: &GroupName,
+    ) -> Result<Resume, Problem> {
+        let Some(text) = given else {
+            return Ok(Resume::Now);
+        };
+        let cursor = match self.0.cursors.decode(&text) {
+            Ok(cursor) => cursor,
+            Err(CursorError::UnknownKey) => return Ok(Resume::Reset),
+            Err(refused) => return Err(Problem::invalid(field, refused.to_string())),
+        };
+        match &cursor.group {
+            Some(of) if of == group => Ok(Resume::After(cursor)),
+            Some(of) => Err(Problem::invalid(
+                field,
+                format!("is a cursor of group `{of}`, which cannot be resumed in this one"),
+            )),
+            None => Err(Problem::invalid(
+                field,
+                "is a mark, from which nothing can be resumed; give it as `at_least`",
+            )),
+        }
+    }
+}
+
+/// The bytes of a stream: what the reader is given, and a comment while that is nothing.
+fn frames(
+    hello: Bytes,
+    reader: Reader,
+    present: Present,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    let start = (Some(hello), reader, present);
+    stream::unfold(start, async |(hello, mut reader, present)| {
+        if let Some(hello) = hello {
+            return Some((Ok(hello), (None, reader, present)));
+        }
+        let bytes = match timeout(COMMENT, reader.next()).await {
+            Ok(Ok(Some(item))) => item.bytes(),
+            Ok(Ok(None)) => return None,
+            Ok(Err(failure)) => {
+                // The reader comes back with its cursor.
+                tracing::warn!(%failure, "a stream was closed");
+                return None;
+            }
+            Err(_) => Bytes::from_static(b": still here\n\n"),
+        };
+        Some((Ok(bytes), (None, reader, present)))
+    })
+}
+
+/// Takes what there is, or waits for the first of it.
+async fn gather(
+    reader: &mut Reader,
+    limit: usize,
+    deadline: Instant,
+) -> Result<Changes, causeway_domain::log::ReadError> {
+    let mut events = Vec::new();
+    let mut cursor = None;
+    loop {
+        let is_done = reader.is_caught_up() && (!events.is_empty() || Instant::now() >= deadline);
+        if events.len() == limit || is_done {
+            break;
+        }
+        let next = if reader.is_caught_up() {
+            timeout_at(deadline, reader.next()).await
+        } else {
+            Ok(reader.next().await)
+        };
+        let Ok(next) = next else { break };
+        let Some(item) = next? else { break };
+        match &item {
+            Item { event: "reset", .. } => events.push(Change {
+                event: item.event.to_owned(),
+                cursor: reader.cursor(),
+                data: data_of(&item),
+            }),
+            Item { id: Some(id), .. } => {
+                if item.event != "caught_up" {
+                    events.push(Change {
+                        event: item.event.to_owned(),
+                        cursor: id.to_string(),
+                        data: data_of(&item),
+                    });
+                }
+                cursor = Some(id.to_string());
+            }
+            Item { id: None, .. } => {}
+        }
+    }
+    let caught_up = reader.is_caught_up();
+    let cursor = cursor
+        .filter(|_| !caught_up)
+        .unwrap_or_else(|| reader.cursor());
+    Ok(Changes {
+        events,
+        cursor,
+        caught_up,
+    })
+}

@@ -1,0 +1,266 @@
+//! Groups: the list of them, joining and leaving, who is in one.
+
+use causeway_domain::log::{Action, Command};
+use causeway_domain::names::{GroupName, User};
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+
+use super::parameters::{AtLeast, Gone, Written, limit, text};
+use crate::bodies::{MemberBody, MessageBody, Painter, Reply, UserBody, rfc3339};
+use crate::context::{Context, group_name, no_group, unread};
+use crate::problem::Problem;
+use crate::token::Caller;
+
+/// Users named in each list of a snapshot.
+const NAMED: usize = 100;
+
+pub struct Groups(pub Context);
+
+/// A group in the list of groups.
+#[derive(Object, Serialize)]
+struct GroupLine {
+    /// Its name.
+    name: String,
+    /// How many members it has.
+    members: u64,
+    /// How many of them are online, on any replica.
+    online: u64,
+    /// When its last message was received. RFC 3339, UTC.
+    last_message_at: Option<String>,
+    /// Whether the caller is a member.
+    joined: bool,
+}
+
+/// A page of groups.
+#[derive(Object, Serialize)]
+struct GroupList {
+    /// The groups, by name.
+    groups: Vec<GroupLine>,
+    /// Give it as `after` for the next page; none after the last.
+    next: Option<String>,
+}
+
+/// A page of members.
+#[derive(Object, Serialize)]
+struct MemberList {
+    /// The members, by name.
+    members: Vec<MemberBody>,
+    /// Give it as `after` for the next page; none after the last.
+    next: Option<String>,
+}
+
+/// What somebody who comes to a group sees first.
+#[derive(Object, Serialize)]
+pub struct Snapshot {
+    /// The group's name.
+    group: String,
+    /// Members with a live stream on the group, on any replica: the first 100, by name.
+    online: Vec<UserBody>,
+    /// How many there are.
+    online_count: u64,
+    /// The first 100 members, by name.
+    members: Vec<MemberBody>,
+    /// How many there are.
+    members_count: u64,
+    /// The ten newest messages, in order.
+    messages: Vec<MessageBody>,
+    /// Where the stream goes on after this snapshot.
+    cursor: String,
+}
+
+#[OpenApi]
+impl Groups {
+    /// Lists groups
+    #[oai(path = "/v1/groups", method = "get", operation_id = "list_groups")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// How many: 1 to 500, default 50.
+        #[oai(name = "limit")]
+        limit_: Query<Option<i64>>,
+        /// The `next` of the former page.
+        after: Query<Option<String>>,
+        at_least: AtLeast,
+    ) -> Result<Reply<GroupList>, Problem> {
+        let limit = limit(limit_.0)?;
+        let after = nul_free("after", after.0)?;
+        self.0.show(text(&at_least)).await?;
+        let page = self.0.timelines.groups(after, limit, caller.user.id).await;
+        let page = page.map_err(unread)?;
+        let next = page.groups.last().filter(|_| page.has_more);
+        let next = next.map(|last| last.name.clone());
+        let line = |group: causeway_domain::timelines::Group| GroupLine {
+            online: GroupName::parse(&group.name)
+                .map_or(0, |name| count(self.0.feeds.online_count(&name))),
+            name: group.name,
+            members: u64::try_from(group.members_count).unwrap_or(0),
+            last_message_at: group.last_message_at_ms.map(rfc3339),
+            joined: group.is_joined,
+        };
+        Ok(Reply(GroupList {
+            groups: page.groups.into_iter().map(line).collect(),
+            next,
+        }))
+    }
+
+    /// Shows a group
+    #[oai(
+        path = "/v1/groups/:group",
+        method = "get",
+        operation_id = "show_group"
+    )]
+    async fn show(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        at_least: AtLeast,
+    ) -> Result<Reply<Snapshot>, Problem> {
+        let group = group_name(&group.0)?;
+        self.0.show(text(&at_least)).await?;
+        Ok(Reply(self.snapshot(group, caller.user).await?))
+    }
+
+    /// Joins a group
+    ///
+    /// A group exists from its first join. Harmless when one is a member.
+    #[oai(
+        path = "/v1/groups/:group/members/me",
+        method = "put",
+        operation_id = "join_group"
+    )]
+    async fn join(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        at_least: AtLeast,
+    ) -> Result<Written<Snapshot>, Problem> {
+        let group = group_name(&group.0)?;
+        self.0.hold(text(&at_least)).await?;
+        let user = caller.user.clone();
+        let mark = self.act(&group, Action::Join { user }).await?;
+        Ok(Written::Done(
+            Reply(self.snapshot(group, caller.user).await?),
+            mark,
+        ))
+    }
+
+    /// Leaves a group
+    ///
+    /// Ends the membership. Harmless when there is none.
+    #[oai(
+        path = "/v1/groups/:group/members/me",
+        method = "delete",
+        operation_id = "leave_group"
+    )]
+    async fn leave(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        at_least: AtLeast,
+    ) -> Result<Gone, Problem> {
+        let group = group_name(&group.0)?;
+        self.0.hold(text(&at_least)).await?;
+        let user = caller.user;
+        Ok(Gone::Done(self.act(&group, Action::Leave { user }).await?))
+    }
+
+    /// Lists members
+    #[oai(
+        path = "/v1/groups/:group/members",
+        method = "get",
+        operation_id = "list_members"
+    )]
+    async fn members(
+        &self,
+        _caller: Caller,
+        group: Path<String>,
+        /// The `next` of the former page.
+        after: Query<Option<String>>,
+        /// How many: 1 to 500, default 50.
+        #[oai(name = "limit")]
+        limit_: Query<Option<i64>>,
+        at_least: AtLeast,
+    ) -> Result<Reply<MemberList>, Problem> {
+        let group = group_name(&group.0)?;
+        let limit = limit(limit_.0)?;
+        let after = nul_free("after", after.0)?;
+        self.0.show(text(&at_least)).await?;
+        let page = self.0.timelines.members(group.clone(), after, limit).await;
+        let page = page.map_err(unread)?.ok_or_else(|| no_group(&group))?;
+        let next = page.members.last().filter(|_| page.has_more);
+        Ok(Reply(MemberList {
+            next: next.map(|last| last.name.clone()),
+            members: self.with_presence(&group, &page.members),
+        }))
+    }
+}
+
+impl Groups {
+    async fn act(&self, group: &GroupName, action: Action) -> Result<String, Problem> {
+        let command = Command {
+            group: group.clone(),
+            action,
+            above: None,
+        };
+        let (_, mark) = self.0.write(command).await?;
+        self.0.show(None).await?;
+        Ok(mark)
+    }
+
+    async fn snapshot(&self, group: GroupName, reader: User) -> Result<Snapshot, Problem> {
+        let read = self.0.timelines.snapshot(group.clone(), reader.id).await;
+        let read = read.map_err(unread)?.ok_or_else(|| no_group(&group))?;
+        let mut online = self.0.feeds.online(&group);
+        let online_count = count(online.len());
+        online.truncate(NAMED);
+        let knowledge = self.0.knowledge();
+        let painter = Painter {
+            replicas: &self.0.replicas,
+            knowledge: &knowledge,
+            held: &read.checkpoint.vector,
+        };
+        Ok(Snapshot {
+            group: group.to_string(),
+            online,
+            online_count,
+            members: self.with_presence(&group, &read.members),
+            members_count: u64::try_from(read.members_count).unwrap_or(0),
+            messages: read
+                .messages
+                .iter()
+                .map(|seen| painter.message(seen))
+                .collect(),
+            cursor: self.0.cursor(
+                &group,
+                read.checkpoint.vector.clone(),
+                read.checkpoint.highest,
+            ),
+        })
+    }
+
+    fn with_presence(&self, group: &GroupName, members: &[User]) -> Vec<MemberBody> {
+        let online = self.0.feeds.online_ids(group);
+        members
+            .iter()
+            .map(|member| MemberBody {
+                id: member.id.0.clone(),
+                name: member.name.clone(),
+                online: online.contains(&member.id),
+            })
+            .collect()
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Text that a database can hold.
+fn nul_free(field: &str, given: Option<String>) -> Result<String, Problem> {
+    let given = given.unwrap_or_default();
+    if given.contains('\0') {
+        return Err(Problem::invalid(field, "must be a name"));
+    }
+    Ok(given)
+}

@@ -1,0 +1,413 @@
+//! Messages: posting, reading, liking.
+
+use std::time::Duration;
+
+use causeway_domain::log::{Action, Command};
+use causeway_domain::names::{GroupName, MessageId, User, UserId};
+use causeway_domain::text::{IdempotencyKey, MessageText};
+use causeway_domain::timelines::{Anchor, Place, Seen};
+use jiff::Timestamp;
+use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use super::parameters::{AtLeast, Written, bounded, limit, text};
+use crate::bodies::{MessageBody, Painter, Reply};
+use crate::context::{Context, group_name, no_group, no_message, unread};
+use crate::edge::body::Body;
+use crate::edge::seen::Seen as SeenCursors;
+use crate::problem::Problem;
+use crate::token::Caller;
+
+pub struct Messages(pub Context);
+
+/// A message to post.
+#[derive(Debug, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+struct NewMessage {
+    /// What to say: after trimming 1 to 4,000 characters (a setting), no control characters but
+    /// line feed and tab.
+    text: String,
+    /// When it was written, by the client's clock. RFC 3339.
+    sent_at: Option<String>,
+    /// One or two cursors or marks of what the author had read and written: the message sorts
+    /// after all of it, also on another replica.
+    seen: Option<SeenCursors>,
+}
+
+/// A page of messages.
+#[derive(Object, Serialize)]
+struct MessagePage {
+    /// The messages, in order.
+    messages: Vec<MessageBody>,
+    /// Whether there are messages before the first.
+    has_before: bool,
+    /// Whether there are messages after the last.
+    has_after: bool,
+    /// Where the stream goes on after this page was read.
+    cursor: String,
+}
+
+#[derive(ApiResponse)]
+enum Posted {
+    /// Posted, durably, on this replica.
+    #[oai(status = 201)]
+    Created(
+        Reply<MessageBody>,
+        /// What was written, as `at_least` or `seen` of later calls, here or elsewhere.
+        #[oai(header = "Causeway-Mark")]
+        String,
+    ),
+    /// Posted before under the same `Idempotency-Key`.
+    #[oai(status = 200)]
+    Known(
+        Reply<MessageBody>,
+        /// What was written, as `at_least` or `seen` of later calls, here or elsewhere.
+        #[oai(header = "Causeway-Mark")]
+        String,
+    ),
+}
+
+#[OpenApi]
+impl Messages {
+    /// Posts a message
+    ///
+    /// With an `Idempotency-Key` it may be sent again, to any replica: it ends as one message.
+    #[oai(
+        path = "/v1/groups/:group/messages",
+        method = "post",
+        operation_id = "post_message"
+    )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the parameters of the address"
+    )]
+    async fn post(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        /// The sender's own name for this message: 1 to 128 printable ASCII characters.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        /// Wait until so many replicas store it, this one counted.
+        wait_for: Query<Option<i64>>,
+        /// How long to wait for them: 0 to 30,000 ms, default 2,000. `stored_on` says who does.
+        timeout_ms: Query<Option<i64>>,
+        at_least: AtLeast,
+        body: Body<NewMessage>,
+    ) -> Result<Posted, Problem> {
+        let group = group_name(&group.0)?;
+        let patience = self.patience(wait_for.0, timeout_ms.0)?;
+        let action = self.action(&group, caller.user.clone(), idempotency_key.0, &body.0)?;
+        let Action::Post { id, .. } = &action else {
+            unreachable!("the line above makes a post")
+        };
+        let id = id.clone();
+        let above = match &body.0.seen {
+            Some(seen) => self.0.seen(seen.texts())?,
+            None => None,
+        };
+        self.0.hold(text(&at_least)).await?;
+        let command = Command {
+            group: group.clone(),
+            action,
+            above,
+        };
+        let (done, mark) = self.0.write(command).await?;
+        let Some(event) = &done.event else {
+            self.0.show(None).await?;
+            let known = self.read(&group, &id.0, &caller.user.id).await?;
+            let dot = known.message.position.dot();
+            self.wait_until_stored(patience, dot).await;
+            return Ok(Posted::Known(Reply(self.paint(&known)), mark));
+        };
+        let posted = posted(&group, event);
+        self.wait_until_stored(patience, event.envelope.stamp.dot())
+            .await;
+        Ok(Posted::Created(Reply(self.paint(&posted)), mark))
+    }
+
+    /// Reads a page of history
+    ///
+    /// Without a place the newest page. A place is a message's id or a `position`.
+    #[oai(
+        path = "/v1/groups/:group/messages",
+        method = "get",
+        operation_id = "list_messages"
+    )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the parameters of the address"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        /// The page that ends just before this place.
+        before: Query<Option<String>>,
+        /// The page that begins just after it.
+        after: Query<Option<String>>,
+        /// The page around it, with the message there.
+        around: Query<Option<String>>,
+        /// How many: 1 to 500, default 50.
+        #[oai(name = "limit")]
+        limit_: Query<Option<i64>>,
+        at_least: AtLeast,
+    ) -> Result<Reply<MessagePage>, Problem> {
+        let group = group_name(&group.0)?;
+        let limit = limit(limit_.0)?;
+        let anchor = anchor(before.0, after.0, around.0)?;
+        let is_placed = anchor != Anchor::Newest;
+        self.0.show(text(&at_least)).await?;
+        let timelines = &self.0.timelines;
+        let page = timelines.page(group.clone(), anchor, limit, caller.user.id);
+        let Some(page) = page.await.map_err(unread)? else {
+            let is_known = timelines.knows_group(group.clone()).await.map_err(unread)?;
+            return Err(if is_placed && is_known {
+                no_message()
+            } else {
+                no_group(&group)
+            });
+        };
+        let knowledge = self.0.knowledge();
+        let painter = Painter {
+            replicas: &self.0.replicas,
+            knowledge: &knowledge,
+            held: &page.checkpoint.vector,
+        };
+        Ok(Reply(MessagePage {
+            messages: page
+                .messages
+                .iter()
+                .map(|seen| painter.message(seen))
+                .collect(),
+            has_before: page.has_before,
+            has_after: page.has_after,
+            cursor: self.0.cursor(
+                &group,
+                page.checkpoint.vector.clone(),
+                page.checkpoint.highest,
+            ),
+        }))
+    }
+
+    /// Reads one message
+    #[oai(
+        path = "/v1/groups/:group/messages/:id",
+        method = "get",
+        operation_id = "show_message"
+    )]
+    async fn show(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        id: Path<String>,
+        at_least: AtLeast,
+    ) -> Result<Reply<MessageBody>, Problem> {
+        let group = group_name(&group.0)?;
+        self.0.show(text(&at_least)).await?;
+        let seen = self.read(&group, &id.0, &caller.user.id).await?;
+        Ok(Reply(self.paint(&seen)))
+    }
+
+    /// Likes a message
+    ///
+    /// Once per user; not one's own.
+    #[oai(
+        path = "/v1/groups/:group/messages/:id/likes/me",
+        method = "put",
+        operation_id = "like_message"
+    )]
+    async fn like(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        id: Path<String>,
+        at_least: AtLeast,
+    ) -> Result<Written<MessageBody>, Problem> {
+        let action = Action::Like {
+            message: message_id(&id.0)?,
+            user: caller.user.clone(),
+        };
+        self.act(caller, group.0, id.0, at_least, action).await
+    }
+
+    /// Takes a like back
+    #[oai(
+        path = "/v1/groups/:group/messages/:id/likes/me",
+        method = "delete",
+        operation_id = "unlike_message"
+    )]
+    async fn unlike(
+        &self,
+        caller: Caller,
+        group: Path<String>,
+        id: Path<String>,
+        at_least: AtLeast,
+    ) -> Result<Written<MessageBody>, Problem> {
+        let action = Action::Unlike {
+            message: message_id(&id.0)?,
+            user: caller.user.clone(),
+        };
+        self.act(caller, group.0, id.0, at_least, action).await
+    }
+}
+
+impl Messages {
+    /// How many replicas to wait for, and how long.
+    fn patience(
+        &self,
+        wait_for: Option<i64>,
+        timeout_ms: Option<i64>,
+    ) -> Result<Option<(usize, Duration)>, Problem> {
+        let timeout_ms = bounded("timeout_ms", timeout_ms, 2_000, 0..=30_000)?;
+        let Some(wait_for) = wait_for else {
+            return Ok(None);
+        };
+        let replicas = i64::try_from(self.0.replicas.len()).unwrap_or(i64::MAX);
+        let wait_for = bounded("wait_for", Some(wait_for), 1, 1..=replicas)?;
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+        Ok(Some((usize::try_from(wait_for).unwrap_or(1), timeout)))
+    }
+
+    fn action(
+        &self,
+        group: &GroupName,
+        author: User,
+        key: Option<String>,
+        body: &NewMessage,
+    ) -> Result<Action, Problem> {
+        let text = MessageText::parse(&body.text, self.0.limits().max_text_chars)
+            .map_err(|refused| Problem::invalid("text", refused.to_string()))?;
+        let key = key
+            .map(|key| IdempotencyKey::parse(&key))
+            .transpose()
+            .map_err(|refused| Problem::invalid("Idempotency-Key", refused.to_string()))?;
+        let id = match &key {
+            Some(key) => MessageId::of_key(&author.id, group, key.as_str(), text.as_str()),
+            None => MessageId::of_random((self.0.random)()),
+        };
+        Ok(Action::Post {
+            id,
+            author,
+            text,
+            sent_at_ms: body.sent_at.as_deref().map(moment).transpose()?,
+            key,
+        })
+    }
+
+    async fn act(
+        &self,
+        caller: Caller,
+        group: String,
+        id: String,
+        at_least: AtLeast,
+        action: Action,
+    ) -> Result<Written<MessageBody>, Problem> {
+        let group = group_name(&group)?;
+        self.0.hold(text(&at_least)).await?;
+        let command = Command {
+            group: group.clone(),
+            action,
+            above: None,
+        };
+        let (_, mark) = self.0.write(command).await?;
+        self.0.show(None).await?;
+        let seen = self.read(&group, &id, &caller.user.id).await?;
+        Ok(Written::Done(Reply(self.paint(&seen)), mark))
+    }
+
+    async fn read(&self, group: &GroupName, id: &str, reader: &UserId) -> Result<Seen, Problem> {
+        let timelines = &self.0.timelines;
+        let found = timelines.message(group.clone(), id.to_owned(), reader.clone());
+        if let Some(seen) = found.await.map_err(unread)? {
+            return Ok(seen);
+        }
+        let is_known = timelines.knows_group(group.clone()).await.map_err(unread)?;
+        Err(if is_known {
+            no_message()
+        } else {
+            no_group(group)
+        })
+    }
+
+    fn paint(&self, seen: &Seen) -> MessageBody {
+        let head = self.0.log.head();
+        let knowledge = self.0.knowledge();
+        let painter = Painter {
+            replicas: &self.0.replicas,
+            knowledge: &knowledge,
+            held: &head.vector,
+        };
+        painter.message(seen)
+    }
+
+    async fn wait_until_stored(
+        &self,
+        patience: Option<(usize, Duration)>,
+        dot: causeway_domain::stamp::Dot,
+    ) {
+        let Some((wait_for, patience)) = patience else {
+            return;
+        };
+        let log = self.0.log.clone();
+        let mut knowledge = self.0.knowledge.clone();
+        let is_stored = knowledge
+            .wait_for(|knowledge| knowledge.stored_on(dot, &log.head().vector).len() >= wait_for);
+        // On time-out the answer says who stores it.
+        let _ = timeout(patience, is_stored).await;
+    }
+}
+
+/// A message that was just posted, as its author is shown it: nobody can have liked it yet.
+fn posted(group: &GroupName, event: &causeway_domain::envelope::RawEvent) -> Seen {
+    let fact = causeway_domain::timeline::Fact::read(0, event);
+    let message = fact
+        .ok()
+        .flatten()
+        .and_then(causeway_domain::timeline::Fact::into_message)
+        .expect("an event that this replica has just made is a message");
+    debug_assert_eq!(&message.group, group);
+    Seen {
+        message,
+        liked_by: Vec::new(),
+        is_liked: false,
+    }
+}
+
+fn anchor(
+    before: Option<String>,
+    after: Option<String>,
+    around: Option<String>,
+) -> Result<Anchor, Problem> {
+    match (before, after, around) {
+        (None, None, None) => Ok(Anchor::Newest),
+        (Some(place), None, None) => Ok(Anchor::Before(Place::read(&place))),
+        (None, Some(place), None) => Ok(Anchor::After(Place::read(&place))),
+        (None, None, Some(place)) => Ok(Anchor::Around(Place::read(&place))),
+        (_, Some(_), _) => Err(Problem::invalid("after", ONE_PLACE)),
+        (_, _, _) => Err(Problem::invalid("around", ONE_PLACE)),
+    }
+}
+
+const ONE_PLACE: &str = "give one of `before`, `after` and `around`, not several";
+
+/// An id that looks odd is one that no message has.
+fn message_id(text: &str) -> Result<MessageId, Problem> {
+    if text.is_empty() || text.len() > 128 || text.contains('\0') {
+        return Err(no_message());
+    }
+    Ok(MessageId(text.to_owned()))
+}
+
+fn moment(text: &str) -> Result<i64, Problem> {
+    let refused = || {
+        Problem::invalid(
+            "sent_at",
+            "must be a moment as in RFC 3339, such as `2026-01-31T12:00:00Z`",
+        )
+    };
+    let moment: Timestamp = text.parse().map_err(|_| refused())?;
+    Ok(moment.as_millisecond())
+}

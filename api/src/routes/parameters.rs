@@ -1,0 +1,62 @@
+//! What several operations share: parameters with their bounds, and answers with a mark.
+
+use poem_openapi::ApiResponse;
+use poem_openapi::param::Query;
+use poem_openapi::types::Type;
+use serde::Serialize;
+
+use crate::bodies::Reply;
+use crate::problem::Problem;
+
+/// `at_least`: a cursor or mark that the answering replica must hold first.
+pub type AtLeast = Query<Option<String>>;
+
+/// The text of an optional parameter.
+pub fn text(parameter: &Query<Option<String>>) -> Option<&str> {
+    parameter.0.as_deref()
+}
+
+/// A number within bounds, or its default.
+pub fn bounded(
+    name: &str,
+    given: Option<i64>,
+    default: i64,
+    bounds: std::ops::RangeInclusive<i64>,
+) -> Result<i64, Problem> {
+    let number = given.unwrap_or(default);
+    if bounds.contains(&number) {
+        return Ok(number);
+    }
+    let (first, last) = (bounds.start(), bounds.end());
+    Err(Problem::invalid(name, format!("must be {first} to {last}")))
+}
+
+/// The size of a page.
+pub fn limit(given: Option<i64>) -> Result<i64, Problem> {
+    bounded("limit", given, 50, 1..=500)
+}
+
+/// A write that was done.
+#[derive(ApiResponse)]
+pub enum Written<T: Type + Serialize + Send> {
+    /// Done, durably, on this replica.
+    #[oai(status = 200)]
+    Done(
+        Reply<T>,
+        /// What was written, as `at_least` or `seen` of later calls, here or elsewhere.
+        #[oai(header = "Causeway-Mark")]
+        String,
+    ),
+}
+
+/// A write without an answer of its own that was done.
+#[derive(ApiResponse)]
+pub enum Gone {
+    /// Done, durably, on this replica.
+    #[oai(status = 204)]
+    Done(
+        /// What was written, as `at_least` or `seen` of later calls, here or elsewhere.
+        #[oai(header = "Causeway-Mark")]
+        String,
+    ),
+}

@@ -1,0 +1,48 @@
+//! The peer API over HTTP, on the internal port only: carries calls to the replicator.
+
+use causeway_replicator::auth::{HEADER, PeerKeys};
+use causeway_replicator::driver::Replicator;
+use causeway_replicator::serve::{Asked, MAX_REQUEST_BYTES, serve};
+use poem::http::{StatusCode, header};
+use poem::{Endpoint, Request, Response};
+
+/// The endpoint of the internal port.
+pub struct Peers {
+    /// Takes the calls.
+    pub replicator: Replicator,
+    /// Checks who calls.
+    pub keys: PeerKeys,
+}
+
+impl Endpoint for Peers {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let body = request.take_body();
+        let Ok(body) = body.into_bytes_limit(MAX_REQUEST_BYTES).await else {
+            return Ok(StatusCode::PAYLOAD_TOO_LARGE.into());
+        };
+        let path_and_query = request.uri().path_and_query();
+        let text = |name: &str| request.headers().get(name)?.to_str().ok();
+        let asked = Asked {
+            method: request.method().as_str(),
+            path_and_query: path_and_query.map_or("/", |path| path.as_str()),
+            signature: text(HEADER),
+            accepts_gzip: text("accept-encoding").is_some_and(|takes| takes.contains("gzip")),
+            body: &body,
+        };
+        let served = serve(&self.replicator, &self.keys, asked).await;
+        let status =
+            StatusCode::from_u16(served.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = Response::builder()
+            .status(status)
+            .content_type(served.content_type);
+        if let Some(signature) = served.signature {
+            response = response.header(HEADER, signature);
+        }
+        if served.is_gzip {
+            response = response.header(header::CONTENT_ENCODING, "gzip");
+        }
+        Ok(response.body(served.body))
+    }
+}

@@ -1,0 +1,75 @@
+//! What the answering server is.
+
+use causeway_domain::envelope::LEVEL;
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+
+use super::parameters::{AtLeast, text};
+use crate::bodies::{Reply, numbers};
+use crate::config::Auth;
+use crate::context::Context;
+use crate::edge::BodyLimits;
+use crate::problem::Problem;
+
+pub struct Server(pub Context);
+
+/// What one replica takes on.
+#[derive(Object, Serialize)]
+#[oai(rename = "Limits")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "they are the fields of the answer"
+)]
+struct LimitsBody {
+    /// Most characters of a message.
+    max_text_chars: u64,
+    /// Most bytes of a request's body.
+    max_body_bytes: u64,
+    /// Most entries of a page.
+    max_page: u64,
+}
+
+/// The answering server.
+#[derive(Object, Serialize)]
+#[oai(rename = "Server")]
+struct ServerBody {
+    /// The program's version.
+    version: String,
+    /// Counts up with each addition to this API.
+    api_level: u32,
+    /// The number of this replica.
+    replica: u16,
+    /// The numbers of all configured replicas, ascending.
+    replicas: Vec<u16>,
+    /// The cluster's name.
+    cluster: String,
+    /// `open`: a name is enough to log in. `password`: an account is needed.
+    mode: String,
+    /// What one replica takes on.
+    limits: LimitsBody,
+}
+
+#[OpenApi]
+impl Server {
+    /// Says what this server is
+    #[oai(path = "/v1/server", method = "get", operation_id = "show_server")]
+    async fn server(&self, at_least: AtLeast) -> Result<Reply<ServerBody>, Problem> {
+        self.0.hold(text(&at_least)).await?;
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Ok(Reply(ServerBody {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api_level: LEVEL,
+            replica: self.0.replica.get(),
+            replicas: numbers(&self.0.replicas),
+            cluster: self.0.config.cluster.clone(),
+            mode: match self.0.config.auth {
+                Auth::Open => "open".to_owned(),
+            },
+            limits: LimitsBody {
+                max_text_chars: count(self.0.limits().max_text_chars),
+                max_body_bytes: count(BodyLimits::default().body_bytes),
+                max_page: 500,
+            },
+        }))
+    }
+}

@@ -1,0 +1,88 @@
+//! Logging in and out.
+
+use causeway_domain::names::{Name, User, UserId};
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::{Deserialize, Serialize};
+
+use super::parameters::{AtLeast, text};
+use crate::bodies::{Reply, UserBody, rfc3339};
+use crate::context::Context;
+use crate::edge::body::Body;
+use crate::problem::Problem;
+use crate::token::Caller;
+
+pub struct Sessions(pub Context);
+
+/// Who logs in.
+#[derive(Debug, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+struct NewSession {
+    /// The user's name: 1 to 32 letters, digits, `-`, `_`, `.`; case does not matter.
+    name: String,
+    /// Needed where the server has accounts. Ignored where a name is enough.
+    password: Option<String>,
+}
+
+/// A session.
+#[derive(Object, Serialize)]
+struct Session {
+    /// Send it as `Authorization: Bearer <token>`, to any replica.
+    token: String,
+    /// Who is logged in.
+    user: UserBody,
+    /// When the token ends. RFC 3339, UTC.
+    expires_at: String,
+    /// The number of the replica that answered.
+    replica: u16,
+}
+
+#[derive(ApiResponse)]
+enum LoggedIn {
+    /// Logged in.
+    #[oai(status = 201)]
+    Created(Reply<Session>),
+}
+
+#[derive(ApiResponse)]
+enum LoggedOut {
+    /// Logged out.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[OpenApi]
+impl Sessions {
+    /// Logs in
+    #[oai(path = "/v1/sessions", method = "post", operation_id = "log_in")]
+    async fn log_in(&self, at_least: AtLeast, body: Body<NewSession>) -> Result<LoggedIn, Problem> {
+        let name = Name::parse(&body.0.name)
+            .map_err(|refused| Problem::invalid("name", refused.to_string()))?;
+        self.0.hold(text(&at_least)).await?;
+        let user = User {
+            id: UserId::of_open_name(&name),
+            name: name.to_string(),
+        };
+        let caller = Caller {
+            user,
+            session: (self.0.random)(),
+        };
+        let (token, expires_ms) = self.0.tokens.issue(&caller, (self.0.wall)());
+        Ok(LoggedIn::Created(Reply(Session {
+            token,
+            user: UserBody::from(&caller.user),
+            expires_at: rfc3339(i64::try_from(expires_ms).unwrap_or(i64::MAX)),
+            replica: self.0.replica.get(),
+        })))
+    }
+
+    /// Logs out
+    #[oai(
+        path = "/v1/sessions/current",
+        method = "delete",
+        operation_id = "log_out"
+    )]
+    async fn log_out(&self, _caller: Caller, at_least: AtLeast) -> Result<LoggedOut, Problem> {
+        self.0.hold(text(&at_least)).await?;
+        Ok(LoggedOut::Done)
+    }
+}

@@ -1,0 +1,303 @@
+//! One running replica: opens its parts in order, serves, and closes them in order.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::log::{Beginning, Log, Options, WriterTask};
+use causeway_domain::timelines::{self, FollowTask, Timelines};
+use causeway_replicator::auth::PeerKeys;
+use causeway_replicator::core::Me;
+use causeway_replicator::driver::Replicator;
+use causeway_replicator::link::http::HttpLink;
+use causeway_replicator::wire::{Caller, Instance};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::app;
+use crate::config::{Config, Secret};
+use crate::context::{Context, Parts};
+use crate::cursor::Cursors;
+use crate::database::Database;
+use crate::edge::WallClock;
+use crate::edge::accept::{ConnectionLimits, Door};
+use crate::edge::serve::serve;
+use crate::failure::listen;
+use crate::feeds::{Feeds, Setup};
+use crate::keys::ClusterKeys;
+use crate::routes::Sight;
+use crate::routes::peers::Peers;
+use crate::token::Tokens;
+
+/// How long requests in flight may take to end after the server was asked to stop.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long the writer may take to write what waits.
+const LAST_WRITES: Duration = Duration::from_secs(10);
+
+/// Serves one replica until `stop` is done. Calls `on_ready` with the addresses it serves clients
+/// and peers on, when both are served.
+pub async fn run(
+    config: Config,
+    stop: impl Future<Output = ()>,
+    on_ready: impl FnOnce(SocketAddr, SocketAddr),
+) -> anyhow::Result<()> {
+    // First of all, so that a port in use is said before anything is started.
+    let public = listen("public_listen", config.public_listen).await?;
+    let internal = listen("internal_listen", config.internal_listen).await?;
+    let addresses = (public.local_addr()?, internal.local_addr()?);
+    let database = Database::open(&config).await?;
+    let served = serve_with(&config, &database.url, public, internal, stop, || {
+        on_ready(addresses.0, addresses.1);
+    });
+    let served = served.await;
+    database.close().await;
+    served
+}
+
+/// The document of the public API, YAML.
+pub fn openapi() -> String {
+    app::openapi_yaml()
+}
+
+/// Drops the read model of a replica that is not running and builds it anew.
+pub async fn rebuild(config: Config) -> anyhow::Result<()> {
+    let database = Database::open(&config).await?;
+    let rebuilt = rebuild_with(&config, &database.url).await;
+    database.close().await;
+    rebuilt
+}
+
+async fn rebuild_with(config: &Config, url: &str) -> anyhow::Result<()> {
+    let (log, writer) = Log::open(options(config, url, &wall_clock())?).await?;
+    timelines::rebuild(&log).await?;
+    let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
+    let all = log.head().arrival;
+    let mut bell = timelines.bell();
+    let mut told = Instant::now();
+    while bell.borrow_and_update().arrival < all {
+        if told.elapsed() > Duration::from_secs(1) {
+            told = Instant::now();
+            eprintln!("{} of {all} events", timelines.checkpoint().arrival);
+        }
+        bell.changed().await?;
+    }
+    eprintln!("{all} events, done");
+    drop((log, timelines));
+    close(writer, follower).await;
+    Ok(())
+}
+
+async fn serve_with(
+    config: &Config,
+    url: &str,
+    public: TcpListener,
+    internal: TcpListener,
+    stop: impl Future<Output = ()>,
+    on_ready: impl FnOnce(),
+) -> anyhow::Result<()> {
+    let wall = wall_clock();
+    let (log, mut writer) = Log::open(options(config, url, &wall)?).await?;
+    tell_beginning(&log);
+    let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
+    let keys = ClusterKeys::new(
+        config.cluster_key.bytes(),
+        config.previous_cluster_key.as_ref().map(Secret::bytes),
+    );
+    let peer_keys = peer_keys(&keys);
+    let replicator = replicator(config, log.clone(), &wall, &peer_keys)?;
+    let (context, hub, presence) =
+        context(config, &keys, log.clone(), timelines, &replicator, wall);
+
+    let (stopping, stopped) = watch::channel(false);
+    let limits = ConnectionLimits::default();
+    let peers = Peers {
+        replicator: replicator.clone(),
+        keys: peer_keys,
+    };
+    let serving_peers = spawn_serving(internal, peers, limits, stopped.clone())?;
+    raise_above_peers(&log, &replicator).await;
+    let limits = ConnectionLimits {
+        connections: config.limits.max_connections,
+        ..limits
+    };
+    let serving_clients = spawn_serving(public, app::app(&context), limits, stopped)?;
+    on_ready();
+
+    let outcome = tokio::select! {
+        () = stop => Ok(()),
+        _ = &mut writer => Err(anyhow::anyhow!("the writer of the log has stopped")),
+    };
+    stopping.send_replace(true);
+    let _ = tokio::join!(serving_clients, serving_peers);
+    replicator.stop().await;
+    hub.abort();
+    presence.abort();
+    let _ = tokio::join!(hub, presence);
+    drop((context, replicator, log));
+    if outcome.is_ok() {
+        close(writer, follower).await;
+    }
+    outcome
+}
+
+fn tell_beginning(log: &Log) {
+    let origin = log.origin();
+    match log.beginning() {
+        Beginning::Continued => tracing::info!(%origin, "goes on"),
+        Beginning::First => tracing::info!(%origin, "begins"),
+        Beginning::Renewed(why) => {
+            tracing::warn!(%origin, %why, "begins a new epoch: it is not sure that nothing is lost");
+        }
+    }
+}
+
+fn replicator(
+    config: &Config,
+    log: Log,
+    wall: &WallClock,
+    keys: &PeerKeys,
+) -> anyhow::Result<Replicator> {
+    let instance = Instance(random_number()?);
+    let me = Me {
+        origin: log.origin(),
+        instance,
+        cluster: config.cluster.clone(),
+        peers: config.peers().map(|peer| peer.id).collect(),
+    };
+    let caller = Caller {
+        cluster: config.cluster.clone(),
+        replica: config.replica,
+        instance,
+    };
+    let links: BTreeMap<ReplicaId, HttpLink> = config
+        .peers()
+        .map(|peer| {
+            let link = HttpLink::new(&peer.internal_url, caller.clone(), keys.clone());
+            (peer.id, link)
+        })
+        .collect();
+    Ok(Replicator::spawn(me, links, log, wall.clone()))
+}
+
+fn context(
+    config: &Config,
+    keys: &ClusterKeys,
+    log: Log,
+    timelines: Timelines,
+    replicator: &Replicator,
+    wall: WallClock,
+) -> (Context, JoinHandle<()>, JoinHandle<()>) {
+    let replicas: Vec<ReplicaId> = config.replicas.iter().map(|replica| replica.id).collect();
+    let sight = Arc::new(Sight {
+        replicas: replicas.clone(),
+        config: config.clone(),
+        replicator: replicator.clone(),
+    });
+    let shown = sight.clone();
+    let (feeds, mut changes, hub) = Feeds::start(Setup {
+        replicas: replicas.clone(),
+        timelines: timelines.clone(),
+        knowledge: replicator.watch_knowledge(),
+        cursors: Cursors::new(keys),
+        view: Arc::new(move || shown.json().into()),
+    });
+    let told = replicator.clone();
+    let presence = tokio::spawn(async move {
+        while let Some(change) = changes.recv().await {
+            told.change_presence(change.came, change.went);
+        }
+    });
+    let context = Context::of(Parts {
+        replica: config.replica,
+        replicas,
+        config: config.clone(),
+        log,
+        timelines,
+        feeds,
+        knowledge: replicator.watch_knowledge(),
+        sight,
+        tokens: Tokens::new(keys),
+        cursors: Cursors::new(keys),
+        wall,
+        random: || random_bytes().expect("the system gave random bytes at the start"),
+        started: Instant::now(),
+    });
+    (context, hub, presence)
+}
+
+fn spawn_serving(
+    listener: TcpListener,
+    application: impl poem::Endpoint + 'static,
+    limits: ConnectionLimits,
+    mut stopped: watch::Receiver<bool>,
+) -> anyhow::Result<JoinHandle<()>> {
+    let door = Door::new(listener, &limits)?;
+    let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+    Ok(tokio::spawn(serve(door, application, limits, stop, GRACE)))
+}
+
+/// A new origin writes above every promise that others have made about their past.
+async fn raise_above_peers(log: &Log, replicator: &Replicator) {
+    if log.beginning() == Beginning::Continued {
+        return;
+    }
+    if let Some(floor) = replicator.ask_floors().await
+        && let Err(failure) = log.raise(floor).await
+    {
+        tracing::warn!(%failure, "the clock could not be raised above the peers'");
+    }
+}
+
+async fn close(writer: WriterTask, follower: FollowTask) {
+    let ended = async {
+        let _ = tokio::join!(writer, follower);
+    };
+    if timeout(LAST_WRITES, ended).await.is_err() {
+        tracing::warn!("the log did not close in time");
+    }
+}
+
+fn options(config: &Config, url: &str, wall: &WallClock) -> anyhow::Result<Options> {
+    Ok(Options {
+        replica: config.replica,
+        cluster: config.cluster.clone(),
+        database_url: url.to_owned(),
+        data_dir: config.data_dir.clone(),
+        wall: wall.clone(),
+        fresh_epoch: u32::try_from(random_number()? >> 32)?,
+        allow_unsafe_postgres: config.allow_unsafe_postgres,
+    })
+}
+
+fn peer_keys(keys: &ClusterKeys) -> PeerKeys {
+    let (current, previous) = keys.peer_secrets();
+    PeerKeys::new(&current, previous.as_ref().map(|key| &key[..]))
+}
+
+/// The one source of wall time.
+fn wall_clock() -> WallClock {
+    Arc::new(|| {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+fn random_number() -> anyhow::Result<u64> {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&random_bytes()?[..8]);
+    Ok(u64::from_be_bytes(bytes))
+}
+
+/// The one source of randomness.
+fn random_bytes() -> anyhow::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|failure| anyhow::anyhow!("the system gives no random bytes: {failure}"))?;
+    Ok(bytes)
+}
