@@ -59,6 +59,8 @@ pub struct Chat {
     news: Sender<News>,
     /// An own like that was shown when it was answered, and is still to come in the stream.
     own_like: Option<(String, bool)>,
+    /// The own message that was shown last.
+    last_own: Option<Message>,
     /// Whether the person knows that something waits for a server.
     told_of_waiting: bool,
     has_failed: bool,
@@ -79,6 +81,7 @@ impl Chat {
             tasks: Vec::new(),
             news,
             own_like: None,
+            last_own: None,
             told_of_waiting: false,
             has_failed: false,
         };
@@ -108,8 +111,6 @@ impl Chat {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.output.is_closed() {
             tokio::select! {
-                // What was heard before a line was typed is shown before its answer.
-                biased;
                 Some(news) = heard.recv() => self.hear(news).await,
                 line = typed.recv() => match line {
                     Some(Typed::Line(line)) if self.take(&line).await => {}
@@ -243,9 +244,10 @@ impl Chat {
     /// A message as a line, with the number it gets or has.
     fn line_of(&mut self, message: &Message) -> String {
         let number = self.state.numbers.show(&message.id);
-        let replicas = if self.state.is_own(message) {
+        let held_by = message.stored_on.len();
+        let held = if self.state.is_own(message) {
             self.state.follow(message);
-            self.state.replicas()
+            self.state.replicas().map(|replicas| (held_by, replicas))
         } else {
             None
         };
@@ -253,15 +255,31 @@ impl Chat {
             Shown {
                 number,
                 message,
-                replicas,
+                held,
             },
             Timestamp::now(),
         )
     }
 
+    /// An own message is on more servers now: its line says so, where it is the last, else another line.
     fn show_stored(&mut self, number: u64, held_by: usize) {
-        if let Some(replicas) = self.state.replicas() {
-            self.note(&format!("{number} is on {held_by}/{replicas} servers"));
+        let Some(replicas) = self.state.replicas() else {
+            return;
+        };
+        let otherwise = self
+            .look
+            .note(&format!("{number} is on {held_by}/{replicas} servers"));
+        match &self.last_own {
+            Some(own) if self.state.numbers.of(&own.id) == Some(number) => {
+                let shown = Shown {
+                    number,
+                    message: own,
+                    held: Some((held_by, replicas)),
+                };
+                let text = self.look.message(shown, Timestamp::now());
+                self.output.amend(&own.id, text, otherwise);
+            }
+            _ => self.show(otherwise),
         }
     }
 

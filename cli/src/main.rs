@@ -12,6 +12,7 @@ mod layout;
 mod outbox;
 mod output;
 mod pager;
+mod paper;
 mod plain;
 mod prompt;
 mod recall;

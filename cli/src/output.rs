@@ -35,6 +35,32 @@ impl Output {
         }
     }
 
+    /// Shows an own message; in a terminal in place of the line that was typed.
+    pub fn show_typed(&mut self, name: &str, text: String) {
+        match self {
+            Self::Terminal { terminal, .. } => {
+                let name = name.to_owned();
+                terminal.order(Order::ShowTyped { name, text });
+            }
+            Self::Pipe { .. } => self.show(text),
+        }
+    }
+
+    /// Writes anew what was shown under a name, where it is still the last; else says something.
+    pub fn amend(&mut self, name: &str, text: String, otherwise: String) {
+        match self {
+            Self::Terminal { terminal, .. } => {
+                let name = name.to_owned();
+                terminal.order(Order::Amend {
+                    name,
+                    text,
+                    otherwise,
+                });
+            }
+            Self::Pipe { .. } => self.show(otherwise),
+        }
+    }
+
     /// Shows a long text; in a terminal one screenful at a time. Returns whether more of it is wanted.
     pub async fn page(&mut self, lines: Vec<String>) -> bool {
         if let Self::Terminal { terminal, .. } = self {

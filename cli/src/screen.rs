@@ -3,14 +3,15 @@
 //! Everything that came over the wire is made harmless here, and nowhere else is it shown. Colours are left out
 //! where nobody sees them. `chat` hands the lines on to a terminal or a pipe.
 
+mod servers;
+
 use std::fmt::Write as _;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::address;
 use crate::input::COMMANDS;
 use crate::text::{excerpt, harmless, harmless_line};
-use crate::wire::{Liked, Message, PeerView, Presence, Snapshot, User, View};
+use crate::wire::{Liked, Message, Presence, Snapshot, User};
 
 const DIM: &str = "2";
 const BOLD: &str = "1";
@@ -35,8 +36,8 @@ pub struct Shown<'a> {
     pub number: u64,
     /// What is shown.
     pub message: &'a Message,
-    /// For an own message: of how many replicas the count is told.
-    pub replicas: Option<usize>,
+    /// For an own message: how many replicas hold it, and of how many.
+    pub held: Option<(usize, usize)>,
 }
 
 impl Look {
@@ -64,11 +65,11 @@ impl Look {
         let Shown {
             number,
             message,
-            replicas,
+            held,
         } = shown;
         let mut line = self.paint(DIM, &format!("{number:>3} {}", self.time_of(message, now)));
         let author = harmless_line(&message.author.name);
-        let author = self.paint(if replicas.is_some() { "1;32" } else { "1;36" }, &author);
+        let author = self.paint(if held.is_some() { "1;32" } else { "1;36" }, &author);
         let text = harmless(&message.text).replace('\n', "\n    | ");
         let _ = write!(line, " {author}: {text}");
         if message.likes > 0 {
@@ -78,11 +79,11 @@ impl Look {
                 self.paint(CYAN, &format!("({})", likes(message.likes)))
             );
         }
-        if let Some(replicas) = replicas {
+        if let Some((held_by, replicas)) = held {
             let _ = write!(
                 line,
                 "  {}",
-                self.paint(DIM, &format!("{}/{replicas}", message.stored_on.len()))
+                self.paint(DIM, &format!("{held_by}/{replicas}"))
             );
         }
         line
@@ -164,97 +165,6 @@ impl Look {
         lines
     }
 
-    /// What is different in the servers; nothing where only numbers moved.
-    pub fn view_changes(&self, before: Option<&View>, after: &View) -> Vec<String> {
-        let was = |replica| {
-            let peers = before.map(|view| &view.peers)?;
-            peers
-                .iter()
-                .find(|peer| peer.replica == replica)
-                .map(|peer| peer.status.as_str())
-        };
-        let changed = after.peers.iter().filter(|peer| {
-            let now_down = peer.status == "down";
-            was(peer.replica).is_some_and(|before| (before == "down") != now_down)
-        });
-        changed
-            .map(|peer| self.note(&format!("replica {} is {}", peer.replica, peer.status)))
-            .collect()
-    }
-
-    /// The table of the servers.
-    pub fn view(&self, view: &View, connected: &str, now: Timestamp) -> Vec<String> {
-        let own = (view.own.replica, own_row(view, connected));
-        let peers = view
-            .peers
-            .iter()
-            .map(|peer| (peer.replica, self.peer_row(peer, now)));
-        let mut rows: Vec<_> = std::iter::once(own).chain(peers).collect();
-        rows.sort_by_key(|(replica, _)| *replica);
-        let head = ["  replica", "address", "state", "since", "heard", "lag"].map(str::to_owned);
-        let table: Vec<_> = std::iter::once(head)
-            .chain(rows.into_iter().map(|(_, row)| row))
-            .collect();
-        let widths: Vec<usize> = (0..6)
-            .map(|i| {
-                table
-                    .iter()
-                    .map(|row| row[i].chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
-        let mut lines: Vec<_> = table
-            .iter()
-            .map(|row| self.table_line(row, &widths))
-            .collect();
-        if !view.own.vector.is_empty() {
-            lines.push(self.note(&format!(
-                "events held here, by replica: {:?}",
-                view.own.vector
-            )));
-        }
-        lines
-    }
-
-    fn table_line(&self, row: &[String; 6], widths: &[usize]) -> String {
-        let cells = row.iter().zip(widths).map(|(cell, width)| {
-            let padded = format!("{cell:<width$}");
-            match cell.as_str() {
-                "up" | "here" => self.paint(GREEN, &padded),
-                "down" => self.paint(RED, &padded),
-                "suspect" => self.paint(YELLOW, &padded),
-                _ => padded,
-            }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    }
-
-    fn peer_row(&self, peer: &PeerView, now: Timestamp) -> [String; 6] {
-        let none = || "-".to_owned();
-        let mut lag = Vec::new();
-        if peer.missing_there > 0 {
-            lag.push(format!("{} to send", peer.missing_there));
-        }
-        if peer.missing_here > 0 {
-            lag.push(format!("{} to come", peer.missing_here));
-        }
-        if peer.out == "failing" && peer.status != "down" {
-            lag.push("cannot be called".to_owned());
-        }
-        if lag.is_empty() {
-            lag.push("none".to_owned());
-        }
-        [
-            format!("  {}", peer.replica),
-            address::short(&harmless_line(&peer.public_url)).to_owned(),
-            harmless_line(&peer.status),
-            self.time(peer.since.as_deref(), now).unwrap_or_else(none),
-            peer.last_heard_ms.map_or_else(none, ago),
-            lag.join(", "),
-        ]
-    }
-
     /// The commands.
     pub fn help(&self) -> Vec<String> {
         let lines = COMMANDS.iter().map(|command| {
@@ -266,19 +176,6 @@ impl Look {
         });
         lines.collect()
     }
-}
-
-fn own_row(view: &View, connected: &str) -> [String; 6] {
-    let replica = format!("* {}", view.own.replica);
-    let none = || "-".to_owned();
-    [
-        replica,
-        address::short(&harmless_line(connected)).to_owned(),
-        "here".to_owned(),
-        none(),
-        none(),
-        none(),
-    ]
 }
 
 fn names(users: &[User]) -> String {
@@ -311,18 +208,9 @@ pub fn merged(count: u64, from: u64) -> String {
     format!("{count} earlier {messages} from replica {from}; p shows the whole history in order")
 }
 
-fn ago(ms: u64) -> String {
-    match ms {
-        0..10_000 => format!("{}.{} s ago", ms / 1000, ms % 1000 / 100),
-        10_000..120_000 => format!("{} s ago", ms / 1000),
-        _ => format!("{} min ago", ms / 60_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::OwnView;
 
     const PLAIN: Look = Look {
         color: false,
@@ -353,12 +241,12 @@ mod tests {
         }
     }
 
-    fn shown(message: &Message, replicas: Option<usize>) -> String {
+    fn shown(message: &Message, held: Option<(usize, usize)>) -> String {
         PLAIN.message(
             Shown {
                 number: 12,
                 message,
-                replicas,
+                held,
             },
             now(),
         )
@@ -376,7 +264,7 @@ mod tests {
     #[test]
     fn an_own_message_shows_how_many_replicas_hold_it() {
         assert_eq!(
-            shown(&message("hello", 2), Some(5)),
+            shown(&message("hello", 2), Some((3, 5))),
             " 12 16:03 ann: hello  (2 likes)  3/5"
         );
     }
@@ -413,43 +301,6 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_stand_in_a_table() {
-        let peer = PeerView {
-            replica: 1,
-            public_url: "http://127.0.0.1:12001".into(),
-            status: "down".into(),
-            out: "failing".into(),
-            since: Some("2026-03-01T17:58:00Z".into()),
-            last_heard_ms: Some(121_000),
-            rtt_ms: None,
-            missing_here: 0,
-            missing_there: 7,
-        };
-        let own = OwnView {
-            replica: 2,
-            public_url: "http://127.0.0.1:12002".into(),
-            vector: vec![4, 7],
-        };
-
-        let lines = PLAIN.view(
-            &View {
-                own,
-                peers: vec![peer],
-            },
-            "http://127.0.0.1:12002",
-            now(),
-        );
-
-        let expected = [
-            "  replica  address          state  since  heard      lag",
-            "  1        127.0.0.1:12001  down   17:58  2 min ago  7 to send",
-            "* 2        127.0.0.1:12002  here   -      -          -",
-            "· events held here, by replica: [4, 7]",
-        ];
-        assert_eq!(lines, expected);
-    }
-
-    #[test]
     fn a_group_shows_who_is_online() {
         let snapshot = Snapshot {
             group: "lobby".into(),
@@ -478,7 +329,7 @@ mod tests {
             PLAIN.note("x"),
             PLAIN.warning("x"),
             PLAIN.help().concat(),
-            shown(&message("x", 3), Some(5)),
+            shown(&message("x", 3), Some((3, 5))),
         ];
         assert!(!plain.concat().contains('\u{1b}'));
     }

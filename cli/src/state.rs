@@ -98,13 +98,16 @@ pub struct State {
     pub seen: Seen,
     /// The servers, as last told.
     pub view: Option<View>,
+    /// How many there are, by the server that one is connected to.
+    pub servers: Option<usize>,
     own: VecDeque<Own>,
 }
 
 impl State {
-    /// How many replicas there are, where a view has told.
+    /// How many replicas there are, where a view or a server has told.
     pub fn replicas(&self) -> Option<usize> {
-        self.view.as_ref().map(|view| view.peers.len() + 1)
+        let told = self.view.as_ref().map(|view| view.peers.len() + 1);
+        told.or(self.servers)
     }
 
     /// The address of a replica by its number.
@@ -223,8 +226,8 @@ mod tests {
             since: None,
             last_heard_ms: None,
             rtt_ms: None,
-            missing_here: 0,
-            missing_there: 0,
+            missing_here: Some(0),
+            missing_there: Some(0),
         });
         View {
             own: OwnView {

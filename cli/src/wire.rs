@@ -86,6 +86,9 @@ pub struct Page {
 pub struct Server {
     /// Its number.
     pub replica: u64,
+    /// The numbers of all replicas.
+    #[serde(default)]
+    pub replicas: Vec<u64>,
     /// The cluster's name.
     #[serde(default)]
     pub cluster: String,
@@ -134,12 +137,12 @@ pub struct PeerView {
     /// How long a call to it takes.
     #[serde(default)]
     pub rtt_ms: Option<f64>,
-    /// Events it has that the connected one lacks.
+    /// Events it has that the connected one lacks, where that is known.
     #[serde(default)]
-    pub missing_here: u64,
-    /// Events it lacks.
+    pub missing_here: Option<u64>,
+    /// Events it lacks, where that is known.
     #[serde(default)]
-    pub missing_there: u64,
+    pub missing_there: Option<u64>,
 }
 
 /// A refusal, as RFC 9457 writes it.
@@ -306,7 +309,7 @@ mod tests {
     fn a_view_is_read_with_the_fields_a_terminal_shows() {
         let data = r#"{"self":{"replica":1,"epoch":"9f3c07aa","public_url":"http://a","vector":[5,0]},"peers":[{"replica":2,
             "public_url":"http://b","internal_url":"http://c","status":"down","out":"failing","since":"2026-01-01T00:00:00Z",
-            "last_heard_ms":null,"rtt_ms":0.4,"missing_here":1,"missing_there":3}]}"#;
+            "last_heard_ms":null,"rtt_ms":0.4,"missing_here":null,"missing_there":3}]}"#;
 
         let Ok(Frame::View(view)) = parse("view", data) else {
             panic!("no view")
@@ -318,7 +321,7 @@ mod tests {
                 view.peers[0].status.as_str(),
                 view.peers[0].missing_there
             ),
-            (1, "down", 3)
+            (1, "down", Some(3))
         );
     }
 }

@@ -57,6 +57,7 @@ impl Chat {
         self.new_connection();
         self.link = link;
         self.state.view = view.or(self.state.view.take());
+        self.state.servers = Some(server.replicas.len()).filter(|count| *count > 0);
         let cluster = if server.cluster.is_empty() {
             String::new()
         } else {
@@ -90,7 +91,10 @@ impl Chat {
             return;
         };
         let client = client.clone();
-        match self.join_with_all_seen(&client, &group).await {
+        match self
+            .join_with_all_seen(&client, &group, self.state.seen.cursor.clone())
+            .await
+        {
             Ok(joined) => {
                 self.state.seen.mark = joined.mark.or(self.state.seen.mark.take());
                 let cursor = self.state.seen.cursor.clone().unwrap_or(joined.body.cursor);
@@ -111,13 +115,13 @@ impl Chat {
         ));
     }
 
-    /// Joins at a server that may not yet hold what was seen elsewhere.
-    async fn join_with_all_seen(
+    /// Joins at a server that may not yet hold what was seen or written elsewhere.
+    pub(super) async fn join_with_all_seen(
         &mut self,
         client: &Client,
         group: &str,
+        seen: Option<String>,
     ) -> Result<Written<Snapshot>, CallError> {
-        let seen = self.state.seen.cursor.clone();
         let give_up = Instant::now() + BEHIND;
         while Instant::now() < give_up {
             match client.join(group, seen.as_deref()).await {

@@ -23,7 +23,8 @@ impl Chat {
         {
             return self.note(&format!("You are already in {group}"));
         }
-        match client.join(group, self.state.seen.mark.as_deref()).await {
+        let mark = self.state.seen.mark.clone();
+        match self.join_with_all_seen(&client, group, mark).await {
             Ok(joined) => {
                 self.leave_stream();
                 self.state.enter(Some(joined.body.group.clone()));

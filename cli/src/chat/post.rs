@@ -65,7 +65,8 @@ impl Chat {
         let is_of_this_group = self.state.group.as_ref() == Some(&unsent.group);
         if is_of_this_group && self.state.numbers.of(&written.body.id).is_none() {
             let line = self.line_of(&written.body);
-            self.show(line);
+            self.output.show_typed(&written.body.id, line);
+            self.last_own = Some(written.body);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Messages that come while a line is being typed: none is lost, none doubled, and the line stays as it is.
 
+use serde_json::json;
+
 use crate::fake::{Cluster, Server};
 use crate::pty::Screen;
 
@@ -127,6 +129,45 @@ fn what_is_typed_while_a_command_runs_is_not_lost() {
 }
 
 #[test]
+fn a_sent_line_becomes_the_message_and_tells_where_it_is_kept() {
+    let cluster = Cluster::default();
+    let servers = [cluster.start(1), cluster.start(2)];
+    let name = servers[0].name();
+    let screen = Screen::open(&["--server", &name, "--user", "ann", "--group", "lobby"]);
+    screen.wait_for_prompt("ann@lobby");
+    cluster.wait_for_requests(1, "GET", "/events");
+
+    let long = format!("{}.", "é".repeat(90));
+    screen.type_in(&format!("a {long}\r"));
+    screen.wait_for("1/2");
+    stored_everywhere(&cluster, "m1");
+    screen.wait_for("2/2");
+    screen.type_in("a more\r");
+    screen.wait_for("ann: more  1/2");
+    cluster.say("bob", "hello");
+    screen.wait_for("bob: hello");
+    stored_everywhere(&cluster, "m2");
+    screen.wait_for("2 is on 2/2 servers");
+
+    screen.wait_for_prompt("ann@lobby");
+    let rows = screen.rows();
+    let begin = rows
+        .iter()
+        .position(|row| row.contains("no messages"))
+        .unwrap()
+        + 1;
+    let expected = [
+        format!("  1 2026-01-01 10:00 ann: {}", "é".repeat(54)),
+        format!("{}.  2/2", "é".repeat(36)),
+        "  2 2026-01-01 10:00 ann: more  1/2".to_owned(),
+        "  3 2026-01-01 10:00 bob: hello".to_owned(),
+        "· 2 is on 2/2 servers".to_owned(),
+        "ann@lobby>".to_owned(),
+    ];
+    assert_eq!(rows[begin..begin + 6], expected, "{}", rows.join("\n"));
+}
+
+#[test]
 fn the_history_stops_at_each_full_screen() {
     let (cluster, _server, screen) = in_lobby();
     for number in 1..=50 {
@@ -183,6 +224,11 @@ fn an_empty_screen_keeps_its_prompt() {
     screen.wait_for("bob: after");
     screen.type_in("l 1\r");
     screen.wait_for("ann likes 1 (bob: before)");
+}
+
+fn stored_everywhere(cluster: &Cluster, id: &str) {
+    let stored = json!({"id": id, "stored_on": [1, 2], "settled": false});
+    cluster.frame("stored", &stored, false);
 }
 
 fn in_lobby() -> (Cluster, Server, Screen) {
