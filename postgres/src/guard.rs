@@ -68,14 +68,15 @@ impl Guard<'_> {
         arguments: &[String],
     ) -> io::Result<Guarded> {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", SCRIPT, "causeway-postgres-guard"]);
+        // By a variable, so that the list of processes stays readable.
+        command.args(["-c", "eval \"$CAUSEWAY_GUARD\"", "causeway-postgres-guard"]);
         for folder in [self.remove, self.prune] {
             command.arg(folder.map_or(Path::new(""), |folder| folder));
         }
         command.arg(program).args(arguments);
         // Its own group: Ctrl-C in a terminal is for the owner alone, who then stops us in order.
         command.process_group(0).current_dir("/");
-        command.env("LC_ALL", "C");
+        command.env("LC_ALL", "C").env("CAUSEWAY_GUARD", SCRIPT);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
                 command.env_remove(name);

@@ -4,6 +4,7 @@
 #   $2  an empty folder to remove with the owner, or nothing
 #   $3… the program
 # Standard output may be an open folder, for a program that cannot walk to it: it gets it as number 4.
+unset CAUSEWAY_GUARD
 remove=$1 prune=$2
 shift 2
 exec 3<&0 </dev/null 4<&1 1>&2
