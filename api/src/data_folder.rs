@@ -31,8 +31,18 @@ pub fn claim(path: &Path) -> Result<(), DataFolderError> {
         path: path.to_owned(),
         source,
     };
+    judge(path)?;
     fs::create_dir_all(path).map_err(unusable)?;
-    if is_ours(path) {
+    fs::write(path.join(MARKER), MARKER_TEXT).map_err(unusable)
+}
+
+/// Refuses what [`claim`] would refuse, and changes nothing. A folder that is not there yet is fine.
+pub fn judge(path: &Path) -> Result<(), DataFolderError> {
+    let unusable = |source| DataFolderError::Unusable {
+        path: path.to_owned(),
+        source,
+    };
+    if is_ours(path) || !path.exists() {
         return Ok(());
     }
     for entry in fs::read_dir(path).map_err(unusable)? {
@@ -41,7 +51,7 @@ pub fn claim(path: &Path) -> Result<(), DataFolderError> {
             return Err(DataFolderError::Foreign(path.to_owned()));
         }
     }
-    fs::write(path.join(MARKER), MARKER_TEXT).map_err(unusable)
+    Ok(())
 }
 
 /// Whether a replica has claimed the folder.

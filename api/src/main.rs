@@ -1,2 +1,225 @@
-//! Placeholder.
-fn main() {}
+//! `causeway-server`: the command line, and the only place where signals, exit codes and the log
+//! are decided. What the commands do lies in the library.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use causeway_api::config::Config;
+use causeway_api::dev::{self, DevOptions};
+use causeway_api::failure::{NotAsGiven, exit_code, sentence};
+use causeway_api::{check, init, server, stop};
+use clap::{Args, Parser, Subcommand};
+use futures_util::FutureExt;
+use tracing_subscriber::EnvFilter;
+
+#[derive(Parser)]
+#[command(name = "causeway-server", version, about, long_about = None, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  causeway-server dev                       five replicas on this machine, nothing to set
+  causeway-server init --replicas a.example,b.example --out conf
+  causeway-server check --config conf/causeway-1.toml
+  causeway-server run --config conf/causeway-1.toml
+
+Settings can also come from the environment: CAUSEWAY_DATA_DIR, CAUSEWAY_DATABASE_URL, …
+CAUSEWAY_LOG chooses what is logged (error, warn, info, debug); the log goes to standard error.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs one replica
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// End when standard input is closed, so that nothing outlives whoever started it
+        #[arg(long, hide = true)]
+        until_stdin_closes: bool,
+    },
+    /// Runs a cluster on this machine, each replica with a database of its own
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev {
+        /// How many replicas
+        #[arg(long, default_value_t = 5, value_name = "N")]
+        replicas: u16,
+        /// Where their data is kept
+        #[arg(long, default_value = "data", value_name = "DIR")]
+        data: PathBuf,
+        /// Replica i serves clients on this port plus i, and its peers 1000 below that
+        #[arg(long, default_value_t = 12000, value_name = "PORT")]
+        base_port: u16,
+        /// Forget the data of former runs first
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Prints the OpenAPI description of the public API (YAML)
+    Openapi,
+    /// Says what is wrong with settings, database and peers, without starting anything
+    Check(ConfigFile),
+    /// Builds the read models anew from the events; the replica must not be running
+    Rebuild(ConfigFile),
+    /// Writes a configuration for each replica of a new cluster, with a new key
+    #[command(after_help = INIT_EXAMPLES)]
+    Init {
+        /// The hosts of the replicas, in the order of their numbers
+        #[arg(
+            long,
+            value_delimiter = ',',
+            required = true,
+            value_name = "HOST,HOST,…"
+        )]
+        replicas: Vec<String>,
+        /// The folder to write to
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// The cluster's name
+        #[arg(long, default_value = "causeway", value_name = "NAME")]
+        cluster: String,
+    },
+}
+
+const DEV_EXAMPLES: &str = "\
+Examples:
+  causeway-server dev
+  causeway-server dev --replicas 3 --base-port 13000 --data /tmp/three
+  echo 'cut 1,2|3,4,5' | causeway-server dev
+
+While it runs it takes: status, cut 1,2|3,4,5, heal, kill 3, start 3, help, quit";
+
+const INIT_EXAMPLES: &str = "\
+Example:
+  causeway-server init --replicas a.example,b.example,c.example --out conf";
+
+#[derive(Args)]
+struct ConfigFile {
+    /// The replica's settings
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl ConfigFile {
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(&self.config)?)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match perform(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("causeway-server: {}", sentence(&error));
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn perform(command: Command) -> anyhow::Result<ExitCode> {
+    let usual_log = if matches!(command, Command::Dev { .. }) {
+        "warn"
+    } else {
+        "info"
+    };
+    start_log(usual_log)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(dispatch(command));
+    // What still waits for a disk or a terminal must not keep the program.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run {
+            config,
+            until_stdin_closes,
+        } => {
+            run(config.load()?, until_stdin_closes).await?;
+        }
+        Command::Dev {
+            replicas,
+            data,
+            base_port,
+            fresh,
+        } => {
+            let options = DevOptions {
+                replicas,
+                data,
+                base_port,
+                fresh,
+            };
+            dev::run(options, stop::requested(false)?).await?;
+        }
+        Command::Openapi => print(&server::openapi()),
+        Command::Check(config) => {
+            let findings = check::check(&config.load()?).await;
+            print(&findings.to_string());
+            return Ok(ExitCode::from(if findings.are_fine() { 0 } else { 2 }));
+        }
+        Command::Rebuild(config) => server::rebuild(config.load()?).await?,
+        Command::Init {
+            replicas,
+            out,
+            cluster,
+        } => {
+            let written = init::init(&cluster, &replicas, &out)?;
+            print(&init::next_steps(&written));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs one replica. Asked to stop while it is still starting it does so at once: nobody has been
+/// promised anything yet, and a private Postgres is ended by its guard.
+async fn run(config: Config, until_stdin_closes: bool) -> anyhow::Result<()> {
+    let stop = stop::requested(until_stdin_closes)?.shared();
+    let is_ready = AtomicBool::new(false);
+    let on_ready = |public, internal| {
+        is_ready.store(true, Ordering::Relaxed);
+        print_ready(public, internal);
+    };
+    let mut serving = pin!(server::run(config, stop.clone(), on_ready));
+    tokio::select! {
+        outcome = &mut serving => return outcome,
+        () = stop => {}
+    }
+    if is_ready.load(Ordering::Relaxed) {
+        serving.await
+    } else {
+        Ok(())
+    }
+}
+
+/// Tells whoever started us where we are; all else goes to the log.
+fn print_ready(public: SocketAddr, internal: SocketAddr) {
+    print(&format!(
+        "public http://{public}\ninternal http://{internal}\nready\n"
+    ));
+}
+
+/// Prints to standard output, which may be closed: then nobody is there to be told.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn start_log(usual: &str) -> anyhow::Result<()> {
+    let chosen = std::env::var("CAUSEWAY_LOG").unwrap_or_default();
+    let chosen = if chosen.is_empty() { usual } else { &chosen };
+    let filter = EnvFilter::try_new(chosen)
+        .map_err(|error| NotAsGiven(format!("CAUSEWAY_LOG is wrong: {error}")))?;
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .init();
+    Ok(())
+}

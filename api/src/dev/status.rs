@@ -1,0 +1,124 @@
+//! What `status` shows: a table made of what each replica says of itself.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+/// How a replica's process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Started, not yet serving.
+    Starting,
+    /// Serving.
+    Up,
+    /// Killed by the person, or stopping.
+    Down,
+    /// Ended by itself.
+    Ended(String),
+}
+
+/// One line of the table.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) number: u16,
+    pub(super) public: SocketAddr,
+    pub(super) condition: Condition,
+    /// What it answered about itself, where it did.
+    pub(super) view: Option<Value>,
+    /// The replicas it cannot call, or that cannot call it, because the link is cut.
+    pub(super) cut_from: Vec<u16>,
+}
+
+/// Draws the table.
+pub(super) fn table(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "replica  address                 state             holds                cut from\n",
+    );
+    for row in rows {
+        let cut = if row.cut_from.is_empty() {
+            "-".to_owned()
+        } else {
+            joined(&row.cut_from)
+        };
+        writeln!(
+            text,
+            "{:<8} http://{:<16} {:<17} {:<20} {cut}",
+            row.number,
+            row.public.to_string(),
+            state(row),
+            vector(row.view.as_ref()),
+        )
+        .expect("writing to a String cannot fail");
+    }
+    text
+}
+
+fn state(row: &Row) -> String {
+    match &row.condition {
+        Condition::Starting => "starting".to_owned(),
+        Condition::Up if row.view.is_none() => "does not answer".to_owned(),
+        Condition::Up => "up".to_owned(),
+        Condition::Down => "down".to_owned(),
+        Condition::Ended(how) => format!("ended, {how}"),
+    }
+}
+
+/// The vector as people write it: `[5,0,17,0,2]`.
+fn vector(view: Option<&Value>) -> String {
+    match view.map(|view| &view["self"]["vector"]) {
+        Some(vector @ Value::Array(_)) => vector.to_string(),
+        _ => "-".to_owned(),
+    }
+}
+
+/// `1,2,3`.
+pub(super) fn joined(numbers: &[u16]) -> String {
+    numbers
+        .iter()
+        .map(u16::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_table_shows_state_vector_and_cuts() {
+        let up = Row {
+            number: 1,
+            public: SocketAddr::from(([127, 0, 0, 1], 12001)),
+            condition: Condition::Up,
+            view: Some(json!({"self": {"vector": [5, 0, 17]}})),
+            cut_from: vec![2, 3],
+        };
+        let killed = Row {
+            number: 2,
+            condition: Condition::Down,
+            view: None,
+            cut_from: vec![],
+            ..up.clone()
+        };
+        let silent = Row {
+            number: 3,
+            condition: Condition::Up,
+            ..killed.clone()
+        };
+
+        let table = table(&[up, killed, silent]);
+
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(
+            lines[1],
+            "1        http://127.0.0.1:12001  up                [5,0,17]             2,3"
+        );
+        assert!(
+            lines[2].contains("down") && lines[2].ends_with('-'),
+            "{table}"
+        );
+        assert!(lines[3].contains("does not answer"), "{table}");
+    }
+}
