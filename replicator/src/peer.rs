@@ -76,7 +76,7 @@ pub(crate) struct PullCall {
 }
 
 impl Peer {
-    /// A peer not heard of yet. Its first digest is due at once.
+    /// A peer not heard of yet. Its first digest is due in a moment.
     pub fn unheard(now: Now) -> Self {
         Self {
             liveness: Liveness::unheard(now),
@@ -88,7 +88,7 @@ impl Peer {
             refusal: None,
             digest: DigestCall {
                 sent_ms: None,
-                due_ms: now.ms,
+                due_ms: now.ms + 1,
             },
             push: PushCall::default(),
             pull: PullCall::default(),
@@ -167,6 +167,15 @@ impl Peer {
         } else if self.is_news(answer.n) {
             self.known = Some(Arc::new(answer.vector));
         }
+    }
+
+    /// Gives up the push and the pull under way: they began before the link was lost, and may hang
+    /// in it until they time out.
+    pub fn give_up_bulk(&mut self) {
+        self.push.is_under_way = false;
+        self.pull.is_under_way = false;
+        self.pull.backoff_ms = 0;
+        self.pull.not_before_ms = 0;
     }
 
     /// A push came to nothing: the next one waits until the peer speaks.

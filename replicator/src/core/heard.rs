@@ -95,6 +95,9 @@ impl Core {
                 return;
             }
         };
+        if out_before == Outward::Failing {
+            peer.give_up_bulk();
+        }
         peer.liveness.out = Outward::Ok;
         peer.liveness.rtt_ms = Some(now.ms - called_ms);
         let before = peer.identity.current();

@@ -99,8 +99,8 @@ pub enum Input {
     },
 }
 
-/// Something to do. Every call is answered by its `…Done` exactly once; at most one of each kind is
-/// under way with each peer.
+/// Something to do. At most one call of each kind is under way with each peer: a new one takes the
+/// place of the former, which is dropped. Every call that is not dropped ends with its `…Done`.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Answer the digest that was just taken in.

@@ -1,5 +1,7 @@
 //! The task of one peer: makes the calls that the core wants and tells it how they ended.
 
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
@@ -25,26 +27,63 @@ pub(super) enum Call {
     Ask(Box<Digest>, oneshot::Sender<Hlc>),
 }
 
-/// Runs until the engine goes. Calls to one peer overlap: a long pull does not hold up digests.
+/// Runs until the engine goes. Calls of different kinds overlap, so a long pull does not hold up
+/// digests; a new call takes the place of one of its kind.
 pub(super) async fn talk<L: Link>(
     engine: Arc<Engine>,
     peer: ReplicaId,
     link: L,
     mut inbox: mpsc::UnboundedReceiver<Call>,
 ) {
-    let mut under_way = FuturesUnordered::new();
+    let (engine, link) = (&*engine, &link);
+    let mut digest = Slot::empty();
+    let mut push = Slot::empty();
+    let mut pull = Slot::empty();
+    let mut others = FuturesUnordered::new();
     loop {
-        tokio::select! {
-            call = inbox.recv() => match call {
-                Some(call) => under_way.push(make(&engine, peer, &link, call)),
-                None => return,
-            },
-            Some(ended) = under_way.next() => {
-                if let Some(input) = ended {
-                    engine.step(input);
+        let ended = tokio::select! {
+            call = inbox.recv() => {
+                let Some(call) = call else { return };
+                let slot = match call {
+                    Call::Digest(_) => Some(&mut digest),
+                    Call::Push(_) => Some(&mut push),
+                    Call::Pull(_) => Some(&mut pull),
+                    Call::ReadHash(..) | Call::Ask(..) => None,
+                };
+                let made = make(engine, peer, link, call);
+                match slot {
+                    Some(slot) => slot.0 = Some(Box::pin(made)),
+                    None => others.push(made),
                 }
+                None
             }
+            ended = digest.end() => ended,
+            ended = push.end() => ended,
+            ended = pull.end() => ended,
+            Some(ended) = others.next() => ended,
+        };
+        if let Some(input) = ended {
+            engine.step(input);
         }
+    }
+}
+
+/// The one call of its kind that is under way.
+struct Slot<F>(Option<Pin<Box<F>>>);
+
+impl<F: Future<Output = Option<Input>>> Slot<F> {
+    fn empty() -> Self {
+        Self(None)
+    }
+
+    /// Waits for the end of the call; forever where there is none.
+    async fn end(&mut self) -> Option<Input> {
+        let Some(call) = &mut self.0 else {
+            return pending().await;
+        };
+        let ended = call.await;
+        self.0 = None;
+        ended
     }
 }
 
