@@ -30,7 +30,7 @@ pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
     let json = service.spec();
     let yaml = service.spec_yaml();
     let pages = Route::new()
-        .at("/docs", service.swagger_ui())
+        .nest("/docs", service.swagger_ui())
         .at("/openapi.json", page("application/json", json))
         .at("/openapi.yaml", page("application/yaml", yaml))
         .at("/healthz", page("text/plain", "alive\n".to_owned()))
