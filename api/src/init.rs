@@ -85,7 +85,7 @@ fn judge(host: &str, hosts: &[String]) -> Result<(), NotAsGiven> {
     let is_host = format!("http://{host}:1")
         .parse::<http::Uri>()
         .is_ok_and(|uri| uri.host() == Some(host));
-    if !is_host || (host.contains(':') && !is_bracketed) {
+    if host.is_empty() || !is_host || (host.contains(':') && !is_bracketed) {
         let text = format!(
             "`{host}` is not a host: write names or addresses without port, such as a.example,10.0.0.2,[fd00::3]"
         );
@@ -105,9 +105,10 @@ fn judge(host: &str, hosts: &[String]) -> Result<(), NotAsGiven> {
 }
 
 fn configuration(cluster: &str, number: usize, hosts: &[String], key: &str) -> String {
+    let cluster = toml::Value::String(cluster.to_owned());
     let mut text = format!(
         "# Replica {number} of {count}, on {host}. Keep this file private: whoever has the key is a replica.\n\
-         cluster = {cluster:?}\n\
+         cluster = {cluster}\n\
          replica = {number}\n\
          data_dir = \"data\"                  # a private Postgres lives here, unless database_url is set\n\
          public_listen = \"0.0.0.0:{PUBLIC_PORT}\"\n\

@@ -145,11 +145,7 @@ fn set(table: &mut Table, key: &str, value: Value) -> Result<(), ConfigError> {
 
 fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
     let start = error.span().map_or(0, |span| span.start.min(text.len()));
-    let line = text.as_bytes()[..start]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1;
+    let line = text.get(..start).unwrap_or(text).matches('\n').count() + 1;
     ConfigError::Syntax {
         line,
         said: one_line(error.message()),

@@ -83,10 +83,10 @@ impl Folder {
         let own = &addresses.own;
         let mut text = format!(
             "# Written by `causeway-server dev` at each start.\n\
-             cluster = \"dev\"\nreplica = {number}\ndata_dir = {:?}\ncluster_key_file = {:?}\nauth = \"open\"\n\
+             cluster = \"dev\"\nreplica = {number}\ndata_dir = {}\ncluster_key_file = {}\nauth = \"open\"\n\
              public_listen = \"{}\"\ninternal_listen = \"{}\"\n",
-            folder,
-            self.key(),
+            quoted(&folder),
+            quoted(&self.key()),
             own.public,
             own.internal,
         );
@@ -112,6 +112,11 @@ pub(super) struct Addresses {
     pub(super) own: Ports,
     /// Number, public and internal address; the internal ones are the near ends of links.
     pub(super) all: Vec<(u16, SocketAddr, SocketAddr)>,
+}
+
+/// A path as TOML writes a text.
+fn quoted(path: &Path) -> toml::Value {
+    toml::Value::String(path.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
