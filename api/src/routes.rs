@@ -9,11 +9,26 @@ mod server;
 mod sessions;
 mod view;
 
-use poem_openapi::{OpenApi, OpenApiService};
+use poem_openapi::{OpenApi, OpenApiService, Tags};
 
 use crate::context::Context;
 
 pub use view::Sight;
+
+/// How the operations are grouped in the document.
+#[derive(Tags)]
+enum Tag {
+    /// Logging in and out.
+    Sessions,
+    /// Groups: the list of them, joining and leaving, who is in one.
+    Groups,
+    /// Messages: posting, reading, liking.
+    Messages,
+    /// Following a group as it happens.
+    Streams,
+    /// The answering replica and its peers.
+    Server,
+}
 
 /// The documented API of a replica.
 pub fn service(context: &Context) -> OpenApiService<impl OpenApi + use<>, ()> {

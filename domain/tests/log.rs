@@ -202,6 +202,20 @@ async fn an_event_is_stored_only_after_its_past() {
 }
 
 #[tokio::test]
+async fn the_floor_rises_above_events_of_a_peer_whose_clock_is_ahead() {
+    let (fast, right) = tokio::join!(Store::create_ahead(1, 3_600_000), Store::create(2));
+    let (fast, right) = tokio::join!(fast.open(), right.open());
+    fast.join("lobby", "anna").await;
+
+    right.pull_from(&fast).await;
+
+    let mut bell = right.log.bell();
+    let risen = bell.wait_for(|head| head.floor >= head.highest);
+    let risen = tokio::time::timeout(std::time::Duration::from_secs(20), risen).await;
+    assert!(risen.expect("within the deadline").is_ok());
+}
+
+#[tokio::test]
 async fn a_rebuilt_read_model_shows_the_same() {
     let store = Store::create(1).await;
     let replica = store.open().await;

@@ -15,7 +15,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::parameters::{AtLeast, bounded, limit, text};
+use super::Tag;
+use super::parameters::{AtLeast, bounded, page_size, text};
 use crate::bodies::Reply;
 use crate::context::{Context, group_name, no_group, unread};
 use crate::cursor::CursorError;
@@ -87,7 +88,7 @@ enum Streamed {
     Open(Frames),
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Tag::Streams")]
 impl Feed {
     /// Follows a group as server-sent events
     ///
@@ -103,12 +104,14 @@ impl Feed {
     async fn events(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
         /// The `id` of the last frame received: goes on after it. Wins over `cursor`.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<String>>,
         /// A cursor to go on after. Without any the stream starts now.
         cursor: Query<Option<String>>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Streamed, Problem> {
         let group = group_name(&group.0)?;
@@ -146,18 +149,19 @@ impl Feed {
     async fn changes(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
         /// Where to go on. Without it: from now.
         cursor: Query<Option<String>>,
         /// How long to wait for something to happen: 0 to 30,000 ms, default 0.
         wait_ms: Query<Option<i64>>,
         /// How many events at most: 1 to 500, default 50.
-        #[oai(name = "limit")]
-        limit_: Query<Option<i64>>,
+        limit: Query<Option<i64>>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Reply<Changes>, Problem> {
         let group = group_name(&group.0)?;
-        let limit = usize::try_from(limit(limit_.0)?).unwrap_or(1);
+        let limit = usize::try_from(page_size(limit.0)?).unwrap_or(1);
         let wait_ms = bounded("wait_ms", wait_ms.0, 0, 0..=30_000)?;
         let resume = self.resume("cursor", cursor.0, &group)?;
         self.0.show(text(&at_least)).await?;

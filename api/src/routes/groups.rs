@@ -6,7 +6,8 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
-use super::parameters::{AtLeast, Gone, Written, limit, text};
+use super::Tag;
+use super::parameters::{AtLeast, Gone, Written, page_size, text};
 use crate::bodies::{MemberBody, MessageBody, Painter, Reply, UserBody, rfc3339};
 use crate::context::{Context, group_name, no_group, unread};
 use crate::problem::Problem;
@@ -69,7 +70,7 @@ pub struct Snapshot {
     cursor: String,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Tag::Groups")]
 impl Groups {
     /// Lists groups
     #[oai(path = "/v1/groups", method = "get", operation_id = "list_groups")]
@@ -77,13 +78,13 @@ impl Groups {
         &self,
         caller: Caller,
         /// How many: 1 to 500, default 50.
-        #[oai(name = "limit")]
-        limit_: Query<Option<i64>>,
+        limit: Query<Option<i64>>,
         /// The `next` of the former page.
         after: Query<Option<String>>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Reply<GroupList>, Problem> {
-        let limit = limit(limit_.0)?;
+        let limit = page_size(limit.0)?;
         let after = nul_free("after", after.0)?;
         self.0.show(text(&at_least)).await?;
         let page = self.0.timelines.groups(after, limit, caller.user.id).await;
@@ -113,7 +114,9 @@ impl Groups {
     async fn show(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Reply<Snapshot>, Problem> {
         let group = group_name(&group.0)?;
@@ -132,7 +135,9 @@ impl Groups {
     async fn join(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Written<Snapshot>, Problem> {
         let group = group_name(&group.0)?;
@@ -156,7 +161,9 @@ impl Groups {
     async fn leave(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Gone, Problem> {
         let group = group_name(&group.0)?;
@@ -174,16 +181,17 @@ impl Groups {
     async fn members(
         &self,
         _caller: Caller,
+        /// The name of the group.
         group: Path<String>,
         /// The `next` of the former page.
         after: Query<Option<String>>,
         /// How many: 1 to 500, default 50.
-        #[oai(name = "limit")]
-        limit_: Query<Option<i64>>,
+        limit: Query<Option<i64>>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Reply<MemberList>, Problem> {
         let group = group_name(&group.0)?;
-        let limit = limit(limit_.0)?;
+        let limit = page_size(limit.0)?;
         let after = nul_free("after", after.0)?;
         self.0.show(text(&at_least)).await?;
         let page = self.0.timelines.members(group.clone(), after, limit).await;

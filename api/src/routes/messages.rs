@@ -12,7 +12,8 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::parameters::{AtLeast, Written, bounded, limit, text};
+use super::Tag;
+use super::parameters::{AtLeast, Written, bounded, page_size, text};
 use crate::bodies::{MessageBody, Painter, Reply};
 use crate::context::{Context, group_name, no_group, no_message, unread};
 use crate::edge::body::Body;
@@ -69,7 +70,7 @@ enum Posted {
     ),
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Tag::Messages")]
 impl Messages {
     /// Posts a message
     ///
@@ -86,6 +87,7 @@ impl Messages {
     async fn post(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
         /// The sender's own name for this message: 1 to 128 printable ASCII characters.
         #[oai(name = "Idempotency-Key")]
@@ -94,6 +96,7 @@ impl Messages {
         wait_for: Query<Option<i64>>,
         /// How long to wait for them: 0 to 30,000 ms, default 2,000. `stored_on` says who does.
         timeout_ms: Query<Option<i64>>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
         body: Body<NewMessage>,
     ) -> Result<Posted, Problem> {
@@ -143,6 +146,7 @@ impl Messages {
     async fn list(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
         /// The page that ends just before this place.
         before: Query<Option<String>>,
@@ -151,12 +155,12 @@ impl Messages {
         /// The page around it, with the message there.
         around: Query<Option<String>>,
         /// How many: 1 to 500, default 50.
-        #[oai(name = "limit")]
-        limit_: Query<Option<i64>>,
+        limit: Query<Option<i64>>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Reply<MessagePage>, Problem> {
         let group = group_name(&group.0)?;
-        let limit = limit(limit_.0)?;
+        let limit = page_size(limit.0)?;
         let anchor = anchor(before.0, after.0, around.0)?;
         let is_placed = anchor != Anchor::Newest;
         self.0.show(text(&at_least)).await?;
@@ -201,8 +205,11 @@ impl Messages {
     async fn show(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
+        /// The id of the message.
         id: Path<String>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Reply<MessageBody>, Problem> {
         let group = group_name(&group.0)?;
@@ -222,8 +229,11 @@ impl Messages {
     async fn like(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
+        /// The id of the message.
         id: Path<String>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Written<MessageBody>, Problem> {
         let action = Action::Like {
@@ -242,8 +252,11 @@ impl Messages {
     async fn unlike(
         &self,
         caller: Caller,
+        /// The name of the group.
         group: Path<String>,
+        /// The id of the message.
         id: Path<String>,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Written<MessageBody>, Problem> {
         let action = Action::Unlike {

@@ -32,7 +32,7 @@ pub fn bounded(
 }
 
 /// The size of a page.
-pub fn limit(given: Option<i64>) -> Result<i64, Problem> {
+pub fn page_size(given: Option<i64>) -> Result<i64, Problem> {
     bounded("limit", given, 50, 1..=500)
 }
 

@@ -4,6 +4,7 @@ use causeway_domain::envelope::LEVEL;
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
+use super::Tag;
 use super::parameters::{AtLeast, text};
 use crate::bodies::{Reply, numbers};
 use crate::config::Auth;
@@ -49,11 +50,15 @@ struct ServerBody {
     limits: LimitsBody,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Tag::Server")]
 impl Server {
     /// Says what this server is
     #[oai(path = "/v1/server", method = "get", operation_id = "show_server")]
-    async fn server(&self, at_least: AtLeast) -> Result<Reply<ServerBody>, Problem> {
+    async fn server(
+        &self,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
+        at_least: AtLeast,
+    ) -> Result<Reply<ServerBody>, Problem> {
         self.0.hold(text(&at_least)).await?;
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         Ok(Reply(ServerBody {

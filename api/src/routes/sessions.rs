@@ -4,6 +4,7 @@ use causeway_domain::names::{Name, User, UserId};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
+use super::Tag;
 use super::parameters::{AtLeast, text};
 use crate::bodies::{Reply, UserBody, rfc3339};
 use crate::context::Context;
@@ -50,7 +51,7 @@ enum LoggedOut {
     Done,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Tag::Sessions")]
 impl Sessions {
     /// Logs in
     #[oai(path = "/v1/sessions", method = "post", operation_id = "log_in")]
@@ -81,7 +82,12 @@ impl Sessions {
         method = "delete",
         operation_id = "log_out"
     )]
-    async fn log_out(&self, _caller: Caller, at_least: AtLeast) -> Result<LoggedOut, Problem> {
+    async fn log_out(
+        &self,
+        _caller: Caller,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
+        at_least: AtLeast,
+    ) -> Result<LoggedOut, Problem> {
         self.0.hold(text(&at_least)).await?;
         Ok(LoggedOut::Done)
     }

@@ -7,6 +7,7 @@ use causeway_replicator::view::PeerView;
 use poem_openapi::{Enum, Object, OpenApi};
 use serde::Serialize;
 
+use super::Tag;
 use super::parameters::{AtLeast, text};
 use crate::bodies::{Painter, Reply, rfc3339};
 use crate::config::{Config, ReplicaAddress};
@@ -90,11 +91,16 @@ struct ViewBody {
     peers: Vec<PeerBody>,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Tag::Server")]
 impl View {
     /// Shows which replicas this one reaches
     #[oai(path = "/v1/view", method = "get", operation_id = "show_view")]
-    async fn view(&self, _caller: Caller, at_least: AtLeast) -> Result<Reply<ViewBody>, Problem> {
+    async fn view(
+        &self,
+        _caller: Caller,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
+        at_least: AtLeast,
+    ) -> Result<Reply<ViewBody>, Problem> {
         self.0.hold(text(&at_least)).await?;
         Ok(Reply(self.0.sight.view()))
     }

@@ -85,9 +85,8 @@ pub(super) async fn open(options: &Options) -> Result<Opened, OpenError> {
     for reading in former {
         clock.merge(reading);
     }
-    let reserved = clock
-        .last()
-        .max(Hlc::at_ms((options.wall)() + RESERVATION_MS));
+    let now_ms = (options.wall)().max(clock.last().ms());
+    let reserved = Hlc::at_ms(now_ms + RESERVATION_MS);
     head.floor = clock.last();
     rows::store_identity(&mut connection, &options.cluster, origin, reserved, &server).await?;
     let record = Record {

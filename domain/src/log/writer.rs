@@ -253,10 +253,11 @@ impl Writer {
         if self.connection.is_none() && self.reconnect(Duration::from_millis(100)).await.is_err() {
             return;
         }
-        let wall_ms = (self.options.wall)();
-        let is_short = self.reserved <= Hlc::at_ms(wall_ms + RESERVATION_MS / 2);
+        // A clock ahead of the wall (a peer's was) must be reserved as well, or nothing settles.
+        let now_ms = (self.options.wall)().max(self.clock.last().ms());
+        let is_short = self.reserved <= Hlc::at_ms(now_ms + RESERVATION_MS / 2);
         if is_short {
-            self.reserve(Hlc::at_ms(wall_ms + RESERVATION_MS)).await;
+            self.reserve(Hlc::at_ms(now_ms + RESERVATION_MS)).await;
         } else if self.recorded.as_ref().map(|record| record.seq_seen)
             != Some(self.head.vector.get(self.origin))
         {

@@ -26,6 +26,13 @@ impl Store {
         Self::in_folder(replica, folder).await
     }
 
+    /// A replica whose clock goes `ahead_ms` before the true time.
+    pub async fn create_ahead(replica: u16, ahead_ms: u64) -> Self {
+        let mut store = Self::create(replica).await;
+        store.options.wall = Arc::new(move || wall_ms() + ahead_ms);
+        store
+    }
+
     async fn in_folder(replica: u16, folder: Arc<tempfile::TempDir>) -> Self {
         let postgres = tokio::task::spawn_blocking(Disposable::shared)
             .await
