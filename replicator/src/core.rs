@@ -5,6 +5,8 @@
 mod act;
 mod heard;
 mod messages;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -205,3 +205,105 @@ fn apply(before: &BTreeSet<Online>, change: Change) -> BTreeSet<Online> {
     online.extend(change.online);
     online
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HERE: Instance = Instance(1);
+
+    proptest! {
+        /// Reports get lost and come late, and what a teller believes of its listener is older
+        /// than it thinks; a report that does arrive in its turn is enough.
+        #[test]
+        fn a_listener_ends_with_the_tellers_set_whatever_was_lost(
+            changes in prop::collection::vec((0..8_u8, any::<bool>(), 0..4_u8), 0..60),
+        ) {
+            let (mut teller, mut listener) = (OwnPresence::default(), PeerPresence::default());
+            let mut believed = None;
+            for (user, is_coming, fate) in changes {
+                if is_coming {
+                    teller.change([online(user)], []);
+                } else {
+                    teller.change([], [online(user)]);
+                }
+                if fate > 0 {
+                    listener.absorb(HERE, teller.report(HERE, believed, None));
+                }
+                if fate > 1 {
+                    believed = listener.held();
+                }
+            }
+
+            listener.absorb(HERE, teller.report(HERE, listener.held(), None));
+
+            prop_assert_eq!(&**listener.online(), &teller.online);
+            prop_assert_eq!(listener.held().map(|held| held.version), Some(teller.version()));
+        }
+    }
+
+    #[test]
+    fn only_a_change_is_told_to_a_listener_that_follows() {
+        let mut teller = OwnPresence::default();
+        teller.change([online(1), online(2)], []);
+        let held = Some(Held {
+            instance: HERE,
+            version: 1,
+        });
+        assert!(!teller.change([online(1)], []), "already there");
+        assert_eq!(teller.report(HERE, held, None).change, None);
+
+        teller.change([online(3)], [online(1)]);
+
+        let report = teller.report(HERE, held, None);
+        assert_eq!(report.full, None);
+        let change = report.change.unwrap();
+        assert_eq!(change.online, BTreeSet::from([online(3)]));
+        assert_eq!(change.offline, BTreeSet::from([online(1)]));
+    }
+
+    #[test]
+    fn everything_is_told_to_a_listener_that_holds_another_process_or_too_old_a_version() {
+        let mut teller = OwnPresence::default();
+        for _ in 0..REMEMBERED_CHANGES {
+            teller.change([online(1)], []);
+            teller.change([], [online(1)]);
+        }
+        let held = |instance, version| Some(Held { instance, version });
+
+        assert!(teller.report(HERE, held(HERE, 1), None).full.is_some());
+        let version = teller.version();
+        let other = held(Instance(2), version);
+        assert!(teller.report(HERE, other, None).full.is_some());
+        let report = teller.report(HERE, held(HERE, version - 1), None);
+        assert!(report.full.is_none() && report.change.is_some());
+    }
+
+    #[test]
+    fn a_change_that_starts_later_than_what_is_held_is_left() {
+        let mut listener = PeerPresence::default();
+        let report = Report {
+            version: 3,
+            change: Some(Change {
+                since: 2,
+                online: BTreeSet::from([online(1)]),
+                offline: BTreeSet::new(),
+            }),
+            ..Report::default()
+        };
+
+        assert!(!listener.absorb(HERE, report));
+
+        assert_eq!(listener.held(), None, "so the teller will send everything");
+    }
+
+    fn online(user: u8) -> Online {
+        Online {
+            group: "lobby".into(),
+            id: UserId(user.to_string()),
+            name: user.to_string(),
+        }
+    }
+}

@@ -235,3 +235,51 @@ mod epoch_text {
             .map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DIGEST: &str = r#"{"replica":2,"epoch":"9f3c07aa","instance":"00000000000000ff","n":3,
+        "cluster":"demo","protocol":[1,1],"vector":{"2.9f3c07aa":[5,"HASH"]},"floor":7,"wall":8,
+        "presence":{"version":0},"pulling":false}"#;
+
+    #[test]
+    fn a_digest_has_the_form_that_peers_agreed_on() {
+        let text = DIGEST.replace("HASH", &"ab".repeat(32));
+
+        let digest = Digest::parse(text.as_bytes()).unwrap();
+
+        let again = serde_json::to_string(&digest).unwrap();
+        assert_eq!(again, text.replace(['\n', ' '], ""));
+    }
+
+    #[test]
+    fn an_impossible_number_of_events_is_no_digest() {
+        let text = DIGEST.replace("HASH", &"ab".repeat(32));
+        let text = text.replace("[5,", "[18446744073709551615,");
+
+        let refused = Digest::parse(text.as_bytes());
+
+        assert!(matches!(refused, Err(MalformedDigest::Seq(_))));
+    }
+
+    #[test]
+    fn a_refusal_of_a_later_version_is_understood_as_a_refusal() {
+        let text = r#"{"refused":"too_old","needs":9}"#;
+
+        assert_eq!(
+            serde_json::from_str::<Refusal>(text).unwrap(),
+            Refusal::Unknown
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(body: Vec<u8>) {
+            prop_assert!(Digest::parse(&body).is_err());
+        }
+    }
+}

@@ -60,3 +60,73 @@ fn decode_line(line: &[u8]) -> Option<RawEvent> {
     let bytes: Arc<str> = std::str::from_utf8(rest.strip_prefix(b" ")?).ok()?.into();
     RawEvent::parse(bytes, hash).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use causeway_domain::envelope::Envelope;
+    use causeway_domain::hlc::Hlc;
+    use causeway_domain::ids::{Epoch, Origin, ReplicaId};
+    use causeway_domain::stamp::Stamp;
+    use causeway_domain::version_vector::VersionVector;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn events_arrive_as_they_were_sent() {
+        let events = [event("plain"), event("two\nlines, and \u{1f30a}")];
+
+        let decoded = decode(&encode(&events));
+
+        assert_eq!(decoded.flawed, 0);
+        let sent = events.iter().map(|event| (&*event.bytes, event.hash));
+        let came = decoded
+            .events
+            .iter()
+            .map(|event| (&*event.bytes, event.hash));
+        assert!(sent.eq(came));
+    }
+
+    #[test]
+    fn a_flawed_line_costs_only_itself() {
+        let mut body = b"junk\n".to_vec();
+        body.extend(encode(&[event("fine")]));
+        body.extend(format!("{} {{}}\n", Hash::START).into_bytes());
+
+        let decoded = decode(&body);
+
+        assert_eq!((decoded.events.len(), decoded.flawed), (1, 2));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(body: Vec<u8>, lines in "([0-9a-f]{60,66} .{0,40}\n){0,4}") {
+            prop_assert!(decode(&body).events.is_empty());
+            prop_assert!(decode(lines.as_bytes()).events.is_empty());
+        }
+    }
+
+    fn event(text: &str) -> RawEvent {
+        let origin = Origin {
+            replica: ReplicaId::new(1).unwrap(),
+            epoch: Epoch(7),
+        };
+        let event = serde_json::value::to_raw_value(&serde_json::json!({ "text": text }));
+        let envelope = Envelope {
+            stamp: Stamp {
+                origin,
+                seq: 1,
+                hlc: Hlc::at_ms(5),
+                past: VersionVector::default(),
+            },
+            level: 1,
+            aggregate: "post".into(),
+            id: "x".into(),
+            group: None,
+            kind: "Posted".into(),
+            at: 0,
+            event: event.unwrap().into(),
+        };
+        RawEvent::create(envelope, Hash::START)
+    }
+}
