@@ -1,13 +1,11 @@
 //! The log and its read model on a real Postgres.
 
-mod support;
-
+use crate::support::{Store, name, post, user};
 use causeway_domain::log::{Action, Beginning, Command, SubmitError};
 use causeway_domain::names::{MessageId, UserId};
 use causeway_domain::post::Refusal;
 use causeway_domain::text::IdempotencyKey;
 use causeway_domain::timelines::Anchor;
-use support::{Store, post, user};
 
 #[tokio::test]
 async fn what_is_acknowledged_is_shown() {
@@ -37,11 +35,11 @@ async fn only_members_write_and_nobody_likes_the_own_message() {
     let by_stranger = replica.log.submit(post("lobby", "bert", "b", None)).await;
     let posted = replica.say("lobby", "anna", "hello").await;
     let own = posted.event.unwrap().envelope.id;
-    let like = |message: MessageId, name: &str| Command {
-        group: support::name("lobby"),
+    let like = |message: MessageId, who: &str| Command {
+        group: name("lobby"),
         action: Action::Like {
             message,
-            user: user(name),
+            user: user(who),
         },
         above: None,
     };
@@ -156,12 +154,8 @@ async fn of_two_copies_the_lower_one_is_the_message() {
     right.pull_from(&left).await;
 
     let pages = [&left, &right].map(|side| {
-        side.timelines.page(
-            support::name("lobby"),
-            Anchor::Newest,
-            50,
-            UserId("nobody".into()),
-        )
+        side.timelines
+            .page(name("lobby"), Anchor::Newest, 50, UserId("nobody".into()))
     });
     let [left, right] = pages;
     let (left, right) = tokio::join!(left, right);
@@ -250,7 +244,7 @@ async fn cqrs_es_reads_and_writes_the_same_log() {
 
     for _ in 0..2 {
         let join = InGroup {
-            group: support::name("lobby"),
+            group: name("lobby"),
             command: GroupCommand::Join { user: user("anna") },
         };
         framework.execute("lobby", join).await.unwrap();
