@@ -1,7 +1,7 @@
 //! Pure: where a server is, as people type it and as replicas name themselves.
 //!
-//! Does not resolve names and opens nothing. Used by `input` and `main` for what is typed, by `chat` for
-//! the addresses of a view.
+//! Does not resolve names and opens nothing. Used by `input` and `main` for what is typed, by
+//! `chat` for the addresses of a view.
 
 /// The port of a host that is named without one.
 pub const DEFAULT_PORT: u16 = 12_000;

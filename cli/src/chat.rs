@@ -1,7 +1,8 @@
 //! The loop: what is typed and what the server tells, one after the other.
 //!
-//! Holds the state and the connection together; each command is a few lines that call, note and show. Its parts:
-//! `connection` (which server), `group` (which group, and its history), `post` (what is written), `hear` (frames).
+//! Holds the state and the connection together; each command is a few lines that call, note and
+//! show. Its parts: `connection` (which server), `group` (which group, and its history), `post`
+//! (what is written), `hear` (frames).
 
 mod connection;
 mod group;
@@ -20,7 +21,7 @@ use crate::input::{self, Input};
 use crate::outbox::Outbox;
 use crate::output::Output;
 use crate::prompt::Typed;
-use crate::screen::{Look, Shown};
+use crate::screen::{self, Look, Shown};
 use crate::state::State;
 use crate::text::harmless_line;
 use crate::wire::Message;
@@ -95,8 +96,8 @@ impl Chat {
         }
     }
 
-    /// Carries out what the command line asked for, then what is typed, until the person leaves. Returns whether all
-    /// went well; a person has seen what did not.
+    /// Carries out what the command line asked for, then what is typed, until the person leaves.
+    /// Returns whether all went well; a person has seen what did not.
     pub async fn run(
         mut self,
         first: Vec<Input>,
@@ -156,9 +157,7 @@ impl Chat {
     /// What is due now and then: the next server, messages that wait, news of own messages.
     async fn tend(&mut self) {
         self.tend_link().await;
-        for (number, held_by) in self.state.untold() {
-            self.show_stored(number, held_by);
-        }
+        self.show_all_stored();
     }
 
     /// Goes to another server where the present one is lost, and sends what waits.
@@ -261,25 +260,34 @@ impl Chat {
         )
     }
 
-    /// An own message is on more servers now: its line says so, where it is the last, else another line.
-    fn show_stored(&mut self, number: u64, held_by: usize) {
+    /// Tells on how many servers the last own message is: its line says so, where nothing was shown
+    /// after it.
+    fn show_stored(&mut self) {
+        let (Some(own), Some(replicas)) = (&self.last_own, self.state.replicas()) else {
+            return;
+        };
+        let Some((number, held_by)) = self.state.news_of(&own.id) else {
+            return;
+        };
+        let shown = Shown {
+            number,
+            message: own,
+            held: Some((held_by, replicas)),
+        };
+        let text = self.look.message(shown, Timestamp::now());
+        let otherwise = self
+            .look
+            .note(&screen::stored(&[number], held_by, replicas));
+        self.output.amend(&own.id, text, otherwise);
+    }
+
+    /// Tells of all other own messages, together.
+    fn show_all_stored(&mut self) {
         let Some(replicas) = self.state.replicas() else {
             return;
         };
-        let otherwise = self
-            .look
-            .note(&format!("{number} is on {held_by}/{replicas} servers"));
-        match &self.last_own {
-            Some(own) if self.state.numbers.of(&own.id) == Some(number) => {
-                let shown = Shown {
-                    number,
-                    message: own,
-                    held: Some((held_by, replicas)),
-                };
-                let text = self.look.message(shown, Timestamp::now());
-                self.output.amend(&own.id, text, otherwise);
-            }
-            _ => self.show(otherwise),
+        for (held_by, numbers) in self.state.news_of_own() {
+            self.note(&screen::stored(&numbers, held_by, replicas));
         }
     }
 
@@ -317,8 +325,8 @@ impl Chat {
     fn failed(&mut self, error: &CallError) {
         match error {
             CallError::Unreachable(reason) => {
-                self.has_failed = true;
                 self.lose(reason);
+                self.complain("the last command was not answered: ask again");
             }
             error if error.is("unauthenticated") => self.log_in_anew(),
             error => self.complain(&error.to_string()),

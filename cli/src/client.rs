@@ -1,7 +1,8 @@
 //! The calls of the public API, one method per operation.
 //!
-//! Knows HTTP and decides nothing: what a failure means for the person is up to `chat`. A call that may be repeated
-//! is repeated by the caller. Time-outs are set here because reqwest has none of its own.
+//! Knows HTTP and decides nothing: what a failure means for the person is up to `chat`. A call that
+//! may be repeated is repeated by the caller. Time-outs are set here because reqwest has none of
+//! its own.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -14,11 +15,13 @@ use crate::wire::{Message, NewMessage, Page, Problem, Server, Session, Snapshot,
 
 const CONNECT: Duration = Duration::from_secs(1);
 const CALL: Duration = Duration::from_secs(8);
-/// A comment comes every 15 s on a stream, so two and a half missing ones mean that nobody is there.
+/// A comment comes every 15 s on a stream, so two and a half missing ones mean that nobody is
+/// there.
 const STREAM_SILENCE: Duration = Duration::from_secs(40);
 const MAX_BODY_BYTES: usize = 64 << 20;
 
-/// One connection pool for the whole program; the pool is emptied early so that a dead server is noticed by connecting.
+/// One connection pool for the whole program; the pool is emptied early so that a dead server is
+/// noticed by connecting.
 static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
     reqwest::Client::builder()
         .connect_timeout(CONNECT)
@@ -142,7 +145,8 @@ impl Client {
         read(self.call(Method::GET, &["v1", "view"])).await
     }
 
-    /// Joins a group and shows it; `at_least` waits until the replica holds what was seen elsewhere.
+    /// Joins a group and shows it; `at_least` waits until the replica holds what was seen
+    /// elsewhere.
     pub async fn join(
         &self,
         group: &str,

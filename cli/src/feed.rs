@@ -1,7 +1,8 @@
 //! Follows the event stream of a group, and watches whether the server is still there.
 //!
-//! Reads, resumes after the last id, and reports; what a frame means is up to `chat`. A stream that ends is opened
-//! again at once: when that fails, the server is lost, and the task ends with the news of it.
+//! Reads, resumes after the last id, and reports; what a frame means is up to `chat`. A stream that
+//! ends is opened again at once: when that fails, the server is lost, and the task ends with the
+//! news of it.
 
 use std::time::{Duration, Instant};
 
@@ -90,7 +91,8 @@ async fn follow_until_lost(
         {
             return end;
         }
-        // At once, to tell a closed stream from a lost server; only a stream that keeps ending waits in between.
+        // At once, to tell a closed stream from a lost server; only a stream that keeps ending
+        // waits in between.
         if begun.elapsed() < Duration::from_secs(1) {
             let wait = parser
                 .retry_ms()
@@ -100,7 +102,8 @@ async fn follow_until_lost(
     }
 }
 
-/// Reports the frames of one response. Nothing when it ended and may be opened again after `last_id`.
+/// Reports the frames of one response. Nothing when it ended and may be opened again after
+/// `last_id`.
 async fn read_until_it_ends(
     mut response: Response,
     parser: &mut Parser,

@@ -156,6 +156,9 @@ fn no_command(word: &str) -> String {
 fn one_word(letter: &str, rest: &str, what: &str, example: &str) -> Result<String, Mistake> {
     let mut words = rest.split_whitespace();
     match (words.next(), words.next()) {
+        (Some(word), None) if word.starts_with('.') => {
+            Err(misuse("a name begins with a letter or a digit"))
+        }
         (Some(word), None) => Ok(word.to_owned()),
         (None, _) => Err(misuse(&format!("{letter} needs {what}, as in: {example}"))),
         (Some(_), Some(_)) => Err(misuse(&format!(
@@ -245,6 +248,8 @@ mod tests {
             "l -1",
             "r 99999999999999999999",
             "c",
+            "j ..",
+            "u .",
             "q now",
             "/nonsense",
         ] {

@@ -1,12 +1,13 @@
 //! Pure: how many rows a terminal gives to a text, counted in columns as a terminal counts them.
 //!
-//! Knows no terminal: it is told the width. Used by `prompt` to find the first row of the line being typed,
-//! and by `pager` to fill a screen.
+//! Knows no terminal: it is told the width. Used by `prompt` to find the first row of the line
+//! being typed, and by `pager` to fill a screen.
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// The row on which the cursor rests after `text` was printed from the start of a row, counted from 0.
+/// The row on which the cursor rests after `text` was printed from the start of a row, counted from
+/// 0.
 ///
 /// A row that is filled to its last column leaves the cursor on the next one.
 pub fn cursor_row(text: &str, columns: u16) -> u16 {

@@ -1,7 +1,7 @@
 //! Causeway in a terminal.
 //!
-//! Reads the command line, opens the terminal or the pipe, and hands both to `chat`. Imports none of the project's
-//! other crates: its contract is `openapi.yaml`.
+//! Reads the command line, opens the terminal or the pipe, and hands both to `chat`. Imports none
+//! of the project's other crates: its contract is `openapi.yaml`.
 
 mod address;
 mod chat;

@@ -1,7 +1,7 @@
 //! Pure: what was written and is not answered yet.
 //!
-//! Each message has its key before it is first sent, so sending it again, to any server, ends as one message. Kept in
-//! memory; `chat` sends what stands first until it is answered.
+//! Each message has its key before it is first sent, so sending it again, to any server, ends as
+//! one message. Kept in memory; `chat` sends what stands first until it is answered.
 
 use std::collections::VecDeque;
 

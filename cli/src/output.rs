@@ -61,7 +61,8 @@ impl Output {
         }
     }
 
-    /// Shows a long text; in a terminal one screenful at a time. Returns whether more of it is wanted.
+    /// Shows a long text; in a terminal one screenful at a time. Returns whether more of it is
+    /// wanted.
     pub async fn page(&mut self, lines: Vec<String>) -> bool {
         if let Self::Terminal { terminal, .. } = self {
             let (answer, wants_more) = tokio::sync::oneshot::channel();

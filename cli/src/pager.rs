@@ -1,6 +1,7 @@
 //! A long text, one screenful at a time.
 //!
-//! Knows how full the screen is and waits for a key; what is shown is up to who calls it: the thread of `prompt`.
+//! Knows how full the screen is and waits for a key; what is shown is up to who calls it: the
+//! thread of `prompt`.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -18,8 +19,8 @@ pub struct Pager {
 }
 
 impl Pager {
-    /// Shows the lines, stopping at each full screen. Returns whether the reader wants more of it; no longer waits
-    /// for a key once `given_up` says that nobody waits for the answer.
+    /// Shows the lines, stopping at each full screen. Returns whether the reader wants more of it;
+    /// no longer waits for a key once `given_up` says that nobody waits for the answer.
     ///
     /// # Errors
     /// The terminal is gone.

@@ -1,7 +1,7 @@
 //! What stands above the line being typed, and how the last piece of it is written anew.
 //!
-//! Only what nothing was printed after can be replaced; everything above has its place for good. Called with the
-//! cursor at the start of the row below, by the thread of `prompt`.
+//! Only what nothing was printed after can be replaced; everything above has its place for good.
+//! Called with the cursor at the start of the row below, by the thread of `prompt`.
 
 use std::io::{self, Write as _};
 
@@ -48,7 +48,8 @@ impl Paper {
         let (columns, height) = crossterm::terminal::size()?;
         let plain = layout::without_codes(text);
         let rows = layout::rows(&plain, columns);
-        // A text that fills its last row leaves the cursor on one row or the other, by how it was written.
+        // A text that fills its last row leaves the cursor on one row or the other, by how it was
+        // written.
         let is_certain = layout::cursor_row(&plain, columns) + 1 == rows && rows < height;
         let name = name.to_owned();
         self.last = is_certain.then_some(Last {
@@ -59,8 +60,8 @@ impl Paper {
         Ok(())
     }
 
-    /// Replaces what stands under a name by a text with a name of its own. Returns false where it cannot be replaced
-    /// any more: then nothing was printed.
+    /// Replaces what stands under a name by a text with a name of its own. Returns false where it
+    /// cannot be replaced any more: then nothing was printed.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -82,15 +83,16 @@ impl Paper {
     }
 }
 
-/// The codes that clear so many rows above the cursor's and all below, and leave the cursor where they began.
+/// The codes that clear so many rows above the cursor's and all below, and leave the cursor where
+/// they began.
 pub fn clear_rows(rows: u16) -> String {
     let up = if rows > 0 {
         format!("\u{1b}[{rows}A")
     } else {
         String::new()
     };
-    // Clearing from the second column and then the row: tmux takes a clear from the home position for a request to
-    // keep the whole screen.
+    // Clearing from the second column and then the row: tmux takes a clear from the home position
+    // for a request to keep the whole screen.
     format!("{up}\r\u{1b}[C\u{1b}[J\r\u{1b}[K")
 }
 

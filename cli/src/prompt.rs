@@ -1,9 +1,10 @@
 //! The line being typed, and whatever is printed above it: reedline on a thread of its own.
 //!
-//! Knows nothing of chats: it takes [`Order`]s and gives out what was typed. reedline's own printer for such messages
-//! guesses the rows of the line from its bytes, and erases or repeats rows when the line has wide characters, accents
-//! or is wrapped. So the editor is left instead, with its line and cursor; the rows that the line really takes are
-//! cleared, the messages printed, and a fresh editor goes on where the former was.
+//! Knows nothing of chats: it takes [`Order`]s and gives out what was typed. reedline's own printer
+//! for such messages guesses the rows of the line from its bytes, and erases or repeats rows when
+//! the line has wide characters, accents or is wrapped. So the editor is left instead, with its
+//! line and cursor; the rows that the line really takes are cleared, the messages printed, and a
+//! fresh editor goes on where the former was.
 
 mod draft;
 mod front;
@@ -31,7 +32,8 @@ pub enum Order {
         /// What is printed.
         text: String,
     },
-    /// Print `text` in place of what stands under `name`, or `otherwise` where something was printed after it.
+    /// Print `text` in place of what stands under `name`, or `otherwise` where something was
+    /// printed after it.
     Amend {
         /// The name it was shown under.
         name: String,

@@ -1,7 +1,7 @@
 //! The lines typed before, kept across the editors that follow each other.
 //!
-//! `prompt` begins a fresh editor whenever something was printed above the line, and an editor owns its history; so
-//! each gets a handle on the one that stays.
+//! `prompt` begins a fresh editor whenever something was printed above the line, and an editor owns
+//! its history; so each gets a handle on the one that stays.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

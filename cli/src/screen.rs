@@ -1,7 +1,7 @@
 //! Pure: what happened becomes lines of text.
 //!
-//! Everything that came over the wire is made harmless here, and nowhere else is it shown. Colours are left out
-//! where nobody sees them. `chat` hands the lines on to a terminal or a pipe.
+//! Everything that came over the wire is made harmless here, and nowhere else is it shown. Colours
+//! are left out where nobody sees them. `chat` hands the lines on to a terminal or a pipe.
 
 mod servers;
 
@@ -59,8 +59,8 @@ impl Look {
         self.paint(YELLOW, &format!("! {}", harmless_line(text)))
     }
 
-    /// A message: number, time, author, text, likes, and for an own one on how many replicas it is. Further lines of
-    /// the text are indented, so that no text looks like another message.
+    /// A message: number, time, author, text, likes, and for an own one on how many replicas it is.
+    /// Further lines of the text are indented, so that no text looks like another message.
     pub fn message(&self, shown: Shown<'_>, now: Timestamp) -> String {
         let Shown {
             number,
@@ -106,26 +106,32 @@ impl Look {
         )
     }
 
-    /// The head of a group on joining; its messages follow, one by one.
-    pub fn group(&self, snapshot: &Snapshot) -> Vec<String> {
+    /// The head of a group on joining, for the user `me`; its messages follow, one by one.
+    pub fn group(&self, snapshot: &Snapshot, me: &str) -> Vec<String> {
         let group = self.paint(BOLD, &harmless_line(&snapshot.group));
-        let counts = format!(
-            "{} online, {}",
-            snapshot.online_count,
-            members(snapshot.members_count)
-        );
-        let mut lines = vec![format!("{group}: {counts}")];
-        if !snapshot.online.is_empty() {
-            let more = snapshot
-                .online_count
-                .saturating_sub(snapshot.online.len() as u64);
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            lines.push(self.note(&format!("online: {}{more}", names(&snapshot.online))));
-        }
+        let others: Vec<_> = snapshot
+            .online
+            .iter()
+            .filter(|user| user.name != me)
+            .collect();
+        let is_among = others.len() < snapshot.online.len();
+        let more = snapshot
+            .online_count
+            .saturating_sub(snapshot.online.len() as u64);
+        let online = match (others.is_empty(), more) {
+            (true, 0) => "nobody else is online".to_owned(),
+            (_, 0) => format!("online: {}", names(others)),
+            (_, more) => format!("online: {} and {more} more", names(others)),
+        };
+        let yourself = if is_among {
+            ", you somewhere else too"
+        } else {
+            ""
+        };
+        let mut lines = vec![
+            format!("{group}: {}", members(snapshot.members_count)),
+            self.note(&format!("{online}{yourself}")),
+        ];
         if snapshot.messages.is_empty() {
             lines.push(self.note("no messages yet"));
         }
@@ -178,9 +184,9 @@ impl Look {
     }
 }
 
-fn names(users: &[User]) -> String {
+fn names<'a>(users: impl IntoIterator<Item = &'a User>) -> String {
     users
-        .iter()
+        .into_iter()
         .map(|user| harmless_line(&user.name))
         .collect::<Vec<_>>()
         .join(", ")
@@ -200,6 +206,20 @@ fn members(count: u64) -> String {
     } else {
         format!("{count} members")
     }
+}
+
+/// Tells how many replicas hold some own messages, by their numbers in ascending order.
+pub fn stored(numbers: &[u64], held_by: usize, replicas: usize) -> String {
+    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
+    let runs = runs.map(|run| match run {
+        [one] => one.to_string(),
+        [one, two] => format!("{one}, {two}"),
+        [first, .., last] => format!("{first}–{last}"),
+        [] => String::new(),
+    });
+    let verb = if numbers.len() == 1 { "is" } else { "are" };
+    let list = runs.collect::<Vec<_>>().join(", ");
+    format!("{list} {verb} on {held_by}/{replicas} servers")
 }
 
 /// Announces messages that come late.
@@ -300,22 +320,47 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_group_shows_who_is_online() {
-        let snapshot = Snapshot {
+    fn snapshot(online: &[&str], online_count: u64) -> Snapshot {
+        Snapshot {
             group: "lobby".into(),
-            online: vec![user("ann"), user("bob")],
-            online_count: 3,
+            online: online.iter().map(|name| user(name)).collect(),
+            online_count,
             members_count: 4,
             messages: vec![],
             cursor: "c".into(),
-        };
-        let expected = [
-            "lobby: 3 online, 4 members",
-            "· online: ann, bob and 1 more",
-            "· no messages yet",
-        ];
-        assert_eq!(PLAIN.group(&snapshot), expected);
+        }
+    }
+
+    #[test]
+    fn a_group_shows_who_is_online() {
+        let online = |names: &[&str], count| PLAIN.group(&snapshot(names, count), "eve")[1].clone();
+
+        assert_eq!(online(&["ann", "bob"], 2), "· online: ann, bob");
+        assert_eq!(online(&["ann", "bob"], 3), "· online: ann, bob and 1 more");
+        assert_eq!(online(&[], 0), "· nobody else is online");
+        assert_eq!(
+            online(&["eve"], 1),
+            "· nobody else is online, you somewhere else too"
+        );
+    }
+
+    #[test]
+    fn a_group_shows_its_members_and_that_it_is_empty() {
+        let lines = PLAIN.group(&snapshot(&["ann"], 1), "eve");
+
+        assert_eq!(
+            lines,
+            ["lobby: 4 members", "· online: ann", "· no messages yet"]
+        );
+    }
+
+    #[test]
+    fn own_messages_are_told_of_together() {
+        assert_eq!(stored(&[4], 3, 5), "4 is on 3/5 servers");
+        assert_eq!(
+            stored(&[4, 5, 7, 9, 10, 11], 5, 5),
+            "4, 5, 7, 9–11 are on 5/5 servers"
+        );
     }
 
     #[test]

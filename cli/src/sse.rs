@@ -1,6 +1,8 @@
-//! Pure: bytes of an event stream become frames, as the HTML standard's "interpreting an event stream" says.
+//! Pure: bytes of an event stream become frames, as the HTML standard's "interpreting an event
+//! stream" says.
 //!
-//! Knows lines and fields, not what a frame means. Fed by `feed` with whatever piece the network yields.
+//! Knows lines and fields, not what a frame means. Fed by `feed` with whatever piece the network
+//! yields.
 
 /// The longest line, and the most data of one frame; the server's frames are a small part of it.
 const MAX_BYTES: usize = 1 << 20;

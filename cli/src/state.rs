@@ -1,8 +1,9 @@
 //! Pure: who one is, which group one looks at, and what the numbers on the screen stand for.
 //!
-//! Knows no terminal and no network. `chat` asks and tells; every question is answered from what was told.
+//! Knows no terminal and no network. `chat` asks and tells; every question is answered from what
+//! was told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::address;
 use crate::wire::{Message, View};
@@ -12,7 +13,8 @@ const NUMBERS_KEPT: usize = 10_000;
 /// How many own messages are followed until every replica holds them.
 const OWN_KEPT: usize = 256;
 
-/// The numbers in front of the messages on this screen. A number means the message it was last shown with.
+/// The numbers in front of the messages on this screen. A number means the message it was last
+/// shown with.
 #[derive(Debug)]
 pub struct Numbers {
     first: u64,
@@ -121,7 +123,8 @@ impl State {
             .map(|(_, address)| address)
     }
 
-    /// The addresses to try when `lost` is gone: the others of the last view in turn, `lost` itself at last.
+    /// The addresses to try when `lost` is gone: the others of the last view in turn, `lost` itself
+    /// at last.
     pub fn servers_after(&self, lost: &str) -> Vec<String> {
         let Some(view) = &self.view else {
             return vec![lost.to_owned()];
@@ -174,27 +177,37 @@ impl State {
         });
     }
 
-    /// Takes note of how many replicas hold an own message. Tells of it at once when it is all of them.
-    pub fn stored(&mut self, id: &str, held_by: usize) -> Option<(u64, usize)> {
-        let all = self.replicas();
-        let own = self.own.iter_mut().find(|own| own.id == id)?;
-        own.held_by = own.held_by.max(held_by);
-        if Some(own.held_by) != all || own.told == own.held_by {
-            return None;
+    /// Takes note of how many replicas hold an own message.
+    pub fn stored(&mut self, id: &str, held_by: usize) {
+        if let Some(own) = self.own.iter_mut().find(|own| own.id == id) {
+            own.held_by = own.held_by.max(held_by);
         }
-        own.told = own.held_by;
-        Some((self.numbers.of(id)?, held_by))
     }
 
-    /// What is known of own messages and was not told yet, as number and count of replicas.
-    pub fn untold(&mut self) -> Vec<(u64, usize)> {
-        let numbers = &self.numbers;
-        let news = self.own.iter_mut().filter(|own| own.told != own.held_by);
-        news.filter_map(|own| {
+    /// Takes what is to be told of one own message now: its number and how many replicas hold it.
+    pub fn news_of(&mut self, id: &str) -> Option<(u64, usize)> {
+        let own = self
+            .own
+            .iter_mut()
+            .find(|own| own.id == id && own.told != own.held_by)?;
+        own.told = own.held_by;
+        Some((self.numbers.of(id)?, own.held_by))
+    }
+
+    /// Takes what is to be told of all others: how many replicas hold which numbers, ascending.
+    pub fn news_of_own(&mut self) -> BTreeMap<usize, Vec<u64>> {
+        let mut news = BTreeMap::<usize, Vec<u64>>::new();
+        for own in self.own.iter_mut().filter(|own| own.told != own.held_by) {
             own.told = own.held_by;
-            Some((numbers.of(&own.id)?, own.held_by))
-        })
-        .collect()
+            news.entry(own.held_by)
+                .or_default()
+                .extend(self.numbers.of(&own.id));
+        }
+        for numbers in news.values_mut() {
+            numbers.sort_unstable();
+        }
+        news.retain(|_, numbers| !numbers.is_empty());
+        news
     }
 }
 
@@ -340,32 +353,33 @@ mod tests {
     }
 
     #[test]
-    fn an_own_message_is_told_of_when_all_hold_it() {
-        let mut state = State {
-            view: Some(view_of(1, &[(2, "up"), (3, "up")])),
-            ..State::default()
-        };
+    fn news_of_an_own_message_is_told_once() {
+        let mut state = State::default();
         state.numbers.show("m");
         state.follow(&message("m", &[1]));
+        assert_eq!(state.news_of("m"), None);
 
-        assert_eq!(state.stored("m", 2), None);
-        assert_eq!(state.stored("m", 3), Some((1, 3)));
-        assert_eq!(state.stored("m", 3), None);
-        assert!(state.untold().is_empty());
+        state.stored("m", 2);
+        state.stored("m", 3);
+
+        assert_eq!(state.news_of("m"), Some((1, 3)));
+        assert_eq!(state.news_of("m"), None);
+        assert!(state.news_of_own().is_empty());
     }
 
     #[test]
-    fn an_own_message_held_by_some_is_told_of_once() {
-        let mut state = State {
-            view: Some(view_of(1, &[(2, "up"), (3, "down")])),
-            ..State::default()
-        };
-        state.numbers.show("m");
-        state.follow(&message("m", &[1]));
-        state.stored("m", 2);
+    fn news_of_many_own_messages_is_told_together() {
+        let mut state = State::default();
+        for (id, held_by) in [("a", 5), ("b", 3), ("c", 5)] {
+            state.numbers.show(id);
+            state.follow(&message(id, &[1]));
+            state.stored(id, held_by);
+        }
 
-        assert_eq!(state.untold(), [(1, 2)]);
-        assert!(state.untold().is_empty());
+        let news: Vec<_> = state.news_of_own().into_iter().collect();
+
+        assert_eq!(news, [(3, vec![2]), (5, vec![1, 3])]);
+        assert!(state.news_of_own().is_empty());
     }
 
     #[test]

@@ -5,8 +5,9 @@
 
 use unicode_width::UnicodeWidthStr;
 
-/// Replaces whatever could steer the terminal: control characters except line feed and tab, and the marks that
-/// turn the direction of writing. Line separators become line feeds, so that nobody begins a line unseen.
+/// Replaces whatever could steer the terminal: control characters except line feed and tab, and the
+/// marks that turn the direction of writing. Line separators become line feeds, so that nobody
+/// begins a line unseen.
 pub fn harmless(text: &str) -> String {
     text.replace("\r\n", "\n")
         .chars()
@@ -29,7 +30,8 @@ pub fn harmless_line(text: &str) -> String {
     harmless(text).replace(['\n', '\t'], " ")
 }
 
-/// The beginning of a text, on one line of at most `columns` columns, with `…` where something was cut off.
+/// The beginning of a text, on one line of at most `columns` columns, with `…` where something was
+/// cut off.
 pub fn excerpt(text: &str, columns: usize) -> String {
     let line = harmless_line(text);
     if line.width() <= columns {

@@ -1,7 +1,8 @@
 //! How the terminal is set while this program has it.
 //!
-//! reedline sets the terminal only while a line is typed. In between, what is typed would be shown twice, or in the
-//! middle of a message; so echo and line mode are switched off for as long as the program runs. Used by `prompt`.
+//! reedline sets the terminal only while a line is typed. In between, what is typed would be shown
+//! twice, or in the middle of a message; so echo and line mode are switched off for as long as the
+//! program runs. Used by `prompt`.
 
 use std::io::{self, Write as _};
 

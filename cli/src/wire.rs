@@ -1,7 +1,8 @@
 //! The bodies of the public API, as far as a terminal shows them.
 //!
-//! Written from `openapi.yaml` alone. Fields this program does not use are left out, and a field that a server
-//! does not send has its empty value, so that a newer or older server is no failure. Used by `client` and `feed`.
+//! Written from `openapi.yaml` alone. Fields this program does not use are left out, and a field
+//! that a server does not send has its empty value, so that a newer or older server is no failure.
+//! Used by `client` and `feed`.
 
 use serde::{Deserialize, Serialize};
 

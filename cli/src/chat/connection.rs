@@ -42,7 +42,8 @@ impl Chat {
         }
     }
 
-    /// Goes over to a server that answers: with the name and group there are, from the place where the former was left.
+    /// Goes over to a server that answers: with the name and group there are, from the place where
+    /// the former was left.
     async fn use_server(&mut self, address: &str) -> Result<(), CallError> {
         let client = Client::new(address);
         let server = client.server().await?;
@@ -198,17 +199,17 @@ impl Chat {
         self.new_connection();
         self.link = Link::Lost(client.base().to_owned());
         let logged_out = if self.state.user.is_some() {
-            " You are logged out."
+            ": you are logged out"
         } else {
             ""
         };
-        let next = if self.failover && self.state.user.is_some() {
+        let next = if self.looks_for_servers() {
             ""
         } else {
-            " Type c and a server, as in: c 2"
+            ". Type c and a server, as in: c 2"
         };
         let warning = format!(
-            "The server {} is lost: {reason}.{logged_out}{next}",
+            "{} is lost ({reason}){logged_out}{next}",
             self.server_name()
         );
         self.show(self.look.warning(&warning));

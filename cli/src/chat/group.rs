@@ -36,7 +36,8 @@ impl Chat {
         }
     }
 
-    /// Ends the stream of the present group, so that one goes offline there; the server is watched as before.
+    /// Ends the stream of the present group, so that one goes offline there; the server is watched
+    /// as before.
     fn leave_stream(&mut self) {
         self.connection += 1;
         self.tasks.clear();
@@ -50,7 +51,9 @@ impl Chat {
     }
 
     pub(super) fn show_group(&mut self, snapshot: &Snapshot) {
-        let mut lines = self.look.group(snapshot);
+        let mut lines = self
+            .look
+            .group(snapshot, self.state.user.as_deref().unwrap_or_default());
         for message in &snapshot.messages {
             lines.push(self.line_of(message));
         }
@@ -189,8 +192,8 @@ impl Chat {
     }
 }
 
-/// A position before that of every message, of the same form: a position begins with 16 digits of time, and no message
-/// is of the beginning of time.
+/// A position before that of every message, of the same form: a position begins with 16 digits of
+/// time, and no message is of the beginning of time.
 fn before_all(position: &str) -> String {
     let zeros = position.len().min(16);
     "0".repeat(zeros) + position.get(zeros..).unwrap_or_default()

@@ -35,13 +35,7 @@ impl Chat {
             Frame::Moved(message) => self.show_moved(&message),
             Frame::Presence(presence) => self.hear_presence(presence),
             Frame::View(view) => self.hear_view(view),
-            Frame::Stored(stored) => {
-                if let Some((number, held_by)) =
-                    self.state.stored(&stored.id, stored.stored_on.len())
-                {
-                    self.show_stored(number, held_by);
-                }
-            }
+            Frame::Stored(stored) => self.hear_stored(&stored.id, stored.stored_on.len()),
             Frame::Merged(merged) => self.note(&screen::merged(merged.count, merged.from)),
             Frame::Reset => self.start_again().await,
             Frame::CaughtUp | Frame::Unknown => {}
@@ -52,11 +46,15 @@ impl Chat {
         if self.state.numbers.of(&message.id).is_none() {
             let line = self.line_of(message);
             self.show(line);
-        } else if let Some((number, held_by)) =
-            self.state.stored(&message.id, message.stored_on.len())
-        {
-            self.show_stored(number, held_by);
+        } else {
+            self.hear_stored(&message.id, message.stored_on.len());
         }
+    }
+
+    /// The last own message is told of at once, the others together and a little later.
+    fn hear_stored(&mut self, id: &str, held_by: usize) {
+        self.state.stored(id, held_by);
+        self.show_stored();
     }
 
     fn hear_like(&mut self, liked: &Liked, likes_it: bool) {

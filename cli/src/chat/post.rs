@@ -46,14 +46,17 @@ impl Chat {
             match client.post(&unsent.group, &unsent.key, &message).await {
                 Ok(written) => self.sent(&unsent, written),
                 Err(error) if error.passes() => return self.tell_of_waiting(&error),
-                Err(error) if is_final(&error) => {
+                Err(CallError::Unreachable(reason)) => return self.lose(&reason),
+                Err(error) if error.is("unauthenticated") => return self.log_in_anew(),
+                Err(error) => {
                     self.outbox.answered(&unsent.key);
                     let text = excerpt(&unsent.text, 30);
+                    let error = error.to_string();
+                    let error = error.trim_end_matches('.');
                     self.complain(&format!(
                         "Not sent ({text}): {error}. Arrow up brings the line back"
                     ));
                 }
-                Err(error) => return self.failed(&error),
             }
         }
     }
@@ -75,9 +78,4 @@ impl Chat {
             self.note(&format!("not sent yet: {error}. It is kept and sent again"));
         }
     }
-}
-
-/// Whether the same message would be refused again, wherever it is sent.
-fn is_final(error: &CallError) -> bool {
-    !matches!(error, CallError::Unreachable(_)) && !error.is("unauthenticated")
 }

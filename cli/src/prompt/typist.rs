@@ -99,7 +99,8 @@ impl Typist {
         let _ = self.typed.blocking_send(typed);
     }
 
-    /// Carries out what waits, and waits itself until a line may be typed. Nothing when it is time to close.
+    /// Carries out what waits, and waits itself until a line may be typed. Nothing when it is time
+    /// to close.
     fn carry_out_orders(&mut self) -> io::Result<Option<String>> {
         loop {
             let order = match (&self.prompt, self.orders.try_recv()) {
@@ -160,8 +161,8 @@ impl Typist {
     fn erase_line(&self, front: &str) -> io::Result<()> {
         let before_cursor = format!("{front}{INDICATOR}{}", self.draft.before_cursor());
         let (columns, _) = crossterm::terminal::size()?;
-        // Where the width has just changed and the line was not painted anew, rather leave a row of the line behind
-        // than erase a message above it.
+        // Where the width has just changed and the line was not painted anew, rather leave a row of
+        // the line behind than erase a message above it.
         let painted = self.columns.load(Ordering::Relaxed);
         let rows = layout::cursor_row(&before_cursor, columns)
             .min(layout::cursor_row(&before_cursor, painted));
@@ -171,7 +172,8 @@ impl Typist {
 
 fn keys() -> reedline::Keybindings {
     let mut keys = reedline::default_emacs_keybindings();
-    // The search in the history draws a line of its own, which could not be found again under a message.
+    // The search in the history draws a line of its own, which could not be found again under a
+    // message.
     keys.remove_binding(
         reedline::KeyModifiers::CONTROL,
         reedline::KeyCode::Char('r'),

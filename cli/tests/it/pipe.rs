@@ -31,7 +31,7 @@ fn commands_from_a_pipe_are_carried_out_one_after_the_other() {
         lines[1..],
         [
             "· logged in as ann; j goes to a group, as in: j lobby",
-            "lobby: 1 online, 2 members",
+            "lobby: 2 members",
             "· online: bob",
             "  1 2026-01-01 10:00 bob: hello",
             "  2 2026-01-01 10:00 ann: hi bob  1/1",

@@ -2,10 +2,11 @@
 
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const SCROLLBACK: usize = 5_000;
@@ -16,20 +17,21 @@ pub struct Screen {
     keys: Arc<Mutex<Box<dyn Write + Send>>>,
     master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
+    settings_before: String,
+    /// Open as long as the screen, so that its settings can be asked for after the program's end.
+    _terminal: Box<dyn SlavePty + Send>,
 }
 
 impl Screen {
     pub fn open(arguments: &[&str]) -> Self {
-        Self::open_sized(arguments, 24, 80)
-    }
-
-    pub fn open_sized(arguments: &[&str], rows: u16, cols: u16) -> Self {
-        let pair = native_pty_system().openpty(size(rows, cols)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_causeway"));
         command.args(arguments);
         command.env("TERM", "xterm-256color");
         command.env("TZ", "UTC");
         command.env_remove("CAUSEWAY_SERVER");
+        let (rows, cols) = (24, 80);
+        let pair = native_pty_system().openpty(size(rows, cols)).unwrap();
+        let settings_before = format!("{:?}", pair.master.get_termios());
         let child = pair.slave.spawn_command(command).unwrap();
         let parser = vt100::Parser::new(at_least_1(rows), at_least_1(cols), SCROLLBACK);
         let parser = Arc::new(Mutex::new(parser));
@@ -47,6 +49,8 @@ impl Screen {
             keys,
             master: pair.master,
             child,
+            settings_before,
+            _terminal: pair.slave,
         }
     }
 
@@ -131,6 +135,26 @@ impl Screen {
         self.wait(&prompt, |screen| {
             screen.rows().iter().rfind(|row| !row.is_empty()) == Some(&prompt)
         });
+    }
+
+    /// Whether the terminal is set as it was before the program began.
+    pub fn assert_as_before(&self) {
+        let settings = format!("{:?}", self.master.get_termios());
+        assert_eq!(settings, self.settings_before);
+        assert!(settings.contains("ICANON"), "{settings}");
+        self.wait("the usual cursor and way of pasting", |screen| {
+            let parser = screen.parser.lock().unwrap();
+            !parser.screen().bracketed_paste() && !parser.screen().hide_cursor()
+        });
+    }
+
+    /// Tells the program to end, as a system does that shuts down.
+    pub fn terminate(&self) {
+        let process = self.child.process_id().unwrap().to_string();
+        let kill = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {process}")])
+            .status();
+        assert!(kill.unwrap().success());
     }
 
     pub fn wait_for_end(&mut self) -> u32 {

@@ -1,4 +1,5 @@
-//! Messages that come while a line is being typed: none is lost, none doubled, and the line stays as it is.
+//! Messages that come while a line is being typed: none is lost, none doubled, and the line stays
+//! as it is.
 
 use serde_json::json;
 
@@ -193,10 +194,14 @@ fn the_history_stops_at_each_full_screen() {
 
 #[test]
 fn the_terminal_is_given_back_as_it_was() {
-    let (_cluster, _server, mut screen) = in_lobby();
-    screen.type_in("q\r");
+    for end in ["q\r", "/quit\r", "\x04"] {
+        let (_cluster, _server, mut screen) = in_lobby();
 
-    assert_eq!(screen.wait_for_end(), 0);
+        screen.type_in(end);
+
+        assert_eq!(screen.wait_for_end(), 0);
+        screen.assert_as_before();
+    }
 }
 
 #[test]
@@ -204,9 +209,29 @@ fn control_c_twice_leaves() {
     let (_cluster, _server, mut screen) = in_lobby();
     screen.type_in("a half a line\x03");
     screen.wait_for("Ctrl-C once more leaves");
+    screen.wait_for_prompt("ann@lobby");
+
     screen.type_in("\x03");
 
     assert_eq!(screen.wait_for_end(), 0);
+    screen.assert_as_before();
+}
+
+#[test]
+fn a_program_told_to_end_gives_the_terminal_back() {
+    for (typed, seen) in [("half a line", "half a line"), ("p\r", "--more--")] {
+        let (cluster, _server, mut screen) = in_lobby();
+        for number in 1..=50 {
+            cluster.history("bob", &label(number));
+        }
+        screen.type_in(typed);
+        screen.wait_for(seen);
+
+        screen.terminate();
+
+        assert_eq!(screen.wait_for_end(), 1);
+        screen.assert_as_before();
+    }
 }
 
 #[test]

@@ -13,8 +13,8 @@ fn the_loss_of_the_server_is_told_at_once() {
 
     servers[0].kill();
 
-    screen.wait_for(&format!("! The server {} is lost", servers[0].name()));
-    screen.wait_for("You are logged out.");
+    screen.wait_for(&format!("! {} is lost (", servers[0].name()));
+    screen.wait_for("you are logged out. Type c");
     screen.wait_for("ann (no server)> a half a li");
 }
 
