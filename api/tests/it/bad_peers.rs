@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, Method};
 use serde_json::json;
 
-use crate::harness::{Cluster, Settings, always, eventually, texts};
+use crate::harness::{Cluster, Settings, User, always, eventually, texts};
 
 #[tokio::test]
 async fn a_peer_with_a_wrong_key_gets_nothing_and_gives_nothing() {
@@ -88,6 +88,7 @@ async fn a_peer_that_answers_with_another_number_is_not_taken_for_the_one_config
     let cluster = Cluster::of(3).await;
     let ann = cluster.member_everywhere("ann", "lobby").await;
     cluster.cut(&[1], &[2, 3]);
+    fails_to_call_2(&ann[0]).await;
     let third = cluster.at(3).process().internal;
     cluster.link(1, 2).set_target(third);
     cluster.link(1, 2).heal();
@@ -161,6 +162,13 @@ async fn a_second_process_with_the_number_of_a_running_peer_is_refused() {
     let one = cluster.at(1).member("ann", "lobby").await;
     let clone = cluster.at(3).member("bob", "lobby").await;
 
+    // Who is who takes a second or two to find out.
+    eventually("the second process being told", async || {
+        let log = cluster.at(3).process().log();
+        let is_told = log.contains("refuse");
+        if is_told { Ok(()) } else { Err(log) }
+    })
+    .await;
     one.says("lobby", "from 1").await;
     clone.says("lobby", "from the second 2").await;
 
@@ -177,6 +185,19 @@ async fn a_second_process_with_the_number_of_a_running_peer_is_refused() {
             }
         },
     )
+    .await;
+}
+
+async fn fails_to_call_2(user: &User) {
+    eventually("calls to replica 2 failing", async || {
+        let view = user.view().await;
+        let out = &view["peers"][0]["out"];
+        if out == "failing" {
+            Ok(())
+        } else {
+            Err(view.to_string())
+        }
+    })
     .await;
 }
 

@@ -1,9 +1,11 @@
 //! A database that is not what it was: emptied, restored, cloned. It is noticed, and nobody's
 //! messages are lost.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::harness::{Cluster, Database, eventually, texts};
+use crate::harness::{Cluster, Database, eventually, passes, texts};
 
 #[tokio::test]
 async fn a_replica_with_an_emptied_database_gets_everything_back() {
@@ -58,6 +60,8 @@ async fn a_replica_restored_from_a_backup_reuses_no_number() {
     cluster.restart(2).await;
     ann[1].says("lobby", "after the backup").await;
     cluster.agree(&[1, 2, 3], "lobby", 2).await;
+    // What was last written is kept beside the database once a second.
+    passes(Duration::from_secs(3)).await;
 
     cluster.kill9(2);
     cluster.isolate(2);
