@@ -4,21 +4,23 @@
 //! may be repeated is repeated by the caller. Time-outs are set here because reqwest has none of
 //! its own.
 
+mod answer;
+
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use serde::de::DeserializeOwned;
+use reqwest::{Method, RequestBuilder, Response};
 
-use crate::wire::{Message, NewMessage, Page, Problem, Server, Session, Snapshot, View};
+pub use self::answer::{CallError, Written};
+use self::answer::{answer, mark_of, read, written};
+use crate::wire::{Message, NewMessage, Page, Server, Session, Snapshot, View};
 
 const CONNECT: Duration = Duration::from_secs(1);
 const CALL: Duration = Duration::from_secs(8);
 /// A comment comes every 15 s on a stream, so two and a half missing ones mean that nobody is
 /// there.
 const STREAM_SILENCE: Duration = Duration::from_secs(40);
-const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// One connection pool for the whole program; the pool is emptied early so that a dead server is
 /// noticed by connecting.
@@ -33,54 +35,6 @@ static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
         .build()
         .expect("without TLS there is nothing that can fail to load")
 });
-
-/// Why a call gave no answer to show.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// No answer came, so it is not known whether the call was carried out.
-    #[error("{0}")]
-    Unreachable(String),
-    /// The server says no, and why.
-    #[error("{detail}")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The stable code, empty where the answer names none.
-        code: String,
-        /// A sentence for people.
-        detail: String,
-    },
-    /// The answer is not of the API.
-    #[error("the answer is not one of a Causeway server: {0}")]
-    Malformed(String),
-}
-
-impl CallError {
-    /// Whether the server refused with this code.
-    pub fn is(&self, wanted: &str) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == wanted)
-    }
-
-    /// Whether the same call may be answered a little later by the same server.
-    pub fn passes(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused {
-                status: 429 | 503,
-                ..
-            }
-        )
-    }
-}
-
-/// An answer to a write: what it says, and the mark to wait for elsewhere.
-#[derive(Debug)]
-pub struct Written<T> {
-    /// The body.
-    pub body: T,
-    /// The header `Causeway-Mark`.
-    pub mark: Option<String>,
-}
 
 /// A server, and who we are there.
 #[derive(Debug, Clone)]
@@ -268,91 +222,6 @@ fn with_query(call: RequestBuilder, parameters: &[(&str, Option<&str>)]) -> Requ
     } else {
         call.query(&given)
     }
-}
-
-async fn read<T: DeserializeOwned>(call: RequestBuilder) -> Result<T, CallError> {
-    parsed(answer(call).await?).await
-}
-
-async fn written<T: DeserializeOwned>(call: RequestBuilder) -> Result<Written<T>, CallError> {
-    let response = answer(call).await?;
-    let mark = mark_of(&response);
-    Ok(Written {
-        body: parsed(response).await?,
-        mark,
-    })
-}
-
-fn mark_of(response: &Response) -> Option<String> {
-    let mark = response.headers().get("causeway-mark")?;
-    Some(mark.to_str().ok()?.to_owned())
-}
-
-async fn answer(call: RequestBuilder) -> Result<Response, CallError> {
-    let response = call.send().await.map_err(|error| unreachable(&error))?;
-    if response.status().is_success() {
-        return Ok(response);
-    }
-    Err(refusal(response).await)
-}
-
-async fn refusal(response: Response) -> CallError {
-    let status = response.status();
-    let problem: Problem = match bounded(response).await {
-        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-        Err(_) => Problem::default(),
-    };
-    let detail = [problem.detail, problem.title]
-        .into_iter()
-        .find(|text| !text.is_empty());
-    CallError::Refused {
-        status: status.as_u16(),
-        code: problem.code,
-        detail: detail.unwrap_or_else(|| plain(status)),
-    }
-}
-
-fn plain(status: StatusCode) -> String {
-    format!("the server answers {status}")
-}
-
-async fn parsed<T: DeserializeOwned>(response: Response) -> Result<T, CallError> {
-    let bytes = bounded(response).await?;
-    serde_json::from_slice(&bytes).map_err(|error| CallError::Malformed(error.to_string()))
-}
-
-async fn bounded(mut response: Response) -> Result<Vec<u8>, CallError> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = response
-        .chunk()
-        .await
-        .map_err(|error| unreachable(&error))?
-    {
-        if bytes.len() + piece.len() > MAX_BODY_BYTES {
-            return Err(CallError::Malformed("it has no end".into()));
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
-}
-
-/// The innermost reason in a few words: reqwest's own names the address and the layers above.
-fn unreachable(error: &reqwest::Error) -> CallError {
-    if error.is_timeout() {
-        return CallError::Unreachable("no answer in time".into());
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let said = cause.to_string();
-    let said = said.split(" (os error").next().unwrap_or_default();
-    let said = if said.is_empty() {
-        "connection lost"
-    } else {
-        said
-    };
-    CallError::Unreachable(said.to_lowercase())
 }
 
 #[cfg(test)]

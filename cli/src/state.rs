@@ -3,65 +3,16 @@
 //! Knows no terminal and no network. `chat` asks and tells; every question is answered from what
 //! was told.
 
+mod numbers;
+
 use std::collections::{BTreeMap, VecDeque};
 
+use self::numbers::Numbers;
 use crate::address;
 use crate::wire::{Message, View};
 
-/// How many numbers stay known: far more than a screen shows, and memory stays bounded.
-const NUMBERS_KEPT: usize = 10_000;
 /// How many own messages are followed until every replica holds them.
 const OWN_KEPT: usize = 256;
-
-/// The numbers in front of the messages on this screen. A number means the message it was last
-/// shown with.
-#[derive(Debug)]
-pub struct Numbers {
-    first: u64,
-    shown: VecDeque<String>,
-}
-
-impl Default for Numbers {
-    fn default() -> Self {
-        Self {
-            first: 1,
-            shown: VecDeque::new(),
-        }
-    }
-}
-
-impl Numbers {
-    /// Forgets all and begins again with 1.
-    pub fn restart(&mut self) {
-        *self = Self::default();
-    }
-
-    /// The number of a message that is about to be shown: the one it has, else the next.
-    pub fn show(&mut self, id: &str) -> u64 {
-        self.of(id).unwrap_or_else(|| self.next(id))
-    }
-
-    fn next(&mut self, id: &str) -> u64 {
-        if self.shown.len() == NUMBERS_KEPT {
-            self.shown.pop_front();
-            self.first += 1;
-        }
-        self.shown.push_back(id.to_owned());
-        self.first + self.shown.len() as u64 - 1
-    }
-
-    /// The number a message was shown with.
-    pub fn of(&self, id: &str) -> Option<u64> {
-        let place = self.shown.iter().rposition(|shown| shown == id)?;
-        Some(self.first + place as u64)
-    }
-
-    /// The message shown with a number.
-    pub fn message(&self, number: u64) -> Option<&str> {
-        let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.shown.get(place).map(String::as_str)
-    }
-}
 
 /// What one has read and written, in the server's opaque words.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -266,45 +217,6 @@ mod tests {
             position: "00".into(),
             stored_on: stored_on.to_vec(),
         }
-    }
-
-    #[test]
-    fn a_number_keeps_its_message_whatever_comes_before_it() {
-        let mut numbers = Numbers::default();
-        numbers.show("a");
-        numbers.show("b");
-
-        numbers.show("earlier, but shown later");
-
-        assert_eq!(numbers.message(2), Some("b"));
-        assert_eq!(numbers.show("a"), 1);
-    }
-
-    #[test]
-    fn a_number_never_shown_has_no_message() {
-        let mut numbers = Numbers::default();
-        numbers.show("a");
-
-        assert_eq!(
-            (
-                numbers.message(0),
-                numbers.message(2),
-                numbers.message(u64::MAX)
-            ),
-            (None, None, None)
-        );
-    }
-
-    #[test]
-    fn only_the_newest_numbers_stay_known() {
-        let mut numbers = Numbers::default();
-        for i in 0..=NUMBERS_KEPT {
-            numbers.show(&i.to_string());
-        }
-
-        assert_eq!(numbers.message(1), None);
-        assert_eq!(numbers.message(2), Some("1"));
-        assert_eq!(numbers.shown.len(), NUMBERS_KEPT);
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! A server with one group, in memory: as much of the API as the client uses, and faults on demand.
 
+mod world;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use self::world::{World, message_of, problem};
 
 /// What one request was.
 #[derive(Debug, Clone)]
@@ -23,17 +27,6 @@ impl Request {
             .find(|(given, _)| given.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
-}
-
-/// What all servers of a test share, as replicas do: messages and frames.
-#[derive(Default)]
-struct World {
-    messages: Vec<Value>,
-    frames: Vec<(Option<String>, String, String)>,
-    requests: Vec<(u64, Request)>,
-    peers: Vec<(u64, SocketAddr, bool)>,
-    swallowed_answers: usize,
-    behind: usize,
 }
 
 /// Servers over one history.
@@ -285,92 +278,6 @@ impl Cluster {
     }
 }
 
-impl World {
-    fn view(&self, replica: u64) -> Value {
-        let url = |address: &SocketAddr| format!("http://{address}");
-        let own = self
-            .peers
-            .iter()
-            .find(|(number, ..)| *number == replica)
-            .unwrap();
-        let peers: Vec<_> = self.peers.iter().filter(|(number, ..)| *number != replica).map(|(number, address, up)| {
-            json!({"replica": number, "public_url": url(address), "internal_url": "http://x", "status": if *up { "up" } else { "down" },
-                "out": "ok", "since": "2026-01-01T00:00:00Z", "last_heard_ms": 40, "rtt_ms": 1, "missing_here": 0, "missing_there": 0})
-        }).collect();
-        json!({"self": {"replica": replica, "epoch": "9f3c07aa", "public_url": url(&own.1), "vector": [self.messages.len()]}, "peers": peers})
-    }
-
-    fn snapshot(&self, group: &str) -> Value {
-        let newest = &self.messages[self.messages.len().saturating_sub(10)..];
-        json!({"group": group, "online": [{"id": "bob", "name": "bob"}], "online_count": 1, "members": [], "members_count": 2,
-            "messages": newest, "cursor": format!("c{}", self.frames.len())})
-    }
-
-    fn page(&self, request: &Request) -> Value {
-        let parameter = |name: &str| {
-            let query = request.path.split_once('?')?.1;
-            query
-                .split('&')
-                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
-                .map(str::to_owned)
-        };
-        let limit: usize = parameter("limit").map_or(50, |limit| limit.parse().unwrap());
-        let Some(after) = parameter("after") else {
-            let newest = &self.messages[self.messages.len().saturating_sub(limit)..];
-            return json!({"messages": newest, "has_before": self.messages.len() > limit, "has_after": false, "cursor": "c0"});
-        };
-        let later: Vec<_> = self
-            .messages
-            .iter()
-            .filter(|message| message["position"].as_str().unwrap() > after.as_str())
-            .collect();
-        let page = &later[..later.len().min(limit)];
-        json!({"messages": page, "has_before": true, "has_after": later.len() > limit, "cursor": "c0"})
-    }
-
-    fn post(&mut self, author: &str, request: &Request) -> (u16, Value) {
-        let text = request.body["text"].as_str().unwrap();
-        if text.len() > 4000 {
-            return problem(422, "invalid", "text: at most 4000 characters");
-        }
-        let key = request.header("idempotency-key").unwrap();
-        if let Some(known) = self.messages.iter().find(|message| message["key"] == key) {
-            return (200, known.clone());
-        }
-        let mut message = message_of(self.messages.len() + 1, author, text);
-        message["key"] = json!(key);
-        self.messages.push(message.clone());
-        let id = Some(format!("c{}", self.frames.len() + 1));
-        self.frames
-            .push((id, "message".into(), message.to_string()));
-        (201, message)
-    }
-
-    fn like(&mut self, id: &str, by: &str) -> (u16, Value) {
-        let Some(message) = self.messages.iter_mut().find(|message| message["id"] == id) else {
-            return problem(404, "not_found", "there is no such message");
-        };
-        if message["author"]["name"] == by {
-            return problem(
-                409,
-                "own_message",
-                "this message is your own, and cannot be liked by you",
-            );
-        }
-        message["likes"] = json!(message["likes"].as_u64().unwrap() + 1);
-        let mut data = message.clone();
-        data["by"] = json!({"id": by, "name": by});
-        let answer = message.clone();
-        let frame = (
-            Some(format!("c{}", self.frames.len() + 1)),
-            "like".to_owned(),
-            data.to_string(),
-        );
-        self.frames.push(frame);
-        (200, answer)
-    }
-}
-
 impl Server {
     pub fn name(&self) -> String {
         self.address.to_string()
@@ -416,26 +323,12 @@ impl Drop for Server {
     }
 }
 
-pub fn message_of(number: usize, author: &str, text: &str) -> Value {
-    json!({"id": format!("m{number}"), "group": "lobby", "author": {"id": author, "name": author}, "text": text,
-        "sent_at": "2026-01-01T10:00:00Z", "received_at": "2026-01-01T10:00:00Z", "likes": 0, "liked_by": [], "liked": false,
-        "origin": 1, "vector": [number], "position": format!("0193b3f1a2{number:06x}000100000000{:016x}", number),
-        "stored_on": [1], "settled": false})
-}
-
 fn author_of(request: &Request) -> String {
     request
         .header("authorization")
         .unwrap()
         .trim_start_matches("Bearer t-")
         .to_owned()
-}
-
-fn problem(status: u16, code: &str, detail: &str) -> (u16, Value) {
-    (
-        status,
-        json!({"type": "about:blank", "title": code, "status": status, "detail": detail, "code": code, "request_id": "r"}),
-    )
 }
 
 fn frame_text((id, event, data): &(Option<String>, String, String)) -> String {
