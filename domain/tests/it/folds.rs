@@ -1,0 +1,122 @@
+//! Folds yield the same value in whatever causal order the events arrive, and in steps of any size.
+
+use std::collections::BTreeMap;
+
+use causeway_domain::aggregate::{Event, Stamped};
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::group::Group;
+use causeway_domain::post::Post;
+use causeway_domain::timeline::{Effect, Kind, Message, Standing};
+use cqrs_es::Aggregate;
+use proptest::prelude::*;
+
+use crate::table::{Pair, Seen, Table, expected};
+use crate::world::{choices, history, in_some_causal_order};
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_aggregates_fold_to_the_same_value(events in history(), choices in choices()) {
+        let arrived = in_some_causal_order(&events, &choices);
+
+        for id in ["lobby", "attic"] {
+            prop_assert_eq!(folded::<Group, _>(&events, id), folded::<Group, _>(&arrived, id));
+        }
+        for id in ids_of_posts(&events) {
+            prop_assert_eq!(folded::<Post, _>(&events, &id), folded::<Post, _>(&arrived, &id));
+        }
+    }
+
+    #[test]
+    fn an_aggregate_ignores_what_it_has_folded_already(events in history()) {
+        let twice: Vec<RawEvent> = events.iter().chain(&events).cloned().collect();
+
+        prop_assert_eq!(folded::<Group, _>(&events, "lobby"), folded::<Group, _>(&twice, "lobby"));
+        for id in ids_of_posts(&events) {
+            prop_assert_eq!(folded::<Post, _>(&events, &id), folded::<Post, _>(&twice, &id));
+        }
+    }
+
+    #[test]
+    fn people_see_the_same_whatever_arrived_when(
+        events in history(),
+        choices in choices(),
+        sizes in proptest::collection::vec(1..6_usize, 4),
+    ) {
+        let arrived = in_some_causal_order(&events, &choices);
+        let mut table = Table::default();
+        table.take_in_steps(&arrived, &sizes);
+
+        prop_assert_eq!(&table.seen, &expected(&events));
+    }
+
+    #[test]
+    fn steps_of_any_size_leave_the_same_feed(
+        events in history(),
+        choices in choices(),
+        sizes in proptest::collection::vec(1..6_usize, 4),
+    ) {
+        let arrived = in_some_causal_order(&events, &choices);
+        let (mut one_by_one, mut in_steps) = (Table::default(), Table::default());
+        one_by_one.take_in_steps(&arrived, &[1]);
+        in_steps.take_in_steps(&arrived, &sizes);
+
+        prop_assert_eq!(one_by_one.feed, in_steps.feed);
+    }
+
+    #[test]
+    fn the_feed_says_of_each_event_what_it_changed(events in history(), choices in choices()) {
+        let arrived = in_some_causal_order(&events, &choices);
+        let mut table = Table::default();
+        for event in arrived {
+            let before = table.seen.clone();
+            table.take(&[event]);
+
+            let told = &table.feed.last().unwrap().entry;
+            let effect = if visible(&table.seen) != visible(&before) {
+                Effect::Shown
+            } else if (&table.seen.likes, &table.seen.members) != (&before.likes, &before.members) {
+                Effect::Won
+            } else {
+                Effect::Lost
+            };
+            prop_assert_eq!(told.effect, effect);
+            if matches!(told.kind, Kind::Message | Kind::Moved) && effect == Effect::Shown {
+                let was_known = before.messages.contains_key(&told.subject);
+                prop_assert_eq!(told.kind == Kind::Moved, was_known);
+            }
+        }
+    }
+}
+
+fn folded<A, E>(events: &[RawEvent], id: &str) -> A
+where
+    A: Aggregate<Event = Stamped<E>>,
+    E: Event,
+{
+    let mut aggregate = A::default();
+    for event in events {
+        if event.envelope.aggregate == A::TYPE && event.envelope.id == id {
+            aggregate.apply(Stamped::read(event.envelope.clone()).unwrap());
+        }
+    }
+    aggregate
+}
+
+fn ids_of_posts(events: &[RawEvent]) -> Vec<String> {
+    let posts = events
+        .iter()
+        .filter(|event| event.envelope.aggregate == "post");
+    posts.map(|event| event.envelope.id.clone()).collect()
+}
+
+/// What people can tell apart: not which event decided, nor a group that nobody is in.
+fn visible(seen: &Seen) -> (Vec<&Message>, Vec<&Pair>, Vec<&Pair>) {
+    fn within(of: &BTreeMap<Pair, Standing>) -> Vec<&Pair> {
+        let of = of.iter().filter(|(_, standing)| standing.is_in);
+        of.map(|(pair, _)| pair).collect()
+    }
+    let messages = seen.messages.values().collect();
+    (messages, within(&seen.likes), within(&seen.members))
+}
