@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::Instant;
 
 use crate::address::short;
 use crate::client::{CallError, Client};
@@ -58,6 +59,9 @@ pub struct Chat {
     connection: u64,
     tasks: Vec<Task>,
     news: Sender<News>,
+    heard: Receiver<News>,
+    /// Until when the stream is given time to show what was missed.
+    catching_up: Option<Instant>,
     /// An own like that was shown when it was answered, and is still to come in the stream.
     own_like: Option<(String, bool)>,
     /// The own message that was shown last.
@@ -68,10 +72,10 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// A conversation with nobody yet, and the news it will hear.
-    pub fn new(look: Look, output: Output, failover: bool) -> (Self, Receiver<News>) {
+    /// A conversation with nobody yet.
+    pub fn new(look: Look, output: Output, failover: bool) -> Self {
         let (news, heard) = channel(NEWS);
-        let chat = Self {
+        Self {
             state: State::default(),
             look,
             output,
@@ -81,12 +85,13 @@ impl Chat {
             connection: 0,
             tasks: Vec::new(),
             news,
+            heard,
+            catching_up: None,
             own_like: None,
             last_own: None,
             told_of_waiting: false,
             has_failed: false,
-        };
-        (chat, heard)
+        }
     }
 
     /// The first words, for a person.
@@ -98,12 +103,7 @@ impl Chat {
 
     /// Carries out what the command line asked for, then what is typed, until the person leaves.
     /// Returns whether all went well; a person has seen what did not.
-    pub async fn run(
-        mut self,
-        first: Vec<Input>,
-        mut typed: Receiver<Typed>,
-        mut heard: Receiver<News>,
-    ) -> bool {
+    pub async fn run(mut self, first: Vec<Input>, mut typed: Receiver<Typed>) -> bool {
         for input in first {
             self.obey(input).await;
         }
@@ -112,7 +112,7 @@ impl Chat {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.output.is_closed() {
             tokio::select! {
-                Some(news) = heard.recv() => self.hear(news).await,
+                Some(news) = self.heard.recv() => self.hear(news).await,
                 line = typed.recv() => match line {
                     Some(Typed::Line(line)) if self.take(&line).await => {}
                     _ => break,
@@ -120,7 +120,7 @@ impl Chat {
                 _ = tick.tick() => self.tend().await,
             }
         }
-        self.say_good_bye(heard).await;
+        self.say_good_bye().await;
         !self.has_failed || self.output.is_terminal()
     }
 
@@ -175,15 +175,26 @@ impl Chat {
         }
     }
 
-    async fn say_good_bye(&mut self, mut heard: Receiver<News>) {
-        let deadline = tokio::time::Instant::now() + LAST_CHANCE;
-        while !self.outbox.is_empty() && tokio::time::Instant::now() < deadline {
+    /// Hears what the stream has to tell before something new is written: what is written then
+    /// stands after it, and the stream tells from the first how many servers hold it.
+    async fn catch_up(&mut self) {
+        while let Some(deadline) = self.catching_up {
+            match tokio::time::timeout_at(deadline, self.heard.recv()).await {
+                Ok(Some(news)) => self.hear(news).await,
+                _ => self.catching_up = None,
+            }
+        }
+    }
+
+    async fn say_good_bye(&mut self) {
+        let deadline = Instant::now() + LAST_CHANCE;
+        while !self.outbox.is_empty() && Instant::now() < deadline {
             tokio::select! {
-                Some(news) = heard.recv() => self.hear(news).await,
+                Some(news) = self.heard.recv() => self.hear(news).await,
                 () = tokio::time::sleep(TICK) => self.tend_link().await,
             }
         }
-        while let Ok(news) = heard.try_recv() {
+        while let Ok(news) = self.heard.try_recv() {
             self.hear(news).await;
         }
         let unsent = self.outbox.len();

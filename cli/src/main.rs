@@ -82,7 +82,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         color,
         zone: TimeZone::system(),
     };
-    let (mut chat, heard) = Chat::new(look, output, !arguments.no_failover);
+    let mut chat = Chat::new(look, output, !arguments.no_failover);
     chat.greet();
     let first = [
         Some(Input::Connect(arguments.server)),
@@ -90,7 +90,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         arguments.group.map(Input::Join),
     ];
     let all_went_well = tokio::select! {
-        all_went_well = chat.run(first.into_iter().flatten().collect(), typed, heard) => all_went_well,
+        all_went_well = chat.run(first.into_iter().flatten().collect(), typed) => all_went_well,
         () = told_to_end() => false,
     };
     Ok(if all_went_well {

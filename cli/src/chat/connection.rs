@@ -10,6 +10,8 @@ use crate::wire::Snapshot;
 
 /// How long a server may lack what was seen elsewhere before one goes on without.
 const BEHIND: Duration = Duration::from_secs(10);
+/// How long a stream may take to show what was missed before one writes without.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 impl Chat {
     /// `c`: another server; name, group and place stay.
@@ -81,9 +83,10 @@ impl Chat {
         Ok(())
     }
 
-    fn new_connection(&mut self) {
+    pub(super) fn new_connection(&mut self) {
         self.connection += 1;
         self.tasks.clear();
+        self.catching_up = None;
     }
 
     /// Goes on in the group there is, after what was seen of it.
@@ -107,6 +110,7 @@ impl Chat {
 
     pub(super) fn follow(&mut self, client: Client, group: String, cursor: String) {
         self.state.seen.cursor = Some(cursor.clone());
+        self.catching_up = Some(Instant::now() + CATCH_UP);
         self.tasks.push(feed::follow(
             client,
             group,

@@ -39,8 +39,7 @@ impl Chat {
     /// Ends the stream of the present group, so that one goes offline there; the server is watched
     /// as before.
     fn leave_stream(&mut self) {
-        self.connection += 1;
-        self.tasks.clear();
+        self.new_connection();
         if let Link::LoggedIn(client) = &self.link {
             self.tasks.push(feed::watch(
                 client.clone(),

@@ -38,7 +38,8 @@ impl Chat {
             Frame::Stored(stored) => self.hear_stored(&stored.id, stored.stored_on.len()),
             Frame::Merged(merged) => self.note(&screen::merged(merged.count, merged.from)),
             Frame::Reset => self.start_again().await,
-            Frame::CaughtUp | Frame::Unknown => {}
+            Frame::CaughtUp => self.catching_up = None,
+            Frame::Unknown => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is written: kept until it is answered.
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{Chat, Link};
 use crate::client::{CallError, Written};
@@ -28,11 +29,19 @@ impl Chat {
         if may_wait {
             self.note("kept; it is sent as soon as a server answers");
         }
+        self.catch_up().await;
         self.send_what_waits().await;
     }
 
-    /// Sends what waits, one after the other; stops at the first that is not answered.
+    /// Sends what waits, one after the other, once the stream has caught up; stops at the first
+    /// that is not answered.
     pub(super) async fn send_what_waits(&mut self) {
+        if self
+            .catching_up
+            .is_some_and(|deadline| Instant::now() < deadline)
+        {
+            return;
+        }
         while let (Link::LoggedIn(client), Some(unsent)) =
             (&self.link, self.outbox.first().cloned())
         {

@@ -2,6 +2,7 @@
 
 mod world;
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -251,9 +252,10 @@ impl Cluster {
         if stream.write_all(head.as_bytes()).is_err() {
             return;
         }
+        let mut is_catching_up = true;
         loop {
             let mut world = self.world();
-            while world.frames.len() <= next {
+            while world.frames.len() <= next && !is_catching_up {
                 let (woken, waited) = self
                     .0
                     .1
@@ -268,8 +270,11 @@ impl Cluster {
                     world = self.world();
                 }
             }
-            let text: String = world.frames[next..].iter().map(frame_text).collect();
+            let mut text: String = world.frames[next..].iter().map(frame_text).collect();
             next = world.frames.len();
+            if std::mem::take(&mut is_catching_up) {
+                let _ = write!(text, "event: caught_up\nid: c{next}\ndata: {{}}\n\n");
+            }
             drop(world);
             if stream.write_all(text.as_bytes()).is_err() {
                 return;
