@@ -56,6 +56,31 @@ async fn a_long_poll_is_answered_as_soon_as_something_happens() {
 }
 
 #[tokio::test]
+async fn a_long_poll_ends_in_time_whatever_else_goes_on() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+    let bob = replica.member("bob", "lobby").await;
+
+    for round in 0..30 {
+        let start = cursor(&changes(&ann, "").await);
+        // Streams that come and go, and what only its author is told, are no changes.
+        let mut stream = bob.listens("lobby").await;
+        bob.says("lobby", &format!("round {round}")).await;
+        stream.next_of(&["message"]).await;
+        drop(stream);
+        let asked = Instant::now();
+        let next = changes(&ann, &format!("cursor={start}&wait_ms=300")).await;
+        let rest = changes(&ann, &format!("cursor={}&wait_ms=0", cursor(&next))).await;
+        assert_eq!(rest["events"], serde_json::json!([]));
+        assert!(
+            asked.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            asked.elapsed()
+        );
+    }
+}
+
+#[tokio::test]
 async fn many_changes_come_in_pieces() {
     let replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;

@@ -133,6 +133,51 @@ async fn a_server_that_is_asked_to_stop_ends_well_and_closes_its_streams() {
 }
 
 #[tokio::test]
+async fn rebuilt_read_models_show_what_they_showed_before() {
+    let mut replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+    let bob = replica.member("bob", "lobby").await;
+    for round in 0..5 {
+        let message = ann.says("lobby", &format!("round {round}")).await;
+        bob.likes("lobby", &message["id"]).await.with(200);
+    }
+    let cursor = ann.snapshot("lobby").await["cursor"]
+        .as_str()
+        .expect("a text")
+        .to_owned();
+    let before = ann.raw_messages("lobby").await;
+    replica.stop().await;
+    let config = replica.settings.write();
+
+    let config = config.to_str().expect("a path of text").to_owned();
+    let rebuild = move || run_to_its_end(&["rebuild", "--config", &config], &[]);
+    let output = tokio::task::spawn_blocking(rebuild).await.expect("it ends");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    replica.restart().await;
+
+    eventually("the same bytes", async || {
+        let after = ann.raw_messages("lobby").await;
+        if after == before {
+            Ok(())
+        } else {
+            Err(format!("{after} was {before}"))
+        }
+    })
+    .await;
+    ann.says("lobby", "goes on").await;
+    let missed = ann.resumes("lobby", &cursor).await.catches_up().await;
+    assert_eq!(
+        missed.len(),
+        1,
+        "a cursor from before is still good: {missed:?}"
+    );
+}
+
+#[tokio::test]
 async fn one_database_is_never_written_by_two_servers() {
     let replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;

@@ -70,6 +70,26 @@ async fn a_message_has_every_field_of_the_contract() {
 }
 
 #[tokio::test]
+async fn times_of_clients_are_shown_in_utc() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+
+    for (sent, shown) in [
+        ("2026-01-02T03:04:05+02:00", "2026-01-02T01:04:05"),
+        ("2026-01-02T03:04:05.678-05:30", "2026-01-02T08:34:05.678"),
+        ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00"),
+    ] {
+        let body = json!({ "text": "when?", "sent_at": sent });
+        let message = ann.post("/v1/groups/lobby/messages", &body).await.with(201);
+        let time = message["sent_at"].as_str().expect("a time");
+        assert!(
+            time.starts_with(shown) && time.ends_with('Z'),
+            "{sent} became {time}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_replica_reads_at_once_what_it_acknowledged() {
     let replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;

@@ -1,6 +1,9 @@
 //! Who is online: whoever has a live stream on a group, on whatever replica.
 
-use crate::harness::{Cluster, Frame, Replica, User, eventually, names};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+
+use crate::harness::{Cluster, Frame, PATIENCE, Replica, User, all_at_once, eventually, names};
 
 #[tokio::test]
 async fn a_member_with_a_stream_is_online_on_every_replica() {
@@ -162,6 +165,39 @@ async fn who_is_no_member_is_not_online_and_long_polls_do_not_count() {
         })
         .await;
     is_online(&ann, &["ann"]).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_no_bytes_is_closed_and_offline() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+    let bob = replica.member("bob", "lobby").await;
+    let socket = TcpSocket::new_v4().expect("a socket can be made");
+    socket.set_recv_buffer_size(4096).expect("it can be small");
+    let mut stalled = socket
+        .connect(replica.door.address())
+        .await
+        .expect("it listens");
+    let request = format!(
+        "GET /v1/groups/lobby/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+        ann.token
+    );
+    stalled
+        .write_all(request.as_bytes())
+        .await
+        .expect("it reads");
+    is_online(&bob, &["ann"]).await;
+
+    // More than all buffers between the two can hold.
+    let text = "🦀".repeat(4000);
+    for _ in 0..60 {
+        all_at_once((0..10).map(|_| bob.says("lobby", &text))).await;
+    }
+    is_online(&bob, &[]).await;
+    let mut received = Vec::new();
+    let drained = tokio::time::timeout(PATIENCE, stalled.read_to_end(&mut received)).await;
+
+    assert!(drained.is_ok(), "the stream was closed");
 }
 
 async fn is_online(asking: &User, expected: &[&str]) {
