@@ -1,0 +1,262 @@
+//! Replicas with a real log each, joined by real HTTP through doors that can be shut.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::log::{Action, Command, Log, Options, WallClock, WriterTask};
+use causeway_domain::names::{Name, User, UserId};
+use causeway_postgres::Disposable;
+use causeway_replicator::auth::{HEADER, PeerKeys};
+use causeway_replicator::core::Me;
+use causeway_replicator::driver::Replicator;
+use causeway_replicator::link::http::HttpLink;
+use causeway_replicator::serve::{Asked, Served, serve};
+use causeway_replicator::wire::{Caller, Instance};
+use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+/// Longer than anything here takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a replica's door does with those who call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Open,
+    Shut,
+}
+
+/// One replica.
+pub struct Replica {
+    pub id: ReplicaId,
+    pub replicator: Replicator,
+    pub log: Log,
+    door: watch::Sender<Door>,
+    serving: JoinHandle<()>,
+    writer: WriterTask,
+    _folder: tempfile::TempDir,
+}
+
+/// Starts that many replicas that know each other. `key`: each one's cluster key.
+pub async fn replicas(count: u16, key: impl Fn(u16) -> &'static [u8]) -> Vec<Replica> {
+    let mut listeners = Vec::new();
+    for _ in 0..count {
+        listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    }
+    let urls: BTreeMap<ReplicaId, String> = (1..=count)
+        .zip(&listeners)
+        .map(|(number, l)| (id(number), format!("http://{}", l.local_addr().unwrap())))
+        .collect();
+    let mut replicas = Vec::new();
+    for (number, listener) in (1..=count).zip(listeners) {
+        let keys = PeerKeys::new(key(number), None);
+        replicas.push(Replica::start(id(number), keys, listener, &urls).await);
+    }
+    replicas
+}
+
+impl Replica {
+    async fn start(
+        id: ReplicaId,
+        keys: PeerKeys,
+        listener: TcpListener,
+        urls: &BTreeMap<ReplicaId, String>,
+    ) -> Self {
+        static INSTANCES: AtomicU64 = AtomicU64::new(1);
+        let instance = Instance(INSTANCES.fetch_add(1, Ordering::Relaxed));
+        let folder = tempfile::tempdir().unwrap();
+        let wall: WallClock = Arc::new(wall_ms);
+        let options = Options {
+            replica: id,
+            cluster: "test".into(),
+            database_url: database().await,
+            data_dir: folder.path().to_owned(),
+            wall: wall.clone(),
+            fresh_epoch: u32::from(id.get()),
+            allow_unsafe_postgres: true,
+        };
+        let (log, writer) = Log::open(options).await.unwrap();
+        let caller = Caller {
+            cluster: "test".into(),
+            replica: id,
+            instance,
+        };
+        let links: BTreeMap<_, _> = urls
+            .iter()
+            .filter(|&(&peer, _)| peer != id)
+            .map(|(&peer, url)| (peer, HttpLink::new(url, caller.clone(), keys.clone())))
+            .collect();
+        let me = Me {
+            origin: log.origin(),
+            instance,
+            cluster: "test".into(),
+            peers: links.keys().copied().collect(),
+        };
+        let replicator = Replicator::spawn(me, links, log.clone(), wall);
+        let (door, seen) = watch::channel(Door::Open);
+        let serving = tokio::spawn(open_doors(listener, replicator.clone(), keys, seen));
+        Self {
+            id,
+            replicator,
+            log,
+            door,
+            serving,
+            writer,
+            _folder: folder,
+        }
+    }
+
+    /// Writes one event: somebody joins.
+    pub async fn join(&self, who: &str) {
+        let name = Name::parse(who).unwrap();
+        let user = User {
+            id: UserId::of_open_name(&name),
+            name: who.to_owned(),
+        };
+        let command = Command {
+            group: Name::parse("lobby").unwrap(),
+            action: Action::Join { user },
+            above: None,
+        };
+        self.log.submit(command).await.unwrap();
+    }
+
+    /// Lets calls in or not. Connections that are open are closed.
+    pub fn set_door(&self, door: Door) {
+        self.door.send_replace(door);
+    }
+
+    pub async fn stop(self) {
+        // Calls that are being served hold the log.
+        self.set_door(Door::Shut);
+        self.serving.abort();
+        let _ = self.serving.await;
+        self.replicator.stop().await;
+        drop((self.replicator, self.log));
+        self.writer.await.unwrap();
+    }
+}
+
+/// Waits until all hold the same.
+pub async fn expect_agreement(replicas: &[Replica], events: u64) {
+    until("all hold the same", || {
+        let first = replicas[0].log.head();
+        let counts = first.vector.iter().map(|(_, seq)| seq).sum::<u64>();
+        let mut heads = replicas.iter().map(|replica| replica.log.head());
+        counts == events
+            && heads.all(|head| head.vector == first.vector && head.hashes == first.hashes)
+    })
+    .await;
+}
+
+/// Waits for a fact.
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn open_doors(
+    listener: TcpListener,
+    replicator: Replicator,
+    keys: PeerKeys,
+    door: watch::Receiver<Door>,
+) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (replicator, keys, mut door) = (replicator.clone(), keys.clone(), door.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                // Who hangs up early is no concern of the server.
+                _ = converse(stream, &replicator, &keys) => {}
+                _ = door.wait_for(|door| *door == Door::Shut) => {}
+            }
+        });
+    }
+}
+
+/// Just enough HTTP for one well-behaved client.
+async fn converse(
+    stream: TcpStream,
+    replicator: &Replicator,
+    keys: &PeerKeys,
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await? == 0 {
+                return Ok(());
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            lines.push(line.trim().to_owned());
+        }
+        let header = |name: &str| {
+            let fields = lines.iter().filter_map(|line| line.split_once(": "));
+            let mut named = fields.filter(|(key, _)| key.eq_ignore_ascii_case(name));
+            named.next().map(|(_, value)| value)
+        };
+        let length = header("content-length").map_or(0, |text| text.parse().unwrap());
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
+        let mut request = lines[0].split(' ');
+        let asked = Asked {
+            method: request.next().unwrap(),
+            path_and_query: request.next().unwrap(),
+            signature: header(HEADER),
+            accepts_gzip: header("accept-encoding").is_some_and(|takes| takes.contains("gzip")),
+            body: &body,
+        };
+        let served = serve(replicator, keys, asked).await;
+        stream.write_all(&respond(&served)).await?;
+    }
+}
+
+fn respond(served: &Served) -> Vec<u8> {
+    let mut head = format!(
+        "HTTP/1.1 {} -\r\ncontent-length: {}\r\n",
+        served.status,
+        served.body.len()
+    );
+    if let Some(signature) = &served.signature {
+        head += &format!("{HEADER}: {signature}\r\n");
+    }
+    if served.is_gzip {
+        head += "content-encoding: gzip\r\n";
+    }
+    [(head + "\r\n").as_bytes(), &served.body].concat()
+}
+
+async fn database() -> String {
+    static DATABASES: AtomicU32 = AtomicU32::new(1);
+    let postgres = tokio::task::spawn_blocking(Disposable::shared)
+        .await
+        .unwrap();
+    let name = format!("replica_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+    let mut admin = PgConnection::connect(&postgres.url()).await.unwrap();
+    sqlx::query(&format!("CREATE DATABASE {name}"))
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    postgres.database_url(&name)
+}
+
+fn wall_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+fn id(number: u16) -> ReplicaId {
+    ReplicaId::new(number).unwrap()
+}
