@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use causeway_domain::log::OpenError;
 use causeway_postgres::StartError;
 
 use crate::config::ConfigError;
@@ -41,12 +42,16 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
             || cause.is::<DataFolderError>()
             || cause
                 .downcast_ref::<StartError>()
-                .is_some_and(has_to_be_changed)
+                .is_some_and(is_of_the_machine)
+            || cause
+                .downcast_ref::<OpenError>()
+                .is_some_and(is_of_the_database)
     });
     if is_theirs { 2 } else { 1 }
 }
 
-fn has_to_be_changed(error: &StartError) -> bool {
+/// Whether programs, account or folder have to be changed before Postgres can start.
+fn is_of_the_machine(error: &StartError) -> bool {
     match error {
         StartError::Missing(_)
         | StartError::Foreign { .. }
@@ -55,6 +60,18 @@ fn has_to_be_changed(error: &StartError) -> bool {
         | StartError::Version { .. }
         | StartError::Folder { .. } => true,
         StartError::Initdb { .. } | StartError::Ended { .. } | StartError::NotReady { .. } => false,
+    }
+}
+
+/// Whether the setting of the database, or that database, has to be changed.
+fn is_of_the_database(error: &OpenError) -> bool {
+    match error {
+        OpenError::Unreachable(_)
+        | OpenError::InUse
+        | OpenError::OtherCluster { .. }
+        | OpenError::Unsafe { .. }
+        | OpenError::Sidecar { .. } => true,
+        OpenError::Migration(_) | OpenError::Database(_) => false,
     }
 }
 
