@@ -1,11 +1,8 @@
 //! The replicas of a local cluster and the links between them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -15,7 +12,7 @@ use super::folder::{Addresses, Folder};
 use super::network::Network;
 use super::ports::Ports;
 use super::replica::{Happening, Process, last_words, log_beside};
-use super::status::{Condition, Row, joined, table};
+use super::status::{Condition, Row, how, joined, table, welcome};
 use super::{DevOptions, say};
 use crate::failure::NotAsGiven;
 use crate::probe::Probe;
@@ -68,6 +65,7 @@ impl Cluster {
             ports.are_free(*number, patience)?;
         }
         if options.fresh {
+            say("deleting the data of former runs …");
             folder.empty()?;
         }
         folder.ensure_key()?;
@@ -169,39 +167,12 @@ impl Cluster {
 
     /// What to do with it, once it stands.
     pub(super) fn welcome(&self, took: Duration) -> String {
-        let mut text = format!(
-            "\n{} replicas are ready after {:.1} s.\n\n",
-            self.numbers.len(),
-            took.as_secs_f64()
-        );
-        for (number, replica) in &self.replicas {
-            let public = replica.ports.public;
-            writeln!(
-                text,
-                "  replica {number}   http://{public}   try the API: http://{public}/docs"
-            )
-            .expect("writing to a String cannot fail");
-        }
-        let first = self
+        let addresses: Vec<_> = self
             .replicas
-            .values()
-            .next()
-            .map(|replica| replica.ports.public);
-        let last = self
-            .replicas
-            .values()
-            .next_back()
-            .map(|replica| replica.ports.public);
-        text.push_str("\nChat, in other terminals:\n");
-        for public in first
-            .into_iter()
-            .chain(last.filter(|last| Some(*last) != first))
-        {
-            writeln!(text, "  cargo chat --server {public}")
-                .expect("writing to a String cannot fail");
-        }
-        text.push_str("\nHere: status   cut 1,2|3,4,5   heal   kill 3   start 3   help   quit\n");
-        text
+            .iter()
+            .map(|(&number, replica)| (number, replica.ports.public))
+            .collect();
+        welcome(&addresses, took)
     }
 
     /// Asks every replica that should answer, and draws the table.
@@ -323,16 +294,5 @@ impl Replica {
             condition,
             started: Instant::now(),
         }
-    }
-}
-
-fn how(status: &io::Result<ExitStatus>) -> String {
-    match status {
-        Ok(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => format!("code {code}"),
-            (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => "for no known reason".to_owned(),
-        },
-        Err(error) => error.to_string(),
     }
 }

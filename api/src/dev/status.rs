@@ -1,7 +1,12 @@
-//! What `status` shows: a table made of what each replica says of itself.
+//! What is shown of the cluster: how to use it, and the table of `status`, made of what each replica
+//! says of itself.
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -28,6 +33,40 @@ pub(super) struct Row {
     pub(super) view: Option<Value>,
     /// The replicas it cannot call, or that cannot call it, because the link is cut.
     pub(super) cut_from: Vec<u16>,
+}
+
+/// Says what to do with a cluster that stands.
+pub(super) fn welcome(addresses: &[(u16, SocketAddr)], took: Duration) -> String {
+    let mut text = format!(
+        "\n{} replicas are ready after {:.1} s.\n\n",
+        addresses.len(),
+        took.as_secs_f64()
+    );
+    for (number, public) in addresses {
+        let _ = writeln!(
+            text,
+            "  replica {number}   http://{public}   try the API: http://{public}/docs"
+        );
+    }
+    text.push_str("\nChat, in other terminals:\n");
+    let ends = [addresses.first(), addresses.get(1..).and_then(<[_]>::last)];
+    for (_, public) in ends.into_iter().flatten() {
+        let _ = writeln!(text, "  cargo chat --server {public}");
+    }
+    text.push_str("\nHere: status   cut 1,2|3,4,5   heal   kill 3   start 3   help   quit\n");
+    text
+}
+
+/// Says how a process ended.
+pub(super) fn how(status: &io::Result<ExitStatus>) -> String {
+    match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "for no known reason".to_owned(),
+        },
+        Err(error) => error.to_string(),
+    }
 }
 
 /// Draws the table.
