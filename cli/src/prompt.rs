@@ -14,12 +14,16 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
+use std::time::{Duration, Instant};
 
 use self::typist::Typist;
 use crate::tty;
 
 /// How many orders may wait; whoever sends more waits for the terminal.
 const ORDERS: usize = 1024;
+
+/// How long the terminal may take to be given back.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// What the terminal is to do.
 pub enum Order {
@@ -108,9 +112,16 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.order(Order::Close);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        self.wake.store(true, Ordering::Release);
+        let _ = self.orders.try_send(Order::Close);
+        self.wake.store(true, Ordering::Release);
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // A terminal that has gone away may hold its thread for ever; the program ends without it.
+        let give_up = Instant::now() + CLOSING;
+        while !thread.is_finished() && Instant::now() < give_up {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

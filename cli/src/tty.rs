@@ -6,7 +6,7 @@
 
 use std::io::{self, Write as _};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 const PASTE_IN_ONE_PIECE: &str = "\u{1b}[?2004h";
 const PASTE_AS_TYPED: &str = "\u{1b}[?2004l";
@@ -28,6 +28,11 @@ impl Quiet {
         quiet
             .local_modes
             .remove(LocalModes::ECHO | LocalModes::ICANON);
+        // What is typed early must read the same as what is typed on time: Enter is a carriage
+        // return then, and nothing stops the output.
+        quiet
+            .input_modes
+            .remove(InputModes::ICRNL | InputModes::IXON);
         tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
         write!(io::stdout(), "{PASTE_IN_ONE_PIECE}")?;
         io::stdout().flush()?;

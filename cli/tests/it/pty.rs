@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,9 @@ pub struct Screen {
     parser: Arc<Mutex<vt100::Parser>>,
     keys: Arc<Mutex<Box<dyn Write + Send>>>,
     master: Box<dyn MasterPty + Send>,
-    child: Box<dyn Child + Send + Sync>,
+    /// None once the terminal has gone away under it.
+    child: Option<Box<dyn Child + Send + Sync>>,
+    is_gone: Arc<AtomicBool>,
     settings_before: String,
     /// Open as long as the screen, so that its settings can be asked for after the program's end.
     _terminal: Box<dyn SlavePty + Send>,
@@ -37,18 +40,25 @@ impl Screen {
         let parser = Arc::new(Mutex::new(parser));
         let keys = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let mut output = pair.master.try_clone_reader().unwrap();
-        let (shown, answers) = (Arc::clone(&parser), Arc::clone(&keys));
+        let is_gone = Arc::new(AtomicBool::new(false));
+        let (shown, answers, gone) = (Arc::clone(&parser), Arc::clone(&keys), Arc::clone(&is_gone));
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
+            let mut begun = Vec::new();
             while let Ok(count @ 1..) = output.read(&mut bytes) {
-                show(&shown, &answers, &bytes[..count]);
+                if gone.load(Ordering::Relaxed) {
+                    return;
+                }
+                begun.extend_from_slice(&bytes[..count]);
+                begun = show(&shown, &answers, &begun);
             }
         });
         Self {
             parser,
             keys,
             master: pair.master,
-            child,
+            child: Some(child),
+            is_gone,
             settings_before,
             _terminal: pair.slave,
         }
@@ -150,17 +160,36 @@ impl Screen {
 
     /// Tells the program to end, as a system does that shuts down.
     pub fn terminate(&self) {
-        let process = self.child.process_id().unwrap().to_string();
+        let process = self.child.as_ref().and_then(|child| child.process_id());
+        let process = process.unwrap().to_string();
         let kill = Command::new("sh")
             .args(["-c", &format!("kill -TERM {process}")])
             .status();
         assert!(kill.unwrap().success());
     }
 
+    /// Takes the terminal away, as closing its window does. Returns whether the program then ends.
+    pub fn hang_up(mut self) -> bool {
+        self.is_gone.store(true, Ordering::Relaxed);
+        self.type_in("x");
+        let mut child = self.child.take().unwrap();
+        drop(self);
+        let deadline = Instant::now() + DEADLINE;
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
     pub fn wait_for_end(&mut self) -> u32 {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
                 return status.exit_code();
             }
             assert!(
@@ -175,13 +204,20 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
 /// Shows what the program wrote, and answers where it asks for the cursor, as a terminal does.
-fn show(parser: &Mutex<vt100::Parser>, answers: &Mutex<Box<dyn Write + Send>>, bytes: &[u8]) {
+/// Returns what may be the beginning of such a question.
+fn show(
+    parser: &Mutex<vt100::Parser>,
+    answers: &Mutex<Box<dyn Write + Send>>,
+    bytes: &[u8],
+) -> Vec<u8> {
     const WHERE: &[u8] = b"\x1b[6n";
     let mut rest = bytes;
     while let Some(at) = rest.windows(WHERE.len()).position(|window| window == WHERE) {
@@ -191,7 +227,12 @@ fn show(parser: &Mutex<vt100::Parser>, answers: &Mutex<Box<dyn Write + Send>>, b
         let _ = write!(answers.lock().unwrap(), "\x1b[{};{}R", row + 1, column + 1);
         rest = after;
     }
-    parser.lock().unwrap().process(rest);
+    let begun = (1..WHERE.len())
+        .rev()
+        .find(|count| rest.ends_with(&WHERE[..*count]));
+    let (whole, begun) = rest.split_at(rest.len() - begun.unwrap_or(0));
+    parser.lock().unwrap().process(whole);
+    begun.to_vec()
 }
 
 fn size(rows: u16, cols: u16) -> PtySize {

@@ -1,6 +1,8 @@
 //! Messages that come while a line is being typed: none is lost, none doubled, and the line stays
 //! as it is.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::fake::{Cluster, Server};
@@ -120,13 +122,36 @@ fn a_pasted_text_of_several_lines_is_one_message() {
 }
 
 #[test]
-fn what_is_typed_while_a_command_runs_is_not_lost() {
+fn what_is_typed_while_commands_run_and_messages_come_is_not_lost() {
     let (cluster, _server, screen) = in_lobby();
-    screen.type_in("a one\ra two\ra three\r");
+    let typed: Vec<_> = (1..=60).map(|number| format!("line {number}")).collect();
 
-    screen.wait("three posts", |_| cluster.posts().len() == 3);
-    assert_eq!(cluster.texts(), ["one", "two", "three"]);
+    for text in &typed {
+        cluster.say("bob", "meanwhile");
+        let line = format!("a {text}\r");
+        for key in line.chars() {
+            screen.type_in(&key.to_string());
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    screen.wait("all posts", |_| cluster.posts().len() >= typed.len());
+    let sent: Vec<_> = cluster
+        .texts()
+        .into_iter()
+        .filter(|text| text != "meanwhile")
+        .collect();
+    assert_eq!(sent, typed);
     screen.wait_for_prompt("ann@lobby");
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_the_program() {
+    let (_cluster, _server, screen) = in_lobby();
+    screen.type_in("half a line");
+    screen.wait_for("half a line");
+
+    assert!(screen.hang_up(), "it still runs");
 }
 
 #[test]
