@@ -224,18 +224,15 @@ async fn converse(
 }
 
 fn respond(served: &Served) -> Vec<u8> {
-    let mut head = format!(
-        "HTTP/1.1 {} -\r\ncontent-length: {}\r\n",
-        served.status,
-        served.body.len()
+    let status = served.status;
+    let length = served.body.len();
+    let signature = served.signature.as_deref().unwrap_or_default();
+    let encoding = if served.is_gzip { "gzip" } else { "identity" };
+    let head = format!(
+        "HTTP/1.1 {status} -\r\ncontent-length: {length}\r\n{HEADER}: {signature}\r\n\
+         content-encoding: {encoding}\r\n\r\n"
     );
-    if let Some(signature) = &served.signature {
-        head += &format!("{HEADER}: {signature}\r\n");
-    }
-    if served.is_gzip {
-        head += "content-encoding: gzip\r\n";
-    }
-    [(head + "\r\n").as_bytes(), &served.body].concat()
+    [head.as_bytes(), &served.body].concat()
 }
 
 async fn database() -> String {
