@@ -53,7 +53,18 @@ pub(super) fn welcome(addresses: &[(u16, SocketAddr)], took: Duration) -> String
     for (_, public) in ends.into_iter().flatten() {
         let _ = writeln!(text, "  cargo chat --server {public}");
     }
-    text.push_str("\nHere: status   cut 1,2|3,4,5   heal   kill 3   start 3   help   quit\n");
+    let numbers: Vec<u16> = addresses.iter().map(|(number, _)| *number).collect();
+    let (one, other) = numbers.split_at(numbers.len() / 2);
+    text.push_str("\nHere: status");
+    if let ([_, ..], [middle, ..]) = (one, other) {
+        let _ = write!(
+            text,
+            "   cut {}|{}   heal   kill {middle}   start {middle}",
+            joined(one),
+            joined(other)
+        );
+    }
+    text.push_str("   help   quit\n");
     text
 }
 
@@ -124,6 +135,26 @@ pub(super) fn joined(numbers: &[u16]) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_welcome_names_only_replicas_that_exist() {
+        let of = |count: u16| {
+            let local = |number| (number, SocketAddr::from(([127, 0, 0, 1], 12000 + number)));
+            welcome(
+                &(1..=count).map(local).collect::<Vec<_>>(),
+                Duration::from_secs(3),
+            )
+        };
+
+        assert!(
+            of(5).contains("cut 1,2|3,4,5   heal   kill 3   start 3"),
+            "{}",
+            of(5)
+        );
+        assert!(of(2).contains("cut 1|2   heal   kill 2"), "{}", of(2));
+        assert!(of(1).ends_with("Here: status   help   quit\n"), "{}", of(1));
+        assert_eq!(of(1).matches("cargo chat").count(), 1);
+    }
 
     #[test]
     fn the_table_shows_state_vector_and_cuts() {
