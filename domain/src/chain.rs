@@ -75,3 +75,46 @@ impl<'de> Deserialize<'de> for Hash {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_hash_is_read_as_it_was_written(bytes: [u8; 32]) {
+            let hash = Hash(bytes);
+
+            prop_assert_eq!(hash.to_string().parse(), Ok(hash));
+            let json = serde_json::to_string(&hash).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Hash>(&json).unwrap(), hash);
+        }
+
+        #[test]
+        fn junk_is_no_hash(text in ".{0,80}") {
+            prop_assert!(text.parse::<Hash>().is_err());
+        }
+
+        #[test]
+        fn chains_are_equal_only_for_equal_events(
+            a in proptest::collection::vec("[a-c]{0,3}", 0..5),
+            b in proptest::collection::vec("[a-c]{0,3}", 0..5),
+        ) {
+            prop_assert_eq!(chain(&a) == chain(&b), a == b);
+        }
+    }
+
+    #[test]
+    fn the_chain_is_the_one_that_every_version_computes() {
+        let expected = "8ff582cd0550d09a66ea6c2d1684a2f68d498c86e22d3d50417472add571ca1a";
+
+        assert_eq!(Hash::START.then(b"event").to_string(), expected);
+    }
+
+    fn chain(events: &[String]) -> Hash {
+        let events = events.iter();
+        events.fold(Hash::START, |hash, event| hash.then(event.as_bytes()))
+    }
+}

@@ -109,3 +109,74 @@ impl RawEvent {
         GroupName::parse(self.envelope.group.as_deref()?).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a peer of any version may send, and what the next one must still read. Frozen.
+    const EVENT: &str = r#"{"stamp":{"origin":"2.9f3c07aa","seq":2,"hlc":65536,"past":{"2.9f3c07aa":1}},"level":1,"aggregate":"post","id":"m1","group":"lobby","type":"Posted","at":5,"event":{"text":"hi"}}"#;
+
+    #[test]
+    fn an_event_has_the_form_that_every_version_writes() {
+        let parsed = parse(EVENT).unwrap();
+
+        let again = RawEvent::create(parsed.envelope, Hash::START);
+
+        assert_eq!(&*again.bytes, EVENT);
+        assert_eq!(again.hash, Hash::START.then(EVENT.as_bytes()));
+        assert_eq!(again.group().unwrap().as_str(), "lobby");
+    }
+
+    #[test]
+    fn an_event_of_a_later_version_is_kept_as_it_came() {
+        let later = EVENT.replace(r#""level":1"#, r#""level":9,"more":[1]"#);
+
+        let parsed = parse(&later).unwrap();
+
+        assert_eq!(&*parsed.bytes, later);
+        assert_eq!(parsed.envelope.level, 9);
+    }
+
+    #[test]
+    fn an_event_that_contradicts_its_own_past_is_refused() {
+        for (sound, odd) in [
+            (r#""seq":2"#, r#""seq":3"#),
+            (r#""seq":2"#, r#""seq":0"#),
+            (r#"aa":1}"#, r#"aa":9223372036854775808}"#),
+            (
+                r#""past":{"#,
+                r#""past":{"1.00000000":18446744073709551615,"#,
+            ),
+        ] {
+            let event = EVENT.replace(sound, odd);
+            let refused = parse(&event);
+            assert!(matches!(refused, Err(NotAnEvent::Past(_))), "{event}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_too_long_is_refused_unread() {
+        let long = "x".repeat(MAX_EVENT_BYTES + 1);
+
+        assert!(matches!(parse(&long), Err(NotAnEvent::TooLong(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,200}", at in 0..EVENT.len(), byte in "[ -~]") {
+            prop_assert!(parse(&text).is_err());
+            let mut flipped = EVENT.to_owned();
+            flipped.replace_range(at..=at, &byte);
+            if let Ok(event) = parse(&flipped) {
+                prop_assert_eq!(&*event.bytes, &flipped);
+            }
+        }
+    }
+
+    fn parse(text: &str) -> Result<RawEvent, NotAnEvent> {
+        RawEvent::parse(text.into(), Hash::START)
+    }
+}

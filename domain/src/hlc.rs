@@ -86,3 +86,75 @@ impl Clock {
         self.last = self.last.max(seen);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever the wall clock does, and whatever is merged: the next reading lies above all
+        /// seen before (F15, F16).
+        #[test]
+        fn every_reading_lies_above_all_seen_and_given(
+            steps in proptest::collection::vec((any::<bool>(), any::<u64>()), 1..50),
+        ) {
+            let mut clock = Clock::default();
+            let mut highest = Hlc::default();
+            for (is_merge, number) in steps {
+                if is_merge {
+                    let seen = Hlc(number >> 2);
+                    clock.merge(seen);
+                    highest = highest.max(seen);
+                    continue;
+                }
+                let reading = clock.tick(number >> 17);
+                prop_assert!(reading > highest);
+                prop_assert!(reading >= Hlc::at_ms(number >> 17), "not behind the wall");
+                highest = reading;
+            }
+            prop_assert_eq!(clock.last(), highest);
+        }
+
+        #[test]
+        fn a_reading_is_read_as_it_was_written(number in 0..=Hlc::MAX.0) {
+            let reading = Hlc::new(number).unwrap();
+
+            let json = serde_json::to_string(&reading).unwrap();
+
+            prop_assert_eq!(serde_json::from_str::<Hlc>(&json).unwrap(), reading);
+        }
+
+        #[test]
+        fn a_reading_beyond_63_bits_is_refused(number in Hlc::MAX.0 + 1..) {
+            prop_assert_eq!(Hlc::new(number), None);
+            prop_assert!(serde_json::from_str::<Hlc>(&number.to_string()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_full_counter_carries_into_the_milliseconds() {
+        let mut clock = Clock::after(Hlc((7 << 16) | 0xffff));
+
+        assert_eq!(clock.tick(7), Hlc::at_ms(8));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_goes_back_still_counts() {
+        let mut clock = Clock::default();
+
+        let readings = [clock.tick(100), clock.tick(100), clock.tick(50)];
+
+        assert_eq!(readings.map(Hlc::ms), [100, 100, 100]);
+        assert!(readings.is_sorted() && readings[0] < readings[2]);
+    }
+
+    #[test]
+    fn the_end_of_time_neither_wraps_nor_panics() {
+        let mut clock = Clock::after(Hlc::MAX);
+
+        assert_eq!(clock.tick(u64::MAX), Hlc::MAX);
+        assert!(Hlc::at_ms(u64::MAX) <= Hlc::MAX);
+    }
+}

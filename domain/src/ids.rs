@@ -100,3 +100,44 @@ impl<'de> Deserialize<'de> for Origin {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_origin_is_read_as_it_was_written(number in 1..=u16::MAX, epoch: u32) {
+            let origin = Origin {
+                replica: ReplicaId::new(number).unwrap(),
+                epoch: Epoch(epoch),
+            };
+
+            prop_assert_eq!(origin.to_string().parse(), Ok(origin));
+            let json = serde_json::to_string(&origin).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Origin>(&json).unwrap(), origin);
+        }
+
+        #[test]
+        fn every_text_is_at_most_one_way_to_write_an_origin(text in "[0-9+]{1,6}\\.[0-9a-fA-F+]{1,9}") {
+            if let Ok(origin) = text.parse::<Origin>() {
+                prop_assert_eq!(origin.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn junk_is_no_origin(text in ".{0,40}") {
+            prop_assume!(!text.contains('.'));
+            prop_assert!(text.parse::<Origin>().is_err());
+        }
+    }
+
+    #[test]
+    fn there_is_no_replica_0() {
+        assert_eq!(ReplicaId::new(0), None);
+        assert!("0.9f3c07aa".parse::<Origin>().is_err());
+        assert!(serde_json::from_str::<ReplicaId>("0").is_err());
+    }
+}

@@ -158,3 +158,79 @@ fn digest(parts: &[&str]) -> [u8; 16] {
 fn hex(bytes: &[u8; 16]) -> String {
     format!("{:032x}", u128::from_be_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_spelling_that_people_see_as_the_same_is_the_same_name() {
+        for (typed, name) in [
+            ("Lobby", "lobby"),
+            ("ＬＯＢＢＹ", "lobby"),
+            ("Straße", "strasse"),
+            ("caf\u{e9}", "caf\u{e9}"),
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("ΣΊΣΥΦΟΣ", "σίσυφοσ"),
+            ("7-of_9.x", "7-of_9.x"),
+            ("日本", "日本"),
+        ] {
+            assert_eq!(Name::parse(typed).unwrap().as_str(), name, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let long = "a".repeat(MAX_NAME_CHARS + 1);
+        let endless = "a\u{301}".repeat(100_000);
+        for text in [
+            "", "-a", ".a", "_a", "a b", "a/b", "a\n", "😀", "\u{200b}", &long, &endless,
+        ] {
+            assert_eq!(Name::parse(text), Err(NotAName), "{text:.40}");
+        }
+        assert!(Name::parse(&"a".repeat(MAX_NAME_CHARS)).is_ok());
+    }
+
+    #[test]
+    fn ids_that_many_replicas_derive_are_frozen() {
+        let ann = Name::parse("Ann").unwrap();
+        let lobby = Name::parse("lobby").unwrap();
+        let author = UserId::of_open_name(&ann);
+
+        let id = MessageId::of_key(&author, &lobby, "key", "text");
+
+        assert_eq!(author.to_string(), "fe8cf54ef370460e4ff7a11cf38ddb2a");
+        assert_eq!(id.to_string(), "18cc8e26454ffec8f239f72493b17ddf");
+    }
+
+    #[test]
+    fn each_part_of_a_message_makes_another_id() {
+        let [ann, bob] = ["ann", "bob"].map(|n| UserId::of_open_name(&Name::parse(n).unwrap()));
+        let [x, y] = ["x", "y"].map(|n| Name::parse(n).unwrap());
+
+        let ids = [
+            MessageId::of_key(&ann, &x, "k", "t"),
+            MessageId::of_key(&bob, &x, "k", "t"),
+            MessageId::of_key(&ann, &y, "k", "t"),
+            MessageId::of_key(&ann, &x, "kt", ""),
+            MessageId::of_key(&ann, &x, "", "kt"),
+        ];
+
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+    }
+
+    proptest! {
+        /// Only what folds to itself is the same on every replica and in every path.
+        #[test]
+        fn a_name_is_its_own_fold(text in "\\PC{0,40}") {
+            if let Ok(name) = Name::parse(&text) {
+                prop_assert_eq!(Name::parse(name.as_str()).unwrap(), name.clone());
+                let json = serde_json::to_string(&name).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Name>(&json).unwrap(), name);
+            }
+        }
+    }
+}

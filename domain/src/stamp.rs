@@ -145,3 +145,108 @@ fn parse_order_key(text: &str) -> Option<OrderKey> {
         seq: number(28..44)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hlc::Clock;
+
+    proptest! {
+        #[test]
+        fn a_position_is_read_as_it_was_written_and_sorts_like_the_key(
+            a in any_key(), b in any_key(),
+        ) {
+            prop_assert_eq!(a.to_string().parse(), Ok(a));
+            prop_assert_eq!(a.to_string().len(), OrderKey::TEXT_LEN);
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+        }
+
+        #[test]
+        fn every_text_is_at_most_one_way_to_write_a_position(text in "[0-9a-fA-F+]{44}") {
+            if let Ok(key) = text.parse::<OrderKey>() {
+                prop_assert_eq!(key.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn junk_is_no_position(text in ".{0,60}") {
+            prop_assert!(text.len() == OrderKey::TEXT_LEN || text.parse::<OrderKey>().is_err());
+        }
+
+        /// Replicas write, hear of each other's events and have clocks that jump as they like: if
+        /// one event is in the past of another, it sorts first.
+        #[test]
+        fn the_order_extends_causality(
+            steps in proptest::collection::vec((0..4_usize, 0..4_usize, any::<u64>()), 1..60),
+        ) {
+            let mut replicas = [1, 2, 3, 4].map(Writer::new);
+            let mut written: Vec<Stamp> = Vec::new();
+            for (at, from, wall) in steps {
+                if at == from {
+                    written.push(replicas[at].write(wall >> 17));
+                } else {
+                    let heard = replicas[from].clone();
+                    replicas[at].hear(&heard);
+                }
+            }
+            for cause in &written {
+                for effect in written.iter().filter(|e| e.past.covers(cause.dot())) {
+                    prop_assert!(cause.order_key() < effect.order_key());
+                }
+                prop_assert!(cause.past.is_next(cause.dot()));
+                prop_assert_eq!(cause.order_key().dot(), cause.dot());
+                prop_assert!(cause.vector().covers(cause.dot()));
+            }
+        }
+    }
+
+    #[derive(Clone)]
+    struct Writer {
+        origin: Origin,
+        clock: Clock,
+        held: VersionVector,
+    }
+
+    impl Writer {
+        fn new(number: u16) -> Self {
+            Self {
+                origin: Origin {
+                    replica: ReplicaId::new(number).unwrap(),
+                    epoch: Epoch(1),
+                },
+                clock: Clock::default(),
+                held: VersionVector::default(),
+            }
+        }
+
+        fn write(&mut self, wall_ms: u64) -> Stamp {
+            let stamp = Stamp {
+                origin: self.origin,
+                seq: self.held.get(self.origin) + 1,
+                hlc: self.clock.tick(wall_ms),
+                past: self.held.clone(),
+            };
+            self.held = stamp.vector();
+            stamp
+        }
+
+        fn hear(&mut self, other: &Self) {
+            self.clock.merge(other.clock.last());
+            self.held.merge(&other.held);
+        }
+    }
+
+    fn any_key() -> impl Strategy<Value = OrderKey> {
+        let near = 0..3_u64;
+        let hlc = prop_oneof![near.clone(), 0..=Hlc::MAX.get()];
+        let seq = prop_oneof![near, any::<u64>()];
+        (hlc, 1..5_u16, 0..3_u32, seq).prop_map(|(hlc, replica, epoch, seq)| OrderKey {
+            hlc: Hlc::new(hlc).unwrap(),
+            replica: ReplicaId::new(replica).unwrap(),
+            epoch: Epoch(epoch),
+            seq,
+        })
+    }
+}

@@ -87,7 +87,7 @@ impl VersionVector {
     pub fn count_beyond(&self, other: &Self) -> u64 {
         self.iter()
             .map(|(origin, seq)| seq.saturating_sub(other.get(origin)))
-            .sum()
+            .fold(0, u64::saturating_add)
     }
 
     /// How many events of a replica are held, over all its epochs: one number of the array that
@@ -123,5 +123,138 @@ impl FromIterator<(Origin, u64)> for VersionVector {
             vector.record(Dot { origin, seq });
         }
         vector
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::Epoch;
+
+    proptest! {
+        #[test]
+        fn merge_commutes(a in any_vector(), b in any_vector()) {
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+        }
+
+        #[test]
+        fn merge_associates(a in any_vector(), b in any_vector(), c in any_vector()) {
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+        }
+
+        #[test]
+        fn merge_changes_nothing_twice(a in any_vector(), b in any_vector()) {
+            let once = merged(&a, &b);
+
+            prop_assert_eq!(merged(&once, &b), once.clone());
+            prop_assert!(once.covers_all(&a) && once.covers_all(&b));
+        }
+
+        /// Recording, dot by dot, what lies beyond is the same as merging: nothing is left out and
+        /// nothing comes twice (F6).
+        #[test]
+        fn recording_what_lies_beyond_is_merging(a in any_vector(), b in any_vector()) {
+            let mut held = a.clone();
+            let mut recorded = 0;
+            for range in b.beyond(&a) {
+                for seq in range.first..=range.last {
+                    let dot = Dot { origin: range.origin, seq };
+                    prop_assert!(held.is_next(dot) && !held.covers(dot) && b.covers(dot));
+                    held.record(dot);
+                    recorded += 1;
+                }
+            }
+
+            prop_assert_eq!(&held, &merged(&a, &b));
+            prop_assert_eq!(b.beyond(&held), vec![]);
+            prop_assert_eq!(recorded, b.count_beyond(&a));
+            prop_assert_eq!(recorded, b.beyond(&a).iter().map(Range::count).sum::<u64>());
+        }
+
+        #[test]
+        fn covers_once_true_stays_true(a in any_vector(), dot in any_dot(), other in any_dot()) {
+            let mut vector = a;
+            vector.record(dot);
+            prop_assert!(vector.covers(dot));
+
+            vector.record(other);
+
+            prop_assert!(vector.covers(dot) && vector.covers(other));
+        }
+
+        #[test]
+        fn covers_all_says_that_nothing_lies_beyond(a in any_vector(), b in any_vector()) {
+            prop_assert_eq!(a.covers_all(&b), b.beyond(&a).is_empty());
+        }
+
+        #[test]
+        fn the_numbers_of_all_replicas_count_every_event_once(a in any_vector()) {
+            let replicas = (1..=4).filter_map(ReplicaId::new);
+            let shown: u64 = replicas.map(|replica| a.count_of(replica)).sum();
+
+            prop_assert_eq!(shown, a.iter().map(|(_, seq)| seq).sum::<u64>());
+        }
+
+        #[test]
+        fn a_vector_is_read_as_it_was_written(a in any_vector()) {
+            let json = serde_json::to_string(&a).unwrap();
+
+            prop_assert_eq!(serde_json::from_str::<VersionVector>(&json).unwrap(), a);
+        }
+    }
+
+    #[test]
+    fn an_origin_named_at_0_is_not_held() {
+        let origin = origin(1, 0);
+
+        let vector: VersionVector = [(origin, 0)].into_iter().collect();
+
+        assert_eq!(vector, VersionVector::default());
+        assert!(vector.is_next(Dot { origin, seq: 1 }));
+        assert!(!vector.is_next(Dot { origin, seq: 0 }));
+    }
+
+    #[test]
+    fn the_highest_numbers_overflow_nothing() {
+        let full: VersionVector = (1..=3).map(|r| (origin(r, 0), u64::MAX)).collect();
+
+        assert_eq!(full.count_beyond(&VersionVector::default()), u64::MAX);
+        assert_eq!(full.beyond(&full), []);
+        assert!(!full.is_next(Dot {
+            origin: origin(1, 0),
+            seq: 0
+        }));
+    }
+
+    fn merged(a: &VersionVector, b: &VersionVector) -> VersionVector {
+        let mut merged = a.clone();
+        merged.merge(b);
+        merged
+    }
+
+    fn any_vector() -> impl Strategy<Value = VersionVector> {
+        let entry = (1..=4_u16, 0..2_u32, 0..12_u64);
+        proptest::collection::vec(entry, 0..8).prop_map(|entries| {
+            let entries = entries.into_iter();
+            entries
+                .map(|(r, epoch, seq)| (origin(r, epoch), seq))
+                .collect()
+        })
+    }
+
+    fn any_dot() -> impl Strategy<Value = Dot> {
+        (1..=4_u16, 0..2_u32, 1..12_u64).prop_map(|(replica, epoch, seq)| Dot {
+            origin: origin(replica, epoch),
+            seq,
+        })
+    }
+
+    fn origin(replica: u16, epoch: u32) -> Origin {
+        Origin {
+            replica: ReplicaId::new(replica).unwrap(),
+            epoch: Epoch(epoch),
+        }
     }
 }
