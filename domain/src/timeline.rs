@@ -1,15 +1,18 @@
 //! The read model's fold: what events, in any causal order of arrival, change in the history that
 //! people see. Pure; reading the former state and writing the new one is left to `timelines`.
 
+mod fact;
+mod feed;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::aggregate::Event;
-use crate::envelope::{Envelope, RawEvent};
-use crate::group::GroupEvent;
+pub use fact::{Fact, Unfoldable};
+pub use feed::{Effect, Entry, FeedEntry, Kind, Reached};
+
 use crate::names::{GroupName, User};
-use crate::post::PostEvent;
 use crate::stamp::OrderKey;
 use crate::version_vector::VersionVector;
+use fact::What;
 
 /// A message, as history keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,218 +46,6 @@ pub struct Standing {
     pub since: OrderKey,
     /// Member, or liked.
     pub is_in: bool,
-}
-
-/// What an event was about, for those who read a group's stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A message.
-    Message,
-    /// An earlier copy of a message that was known already.
-    Moved,
-    /// A like.
-    Like,
-    /// A like taken back.
-    Unlike,
-    /// A user joined.
-    Join,
-    /// A user left.
-    Leave,
-}
-
-impl Kind {
-    /// The name of the frame.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Message => "message",
-            Self::Moved => "moved",
-            Self::Like => "like",
-            Self::Unlike => "unlike",
-            Self::Join => "join",
-            Self::Leave => "leave",
-        }
-    }
-
-    /// Reads the name of a frame.
-    pub fn parse(name: &str) -> Option<Self> {
-        [
-            Self::Message,
-            Self::Moved,
-            Self::Like,
-            Self::Unlike,
-            Self::Join,
-            Self::Leave,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == name)
-    }
-}
-
-/// What an event did here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing: a higher key had decided already, or a lower copy was known.
-    Lost,
-    /// It decides now, but nobody sees a difference.
-    Won,
-    /// People see it.
-    Shown,
-}
-
-impl Effect {
-    /// The name in the table.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lost => "lost",
-            Self::Won => "won",
-            Self::Shown => "shown",
-        }
-    }
-}
-
-/// One event as the streams of its group see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeedEntry {
-    /// Its place in this replica's log.
-    pub arrival: i64,
-    /// Whose readers it concerns.
-    pub group: GroupName,
-    /// What it was about.
-    pub kind: Kind,
-    /// The message's id, or that of the user who joined or left.
-    pub subject: String,
-    /// Who did it.
-    pub user: User,
-    /// Its place in the one order, and with it its dot.
-    pub position: OrderKey,
-    /// The api level of its type.
-    pub level: u32,
-    /// What it did here.
-    pub effect: Effect,
-}
-
-/// An event, taken apart as far as the fold needs it.
-#[derive(Clone, Debug)]
-pub struct Fact {
-    arrival: i64,
-    group: GroupName,
-    position: OrderKey,
-    level: u32,
-    what: What,
-}
-
-#[derive(Clone, Debug)]
-enum What {
-    Posted(Box<Message>),
-    Liked {
-        message: String,
-        user: User,
-        is_in: bool,
-    },
-    Joined {
-        user: User,
-        is_in: bool,
-    },
-}
-
-/// Why an event cannot be folded: it is set aside, and the log goes on (F27).
-#[derive(Debug, thiserror::Error)]
-pub enum Unfoldable {
-    /// Its content is not what its type says.
-    #[error("content is not of its type: {0}")]
-    Content(#[from] serde_json::Error),
-    /// It names no group, or one whose name is not a name.
-    #[error("it names no group")]
-    Group,
-    /// It holds a character that no table can hold.
-    #[error("it holds a NUL character")]
-    Nul,
-}
-
-impl Fact {
-    /// Reads what an event says; nothing where this version does not know its type.
-    pub fn read(arrival: i64, event: &RawEvent) -> Result<Option<Self>, Unfoldable> {
-        let envelope = &event.envelope;
-        let what = match envelope.aggregate.as_str() {
-            "group" => read_group(envelope)?,
-            "post" => read_post(envelope)?,
-            _ => None,
-        };
-        let Some(what) = what else { return Ok(None) };
-        Ok(Some(Self {
-            arrival,
-            group: group_of(envelope)?,
-            position: envelope.stamp.order_key(),
-            level: envelope.level,
-            what,
-        }))
-    }
-}
-
-impl Fact {
-    /// The message, where this is about a new one.
-    pub fn into_message(self) -> Option<Message> {
-        match self.what {
-            What::Posted(message) => Some(*message),
-            What::Liked { .. } | What::Joined { .. } => None,
-        }
-    }
-}
-
-fn group_of(envelope: &Envelope) -> Result<GroupName, Unfoldable> {
-    let name = envelope.group.as_deref().ok_or(Unfoldable::Group)?;
-    GroupName::parse(name).map_err(|_| Unfoldable::Group)
-}
-
-fn read_group(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
-    let (user, is_in) = match GroupEvent::read(&envelope.kind, envelope.event.get())? {
-        GroupEvent::MemberJoined { user } => (user, true),
-        GroupEvent::MemberLeft { user } => (user, false),
-        GroupEvent::Unknown => return Ok(None),
-    };
-    refuse_nul(&[&user.id.0, &user.name])?;
-    Ok(Some(What::Joined { user, is_in }))
-}
-
-fn read_post(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
-    let id = envelope.id.clone();
-    let (user, is_in) = match PostEvent::read(&envelope.kind, envelope.event.get())? {
-        PostEvent::MessagePosted {
-            author,
-            text,
-            sent_at,
-            ..
-        } => {
-            refuse_nul(&[&id, &author.id.0, &author.name, &text])?;
-            return Ok(Some(What::Posted(Box::new(Message {
-                id,
-                group: group_of(envelope)?,
-                position: envelope.stamp.order_key(),
-                author,
-                text,
-                sent_at_ms: sent_at,
-                received_at_ms: envelope.at,
-                vector: envelope.stamp.vector(),
-                likes_count: 0,
-            }))));
-        }
-        PostEvent::MessageLiked { user } => (user, true),
-        PostEvent::MessageUnliked { user } => (user, false),
-        PostEvent::Unknown => return Ok(None),
-    };
-    refuse_nul(&[&id, &user.id.0, &user.name])?;
-    Ok(Some(What::Liked {
-        message: id,
-        user,
-        is_in,
-    }))
-}
-
-fn refuse_nul(texts: &[&str]) -> Result<(), Unfoldable> {
-    if texts.iter().any(|text| text.contains('\0')) {
-        return Err(Unfoldable::Nul);
-    }
-    Ok(())
 }
 
 /// Which former rows a step must know.
@@ -301,6 +92,17 @@ pub struct Former {
     pub likes_count: i64,
 }
 
+/// Whose standing towards what is contested.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Contest {
+    /// In which group.
+    pub group: GroupName,
+    /// The message, or the user who joins and leaves.
+    pub subject: String,
+    /// Whose standing.
+    pub user: String,
+}
+
 /// The rows a step touches: the former ones are put in, the facts folded, the changed ones taken
 /// out.
 #[derive(Debug, Default)]
@@ -323,8 +125,9 @@ pub struct Step {
     pub growth: BTreeMap<GroupName, i64>,
     /// One entry for each fact.
     pub feed: Vec<FeedEntry>,
-    /// (subject, place) of entries against which an event lost.
-    pub contested: BTreeSet<(String, OrderKey)>,
+    /// About whom there are events that do not know of each other: other replicas may have seen
+    /// them in another order.
+    pub contested: BTreeSet<Contest>,
     /// Messages of which there is more than one copy now.
     pub copied: BTreeSet<String>,
 }
@@ -336,6 +139,7 @@ impl Step {
             arrival,
             group,
             position,
+            past,
             level,
             what,
         } = fact;
@@ -350,12 +154,14 @@ impl Step {
                 user,
                 is_in,
             } => {
-                let effect = self.fold_like(&message, &user, position, is_in);
+                let word = Word::new(&user, position, past, is_in);
+                let effect = self.fold_like(&group, &message, &word);
                 let kind = if is_in { Kind::Like } else { Kind::Unlike };
                 (kind, message, user, effect)
             }
             What::Joined { user, is_in } => {
-                let effect = self.fold_member(&group, &user, position, is_in);
+                let word = Word::new(&user, position, past, is_in);
+                let effect = self.fold_member(&group, &word);
                 let kind = if is_in { Kind::Join } else { Kind::Leave };
                 (kind, user.id.0.clone(), user, effect)
             }
@@ -395,19 +201,19 @@ impl Step {
         (Kind::Moved, Effect::Shown)
     }
 
-    fn fold_like(&mut self, id: &str, user: &User, since: OrderKey, is_in: bool) -> Effect {
-        let key = (id.to_owned(), user.id.0.clone());
-        let outcome = stand(&mut self.likes, &key, user, since, is_in);
-        match outcome {
-            Outcome::Lost { against } => {
-                self.contested.insert((id.to_owned(), against));
-                return Effect::Lost;
-            }
-            Outcome::Won { changed: false } => {}
-            Outcome::Won { changed: true } => self.count_like(id, if is_in { 1 } else { -1 }),
+    fn fold_like(&mut self, group: &GroupName, id: &str, word: &Word) -> Effect {
+        let key = (id.to_owned(), word.user.id.0.clone());
+        let (effect, is_contested) = stand(&mut self.likes, &key, word);
+        if is_contested {
+            self.contest(group, id, word);
         }
-        self.changed_likes.insert(key);
-        effect_of(matches!(outcome, Outcome::Won { changed: true }))
+        if effect == Effect::Shown {
+            self.count_like(id, word.change());
+        }
+        if effect != Effect::Lost {
+            self.changed_likes.insert(key);
+        }
+        effect
     }
 
     fn count_like(&mut self, id: &str, by: i64) {
@@ -421,70 +227,82 @@ impl Step {
         }
     }
 
-    fn fold_member(
-        &mut self,
-        group: &GroupName,
-        user: &User,
-        since: OrderKey,
-        is_in: bool,
-    ) -> Effect {
-        let key = (group.as_str().to_owned(), user.id.0.clone());
-        let outcome = stand(&mut self.members, &key, user, since, is_in);
+    fn fold_member(&mut self, group: &GroupName, word: &Word) -> Effect {
+        let key = (group.as_str().to_owned(), word.user.id.0.clone());
+        let (effect, is_contested) = stand(&mut self.members, &key, word);
+        if is_contested {
+            self.contest(group, &word.user.id.0, word);
+        }
         // A group exists from its first join, also one that lost against a later leave.
-        if is_in {
+        if word.is_in {
             self.growth.entry(group.clone()).or_default();
         }
-        match outcome {
-            Outcome::Lost { against } => {
-                self.contested.insert((user.id.0.clone(), against));
-                return Effect::Lost;
-            }
-            Outcome::Won { changed: false } => {}
-            Outcome::Won { changed: true } => {
-                *self.growth.entry(group.clone()).or_default() += if is_in { 1 } else { -1 };
-            }
+        if effect == Effect::Shown {
+            *self.growth.entry(group.clone()).or_default() += word.change();
         }
-        self.changed_members.insert(key);
-        effect_of(matches!(outcome, Outcome::Won { changed: true }))
+        if effect != Effect::Lost {
+            self.changed_members.insert(key);
+        }
+        effect
+    }
+
+    fn contest(&mut self, group: &GroupName, subject: &str, word: &Word) {
+        self.contested.insert(Contest {
+            group: group.clone(),
+            subject: subject.to_owned(),
+            user: word.user.id.0.clone(),
+        });
     }
 }
 
-#[derive(Clone, Copy)]
-enum Outcome {
-    Lost { against: OrderKey },
-    Won { changed: bool },
+/// What a user says about the own standing: I am in, I am out.
+struct Word<'a> {
+    user: &'a User,
+    since: OrderKey,
+    past: VersionVector,
+    is_in: bool,
 }
 
-/// For each user the event with the highest key wins.
+impl<'a> Word<'a> {
+    fn new(user: &'a User, since: OrderKey, past: VersionVector, is_in: bool) -> Self {
+        Self {
+            user,
+            since,
+            past,
+            is_in,
+        }
+    }
+
+    fn change(&self) -> i64 {
+        if self.is_in { 1 } else { -1 }
+    }
+}
+
+/// For each user the event with the highest key wins. Tells what it did here, and whether it and the
+/// one that had decided do not know of each other.
 fn stand(
     standings: &mut BTreeMap<(String, String), Standing>,
     key: &(String, String),
-    user: &User,
-    since: OrderKey,
-    is_in: bool,
-) -> Outcome {
+    word: &Word,
+) -> (Effect, bool) {
     let former = standings.get(key);
-    if let Some(former) = former
-        && former.since > since
-    {
-        return Outcome::Lost {
-            against: former.since,
-        };
+    let is_contested = former.is_some_and(|former| !word.past.covers(former.since.dot()));
+    if former.is_some_and(|former| former.since > word.since) {
+        return (Effect::Lost, is_contested);
     }
     let was_in = former.is_some_and(|former| former.is_in);
     standings.insert(
         key.clone(),
         Standing {
-            user_name: user.name.clone(),
-            since,
-            is_in,
+            user_name: word.user.name.clone(),
+            since: word.since,
+            is_in: word.is_in,
         },
     );
-    Outcome::Won {
-        changed: was_in != is_in,
-    }
-}
-
-fn effect_of(changed: bool) -> Effect {
-    if changed { Effect::Shown } else { Effect::Won }
+    let effect = if was_in == word.is_in {
+        Effect::Won
+    } else {
+        Effect::Shown
+    };
+    (effect, is_contested)
 }

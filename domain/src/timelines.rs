@@ -18,7 +18,8 @@ use tokio::time::timeout;
 
 pub use follow::{FollowTask, rebuild};
 pub use pages::{Anchor, Group, Groups, Members, Page, Place, Seen, Snapshot};
-pub use stream::Entry;
+
+pub use crate::timeline::Entry;
 
 use crate::hlc::Hlc;
 use crate::log::{Log, ReadError};

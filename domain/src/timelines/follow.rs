@@ -8,7 +8,6 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
 
 use crate::log::{Log, ReadError, connect_reader};
-use crate::stamp::OrderKey;
 use crate::timeline::{Fact, Needs, Step};
 
 use super::{Checkpoint, rows};
@@ -149,8 +148,7 @@ async fn store(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
         rows::store_feed(connection, &step.feed).await?;
     }
     if !step.contested.is_empty() {
-        let contested: Vec<&(String, OrderKey)> = step.contested.iter().collect();
-        rows::contest(connection, &contested).await?;
+        rows::contest(connection, &step.contested).await?;
     }
     if !step.copied.is_empty() {
         rows::contest_copies(connection, &step.copied).await?;

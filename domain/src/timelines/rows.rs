@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row as _};
 
 use crate::hlc::Hlc;
 use crate::stamp::OrderKey;
-use crate::timeline::{FeedEntry, Former, Message, Standing, Step};
+use crate::timeline::{Contest, FeedEntry, Former, Message, Standing, Step};
 use crate::version_vector::VersionVector;
 
 use super::Checkpoint;
@@ -291,19 +291,19 @@ pub(super) async fn store_feed(
 
 pub(super) async fn contest(
     connection: &mut PgConnection,
-    contested: &[&(String, OrderKey)],
+    contested: &BTreeSet<Contest>,
 ) -> sqlx::Result<()> {
-    let (subjects, places): (Vec<&str>, Vec<String>) = contested
-        .iter()
-        .map(|(subject, place)| (subject.as_str(), place.to_string()))
-        .unzip();
+    let text = |of: fn(&Contest) -> &str| contested.iter().map(of).collect::<Vec<_>>();
     sqlx::query(
         "UPDATE feed SET contested = true
-         FROM unnest($1::text[], $2::text[]) AS lost (subject, position)
-         WHERE feed.subject = lost.subject AND feed.position = lost.position",
+         FROM unnest($1::text[], $2::text[], $3::text[]) AS of (group_name, subject, user_id)
+         WHERE feed.group_name = of.group_name AND feed.subject = of.subject
+           AND feed.user_id = of.user_id AND feed.kind IN ('join', 'leave', 'like', 'unlike')
+           AND NOT feed.contested",
     )
-    .bind(subjects)
-    .bind(places)
+    .bind(text(|contest| contest.group.as_str()))
+    .bind(text(|contest| &contest.subject))
+    .bind(text(|contest| &contest.user))
     .execute(connection)
     .await?;
     Ok(())
@@ -316,7 +316,7 @@ pub(super) async fn contest_copies(
     let ids: Vec<&str> = messages.iter().map(String::as_str).collect();
     sqlx::query(
         "UPDATE feed SET contested = true
-         WHERE subject = ANY($1) AND kind IN ('message', 'moved')",
+         WHERE subject = ANY($1) AND kind IN ('message', 'moved') AND NOT contested",
     )
     .bind(ids)
     .execute(connection)

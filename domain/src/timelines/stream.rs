@@ -7,20 +7,11 @@ use crate::ids::Origin;
 use crate::log::ReadError;
 use crate::names::{GroupName, User, UserId};
 use crate::stamp::OrderKey;
-use crate::timeline::{Effect, FeedEntry, Kind};
+use crate::timeline::{Effect, Entry, FeedEntry, Kind};
 use crate::version_vector::VersionVector;
 
 use super::Timelines;
 use super::rows::position_from;
-
-/// An entry of the feed, and whether what other replicas showed of it may differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// What was written when it arrived.
-    pub entry: FeedEntry,
-    /// Another event lost against it later, or there are several copies of the message.
-    pub is_contested: bool,
-}
 
 const COLUMNS: &str = "arrival, group_name, kind, subject, user_id, user_name, position, level, \
      effect, contested";
@@ -79,6 +70,32 @@ impl Timelines {
         );
         let rows = sqlx::query(&query)
             .bind(messages)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Reads all entries that compete with some others, those included: copies of the same
+    /// messages, or what is known of the same users' standings. In order of arrival.
+    pub async fn rivals(&self, entries: &[&FeedEntry]) -> Result<Vec<Entry>, ReadError> {
+        let text = |of: fn(&FeedEntry) -> &str| entries.iter().map(|e| of(e)).collect::<Vec<_>>();
+        // By subject first: that is the index, and few entries share one.
+        let query = format!(
+            "SELECT {COLUMNS} FROM feed WHERE subject = ANY($1) AND EXISTS (
+                 SELECT FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[])
+                     AS of (subject, group_name, user_id, is_copy)
+                 WHERE of.subject = feed.subject
+                   AND of.is_copy = (feed.kind IN ('message', 'moved'))
+                   AND (of.is_copy OR of.group_name = feed.group_name
+                                  AND of.user_id = feed.user_id))
+             ORDER BY arrival"
+        );
+        let copies: Vec<bool> = entries.iter().map(|entry| entry.kind.is_copy()).collect();
+        let rows = sqlx::query(&query)
+            .bind(text(|entry| &entry.subject))
+            .bind(text(|entry| entry.group.as_str()))
+            .bind(text(|entry| &entry.user.id.0))
+            .bind(copies)
             .fetch_all(&self.pool)
             .await?;
         Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)

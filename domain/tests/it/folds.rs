@@ -62,7 +62,12 @@ proptest! {
         one_by_one.take_in_steps(&arrived, &[1]);
         in_steps.take_in_steps(&arrived, &sizes);
 
-        prop_assert_eq!(one_by_one.feed, in_steps.feed);
+        for (one, other) in one_by_one.feed.iter().zip(&in_steps.feed) {
+            prop_assert_eq!(&one.entry, &other.entry);
+            // A contest marks its whole step, also what came after it there.
+            prop_assert!(other.is_contested || !one.is_contested);
+        }
+        prop_assert_eq!(one_by_one.feed.len(), in_steps.feed.len());
     }
 
     #[test]

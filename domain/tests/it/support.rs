@@ -99,6 +99,15 @@ impl Open {
         self.log.submit(command).await.unwrap()
     }
 
+    pub async fn leave(&self, group: &str, who: &str) -> Done {
+        let command = Command {
+            group: name(group),
+            action: Action::Leave { user: user(who) },
+            above: None,
+        };
+        self.log.submit(command).await.unwrap()
+    }
+
     pub async fn say(&self, group: &str, who: &str, text: &str) -> Done {
         self.log.submit(post(group, who, text, None)).await.unwrap()
     }

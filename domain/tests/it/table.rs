@@ -8,7 +8,7 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::group::GroupEvent;
 use causeway_domain::post::PostEvent;
 use causeway_domain::stamp::OrderKey;
-use causeway_domain::timeline::{Fact, Former, Kind, Message, Needs, Standing, Step};
+use causeway_domain::timeline::{Contest, Fact, FeedEntry, Former, Message, Needs, Standing, Step};
 use causeway_domain::timelines::Entry;
 use causeway_domain::version_vector::VersionVector;
 
@@ -103,12 +103,18 @@ impl Table {
             is_contested,
         } in &mut self.feed
         {
-            let is_copy = matches!(entry.kind, Kind::Message | Kind::Moved);
+            let is_copy = entry.kind.is_copy();
             *is_contested |= is_copy && step.copied.contains(&entry.subject)
-                || step
-                    .contested
-                    .contains(&(entry.subject.clone(), entry.position));
+                || !is_copy && step.contested.contains(&contest(entry));
         }
+    }
+}
+
+fn contest(entry: &FeedEntry) -> Contest {
+    Contest {
+        group: entry.group.clone(),
+        subject: entry.subject.clone(),
+        user: entry.user.id.0.clone(),
     }
 }
 

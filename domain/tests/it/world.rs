@@ -17,7 +17,7 @@ use serde_json::value::to_raw_value;
 const REPLICAS: usize = 3;
 
 /// What somebody does at one of the replicas.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Act {
     Join { user: u8, group: u8 },
     Leave { user: u8, group: u8 },
@@ -35,7 +35,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (user.clone(), group).prop_map(|(user, group)| Act::Leave { user, group }),
         1 => user.clone().prop_map(|user| Act::Post { user }),
         2 => (0..2_u8).prop_map(|key| Act::Send { key }),
-        2 => (user.clone(), message.clone()).prop_map(|(user, message)| Act::Like { user, message }),
+        2 => (user.clone(), message).prop_map(|(user, message)| Act::Like { user, message }),
         2 => (user, message).prop_map(|(user, message)| Act::Unlike { user, message }),
         5 => (0..REPLICAS, 1..12_usize).prop_map(|(from, events)| Act::Hear { from, events }),
     ]

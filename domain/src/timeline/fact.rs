@@ -1,0 +1,135 @@
+//! Reads what an event says, as far as the read model needs it.
+
+use crate::aggregate::Event;
+use crate::envelope::{Envelope, RawEvent};
+use crate::group::GroupEvent;
+use crate::names::{GroupName, User};
+use crate::post::PostEvent;
+use crate::stamp::OrderKey;
+use crate::version_vector::VersionVector;
+
+use super::Message;
+
+/// An event, taken apart as far as the fold needs it.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    pub(super) arrival: i64,
+    pub(super) group: GroupName,
+    pub(super) position: OrderKey,
+    pub(super) past: VersionVector,
+    pub(super) level: u32,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Posted(Box<Message>),
+    Liked {
+        message: String,
+        user: User,
+        is_in: bool,
+    },
+    Joined {
+        user: User,
+        is_in: bool,
+    },
+}
+
+/// Why an event cannot be folded: it is set aside, and the log goes on (F27).
+#[derive(Debug, thiserror::Error)]
+pub enum Unfoldable {
+    /// Its content is not what its type says.
+    #[error("content is not of its type: {0}")]
+    Content(#[from] serde_json::Error),
+    /// It names no group, or one whose name is not a name.
+    #[error("it names no group")]
+    Group,
+    /// It holds a character that no table can hold.
+    #[error("it holds a NUL character")]
+    Nul,
+}
+
+impl Fact {
+    /// Reads what an event says; nothing where this version does not know its type.
+    pub fn read(arrival: i64, event: &RawEvent) -> Result<Option<Self>, Unfoldable> {
+        let envelope = &event.envelope;
+        let what = match envelope.aggregate.as_str() {
+            "group" => read_group(envelope)?,
+            "post" => read_post(envelope)?,
+            _ => None,
+        };
+        let Some(what) = what else { return Ok(None) };
+        Ok(Some(Self {
+            arrival,
+            group: group_of(envelope)?,
+            position: envelope.stamp.order_key(),
+            past: envelope.stamp.past.clone(),
+            level: envelope.level,
+            what,
+        }))
+    }
+
+    /// The message, where this is about a new one.
+    pub fn into_message(self) -> Option<Message> {
+        match self.what {
+            What::Posted(message) => Some(*message),
+            What::Liked { .. } | What::Joined { .. } => None,
+        }
+    }
+}
+
+fn group_of(envelope: &Envelope) -> Result<GroupName, Unfoldable> {
+    let name = envelope.group.as_deref().ok_or(Unfoldable::Group)?;
+    GroupName::parse(name).map_err(|_| Unfoldable::Group)
+}
+
+fn read_group(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
+    let (user, is_in) = match GroupEvent::read(&envelope.kind, envelope.event.get())? {
+        GroupEvent::MemberJoined { user } => (user, true),
+        GroupEvent::MemberLeft { user } => (user, false),
+        GroupEvent::Unknown => return Ok(None),
+    };
+    refuse_nul(&[&user.id.0, &user.name])?;
+    Ok(Some(What::Joined { user, is_in }))
+}
+
+fn read_post(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
+    let id = envelope.id.clone();
+    let (user, is_in) = match PostEvent::read(&envelope.kind, envelope.event.get())? {
+        PostEvent::MessagePosted {
+            author,
+            text,
+            sent_at,
+            ..
+        } => {
+            refuse_nul(&[&id, &author.id.0, &author.name, &text])?;
+            return Ok(Some(What::Posted(Box::new(Message {
+                id,
+                group: group_of(envelope)?,
+                position: envelope.stamp.order_key(),
+                author,
+                text,
+                sent_at_ms: sent_at,
+                received_at_ms: envelope.at,
+                vector: envelope.stamp.vector(),
+                likes_count: 0,
+            }))));
+        }
+        PostEvent::MessageLiked { user } => (user, true),
+        PostEvent::MessageUnliked { user } => (user, false),
+        PostEvent::Unknown => return Ok(None),
+    };
+    refuse_nul(&[&id, &user.id.0, &user.name])?;
+    Ok(Some(What::Liked {
+        message: id,
+        user,
+        is_in,
+    }))
+}
+
+fn refuse_nul(texts: &[&str]) -> Result<(), Unfoldable> {
+    if texts.iter().any(|text| text.contains('\0')) {
+        return Err(Unfoldable::Nul);
+    }
+    Ok(())
+}

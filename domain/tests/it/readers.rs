@@ -1,0 +1,271 @@
+//! A reader who goes from replica to replica with a cursor ends with what the last one shows.
+
+use std::collections::BTreeMap;
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::stamp::OrderKey;
+use causeway_domain::timeline::{Effect, Entry, FeedEntry, Kind, Reached};
+use causeway_domain::version_vector::VersionVector;
+use proptest::prelude::*;
+
+use crate::support::Store;
+use crate::table::Table;
+use crate::world::{Act, World, choices, history, in_some_causal_order};
+
+/// A stay at a replica: which one, how much it holds then, and at the end.
+type Stay = (usize, usize, usize);
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_reader_ends_with_what_the_last_replica_shows(
+        events in history(),
+        orders in proptest::array::uniform3(choices()),
+        stays in proptest::collection::vec((0..3_usize, 0..8_usize, 0..6_usize), 1..5),
+    ) {
+        let logs = orders.map(|choices| in_some_causal_order(&events, &choices));
+        let (reader, table) = journey(&logs, &stays);
+
+        prop_assert_eq!(reader.standings(), standings(&table));
+        prop_assert_eq!(&reader.messages, &positions(&table));
+        for Entry { entry, .. } in table.feed.iter().filter(|entry| !entry.is_contested) {
+            let told = reader.told.iter().filter(|told| **told == entry.position).count();
+            match entry.effect {
+                Effect::Shown => prop_assert_eq!(told, 1),
+                Effect::Won | Effect::Lost => prop_assert!(told <= 1),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_store_marks_contested_standings_and_finds_their_rivals() {
+    let (left, right) = tokio::join!(Store::create(1), Store::create_ahead(2, 60_000));
+    let (left, right) = tokio::join!(left.open(), right.open());
+    left.join("lobby", "anna").await;
+    left.join("lobby", "bert").await;
+    right.pull_from(&left).await;
+    left.leave("lobby", "anna").await;
+    left.leave("attic", "anna").await;
+    right.join("lobby", "anna").await;
+    left.pull_from(&right).await;
+
+    let all = left.timelines.entries(0, 100, 100).await.unwrap();
+    let winner = all.last().unwrap();
+    let rivals = left.timelines.rivals(&[&winner.entry]).await.unwrap();
+
+    let contested: Vec<bool> = all.iter().map(|entry| entry.is_contested).collect();
+    assert_eq!(contested, [true, false, true, false, true]);
+    let arrivals: Vec<i64> = rivals.iter().map(|rival| rival.entry.arrival).collect();
+    assert_eq!(arrivals, [1, 3, 5]);
+}
+
+#[test]
+fn a_leave_that_lost_elsewhere_does_not_undo_the_join_a_reader_was_given() {
+    let mut world = World::new([0, 0, 500]);
+    let anna = (0, 0);
+    world.act(0, join(anna));
+    world.act(1, hear(0));
+    world.act(2, hear(0));
+    world.act(1, leave(anna));
+    world.act(2, join(anna));
+    let [first, left, joined] = &world.events[..] else {
+        unreachable!("three events")
+    };
+    let here = vec![first.clone(), joined.clone(), left.clone()];
+    let there = vec![first.clone(), left.clone(), joined.clone()];
+
+    // Two events here, then on at a replica that holds all three.
+    let (reader, table) = journey(&[here, there, vec![]], &[(0, 2, 0), (1, 3, 0)]);
+
+    assert_eq!(reader.standings(), standings(&table));
+}
+
+#[test]
+fn a_join_given_before_its_replica_was_lost_counts_when_it_arrives_elsewhere() {
+    let mut world = World::new([0, 0, 500]);
+    let anna = (0, 0);
+    world.act(0, join(anna));
+    world.act(1, hear(0));
+    world.act(2, hear(0));
+    world.act(1, leave(anna));
+    world.act(2, join(anna));
+    let [first, left, joined] = &world.events[..] else {
+        unreachable!("three events")
+    };
+    let here = vec![first.clone(), joined.clone(), left.clone()];
+    let there = vec![first.clone(), left.clone(), joined.clone()];
+
+    // As before, but the join comes only when the reader is there already.
+    let (reader, table) = journey(&[here, there, vec![]], &[(0, 2, 0), (1, 2, 1)]);
+
+    assert_eq!(reader.standings(), standings(&table));
+}
+
+#[test]
+fn a_reader_learns_of_the_lower_copy_it_was_given_where_the_higher_came_first() {
+    let mut world = World::new([0, 500, 0]);
+    world.act(0, Act::Send { key: 0 });
+    world.act(1, Act::Send { key: 0 });
+    let [lower, higher] = &world.events[..] else {
+        unreachable!("two events")
+    };
+    let here = vec![lower.clone(), higher.clone()];
+    let there = vec![higher.clone(), lower.clone()];
+
+    let (reader, table) = journey(&[here, there, vec![]], &[(0, 1, 0), (1, 1, 1)]);
+
+    assert_eq!(reader.messages, positions(&table));
+}
+
+fn join((user, group): (u8, u8)) -> Act {
+    Act::Join { user, group }
+}
+
+fn leave((user, group): (u8, u8)) -> Act {
+    Act::Leave { user, group }
+}
+
+fn hear(from: usize) -> Act {
+    Act::Hear { from, events: 9 }
+}
+
+/// Lets a reader stay here and there; at the last replica until it holds everything. Each replica
+/// holds at least what the one before held when the reader left.
+fn journey(logs: &[Vec<RawEvent>; 3], stays: &[Stay]) -> (Reader, Table) {
+    let mut tables = [Table::default(), Table::default(), Table::default()];
+    let mut held = [0; 3];
+    let mut reader = Reader::default();
+    for (number, &(at, more, then)) in stays.iter().enumerate() {
+        let (log, table, held) = (&logs[at], &mut tables[at], &mut held[at]);
+        let mut come = log.len().min(*held + more);
+        while !held_by(&log[..come]).covers_all(&reader.weighed) {
+            come += 1;
+        }
+        table.take_in_steps(&log[*held..come], &[3]);
+        reader.resume(table);
+        *held = come;
+        let is_last = number + 1 == stays.len();
+        while *held < log.len() && (*held < come + then || is_last) {
+            table.take(&log[*held..=*held]);
+            reader.follow(table);
+            *held += 1;
+        }
+    }
+    let (last, _, _) = stays[stays.len() - 1];
+    (reader, std::mem::take(&mut tables[last]))
+}
+
+fn held_by(log: &[RawEvent]) -> VersionVector {
+    let dots = log.iter().map(|event| event.envelope.stamp.dot());
+    dots.map(|dot| (dot.origin, dot.seq)).collect()
+}
+
+/// What one client makes of the frames it is given.
+#[derive(Debug, Default)]
+struct Reader {
+    given: VersionVector,
+    at: usize,
+    weighed: VersionVector,
+    is_ahead: bool,
+    /// (kind of standing, group or message, user).
+    standings: BTreeMap<(bool, String, String), bool>,
+    messages: BTreeMap<String, OrderKey>,
+    told: Vec<OrderKey>,
+}
+
+impl Reader {
+    /// Comes to a replica with a cursor: is told from the first entry on that the cursor lacks.
+    fn resume(&mut self, table: &Table) {
+        self.is_ahead = !table.vector.covers_all(&self.given);
+        let lacks = |entry: &Entry| !self.weighed.covers(entry.entry.position.dot());
+        let first = table.feed.iter().position(lacks);
+        self.at = first.unwrap_or(table.feed.len());
+        self.read(table);
+    }
+
+    /// Is told what has come since. Whoever is not ahead shares the frames of all.
+    fn follow(&mut self, table: &Table) {
+        if self.is_ahead {
+            return self.read(table);
+        }
+        for entry in &table.feed[self.at..] {
+            if entry.entry.effect == Effect::Shown {
+                self.hear(&entry.entry, entry.entry.kind, table);
+            }
+        }
+        self.arrive(table);
+    }
+
+    fn read(&mut self, table: &Table) {
+        for entry in &table.feed[self.at..] {
+            let reached = Reached {
+                given: &self.given,
+                is_ahead: self.is_ahead,
+                weighed: &self.weighed,
+            };
+            let rivals = if entry.has_rivals(&reached) {
+                &table.feed[..]
+            } else {
+                &[]
+            };
+            let told = entry.told(rivals, &reached);
+            self.given.record(entry.entry.position.dot());
+            if let Some(kind) = told {
+                self.hear(&entry.entry, kind, table);
+            }
+        }
+        self.arrive(table);
+    }
+
+    fn arrive(&mut self, table: &Table) {
+        self.at = table.feed.len();
+        self.given.merge(&table.vector);
+        self.is_ahead = self.given != table.vector;
+        self.weighed = table.vector.clone();
+    }
+
+    fn hear(&mut self, entry: &FeedEntry, kind: Kind, table: &Table) {
+        self.told.push(entry.position);
+        let is_member = matches!(kind, Kind::Join | Kind::Leave);
+        if !is_member {
+            let position = table.seen.messages[&entry.subject].position;
+            self.messages.insert(entry.subject.clone(), position);
+        }
+        let is_in = match kind {
+            Kind::Message | Kind::Moved => return,
+            Kind::Like | Kind::Join => true,
+            Kind::Unlike | Kind::Leave => false,
+        };
+        let of = if is_member {
+            entry.group.to_string()
+        } else {
+            entry.subject.clone()
+        };
+        self.standings
+            .insert((is_member, of, entry.user.id.0.clone()), is_in);
+    }
+
+    fn standings(&self) -> Vec<(bool, String, String)> {
+        let standings = self.standings.iter().filter(|(_, is_in)| **is_in);
+        standings.map(|(pair, _)| pair.clone()).collect()
+    }
+}
+
+fn standings(table: &Table) -> Vec<(bool, String, String)> {
+    let mut standings = Vec::new();
+    for (is_member, of) in [(false, &table.seen.likes), (true, &table.seen.members)] {
+        let within = of.iter().filter(|(_, standing)| standing.is_in);
+        standings.extend(within.map(|((of, user), _)| (is_member, of.clone(), user.clone())));
+    }
+    standings.sort();
+    standings
+}
+
+fn positions(table: &Table) -> BTreeMap<String, OrderKey> {
+    let messages = table.seen.messages.iter();
+    messages
+        .map(|(id, message)| (id.clone(), message.position))
+        .collect()
+}
