@@ -63,6 +63,8 @@ struct Hub {
     rooms: Mutex<BTreeMap<GroupName, Room>>,
     /// (group, user) whose presence must be looked at again.
     stirred: Mutex<BTreeSet<(GroupName, UserId)>>,
+    /// (group, user) who have just opened their first stream here.
+    arrivals: Mutex<Vec<(GroupName, UserId)>>,
     stir: Notify,
     presence: mpsc::UnboundedSender<PresenceChange>,
 }
@@ -74,6 +76,8 @@ struct Room {
     local: BTreeMap<UserId, (String, usize)>,
     /// Members with a stream anywhere, as last told.
     online: BTreeMap<UserId, String>,
+    /// Up to where in the log everything for this group was told, when anything was.
+    told: Option<i64>,
 }
 
 impl Room {
@@ -82,6 +86,7 @@ impl Room {
             channel: broadcast::channel(WAITING_BATCHES).0,
             local: BTreeMap::new(),
             online: BTreeMap::new(),
+            told: None,
         }
     }
 
@@ -105,6 +110,7 @@ impl Feeds {
             setup,
             rooms: Mutex::default(),
             stirred: Mutex::default(),
+            arrivals: Mutex::default(),
             stir: Notify::new(),
             presence,
         }));
@@ -165,6 +171,8 @@ impl Feeds {
         let is_first = *streams == 1;
         drop(rooms);
         if is_first {
+            let arrival = (group.clone(), user.id.clone());
+            self.0.arrivals().push(arrival);
             let change = PresenceChange {
                 came: vec![online(group, user)],
                 ..PresenceChange::default()
@@ -193,6 +201,10 @@ impl Hub {
 
     fn stirred(&self) -> MutexGuard<'_, BTreeSet<(GroupName, UserId)>> {
         self.stirred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, Vec<(GroupName, UserId)>> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, change: PresenceChange, group: &GroupName, user: &User) {

@@ -11,7 +11,8 @@ use crate::context::Parts;
 
 /// How long the database may take to say that it is there.
 const DATABASE: Duration = Duration::from_secs(2);
-/// How long a start with a new epoch waits for the first peer to answer.
+/// How long a start with a new epoch waits for the first peer to answer. One that answered and is
+/// down by now is not waited for.
 const ALONE: Duration = Duration::from_secs(5);
 
 /// Says why a replica is not ready; nothing when it is.
@@ -29,12 +30,11 @@ fn is_catching_up(parts: &Parts) -> bool {
     if parts.log.beginning() == Beginning::Continued || knowledge.has_caught_up {
         return false;
     }
-    let is_heard = |heard: Option<u64>| heard.is_some();
-    let has_answer = knowledge
+    let answers = knowledge
         .peers
         .values()
-        .any(|peer| is_heard(peer.liveness.last_heard_ms));
-    has_answer || (!knowledge.peers.is_empty() && parts.started.elapsed() < ALONE)
+        .any(|peer| peer.liveness.status != Status::Down);
+    answers || (!knowledge.peers.is_empty() && parts.started.elapsed() < ALONE)
 }
 
 /// The numbers, in the text format of Prometheus.

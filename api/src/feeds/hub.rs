@@ -63,6 +63,9 @@ pub(super) async fn run(hub: Weak<Hub>, mut setup: Setup) {
                 tracing::warn!(%failure, "presence could not be looked up");
                 gathered = Some(Instant::now() + 4 * GATHER);
             }
+            if let Err(failure) = hub.follow_arrivals(&mut stored, &knowledge).await {
+                tracing::warn!(%failure, "an author's messages could not be looked up");
+            }
             hub.tell_stored(&mut stored, &knowledge);
             let view = view_key(&setup);
             if view != last_view {
@@ -169,18 +172,19 @@ async fn tell(
     let vector = Arc::new(to.vector.clone());
     let mut rooms = hub.rooms();
     rooms.retain(|_, room| !room.is_empty());
-    for (group, room) in &*rooms {
-        // A room nobody reads here costs nothing; whoever comes reads up to a checkpoint first.
-        if room.channel.receiver_count() == 0 {
+    for (group, frames) in frames {
+        let Some(room) = rooms.get_mut(&group) else {
             continue;
-        }
+        };
         let news = News::Events {
-            after: from.arrival,
+            // Since it was last told of, nothing has happened in this group.
+            after: room.told.unwrap_or(from.arrival),
             up_to: to.arrival,
             vector: vector.clone(),
             highest: to.highest,
-            frames: frames.remove(group).unwrap_or_default(),
+            frames,
         };
+        room.told = Some(to.arrival);
         // Fails only when the last reader has just gone.
         let _ = room.channel.send(Arc::new(news));
     }

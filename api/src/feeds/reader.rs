@@ -131,7 +131,12 @@ impl Reader {
         self.is_announced && !self.is_behind && self.ready.is_empty() && self.news.is_empty()
     }
 
-    /// Returns the next frame; nothing when the server is stopping. May be dropped and called
+    /// Tells whether what it missed is still to be read from the table.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Returns the next frame; nothing when the reader was too slow or the server is stopping. May be dropped and called
     /// again without losing anything.
     pub async fn next(&mut self) -> Result<Option<Item>, ReadError> {
         loop {
@@ -144,8 +149,8 @@ impl Reader {
             }
             match self.news.recv().await {
                 Ok(news) => self.take(&news),
-                Err(RecvError::Lagged(_)) => self.is_behind = true,
-                Err(RecvError::Closed) => return Ok(None),
+                // What carries no cursor cannot be read from the table: such a reader resumes.
+                Err(RecvError::Lagged(_) | RecvError::Closed) => return Ok(None),
             }
         }
     }

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use causeway_domain::ids::ReplicaId;
+use causeway_domain::log::ReadError;
 use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::FeedEntry;
+use causeway_domain::timelines::{Anchor, Seen};
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::view::Knowledge;
 use serde::Serialize;
@@ -17,6 +19,9 @@ use crate::bodies::numbers;
 
 /// Most messages that are followed. Of more, the oldest are no longer told of.
 const FOLLOWED: usize = 4_096;
+
+/// How many of a group's newest messages are looked through when an author comes back.
+const LOOKED_AT: i64 = 100;
 
 /// The messages that are followed.
 #[derive(Default)]
@@ -29,7 +34,8 @@ struct Followed {
     author: UserId,
     id: String,
     position: OrderKey,
-    told: (Vec<ReplicaId>, bool),
+    /// What its author was last told; nothing yet when the author has just come back.
+    told: Option<(Vec<ReplicaId>, bool)>,
 }
 
 /// What a `stored` frame carries.
@@ -41,18 +47,22 @@ struct StoredBody<'a> {
 }
 
 impl Stored {
-    /// Follows a message from now on.
+    /// Follows a message from now on: its frame has told where it is.
     pub fn track(&mut self, entry: &FeedEntry, knowledge: &Knowledge, held: &VersionVector) {
-        if self.followed.len() == FOLLOWED {
-            self.followed.pop_front();
-        }
-        self.followed.push_back(Followed {
+        self.follow(Followed {
             group: entry.group.clone(),
             author: entry.user.id.clone(),
             id: entry.subject.clone(),
             position: entry.position,
-            told: state_of(entry.position, knowledge, held),
+            told: Some(state_of(entry.position, knowledge, held)),
         });
+    }
+
+    fn follow(&mut self, message: Followed) {
+        if self.followed.len() == FOLLOWED {
+            self.followed.pop_front();
+        }
+        self.followed.push_back(message);
     }
 }
 
@@ -66,6 +76,42 @@ fn state_of(
 }
 
 impl Hub {
+    /// Follows what authors who have just come wrote lately and others did not hold or settle yet:
+    /// it may have changed while nobody listened.
+    pub(super) async fn follow_arrivals(
+        &self,
+        stored: &mut Stored,
+        knowledge: &Knowledge,
+    ) -> Result<(), ReadError> {
+        let arrivals = std::mem::take(&mut *self.arrivals());
+        let all = self.setup.replicas.len();
+        for (group, author) in arrivals {
+            let newest =
+                self.setup
+                    .timelines
+                    .page(group.clone(), Anchor::Newest, LOOKED_AT, author.clone());
+            let Some(page) = newest.await? else { continue };
+            let held = &page.checkpoint.vector;
+            for Seen { message, .. } in &page.messages {
+                let (stored_on, settled) = state_of(message.position, knowledge, held);
+                let is_followed = stored.followed.iter().any(|known| known.id == message.id);
+                if message.author.id == author
+                    && !is_followed
+                    && !(settled && stored_on.len() == all)
+                {
+                    stored.follow(Followed {
+                        group: group.clone(),
+                        author: author.clone(),
+                        id: message.id.clone(),
+                        position: message.position,
+                        told: None,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Tells what has changed, and forgets what can change no more or nobody waits for.
     pub(super) fn tell_stored(&self, stored: &mut Stored, knowledge: &Knowledge) {
         if stored.followed.is_empty() {
@@ -80,9 +126,9 @@ impl Hub {
                 .filter(|room| room.local.contains_key(&followed.author));
             let Some(room) = listens else { return false };
             let now = state_of(followed.position, knowledge, &checkpoint.vector);
-            if now != followed.told {
-                followed.told = now;
-                let (stored_on, settled) = &followed.told;
+            let (stored_on, settled) = &now;
+            let is_final = stored_on.len() == all && *settled;
+            if followed.told.as_ref() != Some(&now) {
                 let body = StoredBody {
                     id: &followed.id,
                     stored_on: numbers(stored_on),
@@ -94,9 +140,9 @@ impl Hub {
                     item: Item::without_id("stored", data),
                 };
                 let _ = room.channel.send(Arc::new(news));
+                followed.told = Some(now);
             }
-            let (stored_on, settled) = &followed.told;
-            stored_on.len() < all || !settled
+            !is_final
         });
     }
 }

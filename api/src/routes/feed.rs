@@ -245,14 +245,16 @@ async fn gather(
     let mut events = Vec::new();
     let mut cursor = None;
     loop {
-        let is_done = reader.is_caught_up() && (!events.is_empty() || Instant::now() >= deadline);
-        if events.len() == limit || is_done {
+        let is_quiet = reader.is_caught_up();
+        if events.len() == limit || (is_quiet && !events.is_empty()) {
             break;
         }
-        let next = if reader.is_caught_up() {
-            timeout_at(deadline, reader.next()).await
-        } else {
+        // What waits may turn out to be nothing for this reader: only the table is worth waiting
+        // for beyond the deadline.
+        let next = if reader.is_behind() {
             Ok(reader.next().await)
+        } else {
+            timeout_at(deadline, reader.next()).await
         };
         let Ok(next) = next else { break };
         let Some(item) = next? else { break };

@@ -1,7 +1,7 @@
 //! Groups: the list of them, joining and leaving, who is in one.
 
 use causeway_domain::log::{Action, Command};
-use causeway_domain::names::{GroupName, User};
+use causeway_domain::names::{GroupName, Name, User};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
@@ -85,7 +85,7 @@ impl Groups {
         at_least: AtLeast,
     ) -> Result<Reply<GroupList>, Problem> {
         let limit = page_size(limit.0)?;
-        let after = nul_free("after", after.0)?;
+        let after = folded(after.0)?;
         self.0.show(text(&at_least)).await?;
         let page = self.0.timelines.groups(after, limit, caller.user.id).await;
         let page = page.map_err(unread)?;
@@ -192,7 +192,7 @@ impl Groups {
     ) -> Result<Reply<MemberList>, Problem> {
         let group = group_name(&group.0)?;
         let limit = page_size(limit.0)?;
-        let after = nul_free("after", after.0)?;
+        let after = folded(after.0)?;
         self.0.show(text(&at_least)).await?;
         let page = self.0.timelines.members(group.clone(), after, limit).await;
         let page = page.map_err(unread)?.ok_or_else(|| no_group(&group))?;
@@ -264,11 +264,12 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Text that a database can hold.
-fn nul_free(field: &str, given: Option<String>) -> Result<String, Problem> {
-    let given = given.unwrap_or_default();
-    if given.contains('\0') {
-        return Err(Problem::invalid(field, "must be a name"));
-    }
-    Ok(given)
+/// The name after which a page begins, in the form in which names are kept.
+fn folded(after: Option<String>) -> Result<String, Problem> {
+    let Some(after) = after.filter(|after| !after.is_empty()) else {
+        return Ok(String::new());
+    };
+    Name::parse(&after)
+        .map(|name| name.to_string())
+        .map_err(|refused| Problem::invalid("after", refused.to_string()))
 }
