@@ -97,3 +97,103 @@ impl Group {
         self.users.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hlc::Hlc;
+    use crate::ids::{Epoch, ReplicaId};
+
+    #[test]
+    fn a_group_exists_from_its_first_join() {
+        let nobody_joined = folded(&[(1, left("anna"))]);
+        let joined = folded(&[(1, joined("anna"))]);
+
+        assert_eq!(
+            Group::default().membership(&id("anna")),
+            Membership::NoSuchGroup
+        );
+        assert_eq!(
+            nobody_joined.membership(&id("anna")),
+            Membership::NoSuchGroup
+        );
+        assert_eq!(joined.membership(&id("anna")), Membership::Member);
+        assert_eq!(joined.membership(&id("bert")), Membership::NotAMember);
+    }
+
+    #[test]
+    fn a_group_outlives_its_last_member() {
+        let group = folded(&[(1, joined("anna")), (2, left("anna"))]);
+
+        assert_eq!(group.membership(&id("anna")), Membership::NotAMember);
+    }
+
+    #[test]
+    fn the_highest_key_decides_whatever_arrives_last() {
+        let group = folded(&[(5, joined("anna")), (4, left("anna"))]);
+        assert_eq!(group.membership(&id("anna")), Membership::Member);
+
+        let group = folded(&[(5, left("anna")), (4, joined("anna"))]);
+        assert_eq!(group.membership(&id("anna")), Membership::NotAMember);
+    }
+
+    #[test]
+    fn each_user_stands_alone() {
+        let group = folded(&[(1, joined("anna")), (2, joined("bert")), (3, left("anna"))]);
+
+        assert_eq!(group.membership(&id("anna")), Membership::NotAMember);
+        assert_eq!(group.membership(&id("bert")), Membership::Member);
+    }
+
+    #[test]
+    fn an_unknown_event_changes_nothing() {
+        assert_eq!(folded(&[(1, GroupEvent::Unknown)]), Group::default());
+    }
+
+    #[test]
+    fn what_changes_nothing_here_is_still_an_event() {
+        let join = GroupCommand::Join { user: user("anna") };
+        let leave = GroupCommand::Leave { user: user("anna") };
+
+        let member = folded(&[(1, joined("anna"))]);
+
+        assert_eq!(member.decide(join), joined("anna"));
+        assert_eq!(Group::default().decide(leave), left("anna"));
+    }
+
+    fn folded(events: &[(u64, GroupEvent)]) -> Group {
+        let mut group = Group::default();
+        for (hlc, event) in events {
+            group.apply(key(*hlc), event);
+        }
+        group
+    }
+
+    fn joined(name: &str) -> GroupEvent {
+        GroupEvent::MemberJoined { user: user(name) }
+    }
+
+    fn left(name: &str) -> GroupEvent {
+        GroupEvent::MemberLeft { user: user(name) }
+    }
+
+    fn id(name: &str) -> UserId {
+        user(name).id
+    }
+
+    fn key(hlc: u64) -> OrderKey {
+        OrderKey {
+            hlc: Hlc::at_ms(hlc),
+            replica: ReplicaId::new(1).unwrap(),
+            epoch: Epoch(7),
+            seq: hlc,
+        }
+    }
+
+    fn user(name: &str) -> User {
+        User {
+            id: UserId(name.to_owned()),
+            name: name.to_owned(),
+        }
+    }
+}

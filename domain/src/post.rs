@@ -176,3 +176,194 @@ impl Post {
         1 + self.likes.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hlc::Hlc;
+    use crate::ids::{Epoch, ReplicaId};
+
+    #[test]
+    fn the_group_is_asked_first_then_the_membership_then_the_message() {
+        let unposted = Post::default();
+        let posted = folded(&[(1, posted("anna"))]);
+        let mut liked = posted.clone();
+        liked.apply(key(2), None, &like("bert"));
+        let all = [post_as("anna"), like_as("anna"), unlike_as("anna")];
+
+        for post in [&unposted, &posted, &liked] {
+            for command in &all {
+                let no_group = post.decide(&lobby(), Membership::NoSuchGroup, command.clone());
+                let stranger = post.decide(&lobby(), Membership::NotAMember, command.clone());
+                assert_eq!(no_group, Err(Refusal::NoSuchGroup));
+                assert_eq!(stranger, Err(Refusal::NotAMember));
+            }
+        }
+        assert_eq!(
+            unposted.decide_as_member(like_as("bert")),
+            Err(Refusal::NoSuchMessage)
+        );
+        assert_eq!(
+            unposted.decide_as_member(unlike_as("bert")),
+            Err(Refusal::NoSuchMessage)
+        );
+    }
+
+    #[test]
+    fn a_message_is_liked_only_in_its_group() {
+        let post = folded(&[(1, posted("anna"))]);
+        let attic = GroupName::parse("attic").unwrap();
+
+        let liked = post.decide(&attic, Membership::Member, like_as("bert"));
+
+        assert_eq!(liked, Err(Refusal::NoSuchMessage));
+    }
+
+    #[test]
+    fn nobody_likes_the_own_message() {
+        let post = folded(&[(1, posted("anna"))]);
+
+        assert_eq!(
+            post.decide_as_member(like_as("anna")),
+            Err(Refusal::OwnMessage)
+        );
+        assert_eq!(
+            post.decide_as_member(unlike_as("anna")),
+            Err(Refusal::NotLiked)
+        );
+        assert_eq!(post.decide_as_member(like_as("bert")), Ok(like("bert")));
+    }
+
+    #[test]
+    fn a_like_that_changes_nothing_here_is_still_an_event() {
+        let post = folded(&[(1, posted("anna")), (2, like("bert"))]);
+
+        assert_eq!(post.decide_as_member(like_as("bert")), Ok(like("bert")));
+    }
+
+    #[test]
+    fn only_the_own_like_is_taken_back_and_only_once() {
+        let liked = folded(&[(1, posted("anna")), (2, like("bert"))]);
+        let unliked = folded(&[(1, posted("anna")), (2, like("bert")), (3, unlike("bert"))]);
+
+        assert_eq!(
+            liked.decide_as_member(unlike_as("bert")),
+            Ok(unlike("bert"))
+        );
+        assert_eq!(
+            liked.decide_as_member(unlike_as("carl")),
+            Err(Refusal::NotLiked)
+        );
+        assert_eq!(
+            unliked.decide_as_member(unlike_as("bert")),
+            Err(Refusal::NotLiked)
+        );
+    }
+
+    #[test]
+    fn the_highest_key_decides_whether_a_message_is_liked() {
+        let late_like = folded(&[(1, posted("anna")), (5, unlike("bert")), (4, like("bert"))]);
+        let late_unlike = folded(&[(1, posted("anna")), (5, like("bert")), (4, unlike("bert"))]);
+
+        assert_eq!(
+            late_like.decide_as_member(unlike_as("bert")),
+            Err(Refusal::NotLiked)
+        );
+        assert_eq!(
+            late_unlike.decide_as_member(unlike_as("bert")),
+            Ok(unlike("bert"))
+        );
+    }
+
+    #[test]
+    fn of_several_copies_the_lowest_is_the_message() {
+        let higher_first = folded(&[(5, posted("bert")), (4, posted("anna"))]);
+        let lower_first = folded(&[(4, posted("anna")), (5, posted("bert"))]);
+
+        assert_eq!(higher_first, lower_first);
+        assert_eq!(
+            lower_first.decide_as_member(like_as("anna")),
+            Err(Refusal::OwnMessage)
+        );
+    }
+
+    #[test]
+    fn a_like_is_kept_that_came_before_the_message() {
+        let post = folded(&[(2, like("bert")), (1, posted("anna"))]);
+
+        assert_eq!(post, folded(&[(1, posted("anna")), (2, like("bert"))]));
+    }
+
+    #[test]
+    fn an_unknown_event_changes_nothing() {
+        assert_eq!(folded(&[(1, PostEvent::Unknown)]), Post::default());
+    }
+
+    impl Post {
+        fn decide_as_member(&self, command: PostCommand) -> Result<PostEvent, Refusal> {
+            self.decide(&lobby(), Membership::Member, command)
+        }
+    }
+
+    fn folded(events: &[(u64, PostEvent)]) -> Post {
+        let mut post = Post::default();
+        for (hlc, event) in events {
+            post.apply(key(*hlc), Some(lobby()), event);
+        }
+        post
+    }
+
+    fn lobby() -> GroupName {
+        GroupName::parse("lobby").unwrap()
+    }
+
+    fn key(hlc: u64) -> OrderKey {
+        OrderKey {
+            hlc: Hlc::at_ms(hlc),
+            replica: ReplicaId::new(1).unwrap(),
+            epoch: Epoch(7),
+            seq: hlc,
+        }
+    }
+
+    fn user(name: &str) -> User {
+        User {
+            id: UserId(name.to_owned()),
+            name: name.to_owned(),
+        }
+    }
+
+    fn post_as(name: &str) -> PostCommand {
+        PostCommand::Post {
+            author: user(name),
+            text: MessageText::parse("hello", 10).unwrap(),
+            sent_at_ms: None,
+            key: None,
+        }
+    }
+
+    fn like_as(name: &str) -> PostCommand {
+        PostCommand::Like { user: user(name) }
+    }
+
+    fn unlike_as(name: &str) -> PostCommand {
+        PostCommand::Unlike { user: user(name) }
+    }
+
+    fn posted(name: &str) -> PostEvent {
+        PostEvent::MessagePosted {
+            author: user(name),
+            text: "hello".to_owned(),
+            sent_at: None,
+            key: None,
+        }
+    }
+
+    fn like(name: &str) -> PostEvent {
+        PostEvent::MessageLiked { user: user(name) }
+    }
+
+    fn unlike(name: &str) -> PostEvent {
+        PostEvent::MessageUnliked { user: user(name) }
+    }
+}
