@@ -108,11 +108,16 @@ impl Peer {
         self.known.as_ref()
     }
 
-    /// All it has shown to hold: what is known, and the past of what it pushed since.
-    pub fn shown(&self) -> VersionVector {
-        let mut shown = self.known.as_deref().cloned().unwrap_or_default();
+    /// Lists what it has shown to hold beyond ours: what is known, and the past of what it pushed
+    /// since.
+    pub fn wanted(&self, held: &VersionVector, excluded: &BTreeSet<Origin>) -> Vec<Range> {
+        let known = self.known.as_deref().unwrap_or(&self.hint);
+        if self.hint.is_empty() {
+            return plan::wanted(held, known, excluded);
+        }
+        let mut shown = known.clone();
         shown.merge(&self.hint);
-        shown
+        plan::wanted(held, &shown, excluded)
     }
 
     /// Another process speaks for it now: what the former one said about itself is void.

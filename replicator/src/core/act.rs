@@ -30,10 +30,13 @@ impl Core {
     }
 
     fn start_pulls(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.peers.values().all(|peer| peer.pull.due_ms.is_none()) {
+            return;
+        }
         let not_pulled = self.not_pulled();
         let mut wanted = BTreeMap::new();
         for (&id, peer) in &mut self.peers {
-            let ranges = plan::wanted(&self.head.vector, &peer.shown(), &not_pulled);
+            let ranges = peer.wanted(&self.head.vector, &not_pulled);
             if ranges.is_empty() {
                 peer.pull.due_ms = None;
             }

@@ -8,7 +8,6 @@ use crate::identity::Admission;
 use crate::link::LinkError;
 use crate::liveness::Outward;
 use crate::peer::Peer;
-use crate::plan;
 use crate::wire::{Digest, PROTOCOL, PushAnswer, Refusal};
 
 /// How soon a peer that holds another version of our presence is told again.
@@ -152,7 +151,7 @@ impl Core {
         if !is_told {
             peer.digest.due_ms = peer.digest.due_ms.min(now.ms + RETELL_MS);
         }
-        let wanted = plan::wanted(held, &peer.shown(), &not_pulled);
+        let wanted = peer.wanted(held, &not_pulled);
         peer.want(now, &wanted, was_away);
     }
 
@@ -190,7 +189,7 @@ impl Core {
                 self.revision += 1;
                 peer.liveness.hear(now);
                 peer.learn_push(now, sent, answer);
-                let wanted = plan::wanted(&self.head.vector, &peer.shown(), &not_pulled);
+                let wanted = peer.wanted(&self.head.vector, &not_pulled);
                 peer.want(now, &wanted, false);
             }
             Err(_) => peer.push_failed(),

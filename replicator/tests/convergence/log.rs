@@ -25,7 +25,7 @@ pub struct Log {
     own: Origin,
     clock: Clock,
     events: Vec<Rc<Event>>,
-    chains: BTreeMap<Origin, Vec<Hash>>,
+    places: BTreeMap<Origin, Vec<usize>>,
     head: Arc<Head>,
 }
 
@@ -35,7 +35,7 @@ impl Log {
             own,
             clock: Clock::default(),
             events: Vec::new(),
-            chains: BTreeMap::new(),
+            places: BTreeMap::new(),
             head: Arc::new(Head {
                 vector: VersionVector::default(),
                 hashes: BTreeMap::new(),
@@ -113,21 +113,21 @@ impl Log {
     }
 
     pub fn read_beyond(&self, held: &VersionVector, limit: usize) -> Vec<Rc<Event>> {
-        if held.covers_all(&self.head.vector) {
-            return Vec::new();
+        let mut places: Vec<usize> = Vec::new();
+        for range in self.head.vector.beyond(held) {
+            let known = usize::try_from(range.first - 1).expect("a small number");
+            places.extend(&self.places[&range.origin][known..]);
         }
-        let beyond = |event: &&Rc<Event>| !held.covers(event.stamp.dot());
-        self.events
-            .iter()
-            .filter(beyond)
-            .take(limit)
-            .cloned()
-            .collect()
+        places.sort_unstable();
+        places.truncate(limit);
+        let events = places.into_iter().map(|place| &self.events[place]);
+        events.cloned().collect()
     }
 
     pub fn hash_at(&self, origin: Origin, seq: u64) -> Option<Hash> {
         let index = usize::try_from(seq.checked_sub(1)?).ok()?;
-        self.chains.get(&origin)?.get(index).copied()
+        let place = *self.places.get(&origin)?.get(index)?;
+        Some(self.events[place].hash)
     }
 
     fn chain(&self, origin: Origin) -> Hash {
@@ -143,7 +143,8 @@ impl Log {
         head.highest = head.highest.max(event.stamp.hlc);
         head.arrival += 1;
         self.head = Arc::new(head);
-        self.chains.entry(dot.origin).or_default().push(event.hash);
+        let places = self.places.entry(dot.origin).or_default();
+        places.push(self.events.len());
         self.events.push(event);
     }
 }

@@ -2,7 +2,7 @@
 //! believed), then the network heals (everybody must come to hold everything, without anyone
 //! writing).
 //!
-//! `SEEDS=20000 cargo test -p causeway-replicator --test convergence` runs more; a failure prints
+//! `SEEDS=20000 cargo test --release -p causeway-replicator --test convergence` runs more; a failure prints
 //! its seed, and `SEED=…` runs that one alone.
 
 mod log;
@@ -23,7 +23,7 @@ const TREE_MS: u64 = 40_000;
 
 #[test]
 fn replicas_converge_once_every_link_works_again() {
-    for_each_seed(120, |seed| {
+    for_each_seed(100, |seed| {
         let mut world = World::new(seed, SIZE);
         disturb(&mut world);
 
@@ -36,7 +36,7 @@ fn replicas_converge_once_every_link_works_again() {
 
 #[test]
 fn replicas_converge_through_others_over_links_that_work_one_way() {
-    for_each_seed(60, |seed| {
+    for_each_seed(50, |seed| {
         let mut world = World::new(seed, SIZE);
         disturb(&mut world);
 

@@ -244,10 +244,13 @@ impl World {
             ms: self.now_ms,
             wall_ms: i64::try_from(self.wall_ms()).expect("a small number"),
         };
-        let outputs = self.replicas[at].core.step(now, input);
-        let knowledge = self.replicas[at].core.knowledge();
-        let settled = &mut self.replicas[at].settled;
-        *settled = (*settled).max(knowledge.settled_floor);
+        let replica = &mut self.replicas[at];
+        let revision = replica.core.revision();
+        let outputs = replica.core.step(now, input);
+        if replica.core.revision() != revision {
+            let settled = replica.core.knowledge().settled_floor;
+            replica.settled = replica.settled.max(settled);
+        }
         let mut answers = Vec::new();
         for output in outputs {
             self.note(format_args!("{} {output:?}", at + 1));
