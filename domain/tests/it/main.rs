@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
 
 mod folds;
+mod golden;
 mod log;
 mod readers;
 mod support;
