@@ -133,6 +133,7 @@ impl Parts {
         self.cursors.encode(&Cursor {
             group: Some(group.clone()),
             vector,
+            weighed: None,
             hlc,
             level: LEVEL,
         })
@@ -153,6 +154,7 @@ impl Parts {
         let mark = self.cursors.encode(&Cursor {
             group: None,
             vector,
+            weighed: None,
             hlc,
             level: LEVEL,
         });

@@ -27,6 +27,9 @@ pub struct Cursor {
     pub group: Option<GroupName>,
     /// What is covered.
     pub vector: VersionVector,
+    /// How much of it was known where the reader was told last, when that was not all: whoever was
+    /// told things by a replica that lacked some of it may have been told what that overrules.
+    pub weighed: Option<VersionVector>,
     /// The highest clock reading among it.
     pub hlc: Hlc,
     /// The api level of the replica that made it.
@@ -105,7 +108,15 @@ fn write(cursor: &Cursor, bytes: &mut Vec<u8>) {
     bytes.extend(group.as_bytes());
     bytes.extend(cursor.hlc.get().to_be_bytes());
     put_number(u64::from(cursor.level), bytes);
-    for (origin, seq) in cursor.vector.iter() {
+    put_vector(&cursor.vector, bytes);
+    if let Some(weighed) = &cursor.weighed {
+        put_vector(weighed, bytes);
+    }
+}
+
+fn put_vector(vector: &VersionVector, bytes: &mut Vec<u8>) {
+    put_number(vector.len() as u64, bytes);
+    for (origin, seq) in vector.iter() {
         bytes.extend(origin.replica.get().to_be_bytes());
         bytes.extend(origin.epoch.0.to_be_bytes());
         put_number(seq, bytes);
@@ -123,20 +134,32 @@ fn read(mut bytes: &[u8]) -> Option<Cursor> {
     };
     let hlc = Hlc::new(u64::from_be_bytes(take(bytes)?))?;
     let level = u32::try_from(take_number(bytes)?).ok()?;
+    let vector = take_vector(bytes)?;
+    let weighed = if bytes.is_empty() {
+        None
+    } else {
+        Some(take_vector(bytes)?)
+    };
+    bytes.is_empty().then_some(Cursor {
+        group,
+        vector,
+        weighed,
+        hlc,
+        level,
+    })
+}
+
+fn take_vector(bytes: &mut &[u8]) -> Option<VersionVector> {
+    let count = take_number(bytes)?;
     let mut held = Vec::new();
-    while !bytes.is_empty() {
+    for _ in 0..count {
         let origin = Origin {
             replica: ReplicaId::new(u16::from_be_bytes(take(bytes)?))?,
             epoch: Epoch(u32::from_be_bytes(take(bytes)?)),
         };
         held.push((origin, take_number(bytes)?));
     }
-    Some(Cursor {
-        group,
-        vector: held.into_iter().collect(),
-        hlc,
-        level,
-    })
+    Some(held.into_iter().collect())
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
@@ -211,6 +234,7 @@ mod tests {
         let cursor = Cursor {
             group: None,
             vector: VersionVector::default(),
+            weighed: None,
             hlc: Hlc::at_ms(1),
             level: 1,
         };
@@ -238,13 +262,15 @@ mod tests {
             epoch: Epoch(epoch),
         });
         let held = proptest::collection::vec((origin, 1..=u64::MAX), 0..20);
-        (group, held, 0..=Hlc::MAX.get(), any::<u32>()).prop_map(|(group, held, hlc, level)| {
-            Cursor {
-                group: group.map(|name| GroupName::parse(&name).unwrap()),
-                vector: held.into_iter().collect(),
-                hlc: Hlc::new(hlc).unwrap(),
-                level,
-            }
+        let held = held.prop_map(|held| held.into_iter().collect::<VersionVector>());
+        let weighed = proptest::option::of(held.clone());
+        let rest = (0..=Hlc::MAX.get(), any::<u32>());
+        (group, held, weighed, rest).prop_map(|(group, vector, weighed, (hlc, level))| Cursor {
+            group: group.map(|name| GroupName::parse(&name).unwrap()),
+            vector,
+            weighed,
+            hlc: Hlc::new(hlc).unwrap(),
+            level,
         })
     }
 }

@@ -144,7 +144,13 @@ impl FrameMaker<'_> {
         vector: &VersionVector,
         highest: Hlc,
     ) -> Frame {
-        let id = cursor_text(self.cursors, &entry.group, vector, highest);
+        let id = self.cursors.encode(&Cursor {
+            group: Some(entry.group.clone()),
+            vector: vector.clone(),
+            weighed: None,
+            hlc: highest,
+            level: LEVEL,
+        });
         Frame {
             arrival: entry.arrival,
             kind: entry.kind,
@@ -153,18 +159,4 @@ impl FrameMaker<'_> {
             item: Item::with_id(entry.kind.as_str(), id, data).shared(),
         }
     }
-}
-
-pub(super) fn cursor_text(
-    cursors: &Cursors,
-    group: &GroupName,
-    vector: &VersionVector,
-    hlc: Hlc,
-) -> String {
-    cursors.encode(&Cursor {
-        group: Some(group.clone()),
-        vector: vector.clone(),
-        hlc,
-        level: LEVEL,
-    })
 }

@@ -130,7 +130,7 @@ async fn tell(
 ) -> Result<(), ReadError> {
     let rooms: Vec<GroupName> = hub.rooms().keys().cloned().collect();
     let is_told =
-        |entry: &&Entry| entry.entry.effect != Effect::Lost && rooms.contains(&entry.entry.group);
+        |entry: &&Entry| entry.entry.effect == Effect::Shown && rooms.contains(&entry.entry.group);
     let told: Vec<&Entry> = entries.iter().filter(is_told).collect();
     let messages = hub.messages_of(told.iter().copied()).await?;
     let knowledge = hub.setup.knowledge.borrow().clone();
@@ -152,7 +152,12 @@ async fn tell(
         let entry = &entry.entry;
         vector.record(entry.position.dot());
         highest = highest.max(entry.position.hlc);
-        if entry.effect == Effect::Lost || !rooms.contains(&entry.group) {
+        if !rooms.contains(&entry.group) {
+            continue;
+        }
+        // Also without a frame: a reader that was given more elsewhere must look.
+        let of_group = frames.entry(entry.group.clone()).or_insert_with(Vec::new);
+        if entry.effect != Effect::Shown {
             continue;
         }
         if matches!(entry.kind, Kind::Join | Kind::Leave) {
@@ -162,7 +167,6 @@ async fn tell(
         let Some(data) = maker.data(entry, messages.get(&entry.subject)) else {
             continue;
         };
-        let of_group = frames.entry(entry.group.clone()).or_default();
         of_group.push(maker.shared(entry, data, &vector, highest));
         if entry.kind == Kind::Message && hub.has_local(&entry.group, &entry.user.id) {
             stored.track(entry, &knowledge, held);

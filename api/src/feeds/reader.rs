@@ -8,13 +8,13 @@ use causeway_domain::envelope::LEVEL;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::log::ReadError;
 use causeway_domain::names::{GroupName, UserId};
-use causeway_domain::timeline::{Effect, FeedEntry, Kind};
-use causeway_domain::timelines::{Entry, Seen};
+use causeway_domain::timeline::{Effect, Entry, FeedEntry, Kind, Reached};
+use causeway_domain::timelines::Seen;
 use causeway_domain::version_vector::VersionVector;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::Feeds;
-use super::frame::{Frame, FrameMaker, Item, News, cursor_text};
+use super::frame::{Frame, FrameMaker, Item, News};
 use crate::bodies::Painter;
 use crate::cursor::Cursor;
 
@@ -43,10 +43,13 @@ pub struct Reader {
     /// All entries up to this arrival were looked at.
     at: i64,
     given: Arc<VersionVector>,
+    /// What of it was known where the reader was told last.
+    weighed: Arc<VersionVector>,
     highest: Hlc,
     /// The newest message given.
     newest: Hlc,
-    /// The reader was given more elsewhere than this replica holds, so its cursors are its own.
+    /// The reader was given more elsewhere than this replica holds: what it is told is its own, and
+    /// comes from the table.
     is_ahead: bool,
     is_behind: bool,
     is_announced: bool,
@@ -65,13 +68,15 @@ impl Reader {
         let news = feeds.subscribe(&group);
         let timelines = &feeds.0.setup.timelines;
         let checkpoint = timelines.checkpoint();
+        let held = Arc::new(checkpoint.vector.clone());
         let mut reader = Self {
             feeds: feeds.clone(),
             group,
             user,
             news,
             at: checkpoint.arrival,
-            given: Arc::new(checkpoint.vector.clone()),
+            given: held.clone(),
+            weighed: held,
             highest: checkpoint.highest,
             newest: Hlc::default(),
             is_ahead: false,
@@ -100,9 +105,10 @@ impl Reader {
             self.reset();
             return Ok(());
         }
-        self.at = timelines.first_beyond(&cursor.vector).await?;
         self.is_ahead = !self.given.covers_all(&cursor.vector);
         self.given = Arc::new(cursor.vector);
+        self.weighed = cursor.weighed.map_or_else(|| self.given.clone(), Arc::new);
+        self.at = timelines.first_beyond(&self.weighed).await?;
         self.highest = cursor.hlc;
         self.is_behind = true;
         Ok(())
@@ -122,8 +128,14 @@ impl Reader {
 
     /// The cursor after all that was given.
     pub fn cursor(&self) -> String {
-        let cursors = &self.feeds.0.setup.cursors;
-        cursor_text(cursors, &self.group, &self.given, self.highest)
+        let is_weighed = self.weighed == self.given;
+        self.feeds.0.setup.cursors.encode(&Cursor {
+            group: Some(self.group.clone()),
+            vector: (*self.given).clone(),
+            weighed: (!is_weighed).then(|| (*self.weighed).clone()),
+            hlc: self.highest,
+            level: LEVEL,
+        })
     }
 
     /// Tells whether nothing waits to be given at this moment.
@@ -164,6 +176,7 @@ impl Reader {
             }
             News::Events { up_to, .. } if *up_to <= self.at => {}
             News::Events { after, .. } if *after > self.at => self.is_behind = true,
+            News::Events { .. } if self.is_ahead => self.is_behind = true,
             News::Events {
                 up_to,
                 vector,
@@ -171,16 +184,9 @@ impl Reader {
                 frames,
                 ..
             } => {
-                if self.is_ahead {
-                    self.take_as_own(frames);
-                    let mut given = (*self.given).clone();
-                    given.merge(vector);
-                    self.is_ahead = given != **vector;
-                    self.given = Arc::new(given);
-                } else {
-                    self.take_shared(frames);
-                    self.given = vector.clone();
-                }
+                self.take_shared(frames);
+                self.given = vector.clone();
+                self.weighed = vector.clone();
                 self.highest = self.highest.max(*highest);
                 self.at = *up_to;
             }
@@ -194,23 +200,6 @@ impl Reader {
             .filter(|frame| frame.arrival > self.at && frame.effect == Effect::Shown)
             .map(|frame| (frame.item.clone(), Place::of_frame(frame)))
             .collect();
-        self.give(fresh);
-    }
-
-    /// Gives frames with the reader's own cursor, and those that changed nothing here too: what it
-    /// was shown elsewhere may differ.
-    fn take_as_own(&mut self, frames: &[Frame]) {
-        let mut fresh = Vec::new();
-        for frame in frames {
-            let dot = frame.position.dot();
-            if frame.arrival <= self.at || self.given.covers(dot) {
-                continue;
-            }
-            self.record(frame.position.hlc, |given| given.record(dot));
-            let data = frame.item.data.clone();
-            let item = Item::with_id(frame.item.event, self.cursor(), data);
-            fresh.push((item, Place::of_frame(frame)));
-        }
         self.give(fresh);
     }
 
@@ -228,16 +217,21 @@ impl Reader {
             .group_entries(&self.group, self.at, target.arrival, STEP)
             .await?;
         let is_last = i64::try_from(entries.len()).unwrap_or(STEP) < STEP;
-        let copied: Vec<&str> = entries.iter().filter(|e| is_copy(e)).map(subject).collect();
-        let copies = if copied.is_empty() {
+        let reached = self.reached();
+        let rivalled: Vec<&FeedEntry> = entries
+            .iter()
+            .filter(|entry| entry.has_rivals(&reached))
+            .map(|entry| &entry.entry)
+            .collect();
+        let rivals = if rivalled.is_empty() {
             Vec::new()
         } else {
-            timelines.copies(&copied).await?
+            timelines.rivals(&rivalled).await?
         };
         let messages = hub.messages_of(entries.iter()).await?;
 
         // From here on nothing waits, so a reader that is dropped in between has lost nothing.
-        self.give_entries(&entries, &copies, &messages, &target.vector);
+        self.give_entries(&entries, &rivals, &messages, &target.vector);
         if !is_last {
             self.at = entries.last().map_or(target.arrival, |e| e.entry.arrival);
             return Ok(());
@@ -245,6 +239,11 @@ impl Reader {
         self.at = target.arrival;
         self.record(target.highest, |given| given.merge(&target.vector));
         self.is_ahead = *self.given != target.vector;
+        self.weighed = if self.is_ahead {
+            Arc::new(target.vector.clone())
+        } else {
+            self.given.clone()
+        };
         self.is_behind = false;
         if !self.is_announced {
             self.announce();
@@ -255,7 +254,7 @@ impl Reader {
     fn give_entries(
         &mut self,
         entries: &[Entry],
-        copies: &[Entry],
+        rivals: &[Entry],
         messages: &BTreeMap<String, Seen>,
         held: &VersionVector,
     ) {
@@ -272,48 +271,25 @@ impl Reader {
         };
         let mut fresh = Vec::new();
         for entry in entries {
-            let dot = entry.entry.position.dot();
-            if self.given.covers(dot) {
-                continue;
-            }
-            let kind = self.kind_for_reader(entry, copies);
-            self.record(entry.entry.position.hlc, |given| given.record(dot));
-            let Some(kind) = kind else { continue };
-            let Some(data) = maker.data(&entry.entry, messages.get(&entry.entry.subject)) else {
+            let told = entry.told(rivals, &self.reached());
+            let entry = &entry.entry;
+            let dot = entry.position.dot();
+            self.record(entry.position.hlc, |given| given.record(dot));
+            let Some(kind) = told else { continue };
+            let Some(data) = maker.data(entry, messages.get(&entry.subject)) else {
                 continue;
             };
             let item = Item::with_id(kind.as_str(), self.cursor(), data);
-            fresh.push((item, Place::of_entry(&entry.entry, kind)));
+            fresh.push((item, Place::of_entry(entry, kind)));
         }
         self.give(fresh);
     }
 
-    /// Tells as what an entry is new to this reader, if it is.
-    fn kind_for_reader(&self, entry: &Entry, copies: &[Entry]) -> Option<Kind> {
-        if is_copy(entry) {
-            return self.kind_of_copy(&entry.entry, copies);
-        }
-        let is_shown = match entry.entry.effect {
-            Effect::Lost => false,
-            Effect::Won => entry.is_contested || self.is_ahead,
-            Effect::Shown => true,
-        };
-        is_shown.then_some(entry.entry.kind)
-    }
-
-    /// Of several copies of a message, a reader is given the first, and told of each that sorts
-    /// before those it was given.
-    fn kind_of_copy(&self, entry: &FeedEntry, copies: &[Entry]) -> Option<Kind> {
-        let lowest_given = copies
-            .iter()
-            .map(|copy| &copy.entry)
-            .filter(|copy| copy.subject == entry.subject && self.given.covers(copy.position.dot()))
-            .map(|copy| copy.position)
-            .min();
-        match lowest_given {
-            None => Some(Kind::Message),
-            Some(given) if entry.position < given => Some(Kind::Moved),
-            Some(_) => None,
+    fn reached(&self) -> Reached<'_> {
+        Reached {
+            given: &self.given,
+            weighed: &self.weighed,
+            is_ahead: self.is_ahead,
         }
     }
 
@@ -340,14 +316,6 @@ impl Reader {
             self.ready.extend(items);
         }
     }
-}
-
-fn is_copy(entry: &Entry) -> bool {
-    entry.is_contested && matches!(entry.entry.kind, Kind::Message | Kind::Moved)
-}
-
-fn subject(entry: &Entry) -> &str {
-    &entry.entry.subject
 }
 
 /// What decides whether a frame is late.
