@@ -19,6 +19,10 @@ pub const LEVEL: u32 = 1;
 /// Most bytes of one event that a replica takes from a peer.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 
+/// Most bytes of a name in the frame: of the aggregate, its type, the event's type. Indexes hold
+/// no longer ones.
+pub const MAX_FRAME_NAME_BYTES: usize = 512;
+
 /// The frame of every event, of every version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Envelope {
@@ -51,6 +55,9 @@ pub enum NotAnEvent {
     /// Not JSON, or not this frame.
     #[error("event is not an envelope")]
     Frame(#[from] serde_json::Error),
+    /// A part of its frame fits no column.
+    #[error("event has a frame that cannot be stored: `{0}`")]
+    Unstorable(&'static str),
     /// Its number is 0, beyond the range of numbers, or not just above its own past.
     #[error("event `{0}` contradicts its own past")]
     Past(String),
@@ -75,6 +82,9 @@ impl RawEvent {
             return Err(NotAnEvent::TooLong(bytes.len()));
         }
         let envelope: Envelope = serde_json::from_str(&bytes)?;
+        if let Some(part) = unstorable(&envelope) {
+            return Err(NotAnEvent::Unstorable(part));
+        }
         let stamp = &envelope.stamp;
         let is_sound = stamp.past.is_next(stamp.dot())
             && stamp
@@ -108,6 +118,22 @@ impl RawEvent {
     pub fn group(&self) -> Option<GroupName> {
         GroupName::parse(self.envelope.group.as_deref()?).ok()
     }
+}
+
+/// Names the part of a frame that fits no column. One such event would fail every batch it is in.
+fn unstorable(envelope: &Envelope) -> Option<&'static str> {
+    let is_name = |text: &str| text.len() <= MAX_FRAME_NAME_BYTES && !text.contains('\0');
+    if i32::try_from(envelope.level).is_err() {
+        return Some("level");
+    }
+    [
+        (&envelope.aggregate, "aggregate"),
+        (&envelope.id, "id"),
+        (&envelope.kind, "type"),
+    ]
+    .into_iter()
+    .find(|(text, _)| !is_name(text))
+    .map(|(_, part)| part)
 }
 
 #[cfg(test)]

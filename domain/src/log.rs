@@ -145,6 +145,9 @@ pub enum SubmitError {
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
+    /// The database does not take such an event (only a peer can make one).
+    #[error("the database cannot store this event")]
+    Unstorable,
     /// Another writer was faster (only where a caller names the expected sequence).
     #[error("the aggregate has changed since it was read")]
     Conflict,

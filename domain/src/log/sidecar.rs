@@ -28,6 +28,7 @@ pub struct Record {
 }
 
 /// The file in a data folder.
+#[derive(Clone)]
 pub struct Sidecar {
     path: PathBuf,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::hlc::{Clock, Hlc};
 use crate::ids::Origin;
@@ -23,6 +23,9 @@ const BATCH: usize = 512;
 const STATEMENT: Duration = Duration::from_secs(10);
 /// How long a batch waits for the database to come back before it is answered `Unavailable`.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// At most once in this time the file beside the database is written before batches are answered.
+/// Under a load the file lags by as much, far less than any dump of the database takes.
+const RECORD_EVERY: Duration = Duration::from_millis(20);
 /// How often an idle writer raises the floor.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 /// How often a batch whose commit failed is decided again.
@@ -41,6 +44,7 @@ pub(super) struct Writer {
     hot: Hot,
     sidecar: Sidecar,
     recorded: Option<Record>,
+    recorded_at: Option<Instant>,
     server: identity::Server,
     publish: watch::Sender<Arc<Head>>,
 }
@@ -51,6 +55,8 @@ enum Failed {
     Lost,
     /// Postgres says its disk is full.
     DiskFull,
+    /// Postgres does not take one of the rows.
+    Rejected,
 }
 
 /// Why there is no connection to write on.
@@ -82,6 +88,7 @@ impl Writer {
             },
             sidecar: opened.sidecar,
             recorded: None,
+            recorded_at: None,
             server: opened.server,
             publish,
         };
@@ -117,6 +124,7 @@ impl Writer {
             }
             match self.attempt(&work).await {
                 Ok(verdicts) => {
+                    self.record_in_time().await;
                     self.publish();
                     let head = self.publish.borrow().clone();
                     for (item, verdict) in work.into_iter().zip(verdicts) {
@@ -126,6 +134,17 @@ impl Writer {
                 }
                 Err(Failed::DiskFull) => {
                     failure = SubmitError::DiskFull;
+                    break;
+                }
+                Err(Failed::Rejected) if work.len() > 1 => {
+                    // One piece that cannot be stored must not cost the others.
+                    for item in work {
+                        Box::pin(self.write(vec![item])).await;
+                    }
+                    return;
+                }
+                Err(Failed::Rejected) => {
+                    failure = SubmitError::Unstorable;
                     break;
                 }
                 Err(Failed::Lost) => {}
@@ -190,10 +209,14 @@ impl Writer {
         self.connection = None;
         self.hot.groups.clear();
         self.hot.posts.clear();
-        match failure {
-            sqlx::Error::Database(said) if said.code().as_deref() == Some("53100") => {
-                Failed::DiskFull
-            }
+        let sqlx::Error::Database(said) = failure else {
+            return Failed::Lost;
+        };
+        // The classes of https://www.postgresql.org/docs/15/errcodes-appendix.html: 22 is a value
+        // that no column takes, 54 a limit of the program.
+        match said.code().as_deref() {
+            Some("53100") => Failed::DiskFull,
+            Some(code) if code.starts_with("22") || code.starts_with("54") => Failed::Rejected,
             _ => Failed::Lost,
         }
     }
@@ -204,13 +227,13 @@ impl Writer {
         if self.connection.is_some() {
             return Ok(());
         }
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             match self.reconnect(PATIENCE).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => tracing::warn!(%failure, "the database is not reachable"),
             }
-            if tokio::time::Instant::now() >= deadline {
+            if Instant::now() >= deadline {
                 return Err(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -224,8 +247,9 @@ impl Writer {
         let stored = rows::identity(&mut connection).await?;
         let is_ours = stored.is_some_and(|(_, row)| row.origin == self.origin);
         let head = rows::head(&mut connection).await?;
-        let recorded = self.recorded.as_ref().map_or(0, |record| record.seq_seen);
-        if !is_ours || server != self.server || head.vector.get(self.origin) < recorded {
+        // All that was ever published from here was committed: it must still be there.
+        let has_all = head.vector.covers_all(&self.head.vector);
+        if !is_ours || server != self.server || !has_all {
             return Err(Lost::NotOurs);
         }
         self.clock.merge(head.highest);
@@ -258,12 +282,26 @@ impl Writer {
         let is_short = self.reserved <= Hlc::at_ms(now_ms + RESERVATION_MS / 2);
         if is_short {
             self.reserve(Hlc::at_ms(now_ms + RESERVATION_MS)).await;
-        } else if self.recorded.as_ref().map(|record| record.seq_seen)
-            != Some(self.head.vector.get(self.origin))
-        {
-            self.record();
+        } else if !self.is_recorded() {
+            self.record().await;
         }
         self.publish();
+    }
+
+    fn is_recorded(&self) -> bool {
+        let recorded = self.recorded.as_ref().map(|record| record.seq_seen);
+        recorded == Some(self.head.vector.get(self.origin))
+    }
+
+    /// Brings the file up to date before a write is answered, unless that was done just now: a
+    /// database that comes back without what was answered must be seen to lack it (F1).
+    async fn record_in_time(&mut self) {
+        let is_due = self
+            .recorded_at
+            .is_none_or(|at| at.elapsed() >= RECORD_EVERY);
+        if is_due && !self.is_recorded() {
+            self.record().await;
+        }
     }
 
     /// Stores a new reservation, in the file and in the database, before it counts.
@@ -277,13 +315,13 @@ impl Writer {
             return;
         }
         let former = std::mem::replace(&mut self.reserved, reserved);
-        if !self.record() {
+        if !self.record().await {
             self.reserved = former;
         }
     }
 
     /// Brings the file beside the database up to date; tells whether that went well.
-    fn record(&mut self) -> bool {
+    async fn record(&mut self) -> bool {
         let record = Record {
             origin: self.origin,
             seq_seen: self.head.vector.get(self.origin),
@@ -291,16 +329,21 @@ impl Writer {
             system_identifier: self.server.system_identifier.clone(),
             timeline: self.server.timeline.clone(),
         };
-        match self.sidecar.write(&record) {
-            Ok(()) => {
+        let (sidecar, written) = (self.sidecar.clone(), record.clone());
+        // Waiting for the disk must not hold up the other tasks of this thread.
+        let outcome = tokio::task::spawn_blocking(move || sidecar.write(&written)).await;
+        self.recorded_at = Some(Instant::now());
+        match outcome {
+            Ok(Ok(())) => {
                 self.recorded = Some(record);
                 true
             }
-            Err(failure) => {
+            Ok(Err(failure)) => {
                 tracing::error!(%failure, path = %self.sidecar.path().display(),
                     "cannot write the file beside the database");
                 false
             }
+            Err(_) => false,
         }
     }
 

@@ -47,7 +47,13 @@ pub enum Unfoldable {
     /// It holds a character that no table can hold.
     #[error("it holds a NUL character")]
     Nul,
+    /// The id or name of its user is longer than an index can hold.
+    #[error("the id or name of its user is too long")]
+    TooLong,
 }
+
+/// Most bytes of a user's id or name.
+const MAX_USER_BYTES: usize = 512;
 
 impl Fact {
     /// Reads what an event says; nothing where this version does not know its type.
@@ -89,7 +95,7 @@ fn read_group(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
         GroupEvent::MemberLeft { user } => (user, false),
         GroupEvent::Unknown => return Ok(None),
     };
-    refuse_nul(&[&user.id.0, &user.name])?;
+    refuse_unstorable(&user, "")?;
     Ok(Some(What::Joined { user, is_in }))
 }
 
@@ -102,7 +108,7 @@ fn read_post(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
             sent_at,
             ..
         } => {
-            refuse_nul(&[&id, &author.id.0, &author.name, &text])?;
+            refuse_unstorable(&author, &text)?;
             return Ok(Some(What::Posted(Box::new(Message {
                 id,
                 group: group_of(envelope)?,
@@ -119,7 +125,7 @@ fn read_post(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
         PostEvent::MessageUnliked { user } => (user, false),
         PostEvent::Unknown => return Ok(None),
     };
-    refuse_nul(&[&id, &user.id.0, &user.name])?;
+    refuse_unstorable(&user, "")?;
     Ok(Some(What::Liked {
         message: id,
         user,
@@ -127,9 +133,13 @@ fn read_post(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
     }))
 }
 
-fn refuse_nul(texts: &[&str]) -> Result<(), Unfoldable> {
-    if texts.iter().any(|text| text.contains('\0')) {
+fn refuse_unstorable(user: &User, text: &str) -> Result<(), Unfoldable> {
+    let names = [user.id.0.as_str(), user.name.as_str()];
+    if text.contains('\0') || names.iter().any(|name| name.contains('\0')) {
         return Err(Unfoldable::Nul);
+    }
+    if names.iter().any(|name| name.len() > MAX_USER_BYTES) {
+        return Err(Unfoldable::TooLong);
     }
     Ok(())
 }

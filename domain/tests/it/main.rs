@@ -5,6 +5,7 @@
 mod folds;
 mod golden;
 mod log;
+mod poison;
 mod readers;
 mod support;
 mod table;
