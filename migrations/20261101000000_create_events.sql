@@ -29,11 +29,17 @@ CREATE TABLE events (
     hash           bytea   NOT NULL CONSTRAINT events_hash_length CHECK (octet_length(hash) = 32),
     -- What the author's idempotency key is looked up by, where the event has one.
     key_digest     bytea,
+    -- Whose membership it is about, where it is about one.
+    member         text,
 
     CONSTRAINT events_once_per_sequence PRIMARY KEY (aggregate_type, aggregate_id, sequence),
     CONSTRAINT events_dot_once UNIQUE (replica, epoch, seq),
     CONSTRAINT events_arrival_once UNIQUE (arrival)
 );
+
+-- Which event decides whether this user is a member of this group?
+CREATE INDEX events_by_member ON events (aggregate_id, member, hlc, replica, epoch, seq)
+    WHERE member IS NOT NULL;
 
 -- Which message was sent under this key?
 CREATE INDEX events_by_key ON events (key_digest) WHERE key_digest IS NOT NULL;

@@ -199,6 +199,7 @@ fn refused(group: &GroupName, failure: SubmitError) -> Problem {
         },
         SubmitError::Busy => Problem::Busy,
         SubmitError::DiskFull => Problem::DiskFull("the database says so".into()),
+        failure @ SubmitError::Unstorable => Problem::internal(failure),
         failure @ (SubmitError::Unavailable | SubmitError::Conflict) => {
             Problem::unavailable(failure)
         }

@@ -10,17 +10,17 @@ use sqlx::PgConnection;
 
 use crate::aggregate::Event;
 use crate::chain::Hash;
-use crate::envelope::{Envelope, LEVEL, RawEvent};
-use crate::group::{Group, GroupCommand};
+use crate::envelope::{Envelope, LEVEL, MAX_FRAME_NAME_BYTES, RawEvent};
+use crate::group::{Group, GroupCommand, GroupEvent};
 use crate::hlc::{Clock, Hlc};
 use crate::ids::Origin;
-use crate::names::{GroupName, MessageId, UserId, key_digest};
+use crate::names::{GroupName, MessageId, User, UserId, key_digest};
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
 use crate::stamp::Stamp;
 use crate::version_vector::Range;
 
 use super::cqrs::Unstamped;
-use super::hot::{Kept, Shelf};
+use super::hot::{Groups, Posts};
 use super::rows::{self, NewRow};
 use super::{Action, Command, Head, SubmitError, Work};
 
@@ -41,8 +41,8 @@ pub(super) enum Verdict {
 
 /// The aggregates at hand.
 pub(super) struct Hot {
-    pub groups: Shelf<Group>,
-    pub posts: Shelf<Post>,
+    pub groups: Groups,
+    pub posts: Posts,
 }
 
 /// A batch while it is decided.
@@ -83,8 +83,8 @@ impl<'a> Batch<'a> {
         for item in work {
             needs.add(item);
         }
-        load(connection, GROUP, &needs.groups, &mut self.hot.groups).await?;
-        load(connection, POST, &needs.posts, &mut self.hot.posts).await?;
+        load_groups(connection, &needs.members, &mut self.hot.groups).await?;
+        load_posts(connection, &needs.posts, &mut self.hot.posts).await?;
         let unknown: Vec<(&str, &str)> = needs
             .sequences
             .iter()
@@ -124,6 +124,7 @@ impl<'a> Batch<'a> {
         let group = &command.group;
         match &command.action {
             Action::Join { user } => {
+                // A group refuses nothing, so nothing of it need be known to decide.
                 let event = Group::default().decide(GroupCommand::Join { user: user.clone() });
                 Ok(Some(self.accept_group(command, &event)))
             }
@@ -186,7 +187,7 @@ impl<'a> Batch<'a> {
             .hot
             .groups
             .get(group.as_str())
-            .expect("prepare has loaded every group that the batch writes in")
+            .expect("prepare has loaded where everybody stands who writes in the batch")
             .membership(user);
         match self.hot.posts.get(&id.0) {
             Some(post) => post.decide(group, membership, asked),
@@ -320,13 +321,13 @@ impl<'a> Batch<'a> {
         let envelope = &event.envelope;
         let sequence = self.next_sequence(&envelope.aggregate, &envelope.id);
         match envelope.aggregate.as_str() {
-            GROUP if self.hot.groups.holds(&envelope.id) => {
-                self.hot.groups.fold(&envelope.id, sequence, envelope);
-            }
             POST if self.hot.posts.holds(&envelope.id) => {
                 self.hot.posts.fold(&envelope.id, sequence, envelope);
             }
-            _ => {
+            aggregate => {
+                if aggregate == GROUP {
+                    self.hot.groups.fold(&envelope.id, envelope);
+                }
                 let key = (envelope.aggregate.clone(), envelope.id.clone());
                 self.sequences.insert(key, sequence);
             }
@@ -344,6 +345,7 @@ impl<'a> Batch<'a> {
             arrival: self.head.arrival,
             sequence,
             key_digest,
+            member: member_of(&event),
             event,
         });
     }
@@ -357,11 +359,10 @@ impl<'a> Batch<'a> {
     }
 
     fn hot_sequence(&self, aggregate: &str, id: &str) -> Option<i64> {
-        match aggregate {
-            GROUP => self.hot.groups.sequence(id),
-            POST => self.hot.posts.sequence(id),
-            _ => None,
+        if aggregate != POST {
+            return None;
         }
+        self.hot.posts.sequence(id)
     }
 
     fn chain_of(&self, origin: Origin) -> Hash {
@@ -376,7 +377,8 @@ impl<'a> Batch<'a> {
 /// What a batch must know before it can be decided.
 #[derive(Default)]
 struct Needs {
-    groups: BTreeSet<String>,
+    /// (group, user).
+    members: BTreeSet<(String, String)>,
     posts: BTreeSet<String>,
     sequences: BTreeSet<(String, String)>,
     keys: BTreeSet<[u8; 16]>,
@@ -408,18 +410,23 @@ impl Needs {
             Action::Post {
                 id, author, key, ..
             } => {
-                self.groups.insert(group.to_owned());
+                self.add_member(group, author);
                 // Without a key the id is fresh, so there is nothing to look up.
                 if let Some(key) = key {
                     self.keys.insert(key_digest(&author.id, key.as_str()));
                     self.add_sequence(POST, &id.0);
                 }
             }
-            Action::Like { message, .. } | Action::Unlike { message, .. } => {
-                self.groups.insert(group.to_owned());
+            Action::Like { message, user } | Action::Unlike { message, user } => {
+                self.add_member(group, user);
                 self.posts.insert(message.0.clone());
             }
         }
+    }
+
+    fn add_member(&mut self, group: &str, user: &User) {
+        let member = (group.to_owned(), user.id.0.clone());
+        self.members.insert(member);
     }
 
     fn add_sequence(&mut self, aggregate: &str, id: &str) {
@@ -427,34 +434,78 @@ impl Needs {
     }
 }
 
-async fn load<A: Kept>(
+async fn load_groups(
     connection: &mut PgConnection,
-    aggregate_type: &str,
-    wanted: &BTreeSet<String>,
-    shelf: &mut Shelf<A>,
+    wanted: &BTreeSet<(String, String)>,
+    groups: &mut Groups,
 ) -> sqlx::Result<()> {
-    let absent: Vec<&str> = wanted
+    let absent: Vec<(&str, &str)> = wanted
         .iter()
-        .map(String::as_str)
-        .filter(|id| !shelf.holds(id))
+        .map(|(group, user)| (group.as_str(), user.as_str()))
+        .filter(|(group, user)| !groups.knows(group, user))
         .collect();
     if absent.is_empty() {
         return Ok(());
     }
-    let stored = rows::aggregates(connection, aggregate_type, &absent).await?;
-    for id in absent {
-        shelf.put_empty(id);
+    let deciding = rows::memberships(connection, &absent).await?;
+    let deciding = deciding
+        .iter()
+        .map(|(group, payload)| Ok((group, envelope_from(payload)?)))
+        .collect::<sqlx::Result<Vec<_>>>()?;
+    for (group, user) in absent {
+        groups.learn(group, user);
     }
-    for (id, sequence, payload) in stored {
-        match serde_json::from_str::<Envelope>(&payload) {
-            Ok(envelope) => shelf.fold(&id, sequence, &envelope),
-            Err(failure) => {
-                shelf.clear();
-                return Err(sqlx::Error::Decode(failure.into()));
-            }
-        }
+    for (group, envelope) in &deciding {
+        groups.fold(group, envelope);
     }
     Ok(())
+}
+
+async fn load_posts(
+    connection: &mut PgConnection,
+    wanted: &BTreeSet<String>,
+    posts: &mut Posts,
+) -> sqlx::Result<()> {
+    let absent: Vec<&str> = wanted
+        .iter()
+        .map(String::as_str)
+        .filter(|id| !posts.holds(id))
+        .collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let stored = rows::aggregates(connection, POST, &absent).await?;
+    let stored = stored
+        .iter()
+        .map(|(id, sequence, payload)| Ok((id, *sequence, envelope_from(payload)?)))
+        .collect::<sqlx::Result<Vec<_>>>()?;
+    for id in absent {
+        posts.put(id);
+    }
+    for (id, sequence, envelope) in &stored {
+        posts.fold(id, *sequence, envelope);
+    }
+    Ok(())
+}
+
+fn envelope_from(payload: &str) -> sqlx::Result<Envelope> {
+    serde_json::from_str(payload).map_err(|failure| sqlx::Error::Decode(failure.into()))
+}
+
+/// Whose membership an event is about.
+fn member_of(event: &RawEvent) -> Option<String> {
+    let envelope = &event.envelope;
+    if envelope.aggregate != GROUP {
+        return None;
+    }
+    match GroupEvent::read(&envelope.kind, envelope.event.get()) {
+        Ok(GroupEvent::MemberJoined { user } | GroupEvent::MemberLeft { user }) => {
+            // Nobody can log in under an id that no index holds, so nobody asks for it.
+            let id = user.id.0;
+            (id.len() <= MAX_FRAME_NAME_BYTES && !id.contains('\0')).then_some(id)
+        }
+        Ok(GroupEvent::Unknown) | Err(_) => None,
+    }
 }
 
 /// The key a peer's message was sent under.

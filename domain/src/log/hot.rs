@@ -3,7 +3,7 @@
 //! Bounded: what was not used for longest goes first. Dropped whole after any failed commit,
 //! because then the rows alone are true (F14).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cqrs_es::Aggregate;
 
@@ -12,129 +12,193 @@ use crate::envelope::Envelope;
 use crate::group::{Group, GroupEvent};
 use crate::post::{Post, PostEvent};
 
-/// An aggregate as the writer keeps it.
-pub(super) trait Kept: Aggregate {
-    /// Folds a stored event in. One that cannot be read changes nothing here: it was written by
-    /// another version or is broken, and must not stop the log (F27).
-    fn fold(&mut self, envelope: &Envelope);
-
-    /// What it costs to keep, in entries.
-    fn cost(&self) -> usize;
-}
-
-fn read<E: Event>(envelope: &Envelope, unknown: E) -> Stamped<E> {
+/// Folds a stored event in. One that cannot be read changes nothing here: it was written by
+/// another version or is broken, and must not stop the log (F27).
+fn fold<A, E>(aggregate: &mut A, envelope: &Envelope, unknown: E)
+where
+    A: Aggregate<Event = Stamped<E>>,
+    E: Event,
+{
     let event = E::read(&envelope.kind, envelope.event.get()).unwrap_or(unknown);
-    Stamped {
+    aggregate.apply(Stamped {
         envelope: envelope.clone(),
         event,
-    }
+    });
 }
 
-impl Kept for Group {
-    fn fold(&mut self, envelope: &Envelope) {
-        Aggregate::apply(self, read(envelope, GroupEvent::Unknown));
-    }
-
-    fn cost(&self) -> usize {
-        1 + self.weight()
-    }
-}
-
-impl Kept for Post {
-    fn fold(&mut self, envelope: &Envelope) {
-        Aggregate::apply(self, read(envelope, PostEvent::Unknown));
-    }
-
-    fn cost(&self) -> usize {
-        self.weight()
-    }
-}
-
-struct Slot<A> {
-    aggregate: A,
-    sequence: i64,
-    used: u64,
-}
-
-/// The aggregates of one type at hand.
-pub(super) struct Shelf<A> {
-    slots: BTreeMap<String, Slot<A>>,
+/// Things at hand, by id, each with what it costs to keep.
+struct Shelf<T> {
+    slots: BTreeMap<String, Slot<T>>,
+    cost: usize,
     limit: usize,
     uses: u64,
 }
 
-impl<A: Kept> Shelf<A> {
-    /// Returns an empty shelf that keeps aggregates of a summed cost up to about `limit`.
-    pub fn new(limit: usize) -> Self {
+struct Slot<T> {
+    kept: T,
+    cost: usize,
+    used: u64,
+}
+
+impl<T> Shelf<T> {
+    fn new(limit: usize) -> Self {
         Self {
             slots: BTreeMap::new(),
+            cost: 0,
             limit,
             uses: 0,
         }
     }
 
-    /// Tells whether an aggregate is at hand.
-    pub fn holds(&self, id: &str) -> bool {
-        self.slots.contains_key(id)
+    fn get(&self, id: &str) -> Option<&T> {
+        self.slots.get(id).map(|slot| &slot.kept)
     }
 
-    /// Returns an aggregate at hand.
-    pub fn get(&mut self, id: &str) -> Option<&A> {
+    /// Uses what is at hand, or what `make` gives; what it costs is asked afterwards.
+    fn entry(&mut self, id: &str, make: impl FnOnce() -> T) -> &mut Slot<T> {
         self.uses += 1;
-        let slot = self.slots.get_mut(id)?;
+        let slot = self.slots.entry(id.to_owned()).or_insert_with(|| Slot {
+            kept: make(),
+            cost: 0,
+            used: 0,
+        });
         slot.used = self.uses;
-        Some(&slot.aggregate)
+        slot
     }
 
-    /// Puts an aggregate up that has no events yet.
-    pub fn put_empty(&mut self, id: &str) {
-        self.uses += 1;
-        let slot = Slot {
-            aggregate: A::default(),
-            sequence: 0,
-            used: self.uses,
-        };
-        self.slots.insert(id.to_owned(), slot);
-    }
-
-    /// Folds a stored event of an aggregate at hand in.
-    pub fn fold(&mut self, id: &str, sequence: i64, envelope: &Envelope) {
+    /// Changes what is at hand, if it is.
+    fn change(&mut self, id: &str, change: impl FnOnce(&mut T) -> usize) {
         if let Some(slot) = self.slots.get_mut(id) {
-            slot.aggregate.fold(envelope);
-            slot.sequence = sequence;
+            let cost = change(&mut slot.kept);
+            self.cost = self.cost - slot.cost + cost;
+            slot.cost = cost;
         }
     }
 
-    /// The sequence of the last event of an aggregate at hand.
-    pub fn sequence(&self, id: &str) -> Option<i64> {
-        self.slots.get(id).map(|slot| slot.sequence)
-    }
-
-    /// Drops what was not used for longest until the bound is kept. Looks only when there are
-    /// more slots than half the limit, or the summed cost says so.
-    pub fn trim(&mut self) {
-        let mut cost: usize = self.slots.values().map(|slot| slot.aggregate.cost()).sum();
-        if cost <= self.limit {
+    /// Drops what was not used for longest, when the bound is passed: down to half, so that this
+    /// is not done for every batch.
+    fn trim(&mut self) {
+        if self.cost <= self.limit {
             return;
         }
-        let mut by_use: Vec<(u64, String, usize)> = self
+        let mut by_use: Vec<(u64, String)> = self
             .slots
             .iter()
-            .map(|(id, slot)| (slot.used, id.clone(), slot.aggregate.cost()))
+            .map(|(id, slot)| (slot.used, id.clone()))
             .collect();
         by_use.sort_unstable();
-        // Down to half, so that this is not done for every batch.
-        for (_, id, freed) in by_use {
-            if cost <= self.limit / 2 {
+        for (_, id) in by_use {
+            if self.cost <= self.limit / 2 {
                 break;
             }
-            self.slots.remove(&id);
-            cost -= freed;
+            if let Some(slot) = self.slots.remove(&id) {
+                self.cost -= slot.cost;
+            }
         }
+    }
+
+    fn clear(&mut self) {
+        self.slots.clear();
+        self.cost = 0;
+    }
+}
+
+/// Groups at hand, each as far as some users are concerned: a group of any size costs what its
+/// writers cost.
+pub(super) struct Groups(Shelf<(Group, BTreeSet<String>)>);
+
+impl Groups {
+    /// Keeps about `limit` users of all groups together.
+    pub fn new(limit: usize) -> Self {
+        Self(Shelf::new(limit))
+    }
+
+    /// Tells whether it is known here where a user stands in a group.
+    pub fn knows(&self, group: &str, user: &str) -> bool {
+        self.0
+            .get(group)
+            .is_some_and(|(_, users)| users.contains(user))
+    }
+
+    /// The group, for users that are known.
+    pub fn get(&self, group: &str) -> Option<&Group> {
+        self.0.get(group).map(|(group, _)| group)
+    }
+
+    /// Makes a user known whose deciding events are folded in next.
+    pub fn learn(&mut self, group: &str, user: &str) {
+        self.0.entry(group, Default::default);
+        self.0.change(group, |(group, users)| {
+            users.insert(user.to_owned());
+            1 + group.weight() + users.len()
+        });
+    }
+
+    /// Folds an event of a group in, if the group is at hand.
+    pub fn fold(&mut self, id: &str, envelope: &Envelope) {
+        self.0.change(id, |(group, users)| {
+            fold(group, envelope, GroupEvent::Unknown);
+            1 + group.weight() + users.len()
+        });
+    }
+
+    /// Keeps the bound.
+    pub fn trim(&mut self) {
+        self.0.trim();
     }
 
     /// Drops everything.
     pub fn clear(&mut self) {
-        self.slots.clear();
+        self.0.clear();
+    }
+}
+
+/// Posts at hand, whole, with the sequence of their last event.
+pub(super) struct Posts(Shelf<(Post, i64)>);
+
+impl Posts {
+    /// Keeps posts and users who like them up to about `limit`.
+    pub fn new(limit: usize) -> Self {
+        Self(Shelf::new(limit))
+    }
+
+    /// Tells whether a post is at hand.
+    pub fn holds(&self, id: &str) -> bool {
+        self.0.get(id).is_some()
+    }
+
+    /// A post at hand.
+    pub fn get(&self, id: &str) -> Option<&Post> {
+        self.0.get(id).map(|(post, _)| post)
+    }
+
+    /// The sequence of the last event of a post at hand.
+    pub fn sequence(&self, id: &str) -> Option<i64> {
+        self.0.get(id).map(|(_, sequence)| *sequence)
+    }
+
+    /// Puts a post up whose events are folded in next, if it has any.
+    pub fn put(&mut self, id: &str) {
+        self.0.entry(id, Default::default);
+        self.0.change(id, |(post, _)| post.weight());
+    }
+
+    /// Folds an event of a post in, if the post is at hand.
+    pub fn fold(&mut self, id: &str, last_sequence: i64, envelope: &Envelope) {
+        self.0.change(id, |(post, sequence)| {
+            fold(post, envelope, PostEvent::Unknown);
+            *sequence = last_sequence;
+            post.weight()
+        });
+    }
+
+    /// Keeps the bound.
+    pub fn trim(&mut self) {
+        self.0.trim();
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 }

@@ -21,6 +21,7 @@ pub(super) struct NewRow {
     pub sequence: i64,
     pub arrival: i64,
     pub key_digest: Option<[u8; 16]>,
+    pub member: Option<String>,
 }
 
 /// The advisory lock that the writer's session holds, drawn once at random for this program.
@@ -169,14 +170,14 @@ pub(super) async fn insert(connection: &mut PgConnection, rows: &[NewRow]) -> sq
     let text = |of: fn(&NewRow) -> &str| rows.iter().map(of).collect::<Vec<&str>>();
     sqlx::query(
         "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version,
-             payload, metadata, arrival, replica, epoch, seq, hlc, level, hash, key_digest)
+             payload, metadata, arrival, replica, epoch, seq, hlc, level, hash, key_digest, member)
          SELECT aggregate_type, aggregate_id, sequence, event_type, level::text,
-             payload::json, '{}', arrival, replica, epoch, seq, hlc, level, hash, key_digest
+             payload::json, '{}', arrival, replica, epoch, seq, hlc, level, hash, key_digest, member
          FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[], $6::int8[],
              $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::bytea[],
-             $13::bytea[])
+             $13::bytea[], $14::text[])
          AS new (aggregate_type, aggregate_id, sequence, event_type, payload, arrival,
-             replica, epoch, seq, hlc, level, hash, key_digest)",
+             replica, epoch, seq, hlc, level, hash, key_digest, member)",
     )
     .bind(text(|row| &row.event.envelope.aggregate))
     .bind(text(|row| &row.event.envelope.id))
@@ -203,6 +204,11 @@ pub(super) async fn insert(connection: &mut PgConnection, rows: &[NewRow]) -> sq
             .map(|row| row.key_digest.as_ref().map(|digest| &digest[..]))
             .collect::<Vec<_>>(),
     )
+    .bind(
+        rows.iter()
+            .map(|row| row.member.as_deref())
+            .collect::<Vec<_>>(),
+    )
     .execute(connection)
     .await?;
     Ok(())
@@ -221,6 +227,34 @@ pub(super) async fn aggregates(
     )
     .bind(aggregate_type)
     .bind(ids)
+    .fetch_all(connection)
+    .await
+}
+
+/// Reads what decides whether some users are members of some groups: for each pair the user's last
+/// event, in the one order, and one join of anybody, which says that the group exists. The cost
+/// does not grow with the group.
+pub(super) async fn memberships(
+    connection: &mut PgConnection,
+    wanted: &[(&str, &str)],
+) -> sqlx::Result<Vec<(String, String)>> {
+    let (groups, users): (Vec<&str>, Vec<&str>) = wanted.iter().copied().unzip();
+    sqlx::query_as(
+        "SELECT wanted.aggregate_id, deciding.payload
+         FROM unnest($1::text[], $2::text[]) AS wanted (aggregate_id, member),
+         LATERAL (
+             (SELECT e.payload::text FROM events e
+              WHERE e.aggregate_id = wanted.aggregate_id AND e.member = wanted.member
+              ORDER BY e.hlc DESC, e.replica DESC, e.epoch DESC, e.seq DESC LIMIT 1)
+             UNION ALL
+             (SELECT e.payload::text FROM events e
+              WHERE e.aggregate_type = 'group' AND e.aggregate_id = wanted.aggregate_id
+                AND e.event_type = 'MemberJoined'
+              ORDER BY e.sequence LIMIT 1)
+         ) deciding",
+    )
+    .bind(groups)
+    .bind(users)
     .fetch_all(connection)
     .await
 }

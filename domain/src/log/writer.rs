@@ -12,7 +12,7 @@ use crate::ids::Origin;
 
 use super::batch::{Batch, Hot, Verdict, floor};
 use super::connection::{self, Opened, RESERVATION_MS};
-use super::hot::Shelf;
+use super::hot::{Groups, Posts};
 use super::rows::{self, NewRow};
 use super::sidecar::{Record, Sidecar};
 use super::{Absorbed, Done, Head, Options, SubmitError, Work, identity};
@@ -30,8 +30,8 @@ const RECORD_EVERY: Duration = Duration::from_millis(20);
 const IDLE_TICK: Duration = Duration::from_millis(500);
 /// How often a batch whose commit failed is decided again.
 const ATTEMPTS: u32 = 3;
-/// Summed cost of the groups and posts at hand.
-const HOT_GROUPS: usize = 200_000;
+/// Users of groups, and posts with those who like them, at hand.
+const HOT_MEMBERS: usize = 100_000;
 const HOT_POSTS: usize = 8_192;
 
 pub(super) struct Writer {
@@ -83,8 +83,8 @@ impl Writer {
             clock: opened.clock,
             reserved: opened.reserved,
             hot: Hot {
-                groups: Shelf::new(HOT_GROUPS),
-                posts: Shelf::new(HOT_POSTS),
+                groups: Groups::new(HOT_MEMBERS),
+                posts: Posts::new(HOT_POSTS),
             },
             sidecar: opened.sidecar,
             recorded: None,
