@@ -18,6 +18,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,6 +39,9 @@ use crate::version_vector::{Range, VersionVector};
 /// Reads the wall clock: milliseconds since 1970. Handed in, so that tests can set it.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
+/// How long a start waits for another process to give the database up (also for the session of a
+/// killed predecessor to end).
+const LOCK: Duration = Duration::from_secs(30);
 /// Most commands and batches that wait for the writer; one more is answered `Busy`.
 const INBOX: usize = 4_096;
 
@@ -237,7 +241,15 @@ impl Log {
     /// Opens the log of a database: takes its lock, brings the schema up to date, proves or
     /// renews its identity, and starts the writer.
     pub async fn open(options: Options) -> Result<(Self, WriterTask), OpenError> {
-        let opened = connection::open(&options).await?;
+        Self::open_within(options, LOCK).await
+    }
+
+    /// Opens it like [`Log::open`], waiting only so long for another process to give it up.
+    pub async fn open_within(
+        options: Options,
+        patience: Duration,
+    ) -> Result<(Self, WriterTask), OpenError> {
+        let opened = connection::open(&options, patience).await?;
         let pool = connection::pool(&options.database_url)?;
         let (inbox, work) = mpsc::channel(INBOX);
         let origin = opened.origin;

@@ -16,9 +16,6 @@ use super::{Head, OpenError, Options, ReadError, rows};
 
 /// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a start waits for another process to give the database up (also for the session of a
-/// killed predecessor to end).
-const LOCK: Duration = Duration::from_secs(30);
 /// How far ahead of the clock floors are promised before a new reservation must be stored.
 pub(super) const RESERVATION_MS: u64 = 10_000;
 /// Connections that readers share.
@@ -37,8 +34,8 @@ pub(super) struct Opened {
 }
 
 /// Opens the database for writing, the first time in this process.
-pub(super) async fn open(options: &Options) -> Result<Opened, OpenError> {
-    let mut connection = connect_and_lock(&options.database_url, LOCK).await?;
+pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened, OpenError> {
+    let mut connection = connect_and_lock(&options.database_url, patience).await?;
     sqlx::migrate!("../migrations").run(&mut connection).await?;
     if !options.allow_unsafe_postgres {
         refuse_unsafe(&mut connection).await?;

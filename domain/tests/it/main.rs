@@ -1,12 +1,14 @@
 //! What the domain promises beyond one module: one binary, a file per subject.
-
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
 
+mod audit;
 mod folds;
 mod golden;
 mod log;
+mod order;
 mod poison;
 mod readers;
 mod support;
 mod table;
 mod world;
+mod writer;

@@ -16,7 +16,7 @@ static DATABASES: AtomicU32 = AtomicU32::new(1);
 
 /// A database and the folder beside it.
 pub struct Store {
-    options: Options,
+    pub options: Options,
     folder: Arc<tempfile::TempDir>,
 }
 

@@ -1,0 +1,55 @@
+//! Postgres sorts positions like the one comparator.
+
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Epoch, ReplicaId};
+use causeway_domain::stamp::OrderKey;
+
+use crate::support::Store;
+
+#[tokio::test]
+async fn postgres_sorts_positions_like_the_order_key() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    let mut connection = replica.log.pool().acquire().await.unwrap();
+    let mut keys = keys();
+    let unsorted: Vec<String> = keys.iter().map(OrderKey::to_string).collect();
+
+    // The column of the table itself, so that its collation is what is tried.
+    sqlx::raw_sql("CREATE TEMPORARY TABLE places AS SELECT position FROM messages")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO places SELECT * FROM unnest($1::text[])")
+        .bind(unsorted)
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let sorted: Vec<String> = sqlx::query_scalar("SELECT position FROM places ORDER BY position")
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
+
+    keys.sort_unstable();
+    let expected: Vec<String> = keys.iter().map(OrderKey::to_string).collect();
+    assert_eq!(sorted, expected);
+}
+
+/// Digits and letters, full and empty places, in an order of no use.
+fn keys() -> Vec<OrderKey> {
+    let mut keys = Vec::new();
+    for seq in [1, 9, 10, 15, 16, u64::MAX] {
+        for epoch in [0, 9, 0xa, 0xff, 0x100, u32::MAX] {
+            for replica in [1, 9, 10, 255, 256, u16::MAX] {
+                for hlc in [0, 9, 10, 0xffff, 0x1_0000, Hlc::MAX.get()] {
+                    keys.push(OrderKey {
+                        hlc: Hlc::new(hlc).unwrap(),
+                        replica: ReplicaId::new(replica).unwrap(),
+                        epoch: Epoch(epoch),
+                        seq,
+                    });
+                }
+            }
+        }
+    }
+    keys
+}
