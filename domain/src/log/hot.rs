@@ -40,7 +40,7 @@ struct Slot<T> {
     used: u64,
 }
 
-impl<T> Shelf<T> {
+impl<T: Default> Shelf<T> {
     fn new(limit: usize) -> Self {
         Self {
             slots: BTreeMap::new(),
@@ -54,16 +54,23 @@ impl<T> Shelf<T> {
         self.slots.get(id).map(|slot| &slot.kept)
     }
 
-    /// Uses what is at hand, or what `make` gives; what it costs is asked afterwards.
-    fn entry(&mut self, id: &str, make: impl FnOnce() -> T) -> &mut Slot<T> {
+    /// Uses what is at hand, if it is.
+    fn used(&mut self, id: &str) -> Option<&T> {
+        self.uses += 1;
+        let slot = self.slots.get_mut(id)?;
+        slot.used = self.uses;
+        Some(&slot.kept)
+    }
+
+    /// Puts something up, unless it is at hand; what it costs is asked at its first change.
+    fn put(&mut self, id: &str) {
         self.uses += 1;
         let slot = self.slots.entry(id.to_owned()).or_insert_with(|| Slot {
-            kept: make(),
+            kept: T::default(),
             cost: 0,
             used: 0,
         });
         slot.used = self.uses;
-        slot
     }
 
     /// Changes what is at hand, if it is.
@@ -121,13 +128,13 @@ impl Groups {
     }
 
     /// The group, for users that are known.
-    pub fn get(&self, group: &str) -> Option<&Group> {
-        self.0.get(group).map(|(group, _)| group)
+    pub fn get(&mut self, group: &str) -> Option<&Group> {
+        self.0.used(group).map(|(group, _)| group)
     }
 
     /// Makes a user known whose deciding events are folded in next.
     pub fn learn(&mut self, group: &str, user: &str) {
-        self.0.entry(group, Default::default);
+        self.0.put(group);
         self.0.change(group, |(group, users)| {
             users.insert(user.to_owned());
             1 + group.weight() + users.len()
@@ -168,8 +175,8 @@ impl Posts {
     }
 
     /// A post at hand.
-    pub fn get(&self, id: &str) -> Option<&Post> {
-        self.0.get(id).map(|(post, _)| post)
+    pub fn get(&mut self, id: &str) -> Option<&Post> {
+        self.0.used(id).map(|(post, _)| post)
     }
 
     /// The sequence of the last event of a post at hand.
@@ -179,7 +186,7 @@ impl Posts {
 
     /// Puts a post up whose events are folded in next, if it has any.
     pub fn put(&mut self, id: &str) {
-        self.0.entry(id, Default::default);
+        self.0.put(id);
         self.0.change(id, |(post, _)| post.weight());
     }
 
@@ -200,5 +207,47 @@ impl Posts {
     /// Drops everything.
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first() {
+        let mut posts = Posts::new(4);
+        for id in ["a", "b", "c", "d"] {
+            posts.put(id);
+        }
+        posts.trim();
+        assert!(posts.holds("a"), "within the bound");
+
+        posts.put("e");
+        posts.put("a");
+        posts.trim();
+
+        let held = ["a", "b", "c", "d", "e"].map(|id| posts.holds(id));
+        assert_eq!(held, [true, false, false, false, true]);
+    }
+
+    #[test]
+    fn what_is_not_at_hand_is_neither_folded_nor_numbered() {
+        let mut posts = Posts::new(4);
+        let liked: Envelope = serde_json::from_str(
+            r#"{"stamp":{"origin":"1.00000007","seq":1,"hlc":1,"past":{}},"level":1,
+                "aggregate":"post","id":"a","type":"MessageLiked","at":0,
+                "event":{"user":{"id":"u1","name":"anna"}}}"#,
+        )
+        .unwrap();
+
+        posts.fold("a", 1, &liked);
+        assert!(!posts.holds("a"));
+        posts.put("a");
+        posts.fold("a", 1, &liked);
+
+        assert_eq!(posts.sequence("a"), Some(1));
+        posts.clear();
+        assert_eq!(posts.sequence("a"), None);
     }
 }

@@ -67,3 +67,46 @@ impl Sidecar {
         File::open(folder)?.sync_all()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Epoch, ReplicaId};
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let sidecar = Sidecar::in_folder(&folder.path().join("not there yet"));
+        let (first, second) = (record(1), record(2));
+
+        assert_eq!(sidecar.read().unwrap(), None);
+        sidecar.write(&first).unwrap();
+        assert_eq!(sidecar.read().unwrap(), Some(first));
+        sidecar.write(&second).unwrap();
+        assert_eq!(sidecar.read().unwrap(), Some(second));
+    }
+
+    #[test]
+    fn a_broken_record_proves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let sidecar = Sidecar::in_folder(folder.path());
+
+        for broken in ["", "{", r#"{"origin":"1.00000007"}"#] {
+            fs::write(sidecar.path(), broken).unwrap();
+            assert_eq!(sidecar.read().unwrap(), None);
+        }
+    }
+
+    fn record(seq_seen: u64) -> Record {
+        Record {
+            origin: Origin {
+                replica: ReplicaId::new(1).unwrap(),
+                epoch: Epoch(7),
+            },
+            seq_seen,
+            hlc: Hlc::default(),
+            system_identifier: "7".to_owned(),
+            timeline: "00000001".to_owned(),
+        }
+    }
+}

@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
 
 mod audit;
+mod failing_database;
 mod folds;
 mod golden;
 mod log;
+mod lossy;
+mod members;
 mod order;
 mod poison;
 mod readers;

@@ -215,7 +215,8 @@ fn group_name(group: u8) -> &'static str {
     ["lobby", "attic"][usize::from(group)]
 }
 
-fn person(user: u8) -> User {
+/// Who does things in these histories.
+pub fn person(user: u8) -> User {
     let name = ["anna", "bert"][usize::from(user)];
     User {
         id: UserId(format!("id of {name}")),

@@ -1,0 +1,183 @@
+//! The writer while its connection dies, again and again, at every moment.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::log::{Action, Done, Log, SubmitError};
+use causeway_domain::text::IdempotencyKey;
+use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::audit::audit;
+use crate::lossy::{Loss, Lossy};
+use crate::support::{Open, Store, post};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_settled_and_nothing_is_written_twice() {
+    let mut store = Store::create(1).await;
+    let way = Lossy::to(&store.options.database_url).await;
+    store.options.database_url = way.url(&store.options.database_url);
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+
+    let mut acknowledged = Vec::new();
+    for i in 0..12 {
+        way.lose_next(if i % 2 == 0 {
+            Loss::Answer
+        } else {
+            Loss::Request
+        });
+        let (one, other) = tokio::join!(
+            replica.log.submit(post("lobby", "anna", "one", None)),
+            replica.log.submit(post("lobby", "anna", "other", None)),
+        );
+        acknowledged.extend([one, other].map(id_of));
+        assert!(way.has_lost());
+    }
+
+    assert_eq!(posts(&audit(&replica).await), acknowledged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_a_peers_events_is_settled_too() {
+    let (left, mut right) = tokio::join!(Store::create(1), Store::create(2));
+    let way = Lossy::to(&right.options.database_url).await;
+    right.options.database_url = way.url(&right.options.database_url);
+    let (left, right) = tokio::join!(left.open(), right.open());
+    left.join("lobby", "anna").await;
+    left.say("lobby", "anna", "hello").await;
+
+    for loss in [Loss::Answer, Loss::Request] {
+        way.lose_next(loss);
+        left.say("lobby", "anna", "hello").await;
+        right.pull_from(&left).await;
+    }
+
+    assert_eq!(audit(&right).await.len(), 4);
+    assert_eq!(left.log.head().vector, right.log.head().vector);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_there_once_however_often_the_connection_dies() {
+    let (store, other) = tokio::join!(Store::create(1), Store::create(2));
+    let (replica, other) = tokio::join!(store.open(), other.open());
+    replica.join("lobby", "anna").await;
+    other.join("attic", "bert").await;
+    for i in 0..40 {
+        other.say("attic", "bert", &i.to_string()).await;
+    }
+    slow_down(&replica).await;
+
+    let mut writers = JoinSet::new();
+    for writer in 0..6 {
+        writers.spawn(write_until_acknowledged(replica.log.clone(), writer));
+    }
+    let absorbing = tokio::spawn(absorb_until_held(replica.log.clone(), other.log.clone()));
+    let killing = tokio::spawn(kill_again_and_again(store.options.database_url.clone()));
+    let written = timeout(DEADLINE, writers.join_all()).await.unwrap();
+    timeout(DEADLINE, absorbing).await.unwrap().unwrap();
+    killing.abort();
+
+    let replica = reopened(replica, &store).await;
+    let events = audit(&replica).await;
+    let mut times: BTreeMap<String, u32> = BTreeMap::new();
+    for id in posts(&events) {
+        *times.entry(id).or_default() += 1;
+    }
+    assert_eq!(times.len(), 6 * 20 + 40);
+    assert!(times.values().all(|times| *times == 1));
+    assert!(written.concat().iter().all(|id| times.contains_key(id)));
+    assert!(
+        replica
+            .log
+            .head()
+            .vector
+            .covers_all(&other.log.head().vector)
+    );
+}
+
+/// Sends twenty messages, each until it is acknowledged, as a client does.
+async fn write_until_acknowledged(log: Log, writer: usize) -> Vec<String> {
+    let mut written = Vec::new();
+    for i in 0..20 {
+        let key = IdempotencyKey::parse(&format!("{writer} {i}")).ok();
+        let command = post("lobby", "anna", "hello", key);
+        let id = match &command.action {
+            Action::Post { id, .. } => id.0.clone(),
+            _ => unreachable!("a post"),
+        };
+        while let Err(failure) = log.submit(command.clone()).await {
+            assert!(matches!(failure, SubmitError::Unavailable), "{failure}");
+        }
+        written.push(id);
+    }
+    written
+}
+
+async fn absorb_until_held(log: Log, from: Log) {
+    loop {
+        let held = log.head().vector.clone();
+        let events = from.read_beyond(&held, 5, usize::MAX).await.unwrap();
+        if events.is_empty() {
+            return;
+        }
+        // A failure is answered by the next round.
+        let _ = log.absorb(events).await;
+    }
+}
+
+/// Ends the session that holds the writer's lock, between and during its batches.
+async fn kill_again_and_again(database_url: String) {
+    let mut connection = PgConnection::connect(&database_url).await.unwrap();
+    loop {
+        sqlx::query(
+            "SELECT pg_terminate_backend(l.pid) FROM pg_locks l
+             JOIN pg_database d ON d.oid = l.database
+             WHERE l.locktype = 'advisory' AND d.datname = current_database()",
+        )
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        sleep(Duration::from_millis(40)).await;
+    }
+}
+
+/// Lets every batch take its time, so that sessions end in the middle of one.
+async fn slow_down(replica: &Open) {
+    sqlx::raw_sql(
+        "CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_sleep(0.01); RETURN NULL; END $$;
+         CREATE TRIGGER take_time AFTER INSERT ON events
+             FOR EACH STATEMENT EXECUTE FUNCTION take_time()",
+    )
+    .execute(replica.log.pool())
+    .await
+    .unwrap();
+}
+
+/// Opens the log anew, so that its head comes from the rows.
+async fn reopened(replica: Open, store: &Store) -> Open {
+    let (before, origin) = (replica.log.head(), replica.log.origin());
+    replica.close().await;
+    let replica = store.open().await;
+    let after = replica.log.head();
+    assert_eq!(before.vector, after.vector);
+    assert_eq!(before.hashes, after.hashes);
+    assert_eq!(replica.log.origin(), origin);
+    replica
+}
+
+fn id_of(done: Result<Done, SubmitError>) -> String {
+    done.unwrap().event.unwrap().envelope.id
+}
+
+fn posts(events: &[RawEvent]) -> Vec<String> {
+    let posts = events
+        .iter()
+        .filter(|event| event.envelope.aggregate == "post");
+    posts.map(|event| event.envelope.id.clone()).collect()
+}

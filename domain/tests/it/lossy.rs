@@ -1,0 +1,107 @@
+//! A way to Postgres that loses one request or one answer when told to.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+
+/// What is lost next, and with it the connection.
+#[derive(Clone, Copy)]
+pub enum Loss {
+    /// What the client says next never arrives.
+    Request = 1,
+    /// The next answer to an insert, which is committed by then, never arrives.
+    Answer = 2,
+}
+
+/// The way; closed when dropped.
+pub struct Lossy {
+    folder: tempfile::TempDir,
+    next: Arc<AtomicU8>,
+    task: JoinHandle<()>,
+}
+
+impl Lossy {
+    /// Opens a way to the Postgres of an address.
+    pub async fn to(database_url: &str) -> Self {
+        let mut connection = PgConnection::connect(database_url).await.unwrap();
+        let real: String = sqlx::query_scalar("SELECT current_setting('unix_socket_directories')")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        let real = PathBuf::from(real).join(SOCKET);
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        let next = Arc::new(AtomicU8::new(0));
+        let loss = next.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = UnixStream::connect(&real).await.unwrap();
+                tokio::spawn(carry(client, server, loss.clone()));
+            }
+        });
+        Self { folder, next, task }
+    }
+
+    /// The same address by this way.
+    pub fn url(&self, database_url: &str) -> String {
+        let (path, options) = database_url.split_once("?host=").unwrap();
+        let (_, others) = options.split_once('&').unwrap();
+        let folder = self.folder.path().to_str().unwrap().replace('/', "%2F");
+        format!("{path}?host={folder}&{others}")
+    }
+
+    pub fn lose_next(&self, loss: Loss) {
+        self.next.store(loss as u8, Ordering::SeqCst);
+    }
+
+    /// Tells whether what was to be lost is lost.
+    pub fn has_lost(&self) -> bool {
+        self.next.load(Ordering::SeqCst) == 0
+    }
+}
+
+impl Drop for Lossy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+const SOCKET: &str = ".s.PGSQL.5432";
+
+/// Carries bytes both ways until one side closes or something is to be lost.
+async fn carry(mut client: UnixStream, mut server: UnixStream, loss: Arc<AtomicU8>) {
+    let is_time_for = |wanted: Loss| {
+        let (wanted, done) = (wanted as u8, 0);
+        let outcome = loss.compare_exchange(wanted, done, Ordering::SeqCst, Ordering::SeqCst);
+        outcome.is_ok()
+    };
+    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        tokio::select! {
+            count = client.read(&mut asked) => {
+                let bytes = &asked[..count.unwrap_or(0)];
+                if bytes.is_empty() || is_time_for(Loss::Request) {
+                    return;
+                }
+                if server.write_all(bytes).await.is_err() {
+                    return;
+                }
+            }
+            count = server.read(&mut answered) => {
+                let bytes = &answered[..count.unwrap_or(0)];
+                let inserted = bytes.windows(9).any(|window| window == b"INSERT 0 ");
+                if bytes.is_empty() || inserted && is_time_for(Loss::Answer) {
+                    return;
+                }
+                if client.write_all(bytes).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
