@@ -3,6 +3,7 @@
 mod feed;
 mod groups;
 mod messages;
+mod moment;
 mod parameters;
 pub mod peers;
 mod server;

@@ -5,7 +5,9 @@
 //! log, so its own commits need not wait for the disk.
 
 mod follow;
+mod history;
 mod pages;
+mod people;
 mod rows;
 mod stream;
 
@@ -17,7 +19,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub use follow::{FollowTask, rebuild};
-pub use pages::{Anchor, Group, Groups, Members, Page, Place, Seen, Snapshot};
+pub use history::Seen;
+pub use pages::{Anchor, Page, Place, Snapshot};
+pub use people::{Group, Groups, Members};
 
 pub use crate::timeline::Entry;
 

@@ -3,25 +3,29 @@
 //! Nothing here is true until the batch is committed; when that fails, all of it is forgotten and
 //! decided again.
 
+mod absorb;
+mod needs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::to_raw_value;
-use sqlx::PgConnection;
 
 use crate::aggregate::Event;
 use crate::chain::Hash;
-use crate::envelope::{Envelope, LEVEL, MAX_FRAME_NAME_BYTES, RawEvent};
-use crate::group::{Group, GroupCommand, GroupEvent};
+use crate::envelope::{Envelope, LEVEL, RawEvent};
+use crate::group::{Group, GroupCommand};
 use crate::hlc::{Clock, Hlc};
 use crate::ids::Origin;
-use crate::names::{GroupName, MessageId, User, UserId, key_digest};
+use crate::names::{GroupName, MessageId, UserId, key_digest};
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
 use crate::stamp::Stamp;
 use crate::version_vector::Range;
 
+use absorb::member_of;
+
 use super::cqrs::Unstamped;
 use super::hot::{Groups, Posts};
-use super::rows::{self, NewRow};
+use super::rows::NewRow;
 use super::{Action, Command, Head, SubmitError, Work};
 
 const GROUP: &str = <Group as cqrs_es::Aggregate>::TYPE;
@@ -71,40 +75,6 @@ impl<'a> Batch<'a> {
             sequences: BTreeMap::new(),
             keys: BTreeMap::new(),
         }
-    }
-
-    /// Reads what the batch needs and does not have: at most one statement of each kind.
-    pub async fn prepare(
-        &mut self,
-        connection: &mut PgConnection,
-        work: &[Work],
-    ) -> sqlx::Result<()> {
-        let mut needs = Needs::default();
-        for item in work {
-            needs.add(item);
-        }
-        load_groups(connection, &needs.members, &mut self.hot.groups).await?;
-        load_posts(connection, &needs.posts, &mut self.hot.posts).await?;
-        let unknown: Vec<(&str, &str)> = needs
-            .sequences
-            .iter()
-            .map(|(kind, id)| (kind.as_str(), id.as_str()))
-            .filter(|&(kind, id)| self.hot_sequence(kind, id).is_none())
-            .collect();
-        if !unknown.is_empty() {
-            for (kind, id, sequence) in rows::sequences(connection, &unknown).await? {
-                self.sequences.insert((kind, id), sequence);
-            }
-        }
-        if !needs.keys.is_empty() {
-            let digests: Vec<&[u8]> = needs.keys.iter().map(|digest| &digest[..]).collect();
-            for (digest, id) in rows::keys(connection, &digests).await? {
-                if let Ok(digest) = digest.try_into() {
-                    self.keys.entry(digest).or_default().insert(id);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Decides one piece of work after all before it.
@@ -263,42 +233,6 @@ impl<'a> Batch<'a> {
         raw
     }
 
-    /// Takes a peer's events in, in the order given: each one after all in its past, with the
-    /// next number of its origin, and with the chain that follows from the former one (F10, F11).
-    fn absorb(&mut self, events: &[RawEvent]) -> Verdict {
-        let mut stored = 0;
-        let mut missing = BTreeSet::new();
-        let mut forked = BTreeSet::new();
-        for event in events {
-            let stamp = &event.envelope.stamp;
-            if self.head.vector.covers(stamp.dot()) {
-                continue;
-            }
-            if stamp.origin == self.origin {
-                // Somebody knows an event of ours that we do not: our numbers are not safe to give.
-                forked.insert(stamp.origin);
-                continue;
-            }
-            let needed = stamp.past.beyond(&self.head.vector);
-            if !needed.is_empty() {
-                missing.extend(needed);
-                continue;
-            }
-            if self.chain_of(stamp.origin).then(event.bytes.as_bytes()) != event.hash {
-                forked.insert(stamp.origin);
-                continue;
-            }
-            let digest = key_of(event);
-            self.append(event.clone(), digest);
-            stored += 1;
-        }
-        Verdict::Absorbed {
-            stored,
-            missing: missing.into_iter().collect(),
-            forked: forked.into_iter().collect(),
-        }
-    }
-
     fn persist(&mut self, events: &[Unstamped]) -> Result<(), SubmitError> {
         for event in events {
             if self.next_sequence(&event.aggregate, &event.id) != event.sequence {
@@ -371,156 +305,6 @@ impl<'a> Batch<'a> {
             .get(&origin)
             .copied()
             .unwrap_or(Hash::START)
-    }
-}
-
-/// What a batch must know before it can be decided.
-#[derive(Default)]
-struct Needs {
-    /// (group, user).
-    members: BTreeSet<(String, String)>,
-    posts: BTreeSet<String>,
-    sequences: BTreeSet<(String, String)>,
-    keys: BTreeSet<[u8; 16]>,
-}
-
-impl Needs {
-    fn add(&mut self, work: &Work) {
-        match work {
-            Work::Submit(command, _) => self.add_command(command),
-            Work::Absorb(events, _) => {
-                for event in events {
-                    let envelope = &event.envelope;
-                    self.add_sequence(&envelope.aggregate, &envelope.id);
-                }
-            }
-            Work::Persist(events, _) => {
-                for event in events {
-                    self.add_sequence(&event.aggregate, &event.id);
-                }
-            }
-            Work::Raise(..) => {}
-        }
-    }
-
-    fn add_command(&mut self, command: &Command) {
-        let group = command.group.as_str();
-        match &command.action {
-            Action::Join { .. } | Action::Leave { .. } => self.add_sequence(GROUP, group),
-            Action::Post {
-                id, author, key, ..
-            } => {
-                self.add_member(group, author);
-                // Without a key the id is fresh, so there is nothing to look up.
-                if let Some(key) = key {
-                    self.keys.insert(key_digest(&author.id, key.as_str()));
-                    self.add_sequence(POST, &id.0);
-                }
-            }
-            Action::Like { message, user } | Action::Unlike { message, user } => {
-                self.add_member(group, user);
-                self.posts.insert(message.0.clone());
-            }
-        }
-    }
-
-    fn add_member(&mut self, group: &str, user: &User) {
-        let member = (group.to_owned(), user.id.0.clone());
-        self.members.insert(member);
-    }
-
-    fn add_sequence(&mut self, aggregate: &str, id: &str) {
-        self.sequences.insert((aggregate.to_owned(), id.to_owned()));
-    }
-}
-
-async fn load_groups(
-    connection: &mut PgConnection,
-    wanted: &BTreeSet<(String, String)>,
-    groups: &mut Groups,
-) -> sqlx::Result<()> {
-    let absent: Vec<(&str, &str)> = wanted
-        .iter()
-        .map(|(group, user)| (group.as_str(), user.as_str()))
-        .filter(|(group, user)| !groups.knows(group, user))
-        .collect();
-    if absent.is_empty() {
-        return Ok(());
-    }
-    let deciding = rows::memberships(connection, &absent).await?;
-    let deciding = deciding
-        .iter()
-        .map(|(group, payload)| Ok((group, envelope_from(payload)?)))
-        .collect::<sqlx::Result<Vec<_>>>()?;
-    for (group, user) in absent {
-        groups.learn(group, user);
-    }
-    for (group, envelope) in &deciding {
-        groups.fold(group, envelope);
-    }
-    Ok(())
-}
-
-async fn load_posts(
-    connection: &mut PgConnection,
-    wanted: &BTreeSet<String>,
-    posts: &mut Posts,
-) -> sqlx::Result<()> {
-    let absent: Vec<&str> = wanted
-        .iter()
-        .map(String::as_str)
-        .filter(|id| !posts.holds(id))
-        .collect();
-    if absent.is_empty() {
-        return Ok(());
-    }
-    let stored = rows::aggregates(connection, POST, &absent).await?;
-    let stored = stored
-        .iter()
-        .map(|(id, sequence, payload)| Ok((id, *sequence, envelope_from(payload)?)))
-        .collect::<sqlx::Result<Vec<_>>>()?;
-    for id in absent {
-        posts.put(id);
-    }
-    for (id, sequence, envelope) in &stored {
-        posts.fold(id, *sequence, envelope);
-    }
-    Ok(())
-}
-
-fn envelope_from(payload: &str) -> sqlx::Result<Envelope> {
-    serde_json::from_str(payload).map_err(|failure| sqlx::Error::Decode(failure.into()))
-}
-
-/// Whose membership an event is about.
-fn member_of(event: &RawEvent) -> Option<String> {
-    let envelope = &event.envelope;
-    if envelope.aggregate != GROUP {
-        return None;
-    }
-    match GroupEvent::read(&envelope.kind, envelope.event.get()) {
-        Ok(GroupEvent::MemberJoined { user } | GroupEvent::MemberLeft { user }) => {
-            // Nobody can log in under an id that no index holds, so nobody asks for it.
-            let id = user.id.0;
-            (id.len() <= MAX_FRAME_NAME_BYTES && !id.contains('\0')).then_some(id)
-        }
-        Ok(GroupEvent::Unknown) | Err(_) => None,
-    }
-}
-
-/// The key a peer's message was sent under.
-fn key_of(event: &RawEvent) -> Option<[u8; 16]> {
-    let envelope = &event.envelope;
-    if envelope.aggregate != POST {
-        return None;
-    }
-    match PostEvent::read(&envelope.kind, envelope.event.get()) {
-        Ok(PostEvent::MessagePosted {
-            author,
-            key: Some(key),
-            ..
-        }) => Some(key_digest(&author.id, &key)),
-        _ => None,
     }
 }
 

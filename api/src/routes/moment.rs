@@ -1,0 +1,79 @@
+//! Moments as clients write them.
+
+use jiff::Timestamp;
+
+use crate::problem::Problem;
+
+/// Reads a moment as RFC 3339 writes it, and no other form that a calendar library would take.
+pub fn moment(text: &str) -> Result<i64, Problem> {
+    let refused = || {
+        Problem::invalid(
+            "sent_at",
+            "must be a moment as in RFC 3339, such as `2026-01-31T12:00:00Z`",
+        )
+    };
+    if !looks_like_rfc3339(text.as_bytes()) {
+        return Err(refused());
+    }
+    let moment: Timestamp = text.parse().map_err(|_| refused())?;
+    Ok(moment.as_millisecond())
+}
+
+/// `2026-01-31T12:00:00`, perhaps a fraction, and `Z` or `+01:00`.
+fn looks_like_rfc3339(text: &[u8]) -> bool {
+    const PATTERN: &[u8] = b"0000-00-00T00:00:00";
+    let Some((moment, rest)) = text.split_at_checked(PATTERN.len()) else {
+        return false;
+    };
+    let matches = |text: &[u8], pattern: &[u8]| {
+        text.len() == pattern.len()
+            && text
+                .iter()
+                .zip(pattern)
+                .all(|(given, wanted)| match wanted {
+                    b'0' => given.is_ascii_digit(),
+                    b'T' => b"Tt ".contains(given),
+                    b'+' => b"+-".contains(given),
+                    _ => given == wanted,
+                })
+    };
+    let zone = match rest.split_first() {
+        Some((b'.', fraction)) => {
+            let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
+            if digits == 0 {
+                return false;
+            }
+            &fraction[digits..]
+        }
+        _ => rest,
+    };
+    matches(moment, PATTERN) && (zone.eq_ignore_ascii_case(b"Z") || matches(zone, b"+00:00"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_as_rfc_3339_says() {
+        for taken in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31t12:00:00.123456z",
+            "2026-01-31 12:00:00+02:00",
+        ] {
+            assert!(moment(taken).is_ok(), "{taken}");
+        }
+        for refused in [
+            "",
+            "20260131T120000Z",
+            "2026-01-31T12:00:00",
+            "2026-01-31T12:00:00+02",
+            "2026-01-31T12:00:00.Z",
+            "2026-01-31T12:00:00+02:00[Europe/Berlin]",
+            "2026-13-31T12:00:00Z",
+            "yesterday",
+        ] {
+            assert!(moment(refused).is_err(), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Events of peers: which can be stored now, and what of them the log keeps beside their bytes.
+
+use std::collections::BTreeSet;
+
+use crate::aggregate::Event;
+use crate::envelope::{MAX_FRAME_NAME_BYTES, RawEvent};
+use crate::group::GroupEvent;
+use crate::names::key_digest;
+use crate::post::PostEvent;
+
+use super::{Batch, GROUP, POST, Verdict};
+
+impl Batch<'_> {
+    /// Takes a peer's events in, in the order given: each one after all in its past, with the
+    /// next number of its origin, and with the chain that follows from the former one (F10, F11).
+    pub(super) fn absorb(&mut self, events: &[RawEvent]) -> Verdict {
+        let mut stored = 0;
+        let mut missing = BTreeSet::new();
+        let mut forked = BTreeSet::new();
+        for event in events {
+            let stamp = &event.envelope.stamp;
+            if self.head.vector.covers(stamp.dot()) {
+                continue;
+            }
+            if stamp.origin == self.origin {
+                // Somebody knows an event of ours that we do not: our numbers are not safe to give.
+                forked.insert(stamp.origin);
+                continue;
+            }
+            let needed = stamp.past.beyond(&self.head.vector);
+            if !needed.is_empty() {
+                missing.extend(needed);
+                continue;
+            }
+            if self.chain_of(stamp.origin).then(event.bytes.as_bytes()) != event.hash {
+                forked.insert(stamp.origin);
+                continue;
+            }
+            let digest = key_of(event);
+            self.append(event.clone(), digest);
+            stored += 1;
+        }
+        Verdict::Absorbed {
+            stored,
+            missing: missing.into_iter().collect(),
+            forked: forked.into_iter().collect(),
+        }
+    }
+}
+
+/// Whose membership an event is about.
+pub(super) fn member_of(event: &RawEvent) -> Option<String> {
+    let envelope = &event.envelope;
+    if envelope.aggregate != GROUP {
+        return None;
+    }
+    match GroupEvent::read(&envelope.kind, envelope.event.get()) {
+        Ok(GroupEvent::MemberJoined { user } | GroupEvent::MemberLeft { user }) => {
+            // Nobody can log in under an id that no index holds, so nobody asks for it.
+            let id = user.id.0;
+            (id.len() <= MAX_FRAME_NAME_BYTES && !id.contains('\0')).then_some(id)
+        }
+        Ok(GroupEvent::Unknown) | Err(_) => None,
+    }
+}
+
+/// The key a peer's message was sent under.
+fn key_of(event: &RawEvent) -> Option<[u8; 16]> {
+    let envelope = &event.envelope;
+    if envelope.aggregate != POST {
+        return None;
+    }
+    match PostEvent::read(&envelope.kind, envelope.event.get()) {
+        Ok(PostEvent::MessagePosted {
+            author,
+            key: Some(key),
+            ..
+        }) => Some(key_digest(&author.id, &key)),
+        _ => None,
+    }
+}
