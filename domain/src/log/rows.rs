@@ -122,8 +122,8 @@ pub(super) async fn reserve(connection: &mut PgConnection, reserved: Hlc) -> sql
 }
 
 /// Derives what is held from the rows: one look-up per origin, whatever the length of the log. The
-/// floor is left at its lowest: only the writer may promise one.
-pub(super) async fn head(connection: &mut PgConnection) -> sqlx::Result<Head> {
+/// floor is left at its lowest: only the writer may promise one. `origin` is who writes.
+pub(super) async fn head(connection: &mut PgConnection, origin: Origin) -> sqlx::Result<Head> {
     let origins = sqlx::query(
         "WITH RECURSIVE origins AS (
              (SELECT replica, epoch FROM events ORDER BY replica, epoch LIMIT 1)
@@ -146,9 +146,9 @@ pub(super) async fn head(connection: &mut PgConnection) -> sqlx::Result<Head> {
     let mut hashes = BTreeMap::new();
     let mut highest = Hlc::default();
     for row in &origins {
-        let origin = origin_from(row.try_get(0)?, row.try_get(1)?)?;
-        vector.push((origin, unsigned(row.try_get(2)?)?));
-        hashes.insert(origin, hash_from(row.try_get(3)?)?);
+        let held = origin_from(row.try_get(0)?, row.try_get(1)?)?;
+        vector.push((held, unsigned(row.try_get(2)?)?));
+        hashes.insert(held, hash_from(row.try_get(3)?)?);
         // An origin's readings rise with its numbers, so its last event has its highest.
         highest = highest.max(hlc_from(row.try_get(4)?)?);
     }
@@ -156,6 +156,7 @@ pub(super) async fn head(connection: &mut PgConnection) -> sqlx::Result<Head> {
         .fetch_one(connection)
         .await?;
     Ok(Head {
+        origin,
         vector: vector.into_iter().collect(),
         hashes,
         floor: Hlc::default(),
@@ -249,7 +250,7 @@ pub(super) async fn memberships(
              UNION ALL
              (SELECT e.payload::text FROM events e
               WHERE e.aggregate_type = 'group' AND e.aggregate_id = wanted.aggregate_id
-                AND e.event_type = 'MemberJoined'
+                AND e.event_type = 'MemberJoined' AND e.member IS NOT NULL
               ORDER BY e.sequence LIMIT 1)
          ) deciding",
     )

@@ -16,7 +16,7 @@ use crate::world::{choices, history, in_some_causal_order, person};
 #[tokio::test]
 async fn the_writer_lets_those_write_who_are_members() {
     let mut runner = TestRunner::deterministic();
-    for number in 0..8 {
+    for number in 0..4 {
         let events = history().new_tree(&mut runner).unwrap().current();
         let choices = choices().new_tree(&mut runner).unwrap().current();
         let arriving = in_some_causal_order(&events, &choices);

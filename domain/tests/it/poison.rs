@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{NotAnEvent, RawEvent};
+use causeway_domain::log::SubmitError;
+use causeway_domain::post::Refusal;
 use causeway_domain::version_vector::VersionVector;
 
-use crate::support::{Open, Store, name};
+use crate::support::{Open, Store, name, post};
 
 #[tokio::test]
 async fn unknown_and_broken_events_are_passed_on_byte_for_byte() {
@@ -40,6 +42,28 @@ async fn unknown_and_broken_events_are_passed_on_byte_for_byte() {
         assert_eq!(replica.texts("lobby").await, ["hello", "on we go"]);
         assert_eq!(set_aside(replica).await, [4, 6]);
     }
+}
+
+#[tokio::test]
+async fn a_group_whose_first_join_is_broken_exists_from_the_next_also_after_a_start() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    let mut peer = Peer::new();
+    let events = vec![
+        peer.event("group", "lobby", "MemberJoined", "null"),
+        peer.event("group", "lobby", "MemberJoined", ANNA),
+    ];
+    replica.log.absorb(events).await.unwrap();
+    replica.close().await;
+
+    let replica = store.open().await;
+    let by_stranger = replica.log.submit(post("lobby", "bert", "hello", None));
+
+    let refused = by_stranger.await.map(|_| ());
+    assert!(matches!(
+        refused,
+        Err(SubmitError::Refused(Refusal::NotAMember))
+    ));
 }
 
 #[tokio::test]
