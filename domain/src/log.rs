@@ -67,6 +67,8 @@ pub struct Options {
 /// What the log holds, after one of its commits.
 #[derive(Clone, Debug)]
 pub struct Head {
+    /// Who this replica writes as.
+    pub origin: Origin,
     /// What is held.
     pub vector: VersionVector,
     /// The chain of each origin up to its last event held.
@@ -222,6 +224,11 @@ enum Work {
         oneshot::Sender<Result<(), SubmitError>>,
     ),
     Raise(Hlc, oneshot::Sender<()>),
+    Renew {
+        former: Origin,
+        fresh_epoch: u32,
+        answer: oneshot::Sender<Result<Origin, SubmitError>>,
+    },
 }
 
 /// A handle on the open log. Cheap to clone.
@@ -230,7 +237,6 @@ pub struct Log {
     pool: PgPool,
     inbox: mpsc::Sender<Work>,
     head: watch::Receiver<Arc<Head>>,
-    origin: Origin,
     beginning: Beginning,
 }
 
@@ -252,7 +258,6 @@ impl Log {
         let opened = connection::open(&options, patience).await?;
         let pool = connection::pool(&options.database_url)?;
         let (inbox, work) = mpsc::channel(INBOX);
-        let origin = opened.origin;
         let beginning = opened.beginning;
         let (writer, head) = writer::Writer::new(options, opened);
         let task = tokio::spawn(writer.run(work));
@@ -260,15 +265,14 @@ impl Log {
             pool,
             inbox,
             head,
-            origin,
             beginning,
         };
         Ok((log, task))
     }
 
-    /// Who this replica writes as.
+    /// Who this replica writes as now.
     pub fn origin(&self) -> Origin {
-        self.origin
+        self.head.borrow().origin
     }
 
     /// Whether this start continued the former epoch or drew a new one, and why.
@@ -315,6 +319,20 @@ impl Log {
         let (answer, answered) = oneshot::channel();
         self.send(Work::Raise(seen, answer)).await?;
         answered.await.map_err(|_| SubmitError::Unavailable)
+    }
+
+    /// Draws a new epoch, because peers know events of `former` that are not held here: its numbers
+    /// are no longer safe to give. Returns who is written as from now on. Changes nothing when
+    /// `former` is not written as any more.
+    pub async fn renew(&self, former: Origin, fresh_epoch: u32) -> Result<Origin, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        let work = Work::Renew {
+            former,
+            fresh_epoch,
+            answer,
+        };
+        self.send(work).await?;
+        answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
     async fn persist(&self, events: Vec<cqrs::Unstamped>) -> Result<(), SubmitError> {

@@ -159,6 +159,8 @@ impl Core {
         if head.arrival < self.head.arrival || head.floor < self.head.floor {
             return;
         }
+        // A new epoch may have been drawn; the former one is then pulled like anyone's.
+        self.me.origin = head.origin;
         self.head = head;
         self.revision += 1;
         for peer in self.peers.values_mut() {

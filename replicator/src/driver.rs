@@ -29,6 +29,8 @@ use calls::Call;
 /// How long a push waits for events that must come first and are probably under way from another
 /// peer.
 const EARLY_PATIENCE: Duration = Duration::from_millis(250);
+/// How soon a new epoch is tried again that could not be made durable.
+const RENEW_AGAIN: Duration = Duration::from_secs(1);
 /// How long a start waits for the floors of peers.
 const FLOOR_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -235,6 +237,7 @@ impl Engine {
             } => (peer, Call::ReadHash(origin, seq, theirs)),
             Output::Alarm(alarm) => {
                 sound(&alarm);
+                self.renew_if_told_of_unknown_own_events(&alarm);
                 return None;
             }
             answer @ (Output::Answer(_) | Output::PushAnswer(_)) => return Some(answer),
@@ -244,6 +247,34 @@ impl Engine {
             let _ = calls.send(call);
         }
         None
+    }
+
+    /// Peers know events of our own origin that are not here, or other ones: this database is a
+    /// former state of itself. Whatever is written from now on needs numbers that were never given
+    /// (F1); what the peers have of the former epoch is then pulled like anyone's.
+    fn renew_if_told_of_unknown_own_events(&self, alarm: &Alarm) {
+        let (Alarm::OwnEventsUnknown { origin, .. } | Alarm::Fork { origin, .. }) = *alarm else {
+            return;
+        };
+        let log = self.log.clone();
+        if origin != log.origin() {
+            return;
+        }
+        // Any number will do that this replica has not used: the writer sees to that.
+        let fresh_epoch = self.started.elapsed().subsec_nanos() ^ origin.epoch.0.rotate_left(16);
+        tokio::spawn(async move {
+            loop {
+                match log.renew(origin, fresh_epoch).await {
+                    Ok(renewed) => {
+                        tracing::warn!(%origin, %renewed, "goes on with a new epoch");
+                        return;
+                    }
+                    // The alarm is given once; the database will come back.
+                    Err(failure) => tracing::error!(%origin, %failure, "cannot draw a new epoch"),
+                }
+                tokio::time::sleep(RENEW_AGAIN).await;
+            }
+        });
     }
 
     async fn absorb(&self, events: Vec<RawEvent>) -> Result<(Taken, Arc<Head>), SubmitError> {

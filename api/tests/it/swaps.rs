@@ -1,11 +1,9 @@
 //! A database that is not what it was: emptied, restored, cloned. It is noticed, and nobody's
 //! messages are lost.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use crate::harness::{Cluster, Database, eventually, passes, texts};
+use crate::harness::{Cluster, Database, eventually, texts};
 
 #[tokio::test]
 async fn a_replica_with_an_emptied_database_gets_everything_back() {
@@ -60,8 +58,6 @@ async fn a_replica_restored_from_a_backup_reuses_no_number() {
     cluster.restart(2).await;
     ann[1].says("lobby", "after the backup").await;
     cluster.agree(&[1, 2, 3], "lobby", 2).await;
-    // What was last written is kept beside the database once a second.
-    passes(Duration::from_secs(3)).await;
 
     cluster.kill9(2);
     cluster.isolate(2);
@@ -77,6 +73,94 @@ async fn a_replica_restored_from_a_backup_reuses_no_number() {
         ["in the backup", "after the backup", "restored and alone"]
     );
     cluster.show_the_same_bytes("lobby").await;
+}
+
+#[tokio::test]
+async fn a_replica_rolled_back_with_its_file_is_noticed_and_gets_its_tail_back() {
+    let mut cluster = Cluster::of(3).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    ann[1].says("lobby", "0 in the backup").await;
+    cluster.agree(&[1, 2, 3], "lobby", 1).await;
+    cluster.at_mut(2).stop().await;
+    let backup = cluster.at(2).backup().await;
+    let file = cluster.at(2).identity_file();
+    cluster.restart(2).await;
+    let before = epoch(&cluster, 2).await;
+    ann[1].says("lobby", "1 after the backup").await;
+    cluster.agree(&[1, 2, 3], "lobby", 2).await;
+
+    cluster.kill9(2);
+    cluster.at_mut(2).restore(backup);
+    cluster.at(2).restore_identity_file(&file);
+    cluster.restart(2).await;
+    cluster.agree(&[1, 2, 3], "lobby", 2).await;
+    eventually("a new epoch", async || {
+        let now = epoch(&cluster, 2).await;
+        if now == before {
+            Err(now.to_string())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    ann[1].says("lobby", "2 after it").await;
+
+    let history = cluster.agree(&[1, 2, 3], "lobby", 3).await;
+    assert!(texts(&history).is_sorted(), "{:?}", texts(&history));
+    cluster.show_the_same_bytes("lobby").await;
+}
+
+#[tokio::test]
+async fn a_replica_rolled_back_with_its_file_that_wrote_alone_goes_on_with_a_new_epoch() {
+    let mut cluster = Cluster::of(3).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    cluster.at_mut(2).stop().await;
+    let backup = cluster.at(2).backup().await;
+    let file = cluster.at(2).identity_file();
+    cluster.restart(2).await;
+    ann[1].says("lobby", "known to all").await;
+    cluster.agree(&[1, 2, 3], "lobby", 1).await;
+
+    cluster.kill9(2);
+    cluster.isolate(2);
+    cluster.at_mut(2).restore(backup);
+    cluster.at(2).restore_identity_file(&file);
+    cluster.restart(2).await;
+    let forked = epoch(&cluster, 2).await;
+    ann[1]
+        .says("lobby", "forked, and known to nobody else")
+        .await;
+    cluster.heal();
+    eventually("a new epoch", async || {
+        let now = epoch(&cluster, 2).await;
+        if now == forked {
+            Err(now.to_string())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    ann[1].says("lobby", "written under the new epoch").await;
+
+    for number in [1, 3] {
+        let reader = cluster.at(number).user("ann").await;
+        eventually("what was written under the new epoch", async || {
+            let history = reader.history("lobby").await;
+            let texts = texts(&history);
+            if texts == ["known to all", "written under the new epoch"] {
+                Ok(())
+            } else {
+                Err(format!("{texts:?}"))
+            }
+        })
+        .await;
+    }
+    let history = ann[1].history("lobby").await;
+    let own = texts(&history);
+    assert!(
+        own.contains(&"forked, and known to nobody else"),
+        "{own:?}"
+    );
 }
 
 #[tokio::test]

@@ -87,6 +87,7 @@ impl<'a> Batch<'a> {
                 self.clock.merge(*seen);
                 Verdict::Raised
             }
+            Work::Renew { .. } => unreachable!("the writer renews before it decides a batch"),
         }
     }
 

@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tokio::time::timeout;
 
 use crate::hlc::{Clock, Hlc};
-use crate::ids::Origin;
+use crate::ids::{Epoch, Origin};
 
 use super::identity::{self, Beginning};
 use super::sidecar::{Record, Sidecar};
@@ -57,7 +57,12 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
         source,
     };
     let file = sidecar.read().map_err(cannot_use)?;
-    let mut head = rows::head(&mut connection).await?;
+    // Who writes is decided below, by what is held.
+    let nobody = Origin {
+        replica: options.replica,
+        epoch: Epoch(options.fresh_epoch),
+    };
+    let mut head = rows::head(&mut connection, nobody).await?;
     let last_seq = row.as_ref().map_or(0, |row| head.vector.get(row.origin));
     let beginning = identity::judge(
         options.replica,
@@ -84,6 +89,7 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
     }
     let now_ms = (options.wall)().max(clock.last().ms());
     let reserved = Hlc::at_ms(now_ms + RESERVATION_MS);
+    head.origin = origin;
     head.floor = clock.last();
     rows::store_identity(&mut connection, &options.cluster, origin, reserved, &server).await?;
     let record = Record {

@@ -115,8 +115,12 @@ impl Writer {
         self.finish().await;
     }
 
-    /// Writes all that waits in one transaction, then answers.
-    async fn write(&mut self, work: Vec<Work>) {
+    /// Writes all that waits in one transaction, then answers. A new epoch comes first: nothing
+    /// more may be numbered under the former one.
+    async fn write(&mut self, mut work: Vec<Work>) {
+        for renewal in work.extract_if(.., |item| matches!(item, Work::Renew { .. })) {
+            self.renew(renewal).await;
+        }
         let mut failure = SubmitError::Unavailable;
         for _ in 0..ATTEMPTS {
             if self.connect().await.is_err() {
@@ -153,6 +157,45 @@ impl Writer {
         for item in work {
             refuse(item, &failure);
         }
+    }
+
+    /// Draws a new epoch and makes it durable, in the database and beside it.
+    async fn renew(&mut self, renewal: Work) {
+        let Work::Renew {
+            former,
+            fresh_epoch,
+            answer,
+        } = renewal
+        else {
+            return;
+        };
+        let outcome = self.try_renew(former, fresh_epoch).await;
+        // Whoever stopped waiting does not stop the renewal.
+        let _ = answer.send(outcome);
+    }
+
+    async fn try_renew(&mut self, former: Origin, fresh_epoch: u32) -> Result<Origin, SubmitError> {
+        if former != self.origin {
+            return Ok(self.origin);
+        }
+        self.connect()
+            .await
+            .map_err(|()| SubmitError::Unavailable)?;
+        let connection = self.connection.as_mut().ok_or(SubmitError::Unavailable)?;
+        let origin = identity::draw(self.options.replica, fresh_epoch, |origin| {
+            origin == former || self.head.vector.get(origin) > 0
+        });
+        let (cluster, server) = (&self.options.cluster, &self.server);
+        let stored = rows::store_identity(connection, cluster, origin, self.reserved, server);
+        if let Some(failure) = failed(timeout(STATEMENT, stored).await) {
+            self.forget(&failure);
+            return Err(SubmitError::Unavailable);
+        }
+        self.origin = origin;
+        self.head.origin = origin;
+        self.record().await;
+        self.publish();
+        Ok(origin)
     }
 
     /// Decides the batch and commits it. After a failure nothing in memory is believed any more.
@@ -246,7 +289,7 @@ impl Writer {
         let server = rows::server(&mut connection).await?;
         let stored = rows::identity(&mut connection).await?;
         let is_ours = stored.is_some_and(|(_, row)| row.origin == self.origin);
-        let head = rows::head(&mut connection).await?;
+        let head = rows::head(&mut connection, self.origin).await?;
         // All that was ever published from here was committed: it must still be there.
         let has_all = head.vector.covers_all(&self.head.vector);
         if !is_ours || server != self.server || !has_all {
@@ -404,5 +447,6 @@ fn refuse(work: Work, failure: &SubmitError) {
         Work::Absorb(_, to) => drop(to.send(Err(failure.clone()))),
         Work::Persist(_, to) => drop(to.send(Err(failure.clone()))),
         Work::Raise(_, to) => drop(to),
+        Work::Renew { answer, .. } => drop(answer.send(Err(failure.clone()))),
     }
 }

@@ -534,6 +534,7 @@ fn head(held: &[(u16, u64)], floor_ms: u64, arrival: i64) -> Arc<Head> {
         .map(|&(o, seq)| (origin(o), chain(o, seq)))
         .collect();
     Arc::new(Head {
+        origin: origin(1),
         vector: vector(held),
         hashes,
         floor: Hlc::at_ms(floor_ms),

@@ -37,6 +37,7 @@ impl Log {
             events: Vec::new(),
             places: BTreeMap::new(),
             head: Arc::new(Head {
+                origin: own,
                 vector: VersionVector::default(),
                 hashes: BTreeMap::new(),
                 floor: Hlc::default(),

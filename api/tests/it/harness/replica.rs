@@ -123,6 +123,21 @@ impl Replica {
         self.database = database;
     }
 
+    /// What stands in the file beside its database.
+    pub fn identity_file(&self) -> Vec<u8> {
+        std::fs::read(self.identity_path()).unwrap()
+    }
+
+    /// Puts a former file beside its database. It must not run.
+    pub fn restore_identity_file(&self, file: &[u8]) {
+        assert!(self.process.is_none(), "its file is in use");
+        std::fs::write(self.identity_path(), file).unwrap();
+    }
+
+    fn identity_path(&self) -> std::path::PathBuf {
+        self.settings.data_dir.join("identity.json")
+    }
+
     /// Logs somebody in.
     pub async fn user(&self, name: &str) -> User {
         User::logs_in(&self.door, name).await

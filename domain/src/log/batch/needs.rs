@@ -72,7 +72,7 @@ impl Needs {
                     self.add_sequence(&event.aggregate, &event.id);
                 }
             }
-            Work::Raise(..) => {}
+            Work::Raise(..) | Work::Renew { .. } => {}
         }
     }
 
