@@ -14,7 +14,7 @@ use crate::aggregate::Event;
 use crate::chain::Hash;
 use crate::envelope::{Envelope, LEVEL, RawEvent};
 use crate::group::{Group, GroupCommand};
-use crate::hlc::{Clock, Hlc};
+use crate::hlc::Clock;
 use crate::ids::Origin;
 use crate::names::{GroupName, MessageId, UserId, key_digest};
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
@@ -307,11 +307,4 @@ impl<'a> Batch<'a> {
             .copied()
             .unwrap_or(Hash::START)
     }
-}
-
-/// The reading below which nothing will be written any more: the clock, within what is reserved.
-pub(super) fn floor(clock: &mut Clock, wall_ms: u64, reserved: Hlc) -> Hlc {
-    let floor = clock.last().max(Hlc::at_ms(wall_ms)).min(reserved);
-    clock.merge(floor);
-    floor
 }
