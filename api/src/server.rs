@@ -248,7 +248,10 @@ async fn raise_above_peers(log: &Log, replicator: &Replicator) {
     if let Some(floor) = replicator.ask_floors().await
         && let Err(failure) = log.raise(floor).await
     {
-        tracing::warn!(%failure, "the clock could not be raised above the peers'");
+        tracing::warn!(
+            error = &failure as &dyn std::error::Error,
+            "the clock could not be raised above the peers'"
+        );
     }
 }
 

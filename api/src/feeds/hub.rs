@@ -48,7 +48,10 @@ pub(super) async fn run(hub: Weak<Hub>, mut setup: Setup) {
         }
         let hub = stir;
         if let Err(failure) = follow(&hub, &mut at, &mut stored).await {
-            tracing::warn!(%failure, "the streams could not follow the read model");
+            tracing::warn!(
+                error = &failure as &dyn std::error::Error,
+                "the streams could not follow the read model"
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
             bell.mark_changed();
         }
@@ -60,11 +63,17 @@ pub(super) async fn run(hub: Weak<Hub>, mut setup: Setup) {
             let knowledge = setup.knowledge.borrow_and_update().clone();
             hub.stirred().extend(peers.changes(&knowledge));
             if let Err(failure) = hub.settle_presence(&knowledge).await {
-                tracing::warn!(%failure, "presence could not be looked up");
+                tracing::warn!(
+                    error = &failure as &dyn std::error::Error,
+                    "presence could not be looked up"
+                );
                 gathered = Some(Instant::now() + 4 * GATHER);
             }
             if let Err(failure) = hub.follow_arrivals(&mut stored, &knowledge).await {
-                tracing::warn!(%failure, "an author's messages could not be looked up");
+                tracing::warn!(
+                    error = &failure as &dyn std::error::Error,
+                    "an author's messages could not be looked up"
+                );
             }
             hub.tell_stored(&mut stored, &knowledge);
             let view = view_key(&setup);

@@ -227,7 +227,10 @@ fn frames(
             Ok(Ok(None)) => return None,
             Ok(Err(failure)) => {
                 // The reader comes back with its cursor.
-                tracing::warn!(%failure, "a stream was closed");
+                tracing::warn!(
+                    error = &failure as &dyn std::error::Error,
+                    "a stream was closed"
+                );
                 return None;
             }
             Err(_) => Bytes::from_static(b": still here\n\n"),

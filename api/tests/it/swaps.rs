@@ -157,10 +157,7 @@ async fn a_replica_rolled_back_with_its_file_that_wrote_alone_goes_on_with_a_new
     }
     let history = ann[1].history("lobby").await;
     let own = texts(&history);
-    assert!(
-        own.contains(&"forked, and known to nobody else"),
-        "{own:?}"
-    );
+    assert!(own.contains(&"forked, and known to nobody else"), "{own:?}");
 }
 
 #[tokio::test]

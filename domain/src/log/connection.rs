@@ -56,6 +56,7 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
         path: sidecar.path().display().to_string(),
         source,
     };
+    sidecar.create_folder().map_err(cannot_use)?;
     let file = sidecar.read().map_err(cannot_use)?;
     // Who writes is decided below, by what is held.
     let nobody = Origin {

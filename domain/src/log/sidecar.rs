@@ -55,10 +55,19 @@ impl Sidecar {
         }
     }
 
+    /// Makes its folder where there is none. Done once, at the start: a folder that vanishes under
+    /// a running server must not come back empty.
+    pub fn create_folder(&self) -> io::Result<()> {
+        fs::create_dir_all(self.folder())
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// Replaces it, durably: after a crash the file is the old one or the new one.
     pub fn write(&self, record: &Record) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
+        let folder = self.folder();
         let fresh = self.path.with_extension("json.new");
         let mut file = File::create(&fresh)?;
         file.write_all(&serde_json::to_vec(record)?)?;
@@ -80,6 +89,8 @@ mod tests {
         let (first, second) = (record(1), record(2));
 
         assert_eq!(sidecar.read().unwrap(), None);
+        assert!(sidecar.write(&first).is_err());
+        sidecar.create_folder().unwrap();
         sidecar.write(&first).unwrap();
         assert_eq!(sidecar.read().unwrap(), Some(first));
         sidecar.write(&second).unwrap();

@@ -211,7 +211,10 @@ impl Writer {
     }
 
     fn forget(&mut self, failure: &sqlx::Error) -> Failed {
-        tracing::warn!(%failure, "a batch could not be written");
+        tracing::warn!(
+            error = failure as &dyn std::error::Error,
+            "a batch could not be written"
+        );
         self.connection = None;
         self.hot.groups.clear();
         self.hot.posts.clear();
@@ -237,7 +240,10 @@ impl Writer {
         loop {
             match self.reconnect(PATIENCE).await {
                 Ok(()) => return Ok(()),
-                Err(failure) => tracing::warn!(%failure, "the database is not reachable"),
+                Err(failure) => tracing::warn!(
+                    error = &failure as &dyn std::error::Error,
+                    "the database is not reachable"
+                ),
             }
             if Instant::now() >= deadline {
                 return Err(());

@@ -66,7 +66,10 @@ async fn run(
             },
         };
         if let Err(failure) = outcome {
-            tracing::warn!(%failure, "the read model could not follow the log");
+            tracing::warn!(
+                error = &failure as &dyn std::error::Error,
+                "the read model could not follow the log"
+            );
             connection = None;
             tokio::time::sleep(Duration::from_millis(200)).await;
             if bell.has_changed().is_err() {

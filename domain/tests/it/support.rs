@@ -9,7 +9,7 @@ use causeway_domain::log::{Action, Command, Done, Log, Options, WriterTask};
 use causeway_domain::names::{GroupName, MessageId, Name, User, UserId};
 use causeway_domain::text::{IdempotencyKey, MessageText};
 use causeway_domain::timelines::{Anchor, FollowTask, Timelines};
-use causeway_postgres::Disposable;
+use causeway_postgres::{Disposable, Scratch};
 use sqlx::{Connection, PgConnection};
 
 static DATABASES: AtomicU32 = AtomicU32::new(1);
@@ -17,12 +17,12 @@ static DATABASES: AtomicU32 = AtomicU32::new(1);
 /// A database and the folder beside it.
 pub struct Store {
     pub options: Options,
-    folder: Arc<tempfile::TempDir>,
+    folder: Arc<Scratch>,
 }
 
 impl Store {
     pub async fn create(replica: u16) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let folder = Arc::new(Scratch::create());
         Self::in_folder(replica, folder).await
     }
 
@@ -33,7 +33,7 @@ impl Store {
         store
     }
 
-    async fn in_folder(replica: u16, folder: Arc<tempfile::TempDir>) -> Self {
+    async fn in_folder(replica: u16, folder: Arc<Scratch>) -> Self {
         let postgres = tokio::task::spawn_blocking(Disposable::shared)
             .await
             .unwrap();

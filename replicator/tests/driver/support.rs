@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::{Action, Command, Log, Options, WallClock, WriterTask};
 use causeway_domain::names::{Name, User, UserId};
-use causeway_postgres::Disposable;
+use causeway_postgres::{Disposable, Scratch};
 use causeway_replicator::auth::{HEADER, PeerKeys};
 use causeway_replicator::core::Me;
 use causeway_replicator::driver::Replicator;
@@ -40,7 +40,7 @@ pub struct Replica {
     door: watch::Sender<Door>,
     serving: JoinHandle<()>,
     writer: WriterTask,
-    _folder: tempfile::TempDir,
+    _folder: Scratch,
 }
 
 /// Starts that many replicas that know each other. `key`: each one's cluster key.
@@ -70,7 +70,7 @@ impl Replica {
     ) -> Self {
         static INSTANCES: AtomicU64 = AtomicU64::new(1);
         let instance = Instance(INSTANCES.fetch_add(1, Ordering::Relaxed));
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Scratch::create();
         let wall: WallClock = Arc::new(wall_ms);
         let options = Options {
             replica: id,

@@ -125,13 +125,14 @@ impl Replica {
 
     /// What stands in the file beside its database.
     pub fn identity_file(&self) -> Vec<u8> {
-        std::fs::read(self.identity_path()).unwrap()
+        std::fs::read(self.identity_path())
+            .expect("a replica has this file from its first start on")
     }
 
     /// Puts a former file beside its database. It must not run.
     pub fn restore_identity_file(&self, file: &[u8]) {
         assert!(self.process.is_none(), "its file is in use");
-        std::fs::write(self.identity_path(), file).unwrap();
+        std::fs::write(self.identity_path(), file).expect("its folder can be written");
     }
 
     fn identity_path(&self) -> std::path::PathBuf {
