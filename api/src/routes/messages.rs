@@ -5,7 +5,7 @@ use std::time::Duration;
 use causeway_domain::log::{Action, Command};
 use causeway_domain::names::{GroupName, MessageId, User, UserId};
 use causeway_domain::text::{IdempotencyKey, MessageText};
-use causeway_domain::timelines::{Anchor, Place, Seen};
+use causeway_domain::timelines::{Anchor, Seen};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::Tag;
 use super::moment::moment;
-use super::parameters::{AtLeast, Written, bounded, page_size, text};
+use super::parameters::{AtLeast, Written, anchor, bounded, message_id, page_size, text};
 use crate::bodies::{MessageBody, Painter, Reply};
 use crate::context::{Context, group_name, no_group, no_message, unread};
 use crate::edge::body::Body;
@@ -387,29 +387,4 @@ fn posted(group: &GroupName, event: &causeway_domain::envelope::RawEvent) -> See
         liked_by: Vec::new(),
         is_liked: false,
     }
-}
-
-fn anchor(
-    before: Option<String>,
-    after: Option<String>,
-    around: Option<String>,
-) -> Result<Anchor, Problem> {
-    match (before, after, around) {
-        (None, None, None) => Ok(Anchor::Newest),
-        (Some(place), None, None) => Ok(Anchor::Before(Place::read(&place))),
-        (None, Some(place), None) => Ok(Anchor::After(Place::read(&place))),
-        (None, None, Some(place)) => Ok(Anchor::Around(Place::read(&place))),
-        (_, Some(_), _) => Err(Problem::invalid("after", ONE_PLACE)),
-        (_, _, _) => Err(Problem::invalid("around", ONE_PLACE)),
-    }
-}
-
-const ONE_PLACE: &str = "give one of `before`, `after` and `around`, not several";
-
-/// An id that looks odd is one that no message has.
-fn message_id(text: &str) -> Result<MessageId, Problem> {
-    if text.is_empty() || text.len() > 128 || text.contains('\0') {
-        return Err(no_message());
-    }
-    Ok(MessageId(text.to_owned()))
 }

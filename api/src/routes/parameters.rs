@@ -1,11 +1,14 @@
 //! What several operations share: parameters with their bounds, and answers with a mark.
 
+use causeway_domain::names::MessageId;
+use causeway_domain::timelines::{Anchor, Place};
 use poem_openapi::ApiResponse;
 use poem_openapi::param::Query;
 use poem_openapi::types::Type;
 use serde::Serialize;
 
 use crate::bodies::Reply;
+use crate::context::no_message;
 use crate::problem::Problem;
 
 /// `at_least`: a cursor or mark that the answering replica must hold first.
@@ -34,6 +37,32 @@ pub fn bounded(
 /// The size of a page.
 pub fn page_size(given: Option<i64>) -> Result<i64, Problem> {
     bounded("limit", given, 50, 1..=500)
+}
+
+/// The place of a page in a history: at most one of the three.
+pub fn anchor(
+    before: Option<String>,
+    after: Option<String>,
+    around: Option<String>,
+) -> Result<Anchor, Problem> {
+    match (before, after, around) {
+        (None, None, None) => Ok(Anchor::Newest),
+        (Some(place), None, None) => Ok(Anchor::Before(Place::read(&place))),
+        (None, Some(place), None) => Ok(Anchor::After(Place::read(&place))),
+        (None, None, Some(place)) => Ok(Anchor::Around(Place::read(&place))),
+        (_, Some(_), _) => Err(Problem::invalid("after", ONE_PLACE)),
+        (_, _, _) => Err(Problem::invalid("around", ONE_PLACE)),
+    }
+}
+
+const ONE_PLACE: &str = "give one of `before`, `after` and `around`, not several";
+
+/// An id that looks odd is one that no message has.
+pub fn message_id(text: &str) -> Result<MessageId, Problem> {
+    if text.is_empty() || text.len() > 128 || text.contains('\0') {
+        return Err(no_message());
+    }
+    Ok(MessageId(text.to_owned()))
 }
 
 /// A write that was done.

@@ -54,6 +54,8 @@ enum LoggedOut {
 #[OpenApi(tag = "Tag::Sessions")]
 impl Sessions {
     /// Logs in
+    ///
+    /// A name is enough. The same name is the same user on every replica.
     #[oai(path = "/v1/sessions", method = "post", operation_id = "log_in")]
     async fn log_in(&self, at_least: AtLeast, body: Body<NewSession>) -> Result<LoggedIn, Problem> {
         let name = Name::parse(&body.0.name)
@@ -77,6 +79,8 @@ impl Sessions {
     }
 
     /// Logs out
+    ///
+    /// Forget the token: it is not taken back yet, and stays valid until it expires.
     #[oai(
         path = "/v1/sessions/current",
         method = "delete",

@@ -28,6 +28,19 @@ async fn a_port_in_use_is_named() {
 }
 
 #[tokio::test]
+async fn without_postgres_programs_one_sentence_says_how_to_install_them() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let config = Settings::alone(folder.path()).write();
+    let nowhere = folder.path().display().to_string();
+
+    let output = run_with(&config, ("CAUSEWAY_PG_BIN", nowhere)).await;
+
+    let sentence = last_sentence(&output);
+    assert!(sentence.contains("initdb"), "{sentence}");
+    assert!(sentence.contains("install"), "{sentence}");
+}
+
+#[tokio::test]
 async fn a_database_url_that_is_none_is_named() {
     for url in ["junk", "http://127.0.0.1/x", ""] {
         let folder = tempfile::tempdir().expect("a folder can be made");
@@ -127,6 +140,12 @@ fn arguments_that_do_not_exist_are_refused_with_help() {
 async fn run(config: &Path) -> Output {
     let config = config.to_str().expect("a path of text").to_owned();
     let run = move || run_to_its_end(&["run", "--config", &config], &[]);
+    tokio::task::spawn_blocking(run).await.expect("it ends")
+}
+
+async fn run_with(config: &Path, (name, value): (&'static str, String)) -> Output {
+    let config = config.to_str().expect("a path of text").to_owned();
+    let run = move || run_to_its_end(&["run", "--config", &config], &[(name, &value)]);
     tokio::task::spawn_blocking(run).await.expect("it ends")
 }
 
