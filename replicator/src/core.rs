@@ -95,7 +95,7 @@ impl Core {
     pub fn admit(&self, caller: &Caller) -> Result<(), Refusal> {
         let peer = self.known_peer(&caller.cluster, caller.replica)?;
         let is_answering = peer.liveness.out == Outward::Ok;
-        if peer.identity.is_clone(caller.instance, is_answering) {
+        if !peer.identity.is_trusted(caller.instance, is_answering) {
             return Err(Refusal::Clone {
                 replica: caller.replica,
             });

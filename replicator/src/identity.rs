@@ -54,13 +54,15 @@ impl Identity {
         if self.is_clone(instance, is_answering) {
             return Admission::Clone;
         }
-        if self.former.contains(&instance) {
+        if !is_answering && self.former.contains(&instance) {
             return Admission::Stranger;
         }
         if !is_answering || self.current.is_none() {
             self.become_current(instance, now_ms);
             return Admission::Peer;
         }
+        // A former process that still calls is checked like a newcomer: it may be a copy that was
+        // believed before anybody answered.
         if self.newcomer.is_some_and(|n| n.instance == instance) {
             return Admission::Stranger;
         }
@@ -94,6 +96,12 @@ impl Identity {
         }
         self.become_current(instance, now_ms);
         true
+    }
+
+    /// Tells whether events may be exchanged with this process: the peer, or anybody who gives its
+    /// number while nobody answers at its address.
+    pub(crate) fn is_trusted(&self, instance: Instance, is_answering: bool) -> bool {
+        !is_answering || self.current.is_none_or(|current| current == instance)
     }
 
     /// Tells whether this process is known to be a copy.
@@ -142,7 +150,23 @@ mod tests {
         assert!(identity.on_answer(SECOND, 11, 12));
 
         assert_eq!(identity.on_call(SECOND, 13, true), Admission::Peer);
-        assert_eq!(identity.on_call(FIRST, 14, true), Admission::Stranger);
+        assert!(identity.is_trusted(SECOND, true));
+        assert!(!identity.is_trusted(FIRST, true));
+        assert_eq!(identity.on_call(FIRST, 14, false), Admission::Stranger);
+    }
+
+    #[test]
+    fn a_copy_that_called_before_anybody_answered_is_found_out() {
+        let mut identity = Identity::default();
+        assert_eq!(identity.on_call(SECOND, 5, true), Admission::Peer);
+        identity.on_answer(FIRST, 4, 6);
+
+        assert_eq!(identity.on_call(SECOND, 10, true), Admission::Newcomer);
+        assert!(!identity.is_trusted(SECOND, true));
+        identity.on_answer(FIRST, 11, 12);
+
+        assert_eq!(identity.on_call(SECOND, 13, true), Admission::Clone);
+        assert_eq!(identity.on_call(FIRST, 14, true), Admission::Peer);
     }
 
     #[test]
