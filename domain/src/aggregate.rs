@@ -157,11 +157,7 @@ impl cqrs_es::Aggregate for Post {
     }
 
     fn apply(&mut self, stamped: Self::Event) {
-        let group = stamped
-            .envelope
-            .group
-            .as_deref()
-            .and_then(|name| GroupName::parse(name).ok());
+        let group = stamped.envelope.group_name();
         Self::apply(
             self,
             stamped.envelope.stamp.order_key(),

@@ -46,6 +46,13 @@ pub struct Envelope {
     pub event: Arc<RawValue>,
 }
 
+impl Envelope {
+    /// The group it concerns, when its name is one this version accepts.
+    pub fn group_name(&self) -> Option<GroupName> {
+        GroupName::parse(self.group.as_deref()?).ok()
+    }
+}
+
 /// Why bytes are not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnEvent {
@@ -113,11 +120,6 @@ impl RawEvent {
             hash,
         }
     }
-
-    /// The group it concerns, when its name is one this version accepts.
-    pub fn group(&self) -> Option<GroupName> {
-        GroupName::parse(self.envelope.group.as_deref()?).ok()
-    }
 }
 
 /// Names the part of a frame that fits no column. One such event would fail every batch it is in.
@@ -153,7 +155,7 @@ mod tests {
 
         assert_eq!(&*again.bytes, EVENT);
         assert_eq!(again.hash, Hash::START.then(EVENT.as_bytes()));
-        assert_eq!(again.group().unwrap().as_str(), "lobby");
+        assert_eq!(again.envelope.group_name().unwrap().as_str(), "lobby");
     }
 
     #[test]

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use causeway_domain::envelope::LEVEL;
 use causeway_domain::hlc::Hlc;
-use causeway_domain::names::{GroupName, User, UserId};
+use causeway_domain::names::{User, UserId};
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::{Effect, FeedEntry, Kind};
 use causeway_domain::timelines::Seen;
 use causeway_domain::version_vector::VersionVector;
+use causeway_replicator::view::Knowledge;
 use serde::Serialize;
 
+use super::Hub;
 use crate::bodies::{MemberBody, MessageBody, Painter, UserBody};
-use crate::cursor::{Cursor, Cursors};
+use crate::cursor::Cursor;
 
 /// One frame as a reader is given it.
 #[derive(Clone, Debug)]
@@ -96,10 +98,8 @@ pub(super) enum News {
 
 /// Makes frames out of entries.
 pub(super) struct FrameMaker<'a> {
-    pub painter: Painter<'a>,
-    pub cursors: &'a Cursors,
-    /// Tells whether a member is online.
-    pub is_online: &'a (dyn Fn(&GroupName, &UserId) -> bool + Sync),
+    hub: &'a Hub,
+    painter: Painter<'a>,
 }
 
 #[derive(Serialize)]
@@ -109,7 +109,17 @@ struct LikeBody {
     by: UserBody,
 }
 
-impl FrameMaker<'_> {
+impl<'a> FrameMaker<'a> {
+    /// Makes them as things stand: with what is known of the peers, and what is held here.
+    pub fn new(hub: &'a Hub, knowledge: &'a Knowledge, held: &'a VersionVector) -> Self {
+        let painter = Painter {
+            replicas: &hub.setup.replicas,
+            knowledge,
+            held,
+        };
+        Self { hub, painter }
+    }
+
     /// What a frame carries; nothing when its message is not known.
     pub fn data(&self, entry: &FeedEntry, message: Option<&Seen>) -> Option<Arc<str>> {
         let json = match entry.kind {
@@ -132,7 +142,7 @@ impl FrameMaker<'_> {
         MemberBody {
             id: id.0.clone(),
             name: name.clone(),
-            online: entry.kind == Kind::Join && (self.is_online)(&entry.group, id),
+            online: entry.kind == Kind::Join && self.hub.is_online(&entry.group, id),
         }
     }
 
@@ -144,7 +154,7 @@ impl FrameMaker<'_> {
         vector: &VersionVector,
         highest: Hlc,
     ) -> Frame {
-        let id = self.cursors.encode(&Cursor {
+        let id = self.hub.setup.cursors.encode(&Cursor {
             group: Some(entry.group.clone()),
             vector: vector.clone(),
             weighed: None,

@@ -15,7 +15,6 @@ use super::frame::{FrameMaker, Item, News};
 use super::online::PeersOnline;
 use super::stored::Stored;
 use super::{Hub, Setup};
-use crate::bodies::Painter;
 
 /// Most entries read at once.
 const STEP: i64 = 500;
@@ -144,15 +143,7 @@ async fn tell(
     let messages = hub.messages_of(told.iter().copied()).await?;
     let knowledge = hub.setup.knowledge.borrow().clone();
     let held = &hub.setup.timelines.checkpoint().vector;
-    let maker = FrameMaker {
-        painter: Painter {
-            replicas: &hub.setup.replicas,
-            knowledge: &knowledge,
-            held,
-        },
-        cursors: &hub.setup.cursors,
-        is_online: &|group, user| hub.is_online(group, user),
-    };
+    let maker = FrameMaker::new(hub, &knowledge, held);
 
     let mut vector = from.vector.clone();
     let mut highest = from.highest;

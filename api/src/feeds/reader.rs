@@ -15,7 +15,6 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::Feeds;
 use super::frame::{Frame, FrameMaker, Item, News};
-use crate::bodies::Painter;
 use crate::cursor::Cursor;
 
 /// Most entries read from the table at once: what one reader can hold in memory.
@@ -260,15 +259,7 @@ impl Reader {
     ) {
         let hub = self.feeds.0.clone();
         let knowledge = hub.setup.knowledge.borrow().clone();
-        let maker = FrameMaker {
-            painter: Painter {
-                replicas: &hub.setup.replicas,
-                knowledge: &knowledge,
-                held,
-            },
-            cursors: &hub.setup.cursors,
-            is_online: &|group, user| hub.is_online(group, user),
-        };
+        let maker = FrameMaker::new(&hub, &knowledge, held);
         let mut fresh = Vec::new();
         for entry in entries {
             let told = entry.told(rivals, &self.reached());

@@ -85,8 +85,7 @@ impl Fact {
 }
 
 fn group_of(envelope: &Envelope) -> Result<GroupName, Unfoldable> {
-    let name = envelope.group.as_deref().ok_or(Unfoldable::Group)?;
-    GroupName::parse(name).map_err(|_| Unfoldable::Group)
+    envelope.group_name().ok_or(Unfoldable::Group)
 }
 
 fn read_group(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {

@@ -62,19 +62,6 @@ impl Timelines {
         Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Reads all entries that are copies of some messages, in order of arrival.
-    pub async fn copies(&self, messages: &[&str]) -> Result<Vec<Entry>, ReadError> {
-        let query = format!(
-            "SELECT {COLUMNS} FROM feed WHERE subject = ANY($1) AND kind IN ('message', 'moved')
-             ORDER BY arrival"
-        );
-        let rows = sqlx::query(&query)
-            .bind(messages)
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
-    }
-
     /// Reads all entries that compete with some others, those included: copies of the same
     /// messages, or what is known of the same users' standings. In order of arrival.
     pub async fn rivals(&self, entries: &[&FeedEntry]) -> Result<Vec<Entry>, ReadError> {
