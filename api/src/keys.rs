@@ -175,4 +175,22 @@ mod tests {
         assert_eq!(new.verify(new_id, b"x", &by_both), Verdict::Genuine);
         assert_eq!(new.verify(old_id, b"x", &by_old), Verdict::UnknownKey);
     }
+
+    /// A token, a cursor and a call between replicas must outlive an upgrade.
+    #[test]
+    fn every_version_derives_the_same_subkeys() {
+        let keys = ClusterKeys::new(&[7; 32], None);
+        let id_and_start = |purpose| {
+            let (id, signature) = keys.for_purpose(purpose).sign(b"x");
+            let bytes = [&id[..], &signature[..4]].concat();
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let made: [String; 3] =
+            [Purpose::Tokens, Purpose::Cursors, Purpose::Peers].map(id_and_start);
+
+        assert_eq!(
+            made,
+            ["948926a97c0fb380", "e960a05120c40cac", "b21d9c5a1a391340"]
+        );
+    }
 }

@@ -1,0 +1,202 @@
+//! The bytes that are sent, as they were when they were first sent.
+
+use std::path::Path;
+
+use causeway_domain::chain::Hash;
+use causeway_domain::envelope::{Envelope, RawEvent};
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Epoch, Origin, ReplicaId};
+use causeway_domain::names::UserId;
+use causeway_domain::stamp::Stamp;
+use causeway_replicator::auth::{self, PeerKeys};
+use causeway_replicator::presence::{Change, Held, Online, Report};
+use causeway_replicator::wire::{
+    Caller, DIGEST_PATH, Digest, EVENTS_PATH, Instance, PushAnswer, Refusal, events, query,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+#[test]
+fn a_digest_keeps_its_form() {
+    let least = digest();
+    let most = Digest {
+        presence: Report {
+            version: 4,
+            held: Some(Held {
+                instance: Instance(2),
+                version: 3,
+            }),
+            change: Some(Change {
+                since: 2,
+                online: [online("ann")].into(),
+                offline: [online("bob")].into(),
+            }),
+            full: Some([online("ann")].into()),
+        },
+        pulling: true,
+        forked: [origin(3)].into(),
+        ..digest()
+    };
+
+    for (name, digest) in [("digest_least", least), ("digest_most", most)] {
+        let sent = serde_json::to_string(&digest).unwrap();
+        is_frozen(name, &sent);
+        assert_eq!(Digest::parse(frozen(name).as_bytes()).unwrap(), digest);
+    }
+}
+
+#[test]
+fn events_keep_the_form_in_which_they_are_pushed_and_pulled() {
+    let batch = [event("plain"), event("\"\\\n\u{1f30a}")];
+
+    let sent = String::from_utf8(events::encode(&batch)).unwrap();
+
+    is_frozen("events", &sent);
+    let read = events::decode(frozen("events").as_bytes());
+    assert_eq!((read.events.len(), read.flawed), (2, 0));
+    assert_eq!(events::encode(&read.events), sent.as_bytes());
+}
+
+#[test]
+fn the_answer_to_a_push_keeps_its_form() {
+    keeps_its_form(
+        "push_answer",
+        &PushAnswer {
+            instance: Instance(255),
+            n: 9,
+            vector: [(origin(1), 7), (origin(2), 5)].into_iter().collect(),
+        },
+    );
+}
+
+#[test]
+fn refusals_keep_their_form() {
+    keeps_its_form("refused_unauthenticated", &Refusal::Unauthenticated);
+    let cluster = "other".to_owned();
+    keeps_its_form("refused_other_cluster", &Refusal::OtherCluster { cluster });
+    let protocol = [1, 2];
+    keeps_its_form("refused_protocol", &Refusal::NoCommonProtocol { protocol });
+    let replica = id(2);
+    keeps_its_form("refused_same_number", &Refusal::SameNumber { replica });
+    let unknown = Refusal::UnknownReplica { replica };
+    keeps_its_form("refused_unknown_replica", &unknown);
+    keeps_its_form("refused_clone", &Refusal::Clone { replica });
+}
+
+#[test]
+fn the_places_and_queries_of_calls_keep_their_form() {
+    let after = [(origin(1), 7), (origin(2), 5)].into_iter().collect();
+    let pull = query::pull_target(&caller(), &after, 1000);
+
+    is_frozen("pull_target", &pull);
+    is_frozen("push_target", &query::push_target(&caller()));
+    is_frozen("paths", &format!("{DIGEST_PATH}\n{EVENTS_PATH}"));
+    let (_, query) = pull.split_once('?').unwrap();
+    assert_eq!(query::parse_caller(query), Some(caller()));
+    assert_eq!(query::parse_pull(query), Some((after, 1000)));
+}
+
+#[test]
+fn signatures_keep_their_form() {
+    let keys = PeerKeys::new(b"a key that all versions have in common", None);
+
+    let question = keys.sign("POST", "/peer/v1/digest", b"{}");
+    let answer = question.sign_answer(200, b"{}");
+
+    let header = auth::HEADER;
+    is_frozen(
+        "signatures",
+        &format!("{header}: {}\n{header}: {answer}", question.header()),
+    );
+    let from_file = frozen("signatures");
+    let prefix = format!("{header}: ");
+    let mut headers = from_file.lines().filter_map(|l| l.strip_prefix(&*prefix));
+    let seen = keys.verify(headers.next(), "POST", "/peer/v1/digest", b"{}");
+    assert!(seen.unwrap().is_answered_by(headers.next(), 200, b"{}"));
+}
+
+fn keeps_its_form<T>(name: &str, body: &T)
+where
+    T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    is_frozen(name, &serde_json::to_string(body).unwrap());
+    assert_eq!(serde_json::from_str::<T>(&frozen(name)).unwrap(), *body);
+}
+
+fn is_frozen(name: &str, sent: &str) {
+    assert_eq!(sent.trim_end(), frozen(name), "{name}");
+}
+
+fn frozen(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/golden");
+    let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    text.trim_end().to_owned()
+}
+
+fn digest() -> Digest {
+    Digest {
+        replica: id(2),
+        epoch: origin(2).epoch,
+        instance: Instance(255),
+        n: 3,
+        cluster: "demo".into(),
+        protocol: [1, 1],
+        vector: [
+            (origin(1), (7, Hash([0xab; 32]))),
+            (origin(2), (5, Hash([0xcd; 32]))),
+        ]
+        .into(),
+        floor: Hlc::at_ms(1_700_000_000_000),
+        wall: 1_700_000_000_001,
+        presence: Report::default(),
+        pulling: false,
+        forked: [].into(),
+    }
+}
+
+fn event(text: &str) -> RawEvent {
+    let content = serde_json::json!({ "text": text });
+    let envelope = Envelope {
+        stamp: Stamp {
+            origin: origin(2),
+            seq: 3,
+            hlc: Hlc::at_ms(1_700_000_000_000),
+            past: [(origin(1), 7), (origin(2), 2)].into_iter().collect(),
+        },
+        level: 1,
+        aggregate: "post".into(),
+        id: "m1".into(),
+        group: Some("lobby".into()),
+        kind: "MessagePosted".into(),
+        at: 1_700_000_000_001,
+        event: serde_json::value::to_raw_value(&content).unwrap().into(),
+    };
+    RawEvent::create(envelope, Hash::START)
+}
+
+fn online(name: &str) -> Online {
+    Online {
+        group: "lobby".into(),
+        id: UserId(format!("id of {name}")),
+        name: name.into(),
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        cluster: "démo & co".into(),
+        replica: id(2),
+        instance: Instance(255),
+    }
+}
+
+fn origin(replica: u16) -> Origin {
+    Origin {
+        replica: id(replica),
+        epoch: Epoch(0x9f3c_07aa),
+    }
+}
+
+fn id(number: u16) -> ReplicaId {
+    ReplicaId::new(number).unwrap()
+}
