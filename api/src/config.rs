@@ -40,6 +40,10 @@ pub struct Config {
     /// faster, and nothing that was promised holds when the machine fails. For tests.
     /// `CAUSEWAY_ALLOW_UNSAFE_POSTGRES`, default false.
     pub allow_unsafe_postgres: bool,
+    /// For tests: a file with a whole number of milliseconds, by which this replica's clock is wrong;
+    /// read again several times a second, so that the clock can jump while it runs. A file that is not
+    /// there counts as 0. `CAUSEWAY_CLOCK_OFFSET_FILE`, default none: the clock of the machine.
+    pub clock_offset_file: Option<PathBuf>,
     /// Where clients are served, an IP address and a port (0: any free one). `0.0.0.0` opens it to
     /// the network. `CAUSEWAY_PUBLIC_LISTEN`, default `127.0.0.1:12000`.
     pub public_listen: SocketAddr,

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod bodies;
 pub mod check;
+pub mod clock;
 pub mod config;
 pub mod context;
 pub mod cursor;

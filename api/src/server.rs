@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::{Beginning, Log, Options, WriterTask};
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::app;
+use crate::clock::wall_clock;
 use crate::config::{Config, Secret};
 use crate::context::{Context, Parts};
 use crate::cursor::Cursors;
@@ -72,7 +73,8 @@ pub async fn rebuild(config: Config) -> anyhow::Result<()> {
 }
 
 async fn rebuild_with(config: &Config, url: &str) -> anyhow::Result<()> {
-    let (log, writer) = Log::open(options(config, url, &wall_clock())?).await?;
+    let wall = wall_clock(config.clock_offset_file.as_deref());
+    let (log, writer) = Log::open(options(config, url, &wall)?).await?;
     timelines::rebuild(&log).await?;
     let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
     let all = log.head().arrival;
@@ -99,7 +101,7 @@ async fn serve_with(
     stop: impl Future<Output = ()>,
     on_ready: impl FnOnce(),
 ) -> anyhow::Result<()> {
-    let wall = wall_clock();
+    let wall = wall_clock(config.clock_offset_file.as_deref());
     let (log, mut writer) = Log::open(options(config, url, &wall)?).await?;
     tell_beginning(&log);
     let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
@@ -279,16 +281,6 @@ fn options(config: &Config, url: &str, wall: &WallClock) -> anyhow::Result<Optio
 fn peer_keys(keys: &ClusterKeys) -> PeerKeys {
     let (current, previous) = keys.peer_secrets();
     PeerKeys::new(&current, previous.as_ref().map(|key| &key[..]))
-}
-
-/// The one source of wall time.
-fn wall_clock() -> WallClock {
-    Arc::new(|| {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
 }
 
 fn random_number() -> anyhow::Result<u64> {

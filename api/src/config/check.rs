@@ -31,6 +31,7 @@ pub(super) fn config(raw: Raw) -> Result<Config, ConfigError> {
         data_dir: folder(data_dir)?,
         database_url: raw.database_url.map(database_url).transpose()?,
         allow_unsafe_postgres: raw.allow_unsafe_postgres,
+        clock_offset_file: raw.clock_offset_file.map(PathBuf::from),
         public_listen: listen("public_listen", raw.public_listen, 12000)?,
         internal_listen: listen("internal_listen", raw.internal_listen, 11000)?,
         cluster_key: key("cluster_key", raw.cluster_key, raw.cluster_key_file)?.ok_or_else(|| {

@@ -23,6 +23,7 @@ const KEYS: &[(&str, Form)] = &[
     ("data_dir", Form::Text),
     ("database_url", Form::Text),
     ("allow_unsafe_postgres", Form::Flag),
+    ("clock_offset_file", Form::Text),
     ("public_listen", Form::Text),
     ("internal_listen", Form::Text),
     ("cluster_key", Form::Text),
@@ -50,6 +51,7 @@ pub(super) struct Raw {
     pub(super) database_url: Option<String>,
     #[serde(default)]
     pub(super) allow_unsafe_postgres: bool,
+    pub(super) clock_offset_file: Option<String>,
     pub(super) public_listen: Option<String>,
     pub(super) internal_listen: Option<String>,
     pub(super) cluster_key: Option<String>,

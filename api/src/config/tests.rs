@@ -34,6 +34,7 @@ fn the_file_of_the_documentation_is_read() {
     assert_eq!(config.peers().count(), 1);
     assert_eq!(config.limits, Limits::default());
     assert!(!config.allow_unsafe_postgres);
+    assert_eq!(config.clock_offset_file, None);
 }
 
 #[test]
@@ -45,6 +46,7 @@ fn every_setting_can_come_from_the_environment() {
         ("CAUSEWAY_DATA_DIR", "/d"),
         ("CAUSEWAY_DATABASE_URL", "postgres://u@h/d"),
         ("CAUSEWAY_ALLOW_UNSAFE_POSTGRES", "true"),
+        ("CAUSEWAY_CLOCK_OFFSET_FILE", "/d/offset"),
         ("CAUSEWAY_PUBLIC_LISTEN", "0.0.0.0:1"),
         ("CAUSEWAY_INTERNAL_LISTEN", "0.0.0.0:2"),
         (
@@ -69,6 +71,10 @@ fn every_setting_can_come_from_the_environment() {
     assert_eq!(config.data_dir, Path::new("/d"));
     assert_eq!(config.database_url.as_deref(), Some("postgres://u@h/d"));
     assert!(config.allow_unsafe_postgres);
+    assert_eq!(
+        config.clock_offset_file.as_deref(),
+        Some(Path::new("/d/offset"))
+    );
     assert_eq!(config.public_listen.to_string(), "0.0.0.0:1");
     assert_eq!(config.internal_listen.to_string(), "0.0.0.0:2");
     assert!(config.cluster_key.bytes().starts_with(b"an env"));
