@@ -1,6 +1,7 @@
 //! What a replicated group chat is, in reading order: who wrote (`ids`), what is known
 //! (`version_vector`), when (`hlc`), both together (`stamp`), the bytes that travel (`envelope`,
-//! `chain`), the rules (`group`, `post`), and the two shells: the event log and its read model.
+//! `chain`), the rules (`group`, `post`), what the one writer decides (`writing`), and the two shells:
+//! the event log and its read model.
 
 pub mod aggregate;
 pub mod chain;
@@ -16,3 +17,4 @@ pub mod text;
 pub mod timeline;
 pub mod timelines;
 pub mod version_vector;
+pub mod writing;

@@ -5,17 +5,13 @@
 //! numbers are given in the order of commits and no cancelled request leaves anything half done
 //! (F5, F13). The event table is the queue: the bell carries no events.
 
-mod batch;
 mod connection;
 mod cqrs;
-mod hot;
-mod identity;
-
+mod facts;
 mod rows;
 mod sidecar;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +20,16 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use connection::connect_reader;
-pub use identity::Beginning;
 pub(crate) use rows::read_after;
 
 use crate::chain::Hash;
 use crate::envelope::RawEvent;
 use crate::hlc::Hlc;
 use crate::ids::{Origin, ReplicaId};
-use crate::names::{GroupName, MessageId, User};
 use crate::post::Refusal;
-use crate::text::{IdempotencyKey, MessageText};
 use crate::version_vector::{Range, VersionVector};
+pub use crate::writing::{Action, Beginning, Command, Head};
+use crate::writing::{Task, Unstamped};
 
 /// Reads the wall clock: milliseconds since 1970. Handed in, so that tests can set it.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -62,56 +57,6 @@ pub struct Options {
     pub fresh_epoch: u32,
     /// Accept a Postgres that can lose acknowledged writes (F29).
     pub allow_unsafe_postgres: bool,
-}
-
-/// What the log holds, after one of its commits.
-#[derive(Clone, Debug)]
-pub struct Head {
-    /// Who this replica writes as.
-    pub origin: Origin,
-    /// What is held.
-    pub vector: VersionVector,
-    /// The chain of each origin up to its last event held.
-    pub hashes: BTreeMap<Origin, Hash>,
-    /// Every later event of this replica, of this or a later epoch, has a higher reading.
-    pub floor: Hlc,
-    /// The highest reading of any event held.
-    pub highest: Hlc,
-    /// How many events are held: the last one's place in this log.
-    pub arrival: i64,
-}
-
-/// What a person asks of the log.
-#[derive(Clone, Debug)]
-pub struct Command {
-    /// In which group.
-    pub group: GroupName,
-    /// What.
-    pub action: Action,
-    /// A reading that the event must lie above: what its author had seen.
-    pub above: Option<Hlc>,
-}
-
-/// The things that can be asked.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the fields are the parts of the sentence")]
-pub enum Action {
-    /// `user` joins.
-    Join { user: User },
-    /// `user` leaves.
-    Leave { user: User },
-    /// `author` posts. `id` follows from `key` where there is one.
-    Post {
-        id: MessageId,
-        author: User,
-        text: MessageText,
-        sent_at_ms: Option<i64>,
-        key: Option<IdempotencyKey>,
-    },
-    /// `user` likes `message`.
-    Like { message: MessageId, user: User },
-    /// `user` takes the like of `message` back.
-    Unlike { message: MessageId, user: User },
 }
 
 /// The answer to a command, sent after the commit of all it was decided on.
@@ -214,21 +159,20 @@ pub enum ReadError {
 }
 
 enum Work {
-    Submit(Box<Command>, oneshot::Sender<Result<Done, SubmitError>>),
-    Absorb(
-        Vec<RawEvent>,
-        oneshot::Sender<Result<Absorbed, SubmitError>>,
-    ),
-    Persist(
-        Vec<cqrs::Unstamped>,
-        oneshot::Sender<Result<(), SubmitError>>,
-    ),
-    Raise(Hlc, oneshot::Sender<()>),
+    Write(Task, Asker),
     Renew {
         former: Origin,
         fresh_epoch: u32,
         answer: oneshot::Sender<Result<Origin, SubmitError>>,
     },
+}
+
+/// Who waits for what becomes of a task.
+enum Asker {
+    Submit(oneshot::Sender<Result<Done, SubmitError>>),
+    Absorb(oneshot::Sender<Result<Absorbed, SubmitError>>),
+    Persist(oneshot::Sender<Result<(), SubmitError>>),
+    Raise(oneshot::Sender<()>),
 }
 
 /// A handle on the open log. Cheap to clone.
@@ -299,7 +243,10 @@ impl Log {
     pub async fn submit(&self, command: Command) -> Result<Done, SubmitError> {
         let (answer, answered) = oneshot::channel();
         self.inbox
-            .try_send(Work::Submit(Box::new(command), answer))
+            .try_send(Work::Write(
+                Task::Submit(Box::new(command)),
+                Asker::Submit(answer),
+            ))
             .map_err(|refused| match refused {
                 mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
                 mpsc::error::TrySendError::Closed(_) => SubmitError::Unavailable,
@@ -310,14 +257,16 @@ impl Log {
     /// Stores a peer's events, in the given order, as far as all in their past is held.
     pub async fn absorb(&self, events: Vec<RawEvent>) -> Result<Absorbed, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Work::Absorb(events, answer)).await?;
+        self.send(Work::Write(Task::Absorb(events), Asker::Absorb(answer)))
+            .await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
     /// Lifts the clock: every later event of this replica lies above `seen`.
     pub async fn raise(&self, seen: Hlc) -> Result<(), SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Work::Raise(seen, answer)).await?;
+        self.send(Work::Write(Task::Raise(seen), Asker::Raise(answer)))
+            .await?;
         answered.await.map_err(|_| SubmitError::Unavailable)
     }
 
@@ -335,9 +284,10 @@ impl Log {
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
-    async fn persist(&self, events: Vec<cqrs::Unstamped>) -> Result<(), SubmitError> {
+    async fn persist(&self, events: Vec<Unstamped>) -> Result<(), SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Work::Persist(events, answer)).await?;
+        self.send(Work::Write(Task::Persist(events), Asker::Persist(answer)))
+            .await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 

@@ -7,30 +7,23 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::time::timeout;
 
-use crate::hlc::{Clock, Hlc};
 use crate::ids::{Epoch, Origin};
+use crate::writing::{Beginning, Found, Writing};
 
-use super::identity::{self, Beginning};
-use super::sidecar::{Record, Sidecar};
-use super::{Head, OpenError, Options, ReadError, rows};
+use super::sidecar::Sidecar;
+use super::{OpenError, Options, ReadError, rows};
 
 /// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How far ahead of the clock floors are promised before a new reservation must be stored.
-pub(super) const RESERVATION_MS: u64 = 10_000;
 /// Connections that readers share.
 const READERS: u32 = 8;
 
 /// What the writer starts with.
 pub(super) struct Opened {
     pub connection: PgConnection,
-    pub origin: Origin,
     pub beginning: Beginning,
-    pub head: Head,
-    pub clock: Clock,
-    pub reserved: Hlc,
+    pub writing: Writing,
     pub sidecar: Sidecar,
-    pub server: identity::Server,
 }
 
 /// Opens the database for writing, the first time in this process.
@@ -63,54 +56,36 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
         replica: options.replica,
         epoch: Epoch(options.fresh_epoch),
     };
-    let mut head = rows::head(&mut connection, nobody).await?;
-    let last_seq = row.as_ref().map_or(0, |row| head.vector.get(row.origin));
-    let beginning = identity::judge(
-        options.replica,
-        row.as_ref(),
-        file.as_ref(),
-        last_seq,
-        &server,
-    );
-    let origin = match (beginning, &row) {
-        (Beginning::Continued, Some(row)) => row.origin,
-        _ => identity::draw(options.replica, options.fresh_epoch, |origin| {
-            head.vector.get(origin) > 0 || file.as_ref().is_some_and(|file| file.origin == origin)
-        }),
+    let found = Found {
+        row,
+        file,
+        server,
+        head: rows::head(&mut connection, nobody).await?,
     };
-
-    let former = [
-        head.highest,
-        row.as_ref().map_or(Hlc::default(), |row| row.reserved),
-        file.as_ref().map_or(Hlc::default(), |file| file.hlc),
-    ];
-    let mut clock = Clock::default();
-    for reading in former {
-        clock.merge(reading);
-    }
-    let now_ms = (options.wall)().max(clock.last().ms());
-    let reserved = Hlc::at_ms(now_ms + RESERVATION_MS);
-    head.origin = origin;
-    head.floor = clock.last();
-    rows::store_identity(&mut connection, &options.cluster, origin, reserved, &server).await?;
-    let record = Record {
-        origin,
-        seq_seen: head.vector.get(origin),
-        hlc: reserved,
-        system_identifier: server.system_identifier.clone(),
-        timeline: server.timeline.clone(),
-    };
+    let wall_ms = (options.wall)();
+    let (mut writing, beginning) =
+        Writing::begin(options.replica, found, wall_ms, options.fresh_epoch);
+    store_identity(&mut connection, options, &writing, writing.origin()).await?;
+    let record = writing.record(writing.reserved());
     sidecar.write(&record).map_err(cannot_use)?;
+    writing.recorded(record);
     Ok(Opened {
         connection,
-        origin,
         beginning,
-        head,
-        clock,
-        reserved,
+        writing,
         sidecar,
-        server,
     })
+}
+
+/// Writes the identity row: `origin` is who writes from now on.
+pub(super) async fn store_identity(
+    connection: &mut PgConnection,
+    options: &Options,
+    writing: &Writing,
+    origin: Origin,
+) -> sqlx::Result<()> {
+    let (reserved, server) = (writing.reserved(), writing.server());
+    rows::store_identity(connection, &options.cluster, origin, reserved, server).await
 }
 
 /// Connects and takes the one lock that lets a session write. The session of a former connection

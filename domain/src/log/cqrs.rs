@@ -3,29 +3,17 @@
 //! Reading is left to postgres-es, whose table this is. `persist` hands over to the one writer and
 //! returns after its commit: the stamp an event came with is replaced by the writer's.
 
-use std::sync::Arc;
-
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{
     PersistedEventRepository, PersistenceError, ReplayStream, SerializedEvent, SerializedSnapshot,
 };
 use postgres_es::PostgresEventRepository;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::envelope::Envelope;
+use crate::writing::Unstamped;
 
 use super::{Log, SubmitError};
-
-/// An event that has no stamp yet.
-pub(super) struct Unstamped {
-    pub aggregate: String,
-    pub id: String,
-    pub sequence: i64,
-    pub group: Option<String>,
-    pub kind: String,
-    pub event: Arc<RawValue>,
-}
 
 impl Log {
     fn stored(&self) -> PostgresEventRepository {

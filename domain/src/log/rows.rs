@@ -8,24 +8,13 @@ use std::time::Duration;
 use sqlx::{PgConnection, Row as _};
 
 use crate::chain::Hash;
-use crate::envelope::RawEvent;
 use crate::hlc::Hlc;
 use crate::ids::{Epoch, Origin, ReplicaId};
 
-use super::Head;
-use super::identity::{Row, Server};
+use crate::writing::{Head, NewRow, Row, Server};
 
 pub(crate) use reads::read_after;
 pub(super) use reads::{hash_at, read_ranges};
-
-/// One event with its places in this database.
-pub(super) struct NewRow {
-    pub event: RawEvent,
-    pub sequence: i64,
-    pub arrival: i64,
-    pub key_digest: Option<[u8; 16]>,
-    pub member: Option<String>,
-}
 
 /// The advisory lock that the writer's session holds, drawn once at random for this program.
 const WRITER_LOCK: i64 = 0x6361_7573_6577_6179;

@@ -7,25 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::hlc::Hlc;
-use crate::ids::Origin;
-
-/// What the file says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Who writes.
-    pub origin: Origin,
-    /// The highest number known to be committed.
-    pub seq_seen: u64,
-    /// No promise about the future lies above this reading.
-    pub hlc: Hlc,
-    /// Which Postgres.
-    pub system_identifier: String,
-    /// Which of its timelines.
-    pub timeline: String,
-}
+use crate::writing::Record;
 
 /// The file in a data folder.
 #[derive(Clone)]
@@ -80,7 +62,8 @@ impl Sidecar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Epoch, ReplicaId};
+    use crate::hlc::Hlc;
+    use crate::ids::{Epoch, Origin, ReplicaId};
 
     #[test]
     fn a_record_is_read_as_it_was_written_and_replaced_whole() {

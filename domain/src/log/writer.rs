@@ -9,15 +9,11 @@ use sqlx::PgConnection;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::hlc::{Clock, Hlc};
-use crate::ids::Origin;
+use crate::writing::{Decided, NotOurs, Task, Verdict, Writing};
 
-use super::batch::{Batch, Hot, Verdict};
 use super::connection::{self, Opened};
-use super::hot::{Groups, Posts};
-use super::rows::{self, NewRow};
-use super::sidecar::{Record, Sidecar};
-use super::{Absorbed, Done, Head, Options, SubmitError, Work, identity};
+use super::sidecar::Sidecar;
+use super::{Absorbed, Asker, Done, Head, Options, SubmitError, Work, facts, rows};
 
 /// Most pieces of work in one transaction.
 const BATCH: usize = 512;
@@ -32,22 +28,13 @@ const RECORD_EVERY: Duration = Duration::from_millis(20);
 const IDLE_TICK: Duration = Duration::from_millis(500);
 /// How often a batch whose commit failed is decided again.
 const ATTEMPTS: u32 = 3;
-/// Users of groups, and posts with those who like them, at hand.
-const HOT_MEMBERS: usize = 100_000;
-const HOT_POSTS: usize = 8_192;
 
 pub(super) struct Writer {
     options: Options,
     connection: Option<PgConnection>,
-    origin: Origin,
-    head: Head,
-    clock: Clock,
-    reserved: Hlc,
-    hot: Hot,
+    writing: Writing,
     sidecar: Sidecar,
-    recorded: Option<Record>,
     recorded_at: Option<Instant>,
-    server: identity::Server,
     publish: watch::Sender<Arc<Head>>,
 }
 
@@ -68,30 +55,20 @@ enum Lost {
     NotOpened(#[from] super::OpenError),
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
-    /// Somebody restored, promoted or exchanged the database beneath us: going on could give
-    /// numbers out twice (F32). A restart draws a new epoch.
-    #[error("the database is not the one this process began with; restart the server")]
-    NotOurs,
+    /// A restart draws a new epoch.
+    #[error("{0}; restart the server")]
+    NotOurs(#[from] NotOurs),
 }
 
 impl Writer {
     pub fn new(options: Options, opened: Opened) -> (Self, watch::Receiver<Arc<Head>>) {
-        let (publish, head) = watch::channel(Arc::new(opened.head.clone()));
+        let (publish, head) = watch::channel(Arc::new(opened.writing.head().clone()));
         let writer = Self {
             options,
             connection: Some(opened.connection),
-            origin: opened.origin,
-            head: opened.head,
-            clock: opened.clock,
-            reserved: opened.reserved,
-            hot: Hot {
-                groups: Groups::new(HOT_MEMBERS),
-                posts: Posts::new(HOT_POSTS),
-            },
+            writing: opened.writing,
             sidecar: opened.sidecar,
-            recorded: None,
             recorded_at: None,
-            server: opened.server,
             publish,
         };
         (writer, head)
@@ -117,24 +94,44 @@ impl Writer {
         self.finish().await;
     }
 
-    /// Writes all that waits in one transaction, then answers. A new epoch comes first: nothing
-    /// more may be numbered under the former one.
-    async fn write(&mut self, mut work: Vec<Work>) {
-        for renewal in work.extract_if(.., |item| matches!(item, Work::Renew { .. })) {
-            self.renew(renewal).await;
+    /// Writes all that waits. A new epoch comes first: nothing more may be numbered under the
+    /// former one.
+    async fn write(&mut self, work: Vec<Work>) {
+        let (mut tasks, mut askers) = (Vec::new(), Vec::new());
+        for item in work {
+            match item {
+                Work::Write(task, asker) => {
+                    tasks.push(task);
+                    askers.push(asker);
+                }
+                Work::Renew {
+                    former,
+                    fresh_epoch,
+                    answer,
+                } => {
+                    let outcome = self.renew(former, fresh_epoch).await;
+                    // Whoever stopped waiting does not stop the renewal.
+                    let _ = answer.send(outcome);
+                }
+            }
         }
+        self.write_tasks(tasks, askers).await;
+    }
+
+    /// Writes all tasks in one transaction, then answers.
+    async fn write_tasks(&mut self, tasks: Vec<Task>, askers: Vec<Asker>) {
         let mut failure = SubmitError::Unavailable;
         for _ in 0..ATTEMPTS {
             if self.connect().await.is_err() {
                 break;
             }
-            match self.attempt(&work).await {
+            match self.attempt(&tasks).await {
                 Ok(verdicts) => {
                     self.record_in_time().await;
                     self.publish();
                     let head = self.publish.borrow().clone();
-                    for (item, verdict) in work.into_iter().zip(verdicts) {
-                        answer(item, verdict, &head);
+                    for (asker, verdict) in askers.into_iter().zip(verdicts) {
+                        answer(asker, verdict, &head);
                     }
                     return;
                 }
@@ -142,10 +139,10 @@ impl Writer {
                     failure = SubmitError::DiskFull;
                     break;
                 }
-                Err(Failed::Rejected) if work.len() > 1 => {
+                Err(Failed::Rejected) if tasks.len() > 1 => {
                     // One piece that cannot be stored must not cost the others.
-                    for item in work {
-                        Box::pin(self.write(vec![item])).await;
+                    for (task, asker) in tasks.into_iter().zip(askers) {
+                        Box::pin(self.write_tasks(vec![task], vec![asker])).await;
                     }
                     return;
                 }
@@ -156,58 +153,39 @@ impl Writer {
                 Err(Failed::Lost) => {}
             }
         }
-        for item in work {
-            refuse(item, &failure);
+        for asker in askers {
+            refuse(asker, &failure);
         }
     }
 
     /// Decides the batch and commits it. After a failure nothing in memory is believed any more.
-    async fn attempt(&mut self, work: &[Work]) -> Result<Vec<Verdict>, Failed> {
+    async fn attempt(&mut self, tasks: &[Task]) -> Result<Vec<Verdict>, Failed> {
         let connection = self.connection.as_mut().ok_or(Failed::Lost)?;
+        let needs = self.writing.needs(tasks);
+        let found = match timeout(STATEMENT, facts::read(connection, &needs)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(failure)) => return Err(self.forget(&failure)),
+            Err(_) => return Err(self.forget(&sqlx::Error::PoolTimedOut)),
+        };
         let wall_ms = (self.options.wall)();
-        let mut batch = Batch::new(
-            self.origin,
-            wall_ms,
-            self.head.clone(),
-            self.clock,
-            &mut self.hot,
-        );
-        let prepared = timeout(STATEMENT, batch.prepare(connection, work)).await;
-        if let Some(failure) = failed(prepared) {
-            return Err(self.forget(&failure));
-        }
-        let verdicts: Vec<Verdict> = work.iter().map(|item| batch.decide(item)).collect();
-        let rows = std::mem::take(&mut batch.rows);
-        let head = batch.head;
-        // Kept also when the batch fails: readings may be skipped, never given twice.
-        self.clock = batch.clock;
-        if !rows.is_empty() {
-            let inserted = timeout(STATEMENT, rows::insert(connection, &rows)).await;
+        let decided = self.writing.decide(wall_ms, tasks, &needs, found);
+        if !decided.rows.is_empty() {
+            let inserted = timeout(STATEMENT, rows::insert(connection, &decided.rows)).await;
             if let Some(failure) = failed(inserted) {
                 let reason = self.forget(&failure);
-                if !self.was_committed_after_all(&rows).await {
-                    return Err(reason);
+                if self.was_committed_after_all(&decided).await {
+                    return Ok(decided.verdicts);
                 }
-                return Ok(verdicts);
+                return Err(reason);
             }
         }
-        self.head = head;
-        self.hot.groups.trim();
-        self.hot.posts.trim();
-        Ok(verdicts)
+        Ok(self.writing.committed(decided))
     }
 
     /// Settles a commit whose answer was lost: a new session gets the lock only when Postgres has
     /// ended the former one, and then the rows are there or never will be (F12).
-    async fn was_committed_after_all(&mut self, rows: &[NewRow]) -> bool {
-        if self.connect().await.is_err() {
-            return false;
-        }
-        rows.last().is_some_and(|row| {
-            let stamp = &row.event.envelope.stamp;
-            self.head.arrival == row.arrival
-                && self.head.hashes.get(&stamp.origin) == Some(&row.event.hash)
-        })
+    async fn was_committed_after_all(&mut self, decided: &Decided) -> bool {
+        self.connect().await.is_ok() && self.writing.was_committed(decided)
     }
 
     fn forget(&mut self, failure: &sqlx::Error) -> Failed {
@@ -216,8 +194,7 @@ impl Writer {
             "a batch could not be written"
         );
         self.connection = None;
-        self.hot.groups.clear();
-        self.hot.posts.clear();
+        self.writing.forget();
         let sqlx::Error::Database(said) = failure else {
             return Failed::Lost;
         };
@@ -257,18 +234,9 @@ impl Writer {
         let mut connection = connection::connect_and_lock(url, patience).await?;
         let server = rows::server(&mut connection).await?;
         let stored = rows::identity(&mut connection).await?;
-        let is_ours = stored.is_some_and(|(_, row)| row.origin == self.origin);
-        let head = rows::head(&mut connection, self.origin).await?;
-        // All that was ever published from here was committed: it must still be there.
-        let has_all = head.vector.covers_all(&self.head.vector);
-        if !is_ours || server != self.server || !has_all {
-            return Err(Lost::NotOurs);
-        }
-        self.clock.merge(head.highest);
-        self.head = Head {
-            floor: self.head.floor,
-            ..head
-        };
+        let row = stored.map(|(_, row)| row);
+        let head = rows::head(&mut connection, self.writing.origin()).await?;
+        self.writing.resume(&server, row.as_ref(), head)?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -283,15 +251,15 @@ fn failed<T>(outcome: Result<sqlx::Result<T>, tokio::time::error::Elapsed>) -> O
 }
 
 /// An answer nobody waits for any more is dropped: the write stands all the same (F13).
-fn answer(work: Work, verdict: Verdict, head: &Arc<Head>) {
-    match (work, verdict) {
-        (Work::Submit(_, to), Verdict::Submitted(decided)) => {
+fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
+    match (asker, verdict) {
+        (Asker::Submit(to), Verdict::Submitted(decided)) => {
             let head = head.clone();
             let done = decided.map(|event| Done { event, head });
             let _ = to.send(done.map_err(SubmitError::Refused));
         }
         (
-            Work::Absorb(_, to),
+            Asker::Absorb(to),
             Verdict::Absorbed {
                 stored,
                 missing,
@@ -305,22 +273,21 @@ fn answer(work: Work, verdict: Verdict, head: &Arc<Head>) {
                 head: head.clone(),
             }));
         }
-        (Work::Persist(_, to), Verdict::Persisted(decided)) => {
-            let _ = to.send(decided);
+        (Asker::Persist(to), Verdict::Persisted(decided)) => {
+            let _ = to.send(decided.map_err(|_| SubmitError::Conflict));
         }
-        (Work::Raise(_, to), Verdict::Raised) => {
+        (Asker::Raise(to), Verdict::Raised) => {
             let _ = to.send(());
         }
-        _ => unreachable!("a verdict is of the kind of its work"),
+        _ => unreachable!("a verdict is of the kind of its task"),
     }
 }
 
-fn refuse(work: Work, failure: &SubmitError) {
-    match work {
-        Work::Submit(_, to) => drop(to.send(Err(failure.clone()))),
-        Work::Absorb(_, to) => drop(to.send(Err(failure.clone()))),
-        Work::Persist(_, to) => drop(to.send(Err(failure.clone()))),
-        Work::Raise(_, to) => drop(to),
-        Work::Renew { answer, .. } => drop(answer.send(Err(failure.clone()))),
+fn refuse(asker: Asker, failure: &SubmitError) {
+    match asker {
+        Asker::Submit(to) => drop(to.send(Err(failure.clone()))),
+        Asker::Absorb(to) => drop(to.send(Err(failure.clone()))),
+        Asker::Persist(to) => drop(to.send(Err(failure.clone()))),
+        Asker::Raise(to) => drop(to),
     }
 }

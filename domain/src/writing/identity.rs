@@ -5,10 +5,12 @@
 //! restored dump, a copy, a failover), a new epoch is drawn, and no number is given out twice
 //! (F1, F2, F32).
 
+use serde::{Deserialize, Serialize};
+
 use crate::hlc::Hlc;
 use crate::ids::{Epoch, Origin, ReplicaId};
 
-use super::sidecar::Record;
+use super::Found;
 
 /// How a start stands to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +65,40 @@ pub struct Server {
     pub timeline: String,
 }
 
+/// What the file beside the database says: what the database must still know when it comes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Who writes.
+    pub origin: Origin,
+    /// The highest number known to be committed.
+    pub seq_seen: u64,
+    /// No promise about the future lies above this reading.
+    pub hlc: Hlc,
+    /// Which Postgres.
+    pub system_identifier: String,
+    /// Which of its timelines.
+    pub timeline: String,
+}
+
+impl Found {
+    /// Tells whether the former epoch goes on, and who is written as from now on.
+    pub(super) fn judge(&self, replica: ReplicaId, fresh_epoch: u32) -> (Beginning, Origin) {
+        let (row, file) = (self.row.as_ref(), self.file.as_ref());
+        let held = row.map_or(0, |row| self.head.vector.get(row.origin));
+        let beginning = judge(replica, row, file, held, &self.server);
+        let origin = match (beginning, row) {
+            (Beginning::Continued, Some(row)) => row.origin,
+            _ => draw(replica, fresh_epoch, |origin| {
+                self.head.vector.get(origin) > 0 || file.is_some_and(|file| file.origin == origin)
+            }),
+        };
+        (beginning, origin)
+    }
+}
+
 /// Tells whether the former epoch goes on. `held` is the highest number in the database of the
 /// origin that its row names.
-pub fn judge(
+fn judge(
     replica: ReplicaId,
     row: Option<&Row>,
     file: Option<&Record>,

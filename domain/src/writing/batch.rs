@@ -19,43 +19,22 @@ use crate::ids::Origin;
 use crate::names::{GroupName, MessageId, UserId, key_digest};
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
 use crate::stamp::Stamp;
-use crate::version_vector::Range;
 
 use absorb::member_of;
+pub use needs::{Facts, Needs};
 
-use super::cqrs::Unstamped;
-use super::hot::{Groups, Posts};
-use super::rows::NewRow;
-use super::{Action, Command, Head, SubmitError, Work};
+use super::hot::Hot;
+use super::{Action, Command, Conflict, Head, NewRow, Task, Unstamped, Verdict};
 
 const GROUP: &str = <Group as cqrs_es::Aggregate>::TYPE;
 const POST: &str = <Post as cqrs_es::Aggregate>::TYPE;
 
-/// What was decided about one piece of work, to be told after the commit.
-pub(super) enum Verdict {
-    Submitted(Result<Option<RawEvent>, Refusal>),
-    Absorbed {
-        stored: usize,
-        missing: Vec<Range>,
-        forked: Vec<Origin>,
-    },
-    Persisted(Result<(), SubmitError>),
-    Raised,
-}
-
-/// The aggregates at hand.
-pub(super) struct Hot {
-    pub groups: Groups,
-    pub posts: Posts,
-}
-
 /// A batch while it is decided.
 pub(super) struct Batch<'a> {
-    pub origin: Origin,
-    pub wall_ms: u64,
+    wall_ms: u64,
     pub head: Head,
     pub clock: Clock,
-    pub hot: &'a mut Hot,
+    hot: &'a mut Hot,
     pub rows: Vec<NewRow>,
     /// Last sequences of aggregates that are not at hand; absent means none.
     sequences: BTreeMap<(String, String), i64>,
@@ -64,9 +43,8 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(origin: Origin, wall_ms: u64, head: Head, clock: Clock, hot: &'a mut Hot) -> Self {
+    pub fn new(wall_ms: u64, head: Head, clock: Clock, hot: &'a mut Hot) -> Self {
         Self {
-            origin,
             wall_ms,
             head,
             clock,
@@ -77,17 +55,16 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Decides one piece of work after all before it.
-    pub fn decide(&mut self, work: &Work) -> Verdict {
-        match work {
-            Work::Submit(command, _) => Verdict::Submitted(self.submit(command)),
-            Work::Absorb(events, _) => self.absorb(events),
-            Work::Persist(events, _) => Verdict::Persisted(self.persist(events)),
-            Work::Raise(seen, _) => {
+    /// Decides one task after all before it.
+    pub fn decide(&mut self, task: &Task) -> Verdict {
+        match task {
+            Task::Submit(command) => Verdict::Submitted(self.submit(command)),
+            Task::Absorb(events) => self.absorb(events),
+            Task::Persist(events) => Verdict::Persisted(self.persist(events)),
+            Task::Raise(seen) => {
                 self.clock.merge(*seen);
                 Verdict::Raised
             }
-            Work::Renew { .. } => unreachable!("the writer renews before it decides a batch"),
         }
     }
 
@@ -158,7 +135,7 @@ impl<'a> Batch<'a> {
             .hot
             .groups
             .get(group.as_str())
-            .expect("prepare has loaded where everybody stands who writes in the batch")
+            .expect("it was learnt where everybody stands who writes in the batch")
             .membership(user);
         match self.hot.posts.get(&id.0) {
             Some(post) => post.decide(group, membership, asked),
@@ -216,8 +193,8 @@ impl<'a> Batch<'a> {
     ) -> RawEvent {
         let envelope = Envelope {
             stamp: Stamp {
-                origin: self.origin,
-                seq: self.head.vector.get(self.origin) + 1,
+                origin: self.head.origin,
+                seq: self.head.vector.get(self.head.origin) + 1,
                 hlc: self.clock.tick(self.wall_ms),
                 past: self.head.vector.clone(),
             },
@@ -229,15 +206,15 @@ impl<'a> Batch<'a> {
             at: i64::try_from(self.wall_ms).unwrap_or(i64::MAX),
             event,
         };
-        let raw = RawEvent::create(envelope, self.chain_of(self.origin));
+        let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
         self.append(raw.clone(), digest);
         raw
     }
 
-    fn persist(&mut self, events: &[Unstamped]) -> Result<(), SubmitError> {
+    fn persist(&mut self, events: &[Unstamped]) -> Result<(), Conflict> {
         for event in events {
             if self.next_sequence(&event.aggregate, &event.id) != event.sequence {
-                return Err(SubmitError::Conflict);
+                return Err(Conflict);
             }
             self.stamp(
                 event.aggregate.clone(),
@@ -286,18 +263,11 @@ impl<'a> Batch<'a> {
     }
 
     fn next_sequence(&self, aggregate: &str, id: &str) -> i64 {
-        let last = self.hot_sequence(aggregate, id).or_else(|| {
+        let last = self.hot.sequence(aggregate, id).or_else(|| {
             let key = (aggregate.to_owned(), id.to_owned());
             self.sequences.get(&key).copied()
         });
         last.unwrap_or(0) + 1
-    }
-
-    fn hot_sequence(&self, aggregate: &str, id: &str) -> Option<i64> {
-        if aggregate != POST {
-            return None;
-        }
-        self.hot.posts.sequence(id)
     }
 
     fn chain_of(&self, origin: Origin) -> Hash {

@@ -26,7 +26,50 @@ where
     });
 }
 
+/// Users of groups, and posts with those who like them, at hand.
+const MEMBERS: usize = 100_000;
+const POSTS: usize = 8_192;
+
+/// The aggregates at hand.
+#[derive(Debug)]
+pub(super) struct Hot {
+    pub groups: Groups,
+    pub posts: Posts,
+}
+
+impl Default for Hot {
+    fn default() -> Self {
+        Self {
+            groups: Groups::new(MEMBERS),
+            posts: Posts::new(POSTS),
+        }
+    }
+}
+
+impl Hot {
+    /// The sequence of the last event of an aggregate that is at hand whole.
+    pub fn sequence(&self, aggregate: &str, id: &str) -> Option<i64> {
+        if aggregate != <Post as Aggregate>::TYPE {
+            return None;
+        }
+        self.posts.sequence(id)
+    }
+
+    /// Keeps the bounds.
+    pub fn trim(&mut self) {
+        self.groups.trim();
+        self.posts.trim();
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.groups.clear();
+        self.posts.clear();
+    }
+}
+
 /// Things at hand, by id, each with what it costs to keep.
+#[derive(Debug)]
 struct Shelf<T> {
     slots: BTreeMap<String, Slot<T>>,
     cost: usize,
@@ -34,6 +77,7 @@ struct Shelf<T> {
     uses: u64,
 }
 
+#[derive(Debug)]
 struct Slot<T> {
     kept: T,
     cost: usize,
@@ -112,6 +156,7 @@ impl<T: Default> Shelf<T> {
 
 /// Groups at hand, each as far as some users are concerned: a group of any size costs what its
 /// writers cost.
+#[derive(Debug)]
 pub(super) struct Groups(Shelf<(Group, BTreeSet<String>)>);
 
 impl Groups {
@@ -161,6 +206,7 @@ impl Groups {
 }
 
 /// Posts at hand, whole, with the sequence of their last event.
+#[derive(Debug)]
 pub(super) struct Posts(Shelf<(Post, i64)>);
 
 impl Posts {

@@ -22,7 +22,7 @@ impl Batch<'_> {
             if self.head.vector.covers(stamp.dot()) {
                 continue;
             }
-            if stamp.origin == self.origin {
+            if stamp.origin == self.head.origin {
                 // Somebody knows an event of ours that we do not: our numbers are not safe to give.
                 forked.insert(stamp.origin);
                 continue;

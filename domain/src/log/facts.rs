@@ -1,0 +1,46 @@
+//! Reads what a batch needs: at most one statement of each kind.
+
+use sqlx::PgConnection;
+
+use crate::envelope::Envelope;
+use crate::writing::{Facts, Needs};
+
+use super::rows;
+
+pub(super) async fn read(connection: &mut PgConnection, needs: &Needs) -> sqlx::Result<Facts> {
+    let mut facts = Facts::default();
+    if !needs.members.is_empty() {
+        let wanted: Vec<(&str, &str)> = pairs(&needs.members);
+        for (group, payload) in rows::memberships(connection, &wanted).await? {
+            facts.members.push((group, envelope_from(&payload)?));
+        }
+    }
+    if !needs.posts.is_empty() {
+        let ids: Vec<&str> = needs.posts.iter().map(String::as_str).collect();
+        for (id, sequence, payload) in rows::aggregates(connection, "post", &ids).await? {
+            facts.posts.push((id, sequence, envelope_from(&payload)?));
+        }
+    }
+    if !needs.sequences.is_empty() {
+        facts.sequences = rows::sequences(connection, &pairs(&needs.sequences)).await?;
+    }
+    if !needs.keys.is_empty() {
+        let digests: Vec<&[u8]> = needs.keys.iter().map(|digest| &digest[..]).collect();
+        for (digest, id) in rows::keys(connection, &digests).await? {
+            if let Ok(digest) = digest.try_into() {
+                facts.keys.push((digest, id));
+            }
+        }
+    }
+    Ok(facts)
+}
+
+fn pairs<'a>(of: impl IntoIterator<Item = &'a (String, String)>) -> Vec<(&'a str, &'a str)> {
+    let of = of.into_iter();
+    of.map(|(first, second)| (first.as_str(), second.as_str()))
+        .collect()
+}
+
+fn envelope_from(payload: &str) -> sqlx::Result<Envelope> {
+    serde_json::from_str(payload).map_err(|failure| sqlx::Error::Decode(failure.into()))
+}

@@ -1,0 +1,171 @@
+//! What the log's one writer decides, without the database, the file, the clock and the tasks
+//! around it: who may be written as, what a batch yields, what is believed after a failure, what
+//! is promised about the future.
+//!
+//! The shell (`log/writer`) does what is said here, in this order; the simulator drives the same
+//! code through crashes at each of its steps.
+
+mod batch;
+mod hot;
+mod identity;
+mod promises;
+mod work;
+
+pub use batch::{Facts, Needs};
+pub use identity::{Beginning, Doubt, Record, Row, Server, draw};
+pub use work::{Action, Command, Conflict, Head, NewRow, Task, Unstamped, Verdict};
+
+use crate::hlc::{Clock, Hlc};
+use crate::ids::{Origin, ReplicaId};
+use batch::Batch;
+use hot::Hot;
+
+/// What a start finds.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The identity row.
+    pub row: Option<Row>,
+    /// The file beside the database.
+    pub file: Option<Record>,
+    /// The Postgres that answers.
+    pub server: Server,
+    /// What the rows say is held.
+    pub head: Head,
+}
+
+/// A batch that is decided, and true once its rows are committed.
+#[derive(Debug)]
+pub struct Decided {
+    /// What to tell whoever asked, in the order of the tasks.
+    pub verdicts: Vec<Verdict>,
+    /// What to commit, all of it or nothing.
+    pub rows: Vec<NewRow>,
+    head: Head,
+}
+
+/// Somebody restored, promoted or exchanged the database beneath us: going on could give numbers
+/// out twice (F32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the database is not the one this process began with")]
+pub struct NotOurs;
+
+/// What the writer knows: a copy of what the rows say, and what it has promised beyond them.
+#[derive(Debug)]
+pub struct Writing {
+    replica: ReplicaId,
+    server: Server,
+    head: Head,
+    clock: Clock,
+    reserved: Hlc,
+    recorded: Option<Record>,
+    hot: Hot,
+}
+
+impl Writing {
+    /// Begins with what a start finds. Before anything else the identity row must be written, then
+    /// the file.
+    pub fn begin(
+        replica: ReplicaId,
+        found: Found,
+        wall_ms: u64,
+        fresh_epoch: u32,
+    ) -> (Self, Beginning) {
+        let (beginning, origin) = found.judge(replica, fresh_epoch);
+        let mut clock = Clock::default();
+        let reserved = found.row.as_ref().map(|row| row.reserved);
+        let recorded = found.file.as_ref().map(|file| file.hlc);
+        for reading in [Some(found.head.highest), reserved, recorded] {
+            clock.merge(reading.unwrap_or_default());
+        }
+        let mut head = found.head;
+        head.origin = origin;
+        head.floor = clock.last();
+        let writing = Self {
+            replica,
+            server: found.server,
+            reserved: promises::ahead_of(clock, wall_ms),
+            head,
+            clock,
+            recorded: None,
+            hot: Hot::default(),
+        };
+        (writing, beginning)
+    }
+
+    /// What is held, as far as it is committed.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Who is written as.
+    pub fn origin(&self) -> Origin {
+        self.head.origin
+    }
+
+    /// The Postgres this process began with.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Says what must be read before a batch can be decided.
+    pub fn needs(&self, tasks: &[Task]) -> Needs {
+        Needs::of(tasks, &self.hot)
+    }
+
+    /// Decides a batch on what was read for it.
+    pub fn decide(&mut self, wall_ms: u64, tasks: &[Task], needs: &Needs, facts: Facts) -> Decided {
+        let mut batch = Batch::new(wall_ms, self.head.clone(), self.clock, &mut self.hot);
+        batch.learn(needs, facts);
+        let verdicts = tasks.iter().map(|task| batch.decide(task)).collect();
+        let Batch {
+            rows, head, clock, ..
+        } = batch;
+        // Kept also when the batch fails: readings may be skipped, never given twice.
+        self.clock = clock;
+        Decided {
+            verdicts,
+            rows,
+            head,
+        }
+    }
+
+    /// The rows of a batch are committed: from now on it may be told.
+    pub fn committed(&mut self, decided: Decided) -> Vec<Verdict> {
+        self.head = decided.head;
+        self.hot.trim();
+        decided.verdicts
+    }
+
+    /// A statement failed: nothing at hand is believed any more (F14). Before the next batch the
+    /// rows are to be read again and given to [`Writing::resume`].
+    pub fn forget(&mut self) {
+        self.hot.clear();
+    }
+
+    /// Goes on after a failure, on a new session that holds the lock, with what the rows say.
+    pub fn resume(&mut self, found: &Server, row: Option<&Row>, head: Head) -> Result<(), NotOurs> {
+        let is_ours = row.is_some_and(|row| row.origin == self.head.origin);
+        // All that was ever told from here was committed: it must still be there.
+        let has_all = head.vector.covers_all(&self.head.vector);
+        if !is_ours || *found != self.server || !has_all {
+            return Err(NotOurs);
+        }
+        self.clock.merge(head.highest);
+        self.head = Head {
+            floor: self.head.floor,
+            origin: self.head.origin,
+            ..head
+        };
+        Ok(())
+    }
+
+    /// Tells, after [`Writing::resume`], whether a batch whose answer was lost had been committed
+    /// after all (F12).
+    pub fn was_committed(&self, decided: &Decided) -> bool {
+        decided.rows.last().is_some_and(|row| {
+            let stamp = &row.event.envelope.stamp;
+            self.head.arrival == row.arrival
+                && self.head.hashes.get(&stamp.origin) == Some(&row.event.hash)
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What is asked of the writer, and what it yields.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::chain::Hash;
+use crate::envelope::RawEvent;
+use crate::hlc::Hlc;
+use crate::ids::Origin;
+use crate::names::{GroupName, MessageId, User};
+use crate::post::Refusal;
+use crate::text::{IdempotencyKey, MessageText};
+use crate::version_vector::{Range, VersionVector};
+
+/// What the log holds, after one of its commits.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Who this replica writes as.
+    pub origin: Origin,
+    /// What is held.
+    pub vector: VersionVector,
+    /// The chain of each origin up to its last event held.
+    pub hashes: BTreeMap<Origin, Hash>,
+    /// Every later event of this replica, of this or a later epoch, has a higher reading.
+    pub floor: Hlc,
+    /// The highest reading of any event held.
+    pub highest: Hlc,
+    /// How many events are held: the last one's place in this log.
+    pub arrival: i64,
+}
+
+/// What a person asks of the log.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// In which group.
+    pub group: GroupName,
+    /// What.
+    pub action: Action,
+    /// A reading that the event must lie above: what its author had seen.
+    pub above: Option<Hlc>,
+}
+
+/// The things that can be asked.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields are the parts of the sentence")]
+pub enum Action {
+    /// `user` joins.
+    Join { user: User },
+    /// `user` leaves.
+    Leave { user: User },
+    /// `author` posts. `id` follows from `key` where there is one.
+    Post {
+        id: MessageId,
+        author: User,
+        text: MessageText,
+        sent_at_ms: Option<i64>,
+        key: Option<IdempotencyKey>,
+    },
+    /// `user` likes `message`.
+    Like { message: MessageId, user: User },
+    /// `user` takes the like of `message` back.
+    Unlike { message: MessageId, user: User },
+}
+
+/// One piece of a batch.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Decide what a person asks.
+    Submit(Box<Command>),
+    /// Take in a peer's events, as far as all in their past is held.
+    Absorb(Vec<RawEvent>),
+    /// Stamp events that were decided elsewhere.
+    Persist(Vec<Unstamped>),
+    /// Lift the clock: every later event of this replica lies above this.
+    Raise(Hlc),
+}
+
+/// An event that has no stamp yet.
+#[derive(Clone, Debug)]
+pub struct Unstamped {
+    /// The type of aggregate.
+    pub aggregate: String,
+    /// Which of them.
+    pub id: String,
+    /// The sequence it was decided to get.
+    pub sequence: i64,
+    /// The group whose readers it concerns.
+    pub group: Option<String>,
+    /// The event's type.
+    pub kind: String,
+    /// The event itself.
+    pub event: Arc<RawValue>,
+}
+
+/// An aggregate has changed since it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict;
+
+/// What was decided about one task, to be told after the commit.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The event; nothing where the message had been sent before under its key.
+    Submitted(Result<Option<RawEvent>, Refusal>),
+    /// What became of a peer's events.
+    Absorbed {
+        /// How many were new.
+        stored: usize,
+        /// What must come before the rest.
+        missing: Vec<Range>,
+        /// Origins whose events contradict the ones held.
+        forked: Vec<Origin>,
+    },
+    /// Whether the events were stamped.
+    Persisted(Result<(), Conflict>),
+    /// The clock is lifted.
+    Raised,
+}
+
+/// One event with its places in this database.
+#[derive(Clone, Debug)]
+pub struct NewRow {
+    /// The event.
+    pub event: RawEvent,
+    /// Its place among the events of its aggregate, here.
+    pub sequence: i64,
+    /// Its place in this log.
+    pub arrival: i64,
+    /// What its author's key is looked up by.
+    pub key_digest: Option<[u8; 16]>,
+    /// Whose membership it is about.
+    pub member: Option<String>,
+}
