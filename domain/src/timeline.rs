@@ -3,11 +3,13 @@
 
 mod fact;
 mod feed;
+mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use fact::{Fact, Unfoldable};
 pub use feed::{Effect, Entry, FeedEntry, Kind, Reached};
+pub use progress::{Checkpoint, Place, Progress};
 
 use crate::names::{GroupName, User};
 use crate::stamp::OrderKey;

@@ -23,25 +23,13 @@ pub use history::Seen;
 pub use pages::{Anchor, Page, Place, Snapshot};
 pub use people::{Group, Groups, Members};
 
-pub use crate::timeline::Entry;
+pub use crate::timeline::{Checkpoint, Entry};
 
-use crate::hlc::Hlc;
 use crate::log::{Log, ReadError};
 use crate::version_vector::VersionVector;
 
 /// How long an answer waits for the read model to show what was acknowledged before.
 const CATCH_UP: Duration = Duration::from_secs(5);
-
-/// How far the read model has followed the log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// The last event folded in, by its place in this log.
-    pub arrival: i64,
-    /// All that is folded in.
-    pub vector: VersionVector,
-    /// The highest clock reading of it.
-    pub highest: Hlc,
-}
 
 /// The read model does not catch up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

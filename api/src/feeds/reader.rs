@@ -8,7 +8,7 @@ use causeway_domain::envelope::LEVEL;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::log::ReadError;
 use causeway_domain::names::{GroupName, UserId};
-use causeway_domain::timeline::{Effect, Entry, FeedEntry, Kind, Reached};
+use causeway_domain::timeline::{Checkpoint, Effect, Entry, FeedEntry, Kind, Place, Progress};
 use causeway_domain::timelines::Seen;
 use causeway_domain::version_vector::VersionVector;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -39,17 +39,9 @@ pub struct Reader {
     group: GroupName,
     user: UserId,
     news: broadcast::Receiver<Arc<News>>,
-    /// All entries up to this arrival were looked at.
-    at: i64,
-    given: Arc<VersionVector>,
-    /// What of it was known where the reader was told last.
-    weighed: Arc<VersionVector>,
-    highest: Hlc,
+    progress: Progress,
     /// The newest message given.
     newest: Hlc,
-    /// The reader was given more elsewhere than this replica holds: what it is told is its own, and
-    /// comes from the table.
-    is_ahead: bool,
     is_behind: bool,
     is_announced: bool,
     ready: VecDeque<Item>,
@@ -67,18 +59,13 @@ impl Reader {
         let news = feeds.subscribe(&group);
         let timelines = &feeds.0.setup.timelines;
         let checkpoint = timelines.checkpoint();
-        let held = Arc::new(checkpoint.vector.clone());
         let mut reader = Self {
             feeds: feeds.clone(),
             group,
             user,
             news,
-            at: checkpoint.arrival,
-            given: held.clone(),
-            weighed: held,
-            highest: checkpoint.highest,
+            progress: Progress::after(&checkpoint),
             newest: Hlc::default(),
-            is_ahead: false,
             is_behind: false,
             is_announced: false,
             ready: VecDeque::new(),
@@ -86,14 +73,15 @@ impl Reader {
         match resume {
             Resume::Now => reader.announce(),
             Resume::Reset => reader.reset(),
-            Resume::After(cursor) => reader.resume(cursor).await?,
+            Resume::After(cursor) => reader.resume(&checkpoint, cursor).await?,
         }
-        let newest = timelines.newest_given(&reader.group, &reader.given).await?;
+        let given = reader.progress.given();
+        let newest = timelines.newest_given(&reader.group, given).await?;
         reader.newest = newest.map_or(Hlc::default(), |position| position.hlc);
         Ok(reader)
     }
 
-    async fn resume(&mut self, cursor: Cursor) -> Result<(), ReadError> {
+    async fn resume(&mut self, held: &Checkpoint, cursor: Cursor) -> Result<(), ReadError> {
         let timelines = self.feeds.0.setup.timelines.clone();
         let is_older = cursor.level < LEVEL;
         if is_older
@@ -104,11 +92,14 @@ impl Reader {
             self.reset();
             return Ok(());
         }
-        self.is_ahead = !self.given.covers_all(&cursor.vector);
-        self.given = Arc::new(cursor.vector);
-        self.weighed = cursor.weighed.map_or_else(|| self.given.clone(), Arc::new);
-        self.at = timelines.first_beyond(&self.weighed).await?;
-        self.highest = cursor.hlc;
+        let place = Place {
+            given: cursor.vector,
+            weighed: cursor.weighed,
+            highest: cursor.hlc,
+        };
+        self.progress = Progress::resume(held, place);
+        let first = timelines.first_beyond(self.progress.weighed()).await?;
+        self.progress.look_from(first);
         self.is_behind = true;
         Ok(())
     }
@@ -127,12 +118,12 @@ impl Reader {
 
     /// The cursor after all that was given.
     pub fn cursor(&self) -> String {
-        let is_weighed = self.weighed == self.given;
+        let place = self.progress.place();
         self.feeds.0.setup.cursors.encode(&Cursor {
             group: Some(self.group.clone()),
-            vector: (*self.given).clone(),
-            weighed: (!is_weighed).then(|| (*self.weighed).clone()),
-            hlc: self.highest,
+            vector: place.given,
+            weighed: place.weighed,
+            hlc: place.highest,
             level: LEVEL,
         })
     }
@@ -173,9 +164,9 @@ impl Reader {
                     self.ready.push_back(item.clone());
                 }
             }
-            News::Events { up_to, .. } if *up_to <= self.at => {}
-            News::Events { after, .. } if *after > self.at => self.is_behind = true,
-            News::Events { .. } if self.is_ahead => self.is_behind = true,
+            News::Events { up_to, .. } if *up_to <= self.progress.at() => {}
+            News::Events { after, .. } if *after > self.progress.at() => self.is_behind = true,
+            News::Events { .. } if self.progress.is_ahead() => self.is_behind = true,
             News::Events {
                 up_to,
                 vector,
@@ -184,27 +175,19 @@ impl Reader {
                 ..
             } => {
                 self.take_shared(frames);
-                self.given = vector.clone();
-                self.weighed = vector.clone();
-                self.highest = self.highest.max(*highest);
-                self.at = *up_to;
+                self.progress.share(*up_to, vector, *highest);
             }
         }
     }
 
     /// Gives frames whose cursor is what the log held.
     fn take_shared(&mut self, frames: &[Frame]) {
-        let fresh: Vec<(Item, Place)> = frames
+        let fresh: Vec<(Item, Sorted)> = frames
             .iter()
-            .filter(|frame| frame.arrival > self.at && frame.effect == Effect::Shown)
-            .map(|frame| (frame.item.clone(), Place::of_frame(frame)))
+            .filter(|frame| frame.arrival > self.progress.at() && frame.effect == Effect::Shown)
+            .map(|frame| (frame.item.clone(), Sorted::of_frame(frame)))
             .collect();
         self.give(fresh);
-    }
-
-    fn record(&mut self, hlc: Hlc, change: impl FnOnce(&mut VersionVector)) {
-        change(Arc::make_mut(&mut self.given));
-        self.highest = self.highest.max(hlc);
     }
 
     /// Reads the next entries from the table.
@@ -213,10 +196,10 @@ impl Reader {
         let timelines = &hub.setup.timelines;
         let target = timelines.checkpoint();
         let entries = timelines
-            .group_entries(&self.group, self.at, target.arrival, STEP)
+            .group_entries(&self.group, self.progress.at(), target.arrival, STEP)
             .await?;
         let is_last = i64::try_from(entries.len()).unwrap_or(STEP) < STEP;
-        let reached = self.reached();
+        let reached = self.progress.reached();
         let rivalled: Vec<&FeedEntry> = entries
             .iter()
             .filter(|entry| entry.has_rivals(&reached))
@@ -232,17 +215,12 @@ impl Reader {
         // From here on nothing waits, so a reader that is dropped in between has lost nothing.
         self.give_entries(&entries, &rivals, &messages, &target.vector);
         if !is_last {
-            self.at = entries.last().map_or(target.arrival, |e| e.entry.arrival);
+            let last = entries.last();
+            self.progress
+                .look_from(last.map_or(target.arrival, |last| last.entry.arrival));
             return Ok(());
         }
-        self.at = target.arrival;
-        self.record(target.highest, |given| given.merge(&target.vector));
-        self.is_ahead = *self.given != target.vector;
-        self.weighed = if self.is_ahead {
-            Arc::new(target.vector.clone())
-        } else {
-            self.given.clone()
-        };
+        self.progress.arrive(&target);
         self.is_behind = false;
         if !self.is_announced {
             self.announce();
@@ -262,31 +240,22 @@ impl Reader {
         let maker = FrameMaker::new(&hub, &knowledge, held);
         let mut fresh = Vec::new();
         for entry in entries {
-            let told = entry.told(rivals, &self.reached());
+            let Some(kind) = self.progress.tell(entry, rivals) else {
+                continue;
+            };
             let entry = &entry.entry;
-            let dot = entry.position.dot();
-            self.record(entry.position.hlc, |given| given.record(dot));
-            let Some(kind) = told else { continue };
             let Some(data) = maker.data(entry, messages.get(&entry.subject)) else {
                 continue;
             };
             let item = Item::with_id(kind.as_str(), self.cursor(), data);
-            fresh.push((item, Place::of_entry(entry, kind)));
+            fresh.push((item, Sorted::of_entry(entry, kind)));
         }
         self.give(fresh);
     }
 
-    fn reached(&self) -> Reached<'_> {
-        Reached {
-            given: &self.given,
-            weighed: &self.weighed,
-            is_ahead: self.is_ahead,
-        }
-    }
-
     /// Queues frames; before each run of messages that sort far before the newest one given, from
     /// one replica, says how many follow.
-    fn give(&mut self, fresh: Vec<(Item, Place)>) {
+    fn give(&mut self, fresh: Vec<(Item, Sorted)>) {
         let mut runs: Vec<(Option<u16>, Vec<Item>)> = Vec::new();
         for (item, place) in fresh {
             let is_late = place.is_message && place.hlc.ms() + LATE_MS < self.newest.ms();
@@ -310,13 +279,13 @@ impl Reader {
 }
 
 /// What decides whether a frame is late.
-struct Place {
+struct Sorted {
     is_message: bool,
     hlc: Hlc,
     replica: u16,
 }
 
-impl Place {
+impl Sorted {
     fn of_frame(frame: &Frame) -> Self {
         Self {
             is_message: frame.kind == Kind::Message,
