@@ -12,7 +12,7 @@ use causeway_replicator::auth::PeerKeys;
 use causeway_replicator::core::Me;
 use causeway_replicator::driver::Replicator;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::wire::{Caller, Instance};
+use causeway_replicator::wire::{Caller, Instance, PROTOCOL};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -169,6 +169,7 @@ fn replicator(
         instance,
         cluster: config.cluster.clone(),
         peers: config.peers().map(|peer| peer.id).collect(),
+        protocol: PROTOCOL,
     };
     let caller = Caller {
         cluster: config.cluster.clone(),

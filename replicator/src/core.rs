@@ -22,7 +22,7 @@ use crate::peer::Peer;
 use crate::plan;
 use crate::presence::{Online, OwnPresence, Report};
 use crate::view::Knowledge;
-use crate::wire::{Caller, Digest, PROTOCOL, PushAnswer, Refusal};
+use crate::wire::{Caller, Digest, PushAnswer, Refusal};
 
 /// The longest time without a tick.
 const IDLE_MS: u64 = 1_000;
@@ -211,7 +211,7 @@ impl Core {
             instance: self.me.instance,
             n,
             cluster: self.me.cluster.clone(),
-            protocol: PROTOCOL,
+            protocol: self.me.protocol,
             vector: vector.map(|(o, seq)| (o, (seq, chain(o)))).collect(),
             floor: self.head.floor,
             wall: self.now.wall_ms,

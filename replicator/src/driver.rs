@@ -253,7 +253,7 @@ impl Engine {
     /// former state of itself. Whatever is written from now on needs numbers that were never given
     /// (F1); what the peers have of the former epoch is then pulled like anyone's.
     fn renew_if_told_of_unknown_own_events(&self, alarm: &Alarm) {
-        let (Alarm::OwnEventsUnknown { origin, .. } | Alarm::Fork { origin, .. }) = *alarm else {
+        let Some(origin) = alarm.doubted() else {
             return;
         };
         let log = self.log.clone();

@@ -3,12 +3,12 @@
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
 
-use super::{Alarm, CallFailure, Core, Now, Output, Taken};
+use super::{Alarm, CallFailure, Core, Me, Now, Output, Taken};
 use crate::identity::Admission;
 use crate::link::LinkError;
 use crate::liveness::Outward;
 use crate::peer::Peer;
-use crate::wire::{Digest, PROTOCOL, PushAnswer, Refusal};
+use crate::wire::{Digest, PushAnswer, Refusal};
 
 /// How soon a peer that holds another version of our presence is told again.
 const RETELL_MS: u64 = 250;
@@ -45,7 +45,7 @@ impl Core {
     fn admit_digest(&mut self, now: Now, digest: &Digest) -> Result<bool, Refusal> {
         let from = digest.replica;
         self.known_peer(&digest.cluster, from)?;
-        check_protocol(digest.protocol)?;
+        check_protocol(self.me.protocol, digest.protocol)?;
         let Some(peer) = self.peers.get_mut(&from).filter(|_| digest.n > 0) else {
             return Ok(false);
         };
@@ -73,12 +73,12 @@ impl Core {
         result: Result<Box<Digest>, LinkError>,
         out: &mut Vec<Output>,
     ) {
-        let cluster = self.me.cluster.clone();
+        let me = &self.me;
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
         let called_ms = peer.digest.sent_ms.take().unwrap_or(now.ms);
-        let checked = result.and_then(|digest| check_answer(&cluster, id, digest));
+        let checked = result.and_then(|digest| check_answer(me, id, digest));
         let out_before = peer.liveness.out;
         let digest = match checked {
             Ok(digest) => digest,
@@ -224,12 +224,12 @@ impl Core {
 
 /// Checks what a digest that answers claims to be.
 fn check_answer(
-    cluster: &str,
+    me: &Me,
     configured: ReplicaId,
     digest: Box<Digest>,
 ) -> Result<Box<Digest>, LinkError> {
-    if digest.cluster != cluster {
-        let cluster = cluster.to_owned();
+    if digest.cluster != me.cluster {
+        let cluster = me.cluster.clone();
         return Err(Refusal::OtherCluster { cluster }.into());
     }
     if digest.replica != configured {
@@ -240,16 +240,15 @@ fn check_answer(
         }
         .into());
     }
-    check_protocol(digest.protocol)?;
+    check_protocol(me.protocol, digest.protocol)?;
     Ok(digest)
 }
 
-fn check_protocol(theirs: [u16; 2]) -> Result<(), Refusal> {
-    let [lowest, highest] = PROTOCOL;
-    if theirs[0] <= highest && lowest <= theirs[1] {
+fn check_protocol(ours: [u16; 2], theirs: [u16; 2]) -> Result<(), Refusal> {
+    if theirs[0] <= ours[1] && ours[0] <= theirs[1] {
         return Ok(());
     }
-    Err(Refusal::NoCommonProtocol { protocol: PROTOCOL })
+    Err(Refusal::NoCommonProtocol { protocol: ours })
 }
 
 /// Marks origins of which a peer sent other events than are held.

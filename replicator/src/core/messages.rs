@@ -32,6 +32,8 @@ pub struct Me {
     pub cluster: String,
     /// Every other configured replica.
     pub peers: Vec<ReplicaId>,
+    /// The lowest and highest version of the peer protocol that is spoken.
+    pub protocol: [u16; 2],
 }
 
 /// Something that happened.
@@ -163,6 +165,17 @@ pub enum CallFailure {
     /// Our own log could not read or write.
     #[error("the own log is not available")]
     Log,
+}
+
+impl Alarm {
+    /// Returns the origin whose numbers are not safe to give any more, where this says so: peers
+    /// hold events of it that are not here, or other ones.
+    pub fn doubted(&self) -> Option<Origin> {
+        match self {
+            Self::OwnEventsUnknown { origin, .. } | Self::Fork { origin, .. } => Some(*origin),
+            Self::RefusedBy { .. } | Self::Refused { .. } => None,
+        }
+    }
 }
 
 /// What an operator must know. Each is given once, until it has passed.

@@ -11,7 +11,7 @@ use causeway_domain::stamp::Dot;
 use super::*;
 use crate::link::LinkError;
 use crate::liveness::Status;
-use crate::wire::Instance;
+use crate::wire::{Instance, PROTOCOL};
 
 const NOBODY: [u16; 0] = [];
 const NO_FORK: [(u16, u16); 0] = [];
@@ -406,6 +406,7 @@ impl Given {
             instance: Instance(1),
             cluster: "c".into(),
             peers: (2..=highest).map(id).collect(),
+            protocol: PROTOCOL,
         };
         let mut core = Core::new(Now::default(), me, head(&[], 0, 0));
         let now = Now { ms: 1, wall_ms: 1 };

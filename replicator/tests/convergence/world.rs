@@ -17,7 +17,7 @@ use causeway_replicator::core::{Alarm, CallFailure, Core, Input, Me, Now, Output
 use causeway_replicator::link::LinkError;
 use causeway_replicator::presence::Online;
 use causeway_replicator::wire::events::BATCH_EVENTS;
-use causeway_replicator::wire::{Caller, Digest, Instance, PushAnswer, Refusal};
+use causeway_replicator::wire::{Caller, Digest, Instance, PROTOCOL, PushAnswer, Refusal};
 
 use crate::log::{Event, Log};
 use crate::net::{Net, Way};
@@ -529,6 +529,7 @@ impl Replica {
             instance: Instance(random),
             cluster: "simulated".into(),
             peers: all.iter().copied().filter(|&other| other != id).collect(),
+            protocol: PROTOCOL,
         };
         let log = Log::new(origin);
         Self {

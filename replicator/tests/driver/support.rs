@@ -14,7 +14,7 @@ use causeway_replicator::core::Me;
 use causeway_replicator::driver::Replicator;
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator::serve::{Asked, Served, serve};
-use causeway_replicator::wire::{Caller, Instance};
+use causeway_replicator::wire::{Caller, Instance, PROTOCOL};
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -97,6 +97,7 @@ impl Replica {
             instance,
             cluster: "test".into(),
             peers: links.keys().copied().collect(),
+            protocol: PROTOCOL,
         };
         let replicator = Replicator::spawn(me, links, log.clone(), wall);
         let (door, seen) = watch::channel(Door::Open);
