@@ -1,12 +1,14 @@
 //! Making a cluster, all or nothing.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::StartError;
 use crate::folder::Folder;
 use crate::guard::{Guard, Reach};
 use crate::programs::Programs;
+use crate::small_disk::SmallLog;
 
 const HALF_DONE: &str = "cluster.new";
 
@@ -39,6 +41,9 @@ pub(crate) fn ensure(
     ];
     let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
     arguments.push(reach.name().to_string_lossy().into_owned());
+    let small = SmallLog::for_disk_of(&place);
+    let piece_mib = small.as_ref().and_then(|log| log.piece_mib);
+    arguments.extend(piece_mib.map(|mib| format!("--wal-segsize={mib}")));
 
     let guard = Guard {
         account: folder.account,
@@ -57,15 +62,24 @@ pub(crate) fn ensure(
             log: folder.log_path(),
         });
     }
+    if let Some(log) = small {
+        append(&place.join("postgresql.conf"), &log.settings()).map_err(failed)?;
+    }
     fs::rename(&place, folder.cluster()).map_err(failed)?;
     fs::File::open(&folder.path)
         .and_then(|folder| folder.sync_all())
         .map_err(failed)
 }
 
+fn append(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::File::options().append(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
 /// Clears away interrupted attempts. One may still be written to by an `initdb` that is just being
 /// ended, so each attempt has a name of its own.
-fn fresh_place(folder: &Folder) -> std::io::Result<std::path::PathBuf> {
+fn fresh_place(folder: &Folder) -> io::Result<std::path::PathBuf> {
     for entry in fs::read_dir(&folder.path)?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(HALF_DONE) {
             // What is still in use goes at the next start.

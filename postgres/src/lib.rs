@@ -16,6 +16,7 @@ mod orphan;
 mod programs;
 mod scratch;
 mod server;
+mod small_disk;
 mod socket;
 mod supervisor;
 
