@@ -93,6 +93,12 @@ pub struct Limits {
     /// Most connections on the public port at once, 1–1000000; the next ones wait. An open stream
     /// costs some 40 kB. `CAUSEWAY_LIMITS_MAX_CONNECTIONS`, default 20000.
     pub max_connections: usize,
+    /// How much of the disk of `data_dir` stays free, in bytes: with less, writes are refused (507)
+    /// until there is room again, and reading goes on. 0: never minded. More leaves more time to make
+    /// room, and is lost to messages. A database elsewhere has its own disk, which is not watched:
+    /// writes are refused there once Postgres itself says that it is full.
+    /// `CAUSEWAY_LIMITS_MIN_FREE_DISK_BYTES`, default 256 MiB, of a small disk an eighth.
+    pub min_free_disk_bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -100,6 +106,7 @@ impl Default for Limits {
         Self {
             max_text_chars: DEFAULT_MAX_TEXT_CHARS,
             max_connections: 20_000,
+            min_free_disk_bytes: None,
         }
     }
 }

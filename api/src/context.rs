@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, Limits};
 use crate::cursor::{Cursor, CursorError, Cursors};
+use crate::disk::Disk;
 use crate::edge::WallClock;
 use crate::feeds::Feeds;
 use crate::problem::Problem;
@@ -61,6 +62,8 @@ pub struct Parts {
     pub cursors: Cursors,
     /// The wall clock.
     pub wall: WallClock,
+    /// The disk of the data folder.
+    pub disk: Arc<Disk>,
     /// Fresh random bits.
     pub random: fn() -> [u8; 16],
     /// When this process began to serve.
@@ -198,7 +201,7 @@ fn refused(group: &GroupName, failure: SubmitError) -> Problem {
             Refusal::KeyReused => Problem::KeyReused,
         },
         SubmitError::Busy => Problem::Busy,
-        SubmitError::DiskFull => Problem::DiskFull("the database says so".into()),
+        SubmitError::DiskFull => Problem::DiskFull,
         failure @ SubmitError::Unstorable => Problem::internal(failure),
         failure @ (SubmitError::Unavailable | SubmitError::Conflict) => {
             Problem::unavailable(failure)

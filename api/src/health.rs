@@ -66,6 +66,18 @@ fn gathered(parts: &Parts) -> prometheus::Result<String> {
         "Streams open.",
         i64::try_from(parts.feeds.open_streams()).unwrap_or(i64::MAX),
     )?;
+    if let Some(room) = parts.disk.room() {
+        gauge(
+            "causeway_disk_free_bytes",
+            "Room left on the disk of the data folder.",
+            signed(room.free_bytes),
+        )?;
+    }
+    gauge(
+        "causeway_writes_stopped",
+        "Whether writes are refused because that disk is nearly full.",
+        i64::from(!parts.disk.has_room()),
+    )?;
     let of_peer = |name: &str, help: &str| {
         let gauge = IntGaugeVec::new(Opts::new(name, help), &["peer"])?;
         registry.register(Box::new(gauge.clone()))?;

@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod data_folder;
 pub mod database;
 pub mod dev;
+pub mod disk;
 pub mod edge;
 pub mod failure;
 pub mod feeds;

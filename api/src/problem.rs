@@ -96,9 +96,11 @@ pub enum Problem {
     /// The replica does not hold yet what the caller has seen elsewhere.
     #[error("This replica does not hold yet what you have seen elsewhere. Try again.")]
     Behind,
-    /// Nothing can be stored any more.
-    #[error("This replica has no room left to store this. Write at another replica.")]
-    DiskFull(#[source] Cause),
+    /// Nothing can be stored any more. What the operator must know is logged once, where it is seen.
+    #[error(
+        "The disk of this replica is nearly full, so it takes no writes until there is room again; reading goes on. Write at another replica."
+    )]
+    DiskFull,
     /// A defect of ours.
     #[error("Something went wrong in this replica. Its log has the cause under the request id.")]
     Internal(#[source] Cause),
@@ -193,7 +195,7 @@ impl Problem {
                 Some(2),
             ),
             Self::Behind => (S::SERVICE_UNAVAILABLE, "behind", "Behind", Some(1)),
-            Self::DiskFull(_) => (S::INSUFFICIENT_STORAGE, "disk_full", "Disk full", None),
+            Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk_full", "Disk full", None),
             Self::Internal(_) => (
                 S::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -211,7 +213,7 @@ impl Problem {
 
     /// Returns the answer a client gets, and logs the cause of what is not the client's doing.
     pub fn render(&self, request_id: &str) -> Response {
-        if let Self::Unavailable(cause) | Self::DiskFull(cause) | Self::Internal(cause) = self {
+        if let Self::Unavailable(cause) | Self::Internal(cause) = self {
             let code = self.code();
             tracing::error!(request_id, code, cause = %chain(cause.as_ref()), "a request failed");
         }
@@ -292,7 +294,7 @@ mod tests {
             "7"
         );
         assert!(
-            !headers(Problem::DiskFull("full".into())).contains_key(header::RETRY_AFTER),
+            !headers(Problem::DiskFull).contains_key(header::RETRY_AFTER),
             "waiting makes no room"
         );
     }

@@ -24,6 +24,7 @@ use crate::config::{Config, Secret};
 use crate::context::{Context, Parts};
 use crate::cursor::Cursors;
 use crate::database::Database;
+use crate::disk::Disk;
 use crate::edge::WallClock;
 use crate::edge::accept::{ConnectionLimits, Door};
 use crate::edge::serve::serve;
@@ -74,7 +75,8 @@ pub async fn rebuild(config: Config) -> anyhow::Result<()> {
 
 async fn rebuild_with(config: &Config, url: &str) -> anyhow::Result<()> {
     let wall = wall_clock(config.clock_offset_file.as_deref());
-    let (log, writer) = Log::open(options(config, url, &wall)?).await?;
+    let disk = Arc::new(disk_of(config));
+    let (log, writer) = Log::open(options(config, url, &wall, &disk)?).await?;
     timelines::rebuild(&log).await?;
     let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
     let all = log.head().arrival;
@@ -102,7 +104,8 @@ async fn serve_with(
     on_ready: impl FnOnce(),
 ) -> anyhow::Result<()> {
     let wall = wall_clock(config.clock_offset_file.as_deref());
-    let (log, mut writer) = Log::open(options(config, url, &wall)?).await?;
+    let disk = Arc::new(disk_of(config));
+    let (log, mut writer) = Log::open(options(config, url, &wall, &disk)?).await?;
     tell_beginning(&log);
     let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
     let keys = ClusterKeys::new(
@@ -111,8 +114,15 @@ async fn serve_with(
     );
     let peer_keys = peer_keys(&keys);
     let replicator = replicator(config, log.clone(), &wall, &peer_keys)?;
-    let (context, hub, presence) =
-        context(config, &keys, log.clone(), timelines, &replicator, wall);
+    let (context, hub, presence) = context(
+        config,
+        &keys,
+        log.clone(),
+        timelines,
+        &replicator,
+        wall,
+        disk,
+    );
 
     let (stopping, stopped) = watch::channel(false);
     let limits = ConnectionLimits::default();
@@ -193,6 +203,7 @@ fn context(
     timelines: Timelines,
     replicator: &Replicator,
     wall: WallClock,
+    disk: Arc<Disk>,
 ) -> (Context, JoinHandle<()>, JoinHandle<()>) {
     let replicas: Vec<ReplicaId> = config.replicas.iter().map(|replica| replica.id).collect();
     let sight = Arc::new(Sight {
@@ -226,6 +237,7 @@ fn context(
         tokens: Tokens::new(keys),
         cursors: Cursors::new(keys),
         wall,
+        disk,
         random: || random_bytes().expect("the system gave random bytes at the start"),
         started: Instant::now(),
     });
@@ -267,7 +279,17 @@ async fn close(writer: WriterTask, follower: FollowTask) {
     }
 }
 
-fn options(config: &Config, url: &str, wall: &WallClock) -> anyhow::Result<Options> {
+fn disk_of(config: &Config) -> Disk {
+    Disk::new(&config.data_dir, config.limits.min_free_disk_bytes)
+}
+
+fn options(
+    config: &Config,
+    url: &str,
+    wall: &WallClock,
+    disk: &Arc<Disk>,
+) -> anyhow::Result<Options> {
+    let disk = disk.clone();
     Ok(Options {
         replica: config.replica,
         cluster: config.cluster.clone(),
@@ -276,6 +298,7 @@ fn options(config: &Config, url: &str, wall: &WallClock) -> anyhow::Result<Optio
         wall: wall.clone(),
         fresh_epoch: u32::try_from(random_number()? >> 32)?,
         allow_unsafe_postgres: config.allow_unsafe_postgres,
+        has_room: Arc::new(move || disk.has_room()),
     })
 }
 

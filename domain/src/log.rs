@@ -33,6 +33,8 @@ use crate::writing::{Task, Unstamped};
 
 /// Reads the wall clock: milliseconds since 1970. Handed in, so that tests can set it.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
+/// Tells whether there is room on the disk for more. Asked before each write, so it must be cheap.
+pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// How long a start waits for another process to give the database up (also for the session of a
 /// killed predecessor to end).
@@ -57,6 +59,8 @@ pub struct Options {
     pub fresh_epoch: u32,
     /// Accept a Postgres that can lose acknowledged writes (F29).
     pub allow_unsafe_postgres: bool,
+    /// Says no before the disk is full: nothing more is taken in then (F31).
+    pub has_room: HasRoom,
 }
 
 /// The answer to a command, sent after the commit of all it was decided on.
@@ -182,6 +186,7 @@ pub struct Log {
     inbox: mpsc::Sender<Work>,
     head: watch::Receiver<Arc<Head>>,
     beginning: Beginning,
+    has_room: HasRoom,
 }
 
 /// The writer's task: wait for it after the last [`Log`] is dropped.
@@ -203,6 +208,7 @@ impl Log {
         let pool = connection::pool(&options.database_url)?;
         let (inbox, work) = mpsc::channel(INBOX);
         let beginning = opened.beginning;
+        let has_room = options.has_room.clone();
         let (writer, head) = writer::Writer::new(options, opened);
         let task = tokio::spawn(writer.run(work));
         let log = Self {
@@ -210,6 +216,7 @@ impl Log {
             inbox,
             head,
             beginning,
+            has_room,
         };
         Ok((log, task))
     }
@@ -241,6 +248,7 @@ impl Log {
 
     /// Decides and writes one command. Whoever stops waiting does not stop the write.
     pub async fn submit(&self, command: Command) -> Result<Done, SubmitError> {
+        self.refuse_without_room()?;
         let (answer, answered) = oneshot::channel();
         self.inbox
             .try_send(Work::Write(
@@ -256,6 +264,7 @@ impl Log {
 
     /// Stores a peer's events, in the given order, as far as all in their past is held.
     pub async fn absorb(&self, events: Vec<RawEvent>) -> Result<Absorbed, SubmitError> {
+        self.refuse_without_room()?;
         let (answer, answered) = oneshot::channel();
         self.send(Work::Write(Task::Absorb(events), Asker::Absorb(answer)))
             .await?;
@@ -285,10 +294,20 @@ impl Log {
     }
 
     async fn persist(&self, events: Vec<Unstamped>) -> Result<(), SubmitError> {
+        self.refuse_without_room()?;
         let (answer, answered) = oneshot::channel();
         self.send(Work::Write(Task::Persist(events), Asker::Persist(answer)))
             .await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
+    }
+
+    /// Turns writes away while Postgres still has room to work: full, it stops altogether (F31).
+    fn refuse_without_room(&self) -> Result<(), SubmitError> {
+        if (self.has_room)() {
+            Ok(())
+        } else {
+            Err(SubmitError::DiskFull)
+        }
     }
 
     async fn send(&self, work: Work) -> Result<(), SubmitError> {

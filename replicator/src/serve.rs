@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use causeway_domain::log::SubmitError;
 use causeway_domain::version_vector::VersionVector;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -160,6 +161,8 @@ async fn take_push(
     match replicator.take_push(caller, pushed.events).await {
         Ok(answer) => Ok(Answer::ok(JSON, json(&answer))),
         Err(PushError::Refused(refusal)) => Err(refusal.into()),
+        // Where the disk is seen to be full it is told, once.
+        Err(PushError::Log(SubmitError::DiskFull)) => Err(Answer::problem(503)),
         Err(PushError::Log(error)) => {
             tracing::warn!(peer = %caller.replica, %error, "cannot store pushed events");
             Err(Answer::problem(503))

@@ -256,7 +256,16 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
             usual.max_connections,
             1_000_000,
         )?,
+        min_free_disk_bytes: bytes("limits.min_free_disk_bytes", raw.min_free_disk_bytes)?,
     })
+}
+
+fn bytes(key: &str, value: Option<i64>) -> Result<Option<u64>, ConfigError> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let why = || ConfigError::wrong(key, format!("{value} is not a number of bytes"));
+    u64::try_from(value).map(Some).map_err(|_| why())
 }
 
 fn within(key: &str, value: Option<i64>, usual: usize, most: usize) -> Result<usize, ConfigError> {

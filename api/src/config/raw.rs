@@ -34,6 +34,7 @@ const KEYS: &[(&str, Form)] = &[
     ("replicas", Form::List),
     ("limits.max_text_chars", Form::Number),
     ("limits.max_connections", Form::Number),
+    ("limits.min_free_disk_bytes", Form::Number),
 ];
 
 /// Pairs of which a variable for the one stands for both.
@@ -77,6 +78,7 @@ pub(super) struct RawReplica {
 pub(super) struct RawLimits {
     pub(super) max_text_chars: Option<i64>,
     pub(super) max_connections: Option<i64>,
+    pub(super) min_free_disk_bytes: Option<i64>,
 }
 
 /// Reads the file and lays the environment over it.

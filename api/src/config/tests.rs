@@ -61,6 +61,7 @@ fn every_setting_can_come_from_the_environment() {
         ("CAUSEWAY_REPLICAS", list),
         ("CAUSEWAY_LIMITS_MAX_TEXT_CHARS", "80"),
         ("CAUSEWAY_LIMITS_MAX_CONNECTIONS", "7"),
+        ("CAUSEWAY_LIMITS_MIN_FREE_DISK_BYTES", "0"),
         ("CAUSEWAY_LOG", "debug"),
         ("CAUSEWAY_SOMETHING_ELSE", "is not ours"),
     ];
@@ -90,7 +91,8 @@ fn every_setting_can_come_from_the_environment() {
         config.limits,
         Limits {
             max_text_chars: 80,
-            max_connections: 7
+            max_connections: 7,
+            min_free_disk_bytes: Some(0),
         }
     );
 }
@@ -202,6 +204,11 @@ fn each_wrong_setting_is_named() {
             r#"auth = "open""#,
             "auth = \"open\"\nlimits = {max_connections = \"x\"}",
             "limits.max_connections",
+        ),
+        (
+            r#"auth = "open""#,
+            "auth = \"open\"\nlimits = {min_free_disk_bytes = -1}",
+            "limits.min_free_disk_bytes",
         ),
         (
             r#"auth = "open""#,

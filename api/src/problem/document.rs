@@ -168,7 +168,7 @@ mod tests {
             Problem::Busy,
             Problem::unavailable("down"),
             Problem::Behind,
-            Problem::DiskFull("full".into()),
+            Problem::DiskFull,
             Problem::internal("defect"),
         ]
     }

@@ -15,6 +15,7 @@ mod changes;
 mod crashes;
 mod documents;
 mod frames;
+mod full_disk;
 mod idempotency;
 mod likes;
 mod links;

@@ -52,6 +52,7 @@ impl Store {
             wall: Arc::new(wall_ms),
             fresh_epoch: number,
             allow_unsafe_postgres: true,
+            has_room: Arc::new(|| true),
         };
         Self { options, folder }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use causeway_domain::chain::Hash;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::log::SubmitError;
 use causeway_domain::version_vector::VersionVector;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -163,7 +164,9 @@ async fn pull<L: Link>(
         return Ok(Taken::default());
     }
     let (taken, _) = engine.absorb(pulled.events).await.map_err(|error| {
-        tracing::warn!(%peer, %error, "cannot store pulled events");
+        if !matches!(error, SubmitError::DiskFull) {
+            tracing::warn!(%peer, %error, "cannot store pulled events");
+        }
         CallFailure::Log
     })?;
     Ok(taken)

@@ -80,6 +80,7 @@ impl Replica {
             wall: wall.clone(),
             fresh_epoch: u32::from(id.get()),
             allow_unsafe_postgres: true,
+            has_room: Arc::new(|| true),
         };
         let (log, writer) = Log::open(options).await.unwrap();
         let caller = Caller {

@@ -51,7 +51,7 @@ impl Api {
     ) -> Result<Json<String>, Problem> {
         match group.0.as_str() {
             "panic" => panic!("as asked"),
-            "disk" => Err(Problem::DiskFull("no space left on /secret".into())),
+            "disk" => Err(Problem::DiskFull),
             "empty" => Err(Problem::not_found("group `empty`")),
             name if name.contains('\u{fffd}') => Err(Problem::invalid("group", "is no name")),
             name => Ok(Json(format!("{name} {:?}", limit.0))),
