@@ -9,7 +9,7 @@
 pub mod accept;
 pub mod body;
 pub mod json;
-mod parameters;
+pub mod parameters;
 mod receive;
 mod request_id;
 mod routes;

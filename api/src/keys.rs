@@ -182,15 +182,18 @@ mod tests {
         let keys = ClusterKeys::new(&[7; 32], None);
         let id_and_start = |purpose| {
             let (id, signature) = keys.for_purpose(purpose).sign(b"x");
-            let bytes = [&id[..], &signature[..4]].concat();
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+            let [a, b, c, d, ..] = signature;
+            (u32::from_be_bytes(id), u32::from_be_bytes([a, b, c, d]))
         };
-        let made: [String; 3] =
-            [Purpose::Tokens, Purpose::Cursors, Purpose::Peers].map(id_and_start);
+        let made = [Purpose::Tokens, Purpose::Cursors, Purpose::Peers].map(id_and_start);
 
         assert_eq!(
             made,
-            ["948926a97c0fb380", "e960a05120c40cac", "b21d9c5a1a391340"]
+            [
+                (0x9489_26a9, 0x7c0f_b380),
+                (0xe960_a051, 0x20c4_0cac),
+                (0xb21d_9c5a, 0x1a39_1340)
+            ]
         );
     }
 }

@@ -14,6 +14,9 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 
 use crate::context::Context;
 
+pub use messages::NewMessage;
+pub use moment::moment;
+pub use sessions::NewSession;
 pub use view::Sight;
 
 /// How the operations are grouped in the document.

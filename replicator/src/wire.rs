@@ -103,18 +103,14 @@ pub struct Digest {
 
 impl Digest {
     /// Reads a digest that came from a peer.
-    pub fn parse(body: &[u8]) -> Result<Self, MalformedDigest> {
+    pub fn parse(body: &[u8]) -> Result<Self, MalformedReport> {
         if body.len() > MAX_DIGEST_BYTES {
-            return Err(MalformedDigest::TooLong(body.len()));
+            return Err(MalformedReport::TooLong(body.len()));
         }
         let digest: Self = serde_json::from_slice(body)?;
-        if digest.vector.len() > MAX_ORIGINS {
-            return Err(MalformedDigest::Origins(digest.vector.len()));
-        }
-        match digest.vector.iter().find(|(_, at)| at.0 > MAX_SEQ) {
-            Some((&origin, _)) => Err(MalformedDigest::Seq(origin)),
-            None => Ok(digest),
-        }
+        let shown = digest.vector.iter().map(|(&origin, at)| (origin, at.0));
+        check_shown(shown)?;
+        Ok(digest)
     }
 
     /// What the speaker holds, without the hashes.
@@ -126,20 +122,32 @@ impl Digest {
     }
 }
 
-/// Why bytes are not a digest.
+/// A peer may not show what no cluster can have: whoever reckons with it later need not ask again.
+fn check_shown(shown: impl ExactSizeIterator<Item = (Origin, u64)>) -> Result<(), MalformedReport> {
+    if shown.len() > MAX_ORIGINS {
+        return Err(MalformedReport::Origins(shown.len()));
+    }
+    let mut shown = shown;
+    match shown.find(|&(_, seq)| seq > MAX_SEQ) {
+        Some((origin, _)) => Err(MalformedReport::Seq(origin)),
+        None => Ok(()),
+    }
+}
+
+/// Why bytes are not a digest, or not the answer to a push.
 #[derive(Debug, thiserror::Error)]
-pub enum MalformedDigest {
+pub enum MalformedReport {
     /// Longer than [`MAX_DIGEST_BYTES`].
-    #[error("digest of {0} bytes is too long")]
+    #[error("{0} bytes are too long")]
     TooLong(usize),
     /// Not JSON of this form.
-    #[error("digest has another form")]
+    #[error("has another form")]
     Form(#[from] serde_json::Error),
     /// More origins than a cluster can have.
-    #[error("digest names {0} origins")]
+    #[error("names {0} origins")]
     Origins(usize),
     /// A number no replica can have reached.
-    #[error("digest claims an impossible number of events of `{0}`")]
+    #[error("claims an impossible number of events of `{0}`")]
     Seq(Origin),
 }
 
@@ -152,6 +160,16 @@ pub struct PushAnswer {
     pub n: u64,
     /// What is now held.
     pub vector: VersionVector,
+}
+
+impl PushAnswer {
+    /// Reads an answer that came from a peer. The caller bounds its length.
+    pub fn parse(body: &[u8]) -> Result<Self, MalformedReport> {
+        let answer: Self = serde_json::from_slice(body)?;
+        let shown: Vec<_> = answer.vector.iter().collect();
+        check_shown(shown.into_iter())?;
+        Ok(answer)
+    }
 }
 
 /// Who calls with a push or a pull: named in the query, so that the signature covers it.
@@ -263,7 +281,17 @@ mod tests {
 
         let refused = Digest::parse(text.as_bytes());
 
-        assert!(matches!(refused, Err(MalformedDigest::Seq(_))));
+        assert!(matches!(refused, Err(MalformedReport::Seq(_))));
+    }
+
+    #[test]
+    fn an_impossible_number_of_events_is_no_answer_to_a_push() {
+        let text = r#"{"instance":"00000000000000ff","n":9,"vector":{"1.9f3c07aa":SEQ}}"#;
+        let parse = |seq: u64| PushAnswer::parse(text.replace("SEQ", &seq.to_string()).as_bytes());
+
+        assert!(parse(MAX_SEQ).is_ok());
+        let refused = parse(u64::MAX);
+        assert!(matches!(refused, Err(MalformedReport::Seq(_))));
     }
 
     #[test]

@@ -24,7 +24,12 @@ pub(crate) fn check(request: &Request, operation: &Operation) -> Result<(), Prob
     Ok(())
 }
 
-fn check_query(query: &str, known: &[String]) -> Result<(), Problem> {
+/// Refuses a query with a parameter that is unknown, repeated, or not UTF-8.
+///
+/// # Errors
+///
+/// `invalid`, naming the parameter.
+pub fn check_query(query: &str, known: &[String]) -> Result<(), Problem> {
     let mut given: Vec<String> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -76,7 +81,7 @@ fn text(encoded: &str) -> Option<String> {
 /// Makes every path text: bytes that are not UTF-8 become U+FFFD, which no name and no id
 /// contains, so that the handler answers as to any other odd-looking one. The framework would
 /// drop the parameter.
-pub(crate) fn make_path_text(request: &mut Request) {
+pub fn make_path_text(request: &mut Request) {
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
     let path = request.uri().path();
     if percent_decode_str(path).decode_utf8().is_ok() {

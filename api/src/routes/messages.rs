@@ -26,7 +26,7 @@ pub struct Messages(pub Context);
 /// A message to post.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
-struct NewMessage {
+pub struct NewMessage {
     /// What to say: after trimming 1 to 4,000 characters (a setting), no control characters but
     /// line feed and tab.
     text: String,

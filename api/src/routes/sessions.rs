@@ -17,7 +17,7 @@ pub struct Sessions(pub Context);
 /// Who logs in.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
-struct NewSession {
+pub struct NewSession {
     /// The user's name: 1 to 32 letters, digits, `-`, `_`, `.`; case does not matter.
     name: String,
     /// Needed where the server has accounts. Ignored where a name is enough.

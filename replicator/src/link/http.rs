@@ -106,7 +106,7 @@ impl Link for HttpLink {
             timeout: BULK_TIMEOUT,
             most_bytes: MAX_DIGEST_BYTES,
         };
-        serde_json::from_slice(&self.call(call).await?).map_err(malformed)
+        PushAnswer::parse(&self.call(call).await?).map_err(malformed)
     }
 
     async fn pull(&self, after: &VersionVector, limit: usize) -> Result<Decoded, LinkError> {

@@ -1,0 +1,5 @@
+#![no_main]
+
+include!("../drive.rs");
+
+drive!("sidecar");

@@ -1,0 +1,232 @@
+//! A conversation: what peers say goes through the decoders into the core, which must neither break
+//! nor owe anybody an answer, whatever they claim and in whatever order.
+
+use std::sync::Arc;
+
+use causeway_domain::chain::Hash;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Epoch, Origin, ReplicaId};
+use causeway_domain::log::Head;
+use causeway_domain::version_vector::{Range, VersionVector};
+use causeway_replicator::core::{CallFailure, Core, Input, Me, Now, Output, Taken};
+use causeway_replicator::link::LinkError;
+use causeway_replicator::presence::{Held, Report};
+use causeway_replicator::wire::{Digest, Instance, PROTOCOL, PushAnswer, Refusal};
+
+use crate::pieces::Pieces;
+
+/// Peers of replica 1: 2 to this number.
+const HIGHEST: u16 = 4;
+/// A conversation is long enough then.
+const MOST_STEPS: usize = 40;
+
+/// Plays one conversation.
+pub fn agreement(bytes: &[u8]) {
+    let mut pieces = Pieces::of(bytes);
+    let mut now = Now { ms: 1, wall_ms: 1 };
+    let mut head = head(&mut pieces, 0);
+    let mut core = Core::new(now, me(), Arc::clone(&head));
+
+    for _ in 0..MOST_STEPS {
+        if pieces.is_empty() {
+            return;
+        }
+        now.ms += u64::from(pieces.byte()) * 8;
+        let Some(input) = input(&mut pieces, &mut head) else {
+            continue;
+        };
+        let owed = match input {
+            Input::DigestCalled(_) | Input::PushCalled { .. } => 1,
+            _ => 0,
+        };
+
+        let outputs = core.step(now, input);
+
+        assert_eq!(outputs.iter().filter(|o| is_answer(o)).count(), owed);
+        assert!(core.next_wake() > now.ms);
+        for output in outputs {
+            is_possible(&output);
+        }
+        let knowledge = core.knowledge();
+        assert!(knowledge.settled_floor <= head.floor);
+        assert_eq!(
+            knowledge.view(now.ms, &head.vector).len(),
+            knowledge.peers.len()
+        );
+    }
+}
+
+fn is_answer(output: &Output) -> bool {
+    matches!(output, Output::Answer(_) | Output::PushAnswer(_))
+}
+
+/// Nothing is said that a peer of the same version would not understand.
+fn is_possible(output: &Output) {
+    match output {
+        Output::Digest { digest, .. } | Output::Answer(Ok(digest)) => {
+            let sent = serde_json::to_vec(digest).expect("a digest is JSON");
+            assert_eq!(
+                &Digest::parse(&sent).expect("ours is understood"),
+                &**digest
+            );
+        }
+        Output::PushAnswer(answer) => {
+            let sent = serde_json::to_vec(answer).expect("an answer is JSON");
+            assert_eq!(
+                &PushAnswer::parse(&sent).expect("ours is understood"),
+                answer
+            );
+        }
+        _ => {}
+    }
+}
+
+fn input(pieces: &mut Pieces<'_>, head: &mut Arc<Head>) -> Option<Input> {
+    let peer = replica(pieces);
+    Some(match pieces.byte() % 8 {
+        0 => Input::Tick {
+            random: pieces.number(),
+        },
+        1 => {
+            *head = self::head(pieces, head.arrival + 1);
+            Input::Committed(Arc::clone(head))
+        }
+        2 | 3 => Input::DigestCalled(digest(pieces, peer)?),
+        4 => Input::DigestDone {
+            peer,
+            result: match digest(pieces, peer) {
+                Some(digest) if pieces.byte() < 200 => Ok(digest),
+                _ => Err(LinkError::Refused(Refusal::Unknown)),
+            },
+        },
+        5 => Input::PushCalled {
+            from: peer,
+            absorbed: taken(pieces),
+        },
+        6 => Input::PushDone {
+            peer,
+            sent: vector(pieces),
+            result: push_answer(pieces).ok_or(CallFailure::Log),
+        },
+        _ => Input::PullDone {
+            peer,
+            result: if pieces.byte() < 200 {
+                Ok(taken(pieces))
+            } else {
+                Err(CallFailure::Link(LinkError::Unreachable))
+            },
+        },
+    })
+}
+
+/// A digest as it comes off the wire, where it is one.
+fn digest(pieces: &mut Pieces<'_>, peer: ReplicaId) -> Option<Box<Digest>> {
+    let said = Digest {
+        replica: if pieces.byte() < 250 {
+            peer
+        } else {
+            replica(pieces)
+        },
+        epoch: Epoch(pieces.byte().into()),
+        instance: instance(pieces),
+        n: pieces.number(),
+        cluster: if pieces.byte() < 250 { "c" } else { "d" }.into(),
+        protocol: if pieces.byte() < 250 { [1, 1] } else { [2, 9] },
+        vector: vector(pieces)
+            .iter()
+            .map(|(origin, seq)| (origin, (seq, Hash([pieces.byte() % 2; 32]))))
+            .collect(),
+        floor: Hlc::new(pieces.number() >> 1)?,
+        wall: i64::from_ne_bytes(pieces.number().to_ne_bytes()),
+        presence: Report {
+            version: pieces.number(),
+            held: (pieces.byte() < 128).then(|| Held {
+                instance: instance(pieces),
+                version: pieces.number(),
+            }),
+            change: None,
+            full: None,
+        },
+        pulling: pieces.byte() < 128,
+        forked: vector(pieces).iter().map(|(origin, _)| origin).collect(),
+    };
+    let sent = serde_json::to_vec(&said).expect("a digest is JSON");
+    Digest::parse(&sent).ok().map(Box::new)
+}
+
+fn push_answer(pieces: &mut Pieces<'_>) -> Option<PushAnswer> {
+    let said = PushAnswer {
+        instance: instance(pieces),
+        n: pieces.number(),
+        vector: vector(pieces),
+    };
+    let sent = serde_json::to_vec(&said).expect("an answer is JSON");
+    PushAnswer::parse(&sent).ok()
+}
+
+fn taken(pieces: &mut Pieces<'_>) -> Taken {
+    let missing = vector(pieces);
+    let range = |(origin, last)| Range {
+        origin,
+        first: 1,
+        last,
+    };
+    Taken {
+        stored: pieces.byte().into(),
+        missing: missing.iter().map(range).collect(),
+        forked: vector(pieces).iter().map(|(origin, _)| origin).collect(),
+    }
+}
+
+fn head(pieces: &mut Pieces<'_>, arrival: i64) -> Arc<Head> {
+    let vector: VersionVector = vector(pieces)
+        .iter()
+        .map(|(origin, seq)| (origin, seq % (1 << 40)))
+        .collect();
+    Arc::new(Head {
+        origin: origin(1, 0),
+        hashes: vector.iter().map(|(o, _)| (o, Hash::START)).collect(),
+        vector,
+        floor: Hlc::at_ms(arrival.unsigned_abs()),
+        highest: Hlc::at_ms(arrival.unsigned_abs()),
+        arrival,
+    })
+}
+
+fn vector(pieces: &mut Pieces<'_>) -> VersionVector {
+    let count = pieces.byte() % 5;
+    let entry = |_| {
+        let origin = origin(u16::from(pieces.byte() % 5) + 1, pieces.byte() % 3);
+        (origin, pieces.number())
+    };
+    (0..count).map(entry).collect()
+}
+
+fn me() -> Me {
+    Me {
+        origin: origin(1, 0),
+        instance: Instance(1),
+        cluster: "c".into(),
+        peers: (2..=HIGHEST).map(id).collect(),
+        protocol: PROTOCOL,
+    }
+}
+
+fn replica(pieces: &mut Pieces<'_>) -> ReplicaId {
+    id(u16::from(pieces.byte()) % HIGHEST + 1)
+}
+
+fn instance(pieces: &mut Pieces<'_>) -> Instance {
+    Instance((pieces.byte() % 4).into())
+}
+
+fn origin(replica: u16, epoch: u8) -> Origin {
+    Origin {
+        replica: id(replica),
+        epoch: Epoch(epoch.into()),
+    }
+}
+
+fn id(number: u16) -> ReplicaId {
+    ReplicaId::new(number).expect("numbers here begin at 1")
+}

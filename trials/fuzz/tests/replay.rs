@@ -1,0 +1,71 @@
+//! Every kept input, and thousands of changed ones, on every run of the suite.
+//!
+//! `CAUSEWAY_FUZZ_SECONDS` makes it go on for that long on each target.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use causeway_fuzz::mutate::{Dice, mutate};
+use causeway_fuzz::{TARGETS, Target};
+
+/// Changed inputs of each target where no time is given.
+const CHANGED: u64 = 1_000;
+
+#[test]
+fn no_kept_input_and_no_change_to_one_breaks_a_promise() {
+    let seconds = std::env::var("CAUSEWAY_FUZZ_SECONDS").ok();
+    let seconds = seconds.map(|text| text.parse().expect("a number of seconds"));
+    for target in TARGETS {
+        let kept = kept_inputs(target);
+        assert!(!kept.is_empty(), "`{}` has no inputs", target.name);
+        for input in &kept {
+            try_input(target, input, "kept");
+        }
+        let begun = Instant::now();
+        let end = begun + Duration::from_secs(seconds.unwrap_or(0));
+        let mut seed = 0;
+        while seed < CHANGED || Instant::now() < end {
+            let mut dice = Dice::new(seed);
+            let mut input = kept[dice.below(kept.len())].clone();
+            let other = &kept[dice.below(kept.len())];
+            mutate(&mut input, other, &mut dice);
+            try_input(target, &input, &format!("seed {seed}"));
+            seed += 1;
+        }
+        eprintln!(
+            "{}: {seed} changed inputs in {:?}",
+            target.name,
+            begun.elapsed()
+        );
+    }
+}
+
+/// Runs a target, and says which input it was when that fails.
+fn try_input(target: Target, input: &[u8], which: &str) {
+    let ended = std::panic::catch_unwind(|| (target.run)(input));
+    if let Err(panic) = ended {
+        eprintln!(
+            "`{}` fails ({which}) on {:?}",
+            target.name,
+            String::from_utf8_lossy(input)
+        );
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// What `corpus` holds for a target, in a fixed order.
+fn kept_inputs(target: Target) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target.name);
+    let mut paths: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("a folder can be listed").path())
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| fs::read(path).expect("an input can be read"))
+        .collect()
+}
