@@ -12,6 +12,7 @@ mod rows;
 mod sidecar;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -264,10 +265,23 @@ impl Log {
 
     /// Stores a peer's events, in the given order, as far as all in their past is held.
     pub async fn absorb(&self, events: Vec<RawEvent>) -> Result<Absorbed, SubmitError> {
+        self.absorb_beside(events, BTreeSet::new()).await
+    }
+
+    /// Stores them like [`Log::absorb`] beside origins of which the peers hold other events than
+    /// this log: what the past names of these is not waited for.
+    pub async fn absorb_beside(
+        &self,
+        events: Vec<RawEvent>,
+        forked: BTreeSet<Origin>,
+    ) -> Result<Absorbed, SubmitError> {
         self.refuse_without_room()?;
         let (answer, answered) = oneshot::channel();
-        self.send(Work::Write(Task::Absorb(events), Asker::Absorb(answer)))
-            .await?;
+        self.send(Work::Write(
+            Task::Absorb { events, forked },
+            Asker::Absorb(answer),
+        ))
+        .await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 

@@ -237,7 +237,9 @@ impl Core {
         origins
     }
 
-    fn forked(&self) -> BTreeSet<Origin> {
+    /// Origins of which some peer and we hold different events under the same numbers: exchanged no
+    /// further, and not waited for.
+    pub fn forked(&self) -> BTreeSet<Origin> {
         self.peers.values().flat_map(|p| p.forks.all()).collect()
     }
 }

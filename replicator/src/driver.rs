@@ -278,7 +278,8 @@ impl Engine {
     }
 
     async fn absorb(&self, events: Vec<RawEvent>) -> Result<(Taken, Arc<Head>), SubmitError> {
-        let absorbed = self.log.absorb(events).await?;
+        let forked = self.core().forked();
+        let absorbed = self.log.absorb_beside(events, forked).await?;
         self.step(Input::Committed(Arc::clone(&absorbed.head)));
         let taken = Taken {
             stored: absorbed.stored,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::ReplicaId;
+use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::Head;
 use causeway_domain::names::UserId;
 use causeway_domain::stamp::Dot;
@@ -36,6 +36,8 @@ pub struct PeerKnowledge {
     pub liveness: Liveness,
     /// What it said it holds, last; nothing when it was never heard of.
     pub held: Option<Arc<VersionVector>>,
+    /// Origins of which it holds other events than we do under the same numbers.
+    pub forked: BTreeSet<Origin>,
     /// Who is online there; nobody when it is down.
     pub online: Arc<BTreeSet<Online>>,
 }
@@ -95,7 +97,7 @@ impl Knowledge {
     pub fn stored_on(&self, dot: Dot, held: &VersionVector) -> Vec<ReplicaId> {
         let holders = self.peers.iter().filter(|(_, peer)| {
             let held = peer.held.as_ref();
-            held.is_some_and(|held| held.covers(dot))
+            held.is_some_and(|held| held.covers(dot)) && !peer.forked.contains(&dot.origin)
         });
         let mut replicas: BTreeSet<_> = holders.map(|(&id, _)| id).collect();
         if held.covers(dot) {
@@ -142,6 +144,7 @@ impl PeerKnowledge {
         Self {
             liveness: peer.liveness,
             held: peer.known().cloned(),
+            forked: peer.forks.all().collect(),
             online: Arc::clone(peer.presence.online()),
         }
     }

@@ -14,6 +14,7 @@ mod bad_tokens;
 mod changes;
 mod crashes;
 mod documents;
+mod forks;
 mod frames;
 mod full_disk;
 mod idempotency;

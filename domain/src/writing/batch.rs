@@ -59,7 +59,7 @@ impl<'a> Batch<'a> {
     pub fn decide(&mut self, task: &Task) -> Verdict {
         match task {
             Task::Submit(command) => Verdict::Submitted(self.submit(command)),
-            Task::Absorb(events) => self.absorb(events),
+            Task::Absorb { events, forked } => self.absorb(events, forked),
             Task::Persist(events) => Verdict::Persisted(self.persist(events)),
             Task::Raise(seen) => {
                 self.clock.merge(*seen);

@@ -1,6 +1,6 @@
 //! What is asked of the writer, and what it yields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -70,7 +70,13 @@ pub enum Task {
     /// Decide what a person asks.
     Submit(Box<Command>),
     /// Take in a peer's events, as far as all in their past is held.
-    Absorb(Vec<RawEvent>),
+    Absorb {
+        /// The events, in the order of the peer's log.
+        events: Vec<RawEvent>,
+        /// Origins of which the peers hold other events than we do: what lies in the past by their
+        /// numbers will not come, so it is not waited for.
+        forked: BTreeSet<Origin>,
+    },
     /// Stamp events that were decided elsewhere.
     Persist(Vec<Unstamped>),
     /// Lift the clock: every later event of this replica lies above this.

@@ -8,6 +8,7 @@ use crate::identity::Admission;
 use crate::link::LinkError;
 use crate::liveness::Outward;
 use crate::peer::Peer;
+use crate::plan;
 use crate::wire::{Digest, PushAnswer, Refusal};
 
 /// How soon a peer that holds another version of our presence is told again.
@@ -142,7 +143,9 @@ impl Core {
         }
         peer.learn_presence(digest.instance, digest.presence);
         if let Some(known) = peer.known().cloned() {
-            self.has_caught_up |= held.covers_all(&known);
+            // What a fork keeps from us is not waited for.
+            let reachable = plan::masked(held, peer.forks.all().collect::<Vec<_>>().iter());
+            self.has_caught_up |= reachable.covers_all(&known);
             peer.report.report(digest.floor, known, held);
         }
         let is_told = peer.holds_of_us.is_some_and(|h| {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::aggregate::Event;
 use crate::envelope::{MAX_FRAME_NAME_BYTES, RawEvent};
 use crate::group::GroupEvent;
+use crate::ids::Origin;
 use crate::names::key_digest;
 use crate::post::PostEvent;
 
@@ -13,7 +14,13 @@ use super::{Batch, GROUP, POST, Verdict};
 impl Batch<'_> {
     /// Takes a peer's events in, in the order given: each one after all in its past, with the
     /// next number of its origin, and with the chain that follows from the former one (F10, F11).
-    pub(super) fn absorb(&mut self, events: &[RawEvent]) -> Verdict {
+    /// What the past names of a `known_forks` origin is excused: a fork stops that origin, not all
+    /// that was written since in the knowledge of it.
+    pub(super) fn absorb(
+        &mut self,
+        events: &[RawEvent],
+        known_forks: &BTreeSet<Origin>,
+    ) -> Verdict {
         let mut stored = 0;
         let mut missing = BTreeSet::new();
         let mut forked = BTreeSet::new();
@@ -27,7 +34,10 @@ impl Batch<'_> {
                 forked.insert(stamp.origin);
                 continue;
             }
-            let needed = stamp.past.beyond(&self.head.vector);
+            let mut needed = stamp.past.beyond(&self.head.vector);
+            needed.retain(|range| {
+                range.origin == stamp.origin || !known_forks.contains(&range.origin)
+            });
             if !needed.is_empty() {
                 missing.extend(needed);
                 continue;

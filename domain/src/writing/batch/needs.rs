@@ -82,7 +82,7 @@ impl Needs {
     fn add(&mut self, task: &Task) {
         match task {
             Task::Submit(command) => self.add_command(command),
-            Task::Absorb(events) => {
+            Task::Absorb { events, .. } => {
                 for event in events {
                     let envelope = &event.envelope;
                     self.add_sequence(&envelope.aggregate, &envelope.id);
