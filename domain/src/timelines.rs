@@ -6,6 +6,7 @@
 
 mod follow;
 mod history;
+mod level;
 mod pages;
 mod people;
 mod rows;

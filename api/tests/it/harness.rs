@@ -5,6 +5,7 @@
 mod answer;
 mod cluster;
 mod database;
+mod later;
 mod patience;
 mod process;
 mod replica;
@@ -15,6 +16,7 @@ mod user;
 pub use answer::Answer;
 pub use cluster::Cluster;
 pub use database::Database;
+pub use later::Later;
 pub use patience::{PATIENCE, all_at_once, always, eventually, passes};
 pub use process::{Process, run_to_its_end};
 pub use replica::{Door, Replica};

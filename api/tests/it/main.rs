@@ -34,4 +34,5 @@ mod server;
 mod settling;
 mod swaps;
 mod texts;
+mod upgrades;
 mod views;

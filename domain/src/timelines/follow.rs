@@ -7,10 +7,11 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
 
+use crate::envelope::LEVEL;
 use crate::log::{Log, ReadError, connect_reader};
 use crate::timeline::{Fact, Needs, Step};
 
-use super::{Checkpoint, rows};
+use super::{Checkpoint, level, rows};
 
 /// Most events of one step.
 const STEP: i64 = 1_000;
@@ -26,6 +27,7 @@ pub(super) async fn spawn(
     database_url: String,
 ) -> Result<(watch::Receiver<Arc<Checkpoint>>, FollowTask), ReadError> {
     let mut connection = connect_reader(&database_url).await?;
+    level::rise_to(LEVEL, &mut connection).await?;
     let checkpoint = rows::checkpoint(&mut connection).await?;
     let (publish, published) = watch::channel(Arc::new(checkpoint));
     let task = tokio::spawn(run(log, database_url, connection, publish));

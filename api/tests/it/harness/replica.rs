@@ -123,6 +123,11 @@ impl Replica {
         self.database = database;
     }
 
+    /// Where its database is.
+    pub fn database_url(&self) -> String {
+        self.database.url()
+    }
+
     /// What stands in the file beside its database.
     pub fn identity_file(&self) -> Vec<u8> {
         std::fs::read(self.identity_path())
