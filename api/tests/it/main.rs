@@ -29,6 +29,7 @@ mod paging;
 mod partition;
 mod presence;
 mod private_postgres;
+mod replicas;
 mod resume;
 mod server;
 mod settling;

@@ -28,23 +28,72 @@ impl Cluster {
     /// Makes replicas and links; nothing runs yet, and settings can still be spoiled.
     pub async fn prepare(count: u16) -> Self {
         let mut replicas = Vec::new();
-        let mut links = BTreeMap::new();
         for from in 1..=count {
             let mut replica = Replica::prepare().await;
             replica.settings.replica = from;
             replica.settings.replicas.clear();
-            for to in 1..=count {
-                let link = Link::open().await.expect("a port is free");
-                replica.settings.replicas.push((
-                    to,
-                    format!("http://127.0.0.1:{}", 12000 + to),
-                    format!("http://{}", link.address()),
-                ));
-                links.insert((from, to), link);
-            }
             replicas.push(replica);
         }
-        Self { replicas, links }
+        let links = BTreeMap::new();
+        let mut cluster = Self { replicas, links };
+        for from in 1..=count {
+            for to in 1..=count {
+                cluster.link_up(from, to).await;
+            }
+        }
+        cluster
+    }
+
+    /// Gives one replica its own way to another.
+    async fn link_up(&mut self, from: u16, to: u16) {
+        let link = Link::open().await.expect("a port is free");
+        self.at_mut(from).settings.replicas.push((
+            to,
+            format!("http://127.0.0.1:{}", 12000 + to),
+            format!("http://{}", link.address()),
+        ));
+        self.links.insert((from, to), link);
+    }
+
+    /// Makes one more replica and writes it into the settings of all others, who read them at
+    /// their next start. Returns its number; it does not run yet.
+    pub async fn grow(&mut self) -> u16 {
+        let number = self.count() + 1;
+        let mut newcomer = Replica::prepare().await;
+        newcomer.settings.replica = number;
+        newcomer.settings.replicas.clear();
+        self.replicas.push(newcomer);
+        for other in self.numbers() {
+            self.link_up(number, other).await;
+            if other != number {
+                self.link_up(other, number).await;
+                self.aim(other);
+            }
+        }
+        number
+    }
+
+    /// Puts a machine with nothing on it in the place of a replica, which must not run.
+    pub async fn replace(&mut self, number: u16) {
+        let mut fresh = Replica::prepare().await;
+        let former = &self.at(number).settings;
+        fresh.settings.replica = number;
+        fresh.settings.replicas.clone_from(&former.replicas);
+        *self.at_mut(number) = fresh;
+    }
+
+    /// Strikes a replica out of the settings of these others, who read them at their next start.
+    pub fn strike_out(&mut self, number: u16, others: &[u16]) {
+        for &other in others {
+            let replicas = &mut self.at_mut(other).settings.replicas;
+            replicas.retain(|(id, ..)| *id != number);
+        }
+    }
+
+    /// Stops a replica well and starts it again, as an upgrade or a new setting needs it.
+    pub async fn roll(&mut self, number: u16) {
+        self.at_mut(number).stop().await;
+        self.restart(number).await;
     }
 
     /// Starts all replicas side by side.
@@ -204,7 +253,9 @@ impl Cluster {
     }
 
     fn aim(&self, number: u16) {
-        let internal = self.at(number).process().internal;
+        let Some(internal) = self.at(number).internal() else {
+            return;
+        };
         for (&(_, to), link) in &self.links {
             if to == number {
                 link.set_target(internal);

@@ -110,6 +110,11 @@ impl Replica {
         self.process.as_ref().expect("it runs")
     }
 
+    /// Where its peers come in, while it runs.
+    pub fn internal(&self) -> Option<SocketAddr> {
+        self.process.as_ref().map(|process| process.internal)
+    }
+
     /// A copy of its database. It must not run.
     pub async fn backup(&self) -> Database {
         assert!(self.process.is_none(), "a database in use cannot be copied");
