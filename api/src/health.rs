@@ -11,6 +11,8 @@ use crate::context::Parts;
 
 /// How long the database may take to say that it is there.
 const DATABASE: Duration = Duration::from_secs(2);
+/// How long the read model may fail to follow.
+const FOLLOWING: Duration = Duration::from_secs(2);
 /// How long a start with a new epoch waits for the first peer to answer. One that answered and is
 /// down by now is not waited for.
 const ALONE: Duration = Duration::from_secs(5);
@@ -20,6 +22,11 @@ pub async fn unready(parts: &Parts) -> Option<&'static str> {
     let asked = sqlx::query("SELECT 1").execute(parts.log.pool());
     if !matches!(timeout(DATABASE, asked).await, Ok(Ok(_))) {
         return Some("the database does not answer");
+    }
+    if let Some(since) = parts.timelines.following().failing_since
+        && since.elapsed() > FOLLOWING
+    {
+        return Some("the read model cannot follow the log");
     }
     is_catching_up(parts).then_some("a new epoch has not caught up with any peer yet")
 }
@@ -60,6 +67,11 @@ fn gathered(parts: &Parts) -> prometheus::Result<String> {
         "causeway_timeline_lag_events",
         "Events held that the read model has not folded in yet.",
         head.arrival - checkpoint.arrival,
+    )?;
+    gauge(
+        "causeway_events_set_aside",
+        "Events that the read model could not take in: kept, passed on, shown by nobody.",
+        signed(parts.timelines.following().set_aside),
     )?;
     gauge(
         "causeway_streams",

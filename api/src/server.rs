@@ -107,14 +107,14 @@ async fn serve_with(
     let disk = Arc::new(disk_of(config));
     let (log, mut writer) = Log::open(options(config, url, &wall, &disk)?).await?;
     tell_beginning(&log);
-    let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
+    let (timelines, mut follower) = Timelines::follow(log.clone(), url).await?;
     let keys = ClusterKeys::new(
         config.cluster_key.bytes(),
         config.previous_cluster_key.as_ref().map(Secret::bytes),
     );
     let peer_keys = peer_keys(&keys);
     let replicator = replicator(config, log.clone(), &wall, &peer_keys)?;
-    let (context, hub, presence) = context(
+    let (context, mut hub, presence) = context(
         config,
         &keys,
         log.clone(),
@@ -141,19 +141,37 @@ async fn serve_with(
 
     let outcome = tokio::select! {
         () = stop => Ok(()),
-        _ = &mut writer => Err(anyhow::anyhow!("the writer of the log has stopped")),
+        part = first_to_end(&mut writer, &mut follower, &mut hub) => Err(anyhow::anyhow!(
+            "{part} has stopped, which is a defect; the log above says why"
+        )),
     };
     stopping.send_replace(true);
     let _ = tokio::join!(serving_clients, serving_peers);
     replicator.stop().await;
     hub.abort();
     presence.abort();
-    let _ = tokio::join!(hub, presence);
+    if outcome.is_ok() {
+        let _ = tokio::join!(hub, presence);
+    }
     drop((context, replicator, log));
     if outcome.is_ok() {
         close(writer, follower).await;
     }
     outcome
+}
+
+/// Waits until one of the parts ends without which a server only looks as if it served: better that
+/// whoever watches over it starts it again.
+async fn first_to_end(
+    writer: &mut WriterTask,
+    follower: &mut FollowTask,
+    hub: &mut JoinHandle<()>,
+) -> &'static str {
+    tokio::select! {
+        _ = writer => "the writer of the log",
+        _ = follower => "the read model",
+        _ = hub => "what feeds the streams",
+    }
 }
 
 fn tell_beginning(log: &Log) {
@@ -319,4 +337,20 @@ fn random_bytes() -> anyhow::Result<[u8; 16]> {
     getrandom::fill(&mut bytes)
         .map_err(|failure| anyhow::anyhow!("the system gives no random bytes: {failure}"))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_panics_ends_the_server() {
+        let mut writer = tokio::spawn(std::future::pending());
+        let mut follower = tokio::spawn(async { panic!("as asked") });
+        let mut hub = tokio::spawn(std::future::pending());
+
+        let part = first_to_end(&mut writer, &mut follower, &mut hub).await;
+
+        assert_eq!(part, "the read model");
+    }
 }

@@ -21,7 +21,7 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use connection::connect_reader;
-pub(crate) use rows::read_after;
+pub(crate) use rows::{is_refused_value, read_after};
 
 use crate::chain::Hash;
 use crate::envelope::RawEvent;

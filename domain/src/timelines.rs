@@ -13,7 +13,7 @@ mod rows;
 mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -37,29 +37,45 @@ const CATCH_UP: Duration = Duration::from_secs(5);
 #[error("the read model is behind the log")]
 pub struct Behind;
 
+/// How the following goes, for whoever looks after the server.
+#[derive(Clone, Debug, Default)]
+pub struct Following {
+    /// Events that could not be folded: kept, passed on, shown by nobody (F27).
+    pub set_aside: u64,
+    /// Since when no step succeeds, though there is something to follow.
+    pub failing_since: Option<Instant>,
+}
+
 /// A handle on the read model. Cheap to clone.
 #[derive(Clone)]
 pub struct Timelines {
     pool: PgPool,
     log: Log,
     checkpoint: watch::Receiver<Arc<Checkpoint>>,
+    following: watch::Receiver<Following>,
 }
 
 impl Timelines {
     /// Starts to follow a log.
     pub async fn follow(log: Log, database_url: &str) -> Result<(Self, FollowTask), ReadError> {
-        let (checkpoint, task) = follow::spawn(log.clone(), database_url.to_owned()).await?;
+        let followed = follow::spawn(log.clone(), database_url.to_owned()).await?;
         let timelines = Self {
             pool: log.pool().clone(),
             log,
-            checkpoint,
+            checkpoint: followed.checkpoint,
+            following: followed.following,
         };
-        Ok((timelines, task))
+        Ok((timelines, followed.task))
     }
 
     /// The bell: rings after every step.
     pub fn bell(&self) -> watch::Receiver<Arc<Checkpoint>> {
         self.checkpoint.clone()
+    }
+
+    /// How the following goes.
+    pub fn following(&self) -> Following {
+        self.following.borrow().clone()
     }
 
     /// How far it is now.

@@ -19,6 +19,20 @@ pub(super) use reads::{hash_at, read_ranges};
 /// The advisory lock that the writer's session holds, drawn once at random for this program.
 const WRITER_LOCK: i64 = 0x6361_7573_6577_6179;
 
+/// Tells whether Postgres refuses a value, and would again. The classes of
+/// <https://www.postgresql.org/docs/15/errcodes-appendix.html>: 22 is a value that no column takes,
+/// 23 one that breaks a rule of the table, 54 a limit of the program. Whatever else fails may succeed
+/// another time.
+pub(crate) fn is_refused_value(failure: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(said) = failure else {
+        return false;
+    };
+    let code = said.code().unwrap_or_default();
+    ["22", "23", "54"]
+        .iter()
+        .any(|class| code.starts_with(class))
+}
+
 /// Waits for the lock. Asks again and again instead of queueing in Postgres: a session that waits
 /// there holds a snapshot open.
 pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {

@@ -1,20 +1,26 @@
 //! The task that follows the log: reads what is new, folds it, writes the outcome and the new
 //! checkpoint in one transaction.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::envelope::LEVEL;
-use crate::log::{Log, ReadError, connect_reader};
+use crate::envelope::{LEVEL, RawEvent};
+use crate::log::{Log, ReadError, connect_reader, is_refused_value};
 use crate::timeline::{Fact, Needs, Step};
 
-use super::{Checkpoint, level, rows};
+use super::{Checkpoint, Following, level, rows};
 
 /// Most events of one step.
-const STEP: i64 = 1_000;
+const STEP: usize = 1_000;
+/// How long a step may take before its connection is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How soon a step is tried again that failed.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// The following task: ends when the log's writer has ended.
 pub type FollowTask = tokio::task::JoinHandle<()>;
@@ -22,80 +28,180 @@ pub type FollowTask = tokio::task::JoinHandle<()>;
 /// An event that was set aside.
 type SetAside = (i64, String);
 
-pub(super) async fn spawn(
-    log: Log,
-    database_url: String,
-) -> Result<(watch::Receiver<Arc<Checkpoint>>, FollowTask), ReadError> {
-    let mut connection = connect_reader(&database_url).await?;
-    level::rise_to(LEVEL, &mut connection).await?;
-    let checkpoint = rows::checkpoint(&mut connection).await?;
-    let (publish, published) = watch::channel(Arc::new(checkpoint));
-    let task = tokio::spawn(run(log, database_url, connection, publish));
-    Ok((published, task))
+/// Why a step was not made.
+enum Failed {
+    /// The database is away, or the log cannot be read: the same step is tried again.
+    Later(ReadError),
+    /// One of its events cannot be folded or stored, now or ever (F27).
+    Refused(String),
 }
 
-async fn run(
-    log: Log,
-    database_url: String,
-    connection: PgConnection,
-    publish: watch::Sender<Arc<Checkpoint>>,
-) {
-    let mut bell = log.bell();
-    // A handle of its own would keep the writer, whose end this task waits for, alive.
-    let pool = log.pool().clone();
-    drop(log);
-    let mut connection = Some(connection);
-    loop {
-        let is_behind = bell.borrow_and_update().arrival > publish.borrow().arrival;
-        if !is_behind {
-            if bell.changed().await.is_err() {
-                return;
+impl From<ReadError> for Failed {
+    fn from(failure: ReadError) -> Self {
+        match failure {
+            ReadError::Database(refusal) if is_refused_value(&refusal) => {
+                Self::Refused(refusal.to_string())
             }
-            continue;
-        }
-        let outcome = match connection.as_mut() {
-            Some(open) => step(&pool, open, &publish).await,
-            None => match connect_reader(&database_url).await {
-                Ok(mut open) => {
-                    // The rows are true: a step whose answer was lost may have been committed.
-                    let stored = rows::checkpoint(&mut open).await;
-                    connection = Some(open);
-                    stored.map_err(ReadError::from).map(|checkpoint| {
-                        publish.send_replace(Arc::new(checkpoint));
-                    })
-                }
-                Err(failure) => Err(failure),
-            },
-        };
-        if let Err(failure) = outcome {
-            tracing::warn!(
-                error = &failure as &dyn std::error::Error,
-                "the read model could not follow the log"
-            );
-            connection = None;
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            if bell.has_changed().is_err() {
-                return;
-            }
+            other => Self::Later(other),
         }
     }
 }
 
-/// Folds the next events in. Commits before it tells.
-async fn step(
-    pool: &sqlx::PgPool,
+impl From<sqlx::Error> for Failed {
+    fn from(failure: sqlx::Error) -> Self {
+        ReadError::from(failure).into()
+    }
+}
+
+pub(super) struct Followed {
+    pub checkpoint: watch::Receiver<Arc<Checkpoint>>,
+    pub following: watch::Receiver<Following>,
+    pub task: FollowTask,
+}
+
+pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, ReadError> {
+    let mut connection = connect_reader(&database_url).await?;
+    level::rise_to(LEVEL, &mut connection).await?;
+    let (publish, checkpoint) = watch::channel(Arc::default());
+    let (condition, following) = watch::channel(Following::default());
+    let bell = log.bell();
+    let mut follower = Follower {
+        // A handle of its own would keep the writer, whose end this task waits for, alive.
+        pool: log.pool().clone(),
+        database_url,
+        connection: None,
+        publish,
+        condition,
+        most: STEP,
+    };
+    drop(log);
+    follower.believe(&mut connection).await?;
+    follower.connection = Some(connection);
+    let task = tokio::spawn(follower.run(bell));
+    Ok(Followed {
+        checkpoint,
+        following,
+        task,
+    })
+}
+
+struct Follower {
+    pool: PgPool,
+    database_url: String,
+    connection: Option<PgConnection>,
+    publish: watch::Sender<Arc<Checkpoint>>,
+    condition: watch::Sender<Following>,
+    /// How many events the next step takes: fewer after a refusal, until the one is found.
+    most: usize,
+}
+
+impl Follower {
+    async fn run(mut self, mut bell: watch::Receiver<Arc<crate::log::Head>>) {
+        loop {
+            let is_behind = bell.borrow_and_update().arrival > self.publish.borrow().arrival;
+            if !is_behind {
+                if bell.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            let outcome = timeout(PATIENCE, self.go_on()).await;
+            match outcome.unwrap_or(Err(Failed::Later(sqlx::Error::PoolTimedOut.into()))) {
+                Ok(()) => {
+                    self.condition
+                        .send_if_modified(|now| now.failing_since.take().is_some());
+                }
+                // The connection may still be in the transaction that failed.
+                Err(Failed::Refused(_)) => self.connection = None,
+                Err(Failed::Later(failure)) => {
+                    self.fail(&failure);
+                    tokio::time::sleep(AGAIN).await;
+                    if bell.has_changed().is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, failure: &ReadError) {
+        tracing::warn!(
+            error = failure as &dyn std::error::Error,
+            "the read model could not follow the log"
+        );
+        self.connection = None;
+        self.condition.send_modify(|now| {
+            now.failing_since.get_or_insert(Instant::now());
+        });
+    }
+
+    /// Makes one step, on a fresh connection where there is none.
+    async fn go_on(&mut self) -> Result<(), Failed> {
+        let mut connection = if let Some(open) = self.connection.take() {
+            open
+        } else {
+            let mut open = connect_reader(&self.database_url).await?;
+            // The rows are true: a step whose answer was lost may have been committed.
+            self.believe(&mut open).await?;
+            open
+        };
+        self.step(&mut connection).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    async fn believe(&mut self, connection: &mut PgConnection) -> Result<(), ReadError> {
+        let checkpoint = rows::checkpoint(connection).await?;
+        let set_aside = rows::count_set_aside(connection).await?;
+        self.publish.send_replace(Arc::new(checkpoint));
+        self.condition.send_modify(|now| now.set_aside = set_aside);
+        Ok(())
+    }
+
+    /// Folds the next events in. Commits before it tells. An event that Postgres or the fold refuses
+    /// is searched for in ever smaller steps, and set aside when it stands alone.
+    async fn step(&mut self, connection: &mut PgConnection) -> Result<(), Failed> {
+        let former = self.publish.borrow().clone();
+        let limit = i64::try_from(self.most).unwrap_or(1);
+        let events = crate::log::read_after(&self.pool, former.arrival, limit).await?;
+        match take_in(connection, &former, &events).await {
+            Ok((checkpoint, set_aside)) => {
+                self.most = (self.most * 2).min(STEP);
+                self.publish(checkpoint, set_aside);
+                Ok(())
+            }
+            Err(Failed::Refused(reason)) if events.len() > 1 => {
+                self.most = events.len() / 2;
+                Err(Failed::Refused(reason))
+            }
+            Err(Failed::Refused(reason)) => {
+                let mut fresh = connect_reader(&self.database_url).await?;
+                let passed = pass_over(&mut fresh, &former, &events, &reason).await;
+                self.publish(passed.map_err(ReadError::from).map_err(Failed::Later)?, 1);
+                Ok(())
+            }
+            later => later.map(drop),
+        }
+    }
+
+    fn publish(&self, checkpoint: Checkpoint, set_aside: u64) {
+        if set_aside > 0 {
+            self.condition.send_modify(|now| now.set_aside += set_aside);
+        }
+        self.publish.send_replace(Arc::new(checkpoint));
+    }
+}
+
+/// Folds events in and commits; returns the new checkpoint and how many were set aside.
+async fn take_in(
     connection: &mut PgConnection,
-    publish: &watch::Sender<Arc<Checkpoint>>,
-) -> Result<(), ReadError> {
-    let former = publish.borrow().clone();
-    let events = crate::log::read_after(pool, former.arrival, STEP).await?;
-    let mut checkpoint = (*former).clone();
+    former: &Checkpoint,
+    events: &[(i64, RawEvent)],
+) -> Result<(Checkpoint, u64), Failed> {
+    let checkpoint = after(former, events);
     let mut facts = Vec::with_capacity(events.len());
     let mut set_aside: Vec<SetAside> = Vec::new();
-    for (arrival, event) in &events {
-        checkpoint.arrival = *arrival;
-        checkpoint.vector.record(event.envelope.stamp.dot());
-        checkpoint.highest = checkpoint.highest.max(event.envelope.stamp.hlc);
+    for (arrival, event) in events {
         match Fact::read(*arrival, event) {
             Ok(fact) => facts.extend(fact),
             Err(reason) => {
@@ -105,18 +211,58 @@ async fn step(
         }
     }
     let mut transaction = connection.begin().await?;
-    let mut step = load(&mut transaction, &Needs::of(&facts)).await?;
-    for fact in facts {
-        step.fold(fact);
-    }
+    let step = load(&mut transaction, &Needs::of(&facts)).await?;
+    let step = folded(step, facts, Step::fold)?;
     store(&mut transaction, &step).await?;
     if !set_aside.is_empty() {
         rows::set_aside(&mut transaction, &set_aside).await?;
     }
     rows::store_checkpoint(&mut transaction, &checkpoint).await?;
     transaction.commit().await?;
-    publish.send_replace(Arc::new(checkpoint));
-    Ok(())
+    Ok((checkpoint, u64::try_from(set_aside.len()).unwrap_or(0)))
+}
+
+/// Folds; a defect that panics over one event is that event's refusal, not the end of the task.
+fn folded<S, F>(mut step: S, facts: Vec<F>, fold: fn(&mut S, F)) -> Result<S, Failed> {
+    let folding = AssertUnwindSafe(move || {
+        for fact in facts {
+            fold(&mut step, fact);
+        }
+        step
+    });
+    catch_unwind(folding).map_err(|_| Failed::Refused("the fold panicked".to_owned()))
+}
+
+/// Sets the one event aside that was refused, and goes on behind it.
+async fn pass_over(
+    connection: &mut PgConnection,
+    former: &Checkpoint,
+    events: &[(i64, RawEvent)],
+    reason: &str,
+) -> sqlx::Result<Checkpoint> {
+    let checkpoint = after(former, events);
+    let refused: Vec<SetAside> = events
+        .iter()
+        .map(|(arrival, _)| (*arrival, reason.to_owned()))
+        .collect();
+    let mut transaction = connection.begin().await?;
+    rows::set_aside(&mut transaction, &refused).await?;
+    rows::store_checkpoint(&mut transaction, &checkpoint).await?;
+    transaction.commit().await?;
+    for (arrival, _) in refused {
+        tracing::error!(arrival, %reason, "an event was set aside");
+    }
+    Ok(checkpoint)
+}
+
+fn after(former: &Checkpoint, events: &[(i64, RawEvent)]) -> Checkpoint {
+    let mut checkpoint = former.clone();
+    for (arrival, event) in events {
+        checkpoint.arrival = *arrival;
+        checkpoint.vector.record(event.envelope.stamp.dot());
+        checkpoint.highest = checkpoint.highest.max(event.envelope.stamp.hlc);
+    }
+    checkpoint
 }
 
 async fn load(connection: &mut PgConnection, needs: &Needs) -> sqlx::Result<Step> {
@@ -168,4 +314,23 @@ pub async fn rebuild(log: &Log) -> Result<(), ReadError> {
     rows::clear(&mut transaction).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fold_that_panics_is_a_refusal() {
+        let fold = |sum: &mut u32, fact: u32| {
+            assert!(fact != 3, "as asked");
+            *sum += fact;
+        };
+
+        assert!(matches!(folded(0, vec![1, 2], fold), Ok(3)));
+        assert!(matches!(
+            folded(0, vec![1, 3], fold),
+            Err(Failed::Refused(_))
+        ));
+    }
 }

@@ -333,13 +333,21 @@ pub(super) async fn set_aside(
         .map(|(arrival, reason)| (*arrival, reason.as_str()))
         .unzip();
     sqlx::query(
-        "INSERT INTO quarantine (arrival, reason) SELECT * FROM unnest($1::int8[], $2::text[])",
+        "INSERT INTO quarantine (arrival, reason) SELECT * FROM unnest($1::int8[], $2::text[])
+         ON CONFLICT (arrival) DO NOTHING",
     )
     .bind(arrivals)
     .bind(reasons)
     .execute(connection)
     .await?;
     Ok(())
+}
+
+pub(super) async fn count_set_aside(connection: &mut PgConnection) -> sqlx::Result<u64> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM quarantine")
+        .fetch_one(connection)
+        .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 pub(super) async fn clear(connection: &mut PgConnection) -> sqlx::Result<()> {

@@ -11,6 +11,7 @@ mod members;
 mod order;
 mod poison;
 mod readers;
+mod refused;
 mod support;
 mod table;
 mod world;
