@@ -1,0 +1,109 @@
+//! The replicas and what connects them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use futures_util::future::join_all;
+use rustix::process::Signal;
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
+
+use crate::disk::SmallDisk;
+use crate::network::Network;
+use crate::replica::{self, Replica};
+
+/// The cluster under torture.
+#[derive(Debug)]
+pub struct Cluster {
+    /// All links.
+    pub network: Network,
+    root: PathBuf,
+    replicas: Vec<Arc<Mutex<Replica>>>,
+    /// The disk of the last replica, where this machine allows to mount one.
+    pub small_disk: Result<SmallDisk, String>,
+}
+
+impl Cluster {
+    /// Prepares so many replicas below a folder and starts them.
+    pub async fn start(count: u16, program: &Path, root: &Path) -> anyhow::Result<Self> {
+        let network = Network::open(count).await?;
+        let mut replicas = Vec::new();
+        for number in 1..=count {
+            let replica = Replica::prepare(number, program, root, &network, count)?;
+            replicas.push(Arc::new(Mutex::new(replica)));
+        }
+        let last = replicas.last().context("a cluster has replicas")?;
+        let small_disk = SmallDisk::mount(&last.lock().await.data());
+        let cluster = Self {
+            network,
+            root: root.to_owned(),
+            replicas,
+            small_disk,
+        };
+        cluster.start_all().await?;
+        Ok(cluster)
+    }
+
+    /// The numbers of all replicas.
+    pub fn numbers(&self) -> Vec<u16> {
+        (1..=self.count()).collect()
+    }
+
+    /// How many replicas there are.
+    pub fn count(&self) -> u16 {
+        u16::try_from(self.replicas.len()).unwrap_or(u16::MAX)
+    }
+
+    /// A replica, once nobody else works on it.
+    pub async fn replica(&self, number: u16) -> MutexGuard<'_, Replica> {
+        self.replicas[usize::from(number) - 1].lock().await
+    }
+
+    /// A replica, when nobody else works on it.
+    pub fn free_replica(&self, number: u16) -> Result<OwnedMutexGuard<Replica>, TryLockError> {
+        self.replicas[usize::from(number) - 1]
+            .clone()
+            .try_lock_owned()
+    }
+
+    /// Sets a replica's clock wrong, whatever else is done to it.
+    pub fn set_clock(&self, number: u16, offset_ms: i64) -> anyhow::Result<()> {
+        replica::set_clock(&self.root.join(number.to_string()), offset_ms)
+    }
+
+    /// Replicas whose process has ended though nobody asked for it.
+    pub fn fallen(&self) -> Vec<u16> {
+        let has_fallen = |number: &u16| match self.free_replica(*number) {
+            Ok(mut replica) => replica.is_wanted() && !replica.is_running(),
+            Err(_) => false,
+        };
+        self.numbers().into_iter().filter(has_fallen).collect()
+    }
+
+    /// Starts what does not run, side by side.
+    pub async fn start_all(&self) -> anyhow::Result<()> {
+        let starts = self.replicas.iter().map(async |replica| {
+            let mut replica = replica.lock().await;
+            if replica.is_running() {
+                return Ok(());
+            }
+            replica.start(&self.network, true).await
+        });
+        join_all(starts).await.into_iter().collect()
+    }
+
+    /// Ends everything at once.
+    pub async fn end(&self) {
+        for replica in &self.replicas {
+            let mut replica = replica.lock().await;
+            replica.signal_postgres(Signal::CONT);
+            replica.signal_server(Signal::CONT);
+            if let Err(failure) = replica.kill_all(&self.network).await {
+                eprintln!("{failure:#}");
+            }
+        }
+        if let Ok(disk) = &self.small_disk {
+            disk.unmount();
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The run as a whole: rounds of torture, each healed and checked, then everything once more.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::interval;
+
+use crate::check::{self, Verdict};
+use crate::cluster::Cluster;
+use crate::converge;
+use crate::door::{Door, http};
+use crate::finals;
+use crate::history::{Event, History};
+use crate::kinds::Kind;
+use crate::nemesis::{Nemesis, Pace};
+use crate::options::Arguments;
+use crate::reader::Reader;
+use crate::rng::Rng;
+use crate::scratch::Scratch;
+use crate::summary;
+use crate::writer::Writer;
+
+/// How long a round is, about.
+const ROUND: Duration = Duration::from_secs(50);
+const CALM: Pace = Pace {
+    pause_ms: (500, 3_000),
+    process_lanes: 2,
+};
+/// Everything at once.
+const TOTAL: Pace = Pace {
+    pause_ms: (0, 400),
+    process_lanes: 3,
+};
+
+/// Runs it all; tells whether every promise was kept.
+pub async fn run(arguments: &Arguments, program: &Path) -> anyhow::Result<bool> {
+    let seed = arguments.seed.unwrap_or_else(fresh_seed);
+    eprintln!("torture: seed {seed}, {} minutes", arguments.minutes);
+    let mut scratch = Scratch::create().context("a folder for the run cannot be made")?;
+    let history = Arc::new(History::begin(&scratch.path().join("history.jsonl"))?);
+    let cluster = Cluster::start(arguments.replicas, program, scratch.path()).await?;
+    let cluster = Arc::new(cluster);
+    let mut conductor = Conductor {
+        arguments,
+        cluster: cluster.clone(),
+        history: history.clone(),
+        rng: Rng::new(seed),
+        groups: Vec::new(),
+    };
+    let outcome = tokio::select! {
+        outcome = conductor.conduct() => outcome,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
+    };
+    cluster.end().await;
+    history.flush();
+    let verdict = match outcome {
+        Ok(verdict) => verdict,
+        Err(failure) if failure.to_string() == "stopped" => return Err(failure),
+        Err(failure) => {
+            scratch.keep();
+            eprintln!("torture: kept in {}", scratch.path().display());
+            return Err(failure);
+        }
+    };
+    summary::print(&history.tally(), &verdict, seed);
+    if !verdict.breaches.is_empty() {
+        scratch.keep();
+        eprintln!("history and logs are kept in {}", scratch.path().display());
+    }
+    Ok(verdict.breaches.is_empty())
+}
+
+struct Conductor<'a> {
+    arguments: &'a Arguments,
+    cluster: Arc<Cluster>,
+    history: Arc<History>,
+    rng: Rng,
+    groups: Vec<String>,
+}
+
+impl Conductor<'_> {
+    async fn conduct(&mut self) -> anyhow::Result<Verdict> {
+        let whole = Duration::from_secs_f64(self.arguments.minutes.clamp(0.1, 100_000.0) * 60.0);
+        let begun = Instant::now();
+        let mut number = 0;
+        while begun.elapsed() < whole {
+            number += 1;
+            let left = whole.saturating_sub(begun.elapsed());
+            // What is left after the last whole round belongs to it.
+            let span = if left < ROUND * 3 / 2 { left } else { ROUND };
+            // Disks are destroyed in the second half: what was shown as settled holds until then.
+            let may_destroy = begun.elapsed() + span / 2 > whole / 2;
+            let kinds: Vec<Kind> = self.arguments.kinds();
+            let kinds = kinds
+                .into_iter()
+                .filter(|kind| may_destroy || !kind.destroys());
+            let is_last = left == span;
+            let pace = if is_last { TOTAL } else { CALM };
+            self.round(number, &kinds.collect::<Vec<_>>(), pace, span)
+                .await?;
+        }
+        self.phase("the last look at everything");
+        let finals = finals::read(&self.cluster, &self.groups).await?;
+        Ok(self.history.read(|entries| check::check(entries, &finals)))
+    }
+
+    async fn round(
+        &mut self,
+        number: u32,
+        kinds: &[Kind],
+        pace: Pace,
+        span: Duration,
+    ) -> anyhow::Result<()> {
+        let group = format!("round-{number}");
+        self.groups.push(group.clone());
+        let (end_faults, faults_ended) = watch::channel(false);
+        let (end_writing, writing_ended) = watch::channel(false);
+        let (say_healed, healed) = watch::channel(false);
+        let readers = self.start_readers(&group, &healed).await?;
+        let writers = self.start_writers(&group, &writing_ended)?;
+        self.phase(&format!("round {number}"));
+        let nemesis = Nemesis::new(
+            self.cluster.clone(),
+            self.history.clone(),
+            self.rng.fork(),
+            faults_ended,
+        );
+        let kinds = kinds.to_vec();
+        let torment = tokio::spawn(async move { nemesis.torment(&kinds, pace).await });
+        self.watch_for(span).await;
+
+        self.phase(&format!("round {number}, healing"));
+        end_faults.send_replace(true);
+        torment.await?;
+        self.heal().await?;
+        end_writing.send_replace(true);
+        self.ends(writers).await;
+        self.converges().await;
+        say_healed.send_replace(true);
+        self.ends(readers).await;
+
+        let finals = finals::read(&self.cluster, &[group]).await?;
+        let verdict = self.history.read(|entries| check::check(entries, &finals));
+        self.tell(&verdict);
+        Ok(())
+    }
+
+    async fn start_readers(
+        &mut self,
+        group: &str,
+        healed: &watch::Receiver<bool>,
+    ) -> anyhow::Result<JoinSet<()>> {
+        let http = http()?;
+        // Somebody has to be there first: a group exists from its first join.
+        let door = Door::new(http.clone(), self.cluster.clone(), "founder");
+        Writer::new(door, self.history.clone(), self.rng.fork(), group, 1)
+            .join()
+            .await;
+        let mut readers = JoinSet::new();
+        for number in 1..=self.arguments.readers {
+            let door = Door::new(
+                http.clone(),
+                self.cluster.clone(),
+                &format!("reader-{number}"),
+            );
+            let rng = self.rng.fork();
+            let reader = Reader::begin(door, self.history.clone(), rng, group).await?;
+            readers.spawn(reader.read(healed.clone()));
+        }
+        Ok(readers)
+    }
+
+    fn start_writers(
+        &mut self,
+        group: &str,
+        ended: &watch::Receiver<bool>,
+    ) -> anyhow::Result<JoinSet<()>> {
+        let http = http()?;
+        let mut writers = JoinSet::new();
+        for number in 1..=self.arguments.writers {
+            let door = Door::new(
+                http.clone(),
+                self.cluster.clone(),
+                &format!("writer-{number}"),
+            );
+            let home = (number - 1) % self.cluster.count() + 1;
+            let writer = Writer::new(door, self.history.clone(), self.rng.fork(), group, home);
+            writers.spawn(writer.work(ended.clone()));
+        }
+        Ok(writers)
+    }
+
+    /// Lets time pass and shows that it goes on.
+    async fn watch_for(&self, span: Duration) {
+        let end = Instant::now() + span;
+        let mut second = interval(Duration::from_secs(1));
+        let mut fallen = BTreeSet::new();
+        while Instant::now() < end {
+            second.tick().await;
+            summary::progress(&self.history.tally());
+            for number in self.cluster.fallen() {
+                if fallen.insert(number) {
+                    self.broken("stays up", format!("replica {number} ended by itself"));
+                }
+            }
+        }
+    }
+
+    /// Makes everything whole.
+    async fn heal(&self) -> anyhow::Result<()> {
+        self.cluster.network.heal_all();
+        for number in self.cluster.numbers() {
+            self.cluster.set_clock(number, 0)?;
+        }
+        for number in self.cluster.fallen() {
+            let said = self.cluster.replica(number).await.last_words();
+            self.broken(
+                "stays up",
+                format!("replica {number} ended by itself: {said}"),
+            );
+        }
+        self.cluster.start_all().await
+    }
+
+    async fn converges(&self) {
+        match converge::wait(&self.cluster).await {
+            Ok(span) => self.history.record(Event::Converged {
+                after_ms: u64::try_from(span.as_millis()).unwrap_or(u64::MAX),
+            }),
+            Err(failure) => self.broken("converges", failure.to_string()),
+        }
+    }
+
+    async fn ends(&self, mut tasks: JoinSet<()>) {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(failure) = ended {
+                self.broken("torture itself", failure.to_string());
+            }
+            summary::progress(&self.history.tally());
+        }
+    }
+
+    fn tell(&self, verdict: &Verdict) {
+        let phase = self.history.tally().phase;
+        for breach in &verdict.breaches {
+            eprintln!("\r{phase}: {breach}");
+        }
+    }
+
+    fn phase(&self, name: &str) {
+        self.history.record(Event::Phase {
+            name: name.to_owned(),
+        });
+        summary::progress(&self.history.tally());
+    }
+
+    fn broken(&self, promise: &'static str, what: String) {
+        self.history.record(Event::Broken { promise, what });
+    }
+}
+
+fn fresh_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(0)
+}

@@ -1,0 +1,163 @@
+//! The kinds of faults: their names, what they do to, and whether they destroy something.
+
+use std::str::FromStr;
+
+/// What a fault is done to; those of one lane come one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Links.
+    Network,
+    /// Clocks.
+    Clocks,
+    /// Servers and databases as processes.
+    Processes,
+    /// What is on disk.
+    Disks,
+}
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Two sides that do not reach each other.
+    Halves,
+    /// Two sides and one replica that reaches both.
+    Bridge,
+    /// Each reaches its two neighbours only.
+    Ring,
+    /// One reaches nobody and nobody reaches it.
+    Isolate,
+    /// One cannot call others, who can call it.
+    OneWay,
+    /// The links of one are cut one by one and healed in another order.
+    OneByOne,
+    /// Nobody reaches anybody.
+    Apart,
+    /// Links that take everything and pass nothing on.
+    BlackHole,
+    /// Slow links.
+    Delay,
+    /// A clock that is wrong, and jumps.
+    Clock,
+    /// `kill -9` of a server.
+    KillServer,
+    /// `kill -9` of a postmaster.
+    KillPostgres,
+    /// `kill -9` of both.
+    KillBoth,
+    /// A server that stands still.
+    PauseServer,
+    /// A database that stands still.
+    PausePostgres,
+    /// A database restarted every few seconds.
+    RestartPostgres,
+    /// All servers stopped in order and started again, one after the other.
+    Rolling,
+    /// A disk without room.
+    FullDisk,
+    /// A data folder emptied.
+    Wipe,
+    /// An old dump restored; the file beside the database stays.
+    OldDump,
+    /// An old copy of the whole data folder put back.
+    OldFolder,
+}
+
+const ALL: [(&str, Kind); 21] = [
+    ("halves", Kind::Halves),
+    ("bridge", Kind::Bridge),
+    ("ring", Kind::Ring),
+    ("isolate", Kind::Isolate),
+    ("one-way", Kind::OneWay),
+    ("one-by-one", Kind::OneByOne),
+    ("apart", Kind::Apart),
+    ("black-hole", Kind::BlackHole),
+    ("delay", Kind::Delay),
+    ("clock", Kind::Clock),
+    ("kill-server", Kind::KillServer),
+    ("kill-postgres", Kind::KillPostgres),
+    ("kill-both", Kind::KillBoth),
+    ("pause-server", Kind::PauseServer),
+    ("pause-postgres", Kind::PausePostgres),
+    ("restart-postgres", Kind::RestartPostgres),
+    ("rolling", Kind::Rolling),
+    ("full-disk", Kind::FullDisk),
+    ("wipe", Kind::Wipe),
+    ("old-dump", Kind::OldDump),
+    ("old-folder", Kind::OldFolder),
+];
+
+impl Kind {
+    /// Every kind.
+    pub fn all() -> Vec<Self> {
+        ALL.iter().map(|(_, kind)| *kind).collect()
+    }
+
+    /// The names of all kinds.
+    pub fn names() -> Vec<&'static str> {
+        ALL.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let mut named = ALL.iter().filter(|(_, kind)| *kind == self);
+        named.next().map_or("", |(name, _)| name)
+    }
+
+    /// What it is done to.
+    pub fn lane(self) -> Lane {
+        match self {
+            Self::Halves
+            | Self::Bridge
+            | Self::Ring
+            | Self::Isolate
+            | Self::OneWay
+            | Self::OneByOne
+            | Self::Apart
+            | Self::BlackHole
+            | Self::Delay => Lane::Network,
+            Self::Clock => Lane::Clocks,
+            Self::KillServer
+            | Self::KillPostgres
+            | Self::KillBoth
+            | Self::PauseServer
+            | Self::PausePostgres
+            | Self::RestartPostgres
+            | Self::Rolling => Lane::Processes,
+            Self::FullDisk | Self::Wipe | Self::OldDump | Self::OldFolder => Lane::Disks,
+        }
+    }
+
+    /// Whether a replica loses what it had.
+    pub fn destroys(self) -> bool {
+        matches!(self, Self::Wipe | Self::OldDump | Self::OldFolder)
+    }
+
+    /// Whether no other fault may be beside it: a replica that is rolled back together with the file
+    /// beside its database can only be told by its peers, so it has to reach them before it is written to.
+    pub fn is_alone(self) -> bool {
+        self == Self::OldFolder
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let mut named = ALL.iter().filter(|(it, _)| *it == name);
+        let found = named.next().map(|(_, kind)| *kind);
+        found.ok_or_else(|| format!("there is no fault `{name}`: {}", Kind::names().join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_by_its_name() {
+        for kind in Kind::all() {
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        assert!("earthquake".parse::<Kind>().unwrap_err().contains("halves"));
+    }
+}

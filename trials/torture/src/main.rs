@@ -1,0 +1,47 @@
+//! Torture: real servers with real databases, real faults, and checkers that look for lost, repeated
+//! and reordered messages. `cargo torture -- --help` says how to run it.
+
+mod check;
+mod cluster;
+mod conductor;
+mod converge;
+mod disk;
+mod door;
+mod finals;
+mod history;
+mod kinds;
+mod nemesis;
+mod network;
+mod options;
+mod processes;
+mod reader;
+mod replica;
+mod rng;
+mod scratch;
+mod sse;
+mod summary;
+mod tally;
+mod writer;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::options::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let run = || -> anyhow::Result<bool> {
+        let program = options::server(&arguments)?;
+        let runtime = tokio::runtime::Runtime::new()?;
+        runtime.block_on(conductor::run(&arguments, &program))
+    };
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("torture: {failure:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Disks full, emptied, and brought back from a backup.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use causeway_postgres::{Options, PrivatePostgres, Programs};
+
+use super::{Failed, Nemesis};
+use crate::door::{Answer, Call, Door, http};
+use crate::history::Event;
+use crate::kinds::Kind;
+use crate::replica::Replica;
+use crate::{disk, processes};
+
+/// How long a replica may take to meet its peers.
+const MEETING: Duration = Duration::from_secs(30);
+
+impl Nemesis {
+    pub(super) async fn harm_disk(&mut self, kind: Kind) -> Result<(), Failed> {
+        if kind == Kind::FullDisk {
+            return self.fill_disk().await;
+        }
+        let mut replica = self.any_replica()?;
+        match kind {
+            Kind::OldDump => self.restore_dump(&mut replica).await,
+            Kind::OldFolder => self.restore_folder(&mut replica).await,
+            _ => self.wipe(&mut replica).await,
+        }
+    }
+
+    async fn fill_disk(&mut self) -> Result<(), Failed> {
+        let cluster = self.cluster.clone();
+        let small_disk = cluster.small_disk.as_ref();
+        let disk = small_disk.map_err(|why| Failed::Skipped(why.clone()))?;
+        // Held, so that nobody restores a backup onto the full disk.
+        let replica = cluster
+            .free_replica(cluster.count())
+            .map_err(|_| Failed::Busy)?;
+        self.begin(Kind::FullDisk, format!("replica {}", replica.number()));
+        for _ in 0..self.rng.between(1, 3) {
+            disk.fill()?;
+            self.hold_between(1_000, 5_000).await;
+        }
+        disk.relieve();
+        Ok(())
+    }
+
+    async fn wipe(&mut self, replica: &mut Replica) -> Result<(), Failed> {
+        let cluster = self.cluster.clone();
+        self.begin(Kind::Wipe, format!("replica {}", replica.number()));
+        replica.kill_all(&cluster.network).await?;
+        disk::empty(&replica.data())?;
+        self.destroyed(replica, 0);
+        replica.start(&cluster.network, true).await?;
+        Ok(())
+    }
+
+    async fn restore_dump(&mut self, replica: &mut Replica) -> Result<(), Failed> {
+        let cluster = self.cluster.clone();
+        let (dump, restore) = dump_programs().map_err(Failed::Skipped)?;
+        self.begin(Kind::OldDump, format!("replica {}", replica.number()));
+        replica.stop(&cluster.network).await?;
+        let since_us = self.history.now_us();
+        let file = replica.copy().with_extension("dump").display().to_string();
+        with_postgres(replica, &dump, &["--format=custom", "--file", &file]).await?;
+        replica.start(&cluster.network, true).await?;
+        self.hold_between(1_000, 8_000).await;
+        replica.kill_all(&cluster.network).await?;
+        let into = ["--clean", "--if-exists", "--exit-on-error", &file];
+        with_postgres(replica, &restore, &into).await?;
+        std::fs::remove_file(&file)?;
+        self.destroyed(replica, since_us);
+        replica.start(&cluster.network, true).await?;
+        Ok(())
+    }
+
+    /// Puts back an old copy of everything. Clients are let in when the peers have been met: nothing
+    /// on the disk can tell what happened, only they can.
+    async fn restore_folder(&mut self, replica: &mut Replica) -> Result<(), Failed> {
+        let cluster = self.cluster.clone();
+        self.begin(Kind::OldFolder, format!("replica {}", replica.number()));
+        replica.stop(&cluster.network).await?;
+        let since_us = self.history.now_us();
+        disk::copy(&replica.data(), &replica.copy()).await?;
+        replica.start(&cluster.network, true).await?;
+        self.hold_between(1_000, 8_000).await;
+        replica.kill_all(&cluster.network).await?;
+        disk::empty(&replica.data())?;
+        disk::copy(&replica.copy(), &replica.data()).await?;
+        crate::scratch::remove(&replica.copy());
+        self.destroyed(replica, since_us);
+        replica.start(&cluster.network, false).await?;
+        self.meets_its_peers(replica).await?;
+        cluster.network.open_door(replica.number());
+        Ok(())
+    }
+
+    fn destroyed(&self, replica: &Replica, since_us: u64) {
+        self.history.record(Event::Destroyed {
+            replica: replica.number(),
+            since_us,
+        });
+    }
+
+    /// Waits until all peers have heard of the replica and it of them, as they say.
+    async fn meets_its_peers(&self, replica: &Replica) -> Result<(), Failed> {
+        let mut door = Door::new(http()?, self.cluster.clone(), "operator");
+        let call = Call::new(reqwest::Method::GET, "/v1/view");
+        let end = Instant::now() + MEETING;
+        loop {
+            let mut met = 0;
+            for other in self.cluster.numbers() {
+                if let Answer::Done { body, .. } = door.call(other, &call).await {
+                    let peers = body["peers"].as_array().into_iter().flatten();
+                    let mut about = peers.filter(|peer| peer["replica"] == replica.number());
+                    met += usize::from(
+                        about.any(|peer| peer["out"] == "ok" && peer["missing_there"] == 0),
+                    );
+                }
+            }
+            if met + 1 == usize::from(self.cluster.count()) {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                let number = replica.number();
+                return Err(anyhow::anyhow!("replica {number} does not meet its peers").into());
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+}
+
+/// Runs a program on the database of a replica whose server is not running.
+async fn with_postgres(
+    replica: &Replica,
+    program: &Path,
+    arguments: &[&str],
+) -> anyhow::Result<()> {
+    let folder = replica.data().join("postgres");
+    let starting = move || PrivatePostgres::start(&folder, &Options::default());
+    let postgres = tokio::task::spawn_blocking(starting).await??;
+    let url = format!("--dbname={}", postgres.url());
+    let mut all = vec![url.as_str()];
+    all.extend(arguments);
+    let ran = processes::run(program, &all).await;
+    tokio::task::spawn_blocking(move || postgres.stop()).await?;
+    ran
+}
+
+/// The programs that dump and restore a database: beside the server, or in the path.
+fn dump_programs() -> Result<(PathBuf, PathBuf), String> {
+    let beside = Programs::find().ok().and_then(|found| {
+        let folder = found.postgres.canonicalize().ok()?.parent()?.to_owned();
+        Some(folder)
+    });
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = beside.into_iter().chain(std::env::split_paths(&path));
+    let folder = folders
+        .find(|folder| folder.join("pg_dump").is_file() && folder.join("pg_restore").is_file());
+    let folder = folder.context("no pg_dump and pg_restore on this machine");
+    let folder = folder.map_err(|missing| missing.to_string())?;
+    Ok((folder.join("pg_dump"), folder.join("pg_restore")))
+}

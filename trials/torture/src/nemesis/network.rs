@@ -1,0 +1,103 @@
+//! Links cut, silenced and slowed down.
+
+use std::time::Duration;
+
+use super::{Failed, Nemesis};
+use crate::kinds::Kind;
+use crate::network::Harm;
+
+impl Nemesis {
+    pub(super) async fn harm_network(&mut self, kind: Kind) -> Result<(), Failed> {
+        let numbers = self.cluster.numbers();
+        let order = self.rng.shuffled(&numbers);
+        if kind == Kind::OneByOne {
+            self.one_by_one(&order).await;
+            return Ok(());
+        }
+        let harm = match kind {
+            Kind::BlackHole => Harm::BlackHole,
+            Kind::Delay => Harm::Delay(Duration::from_millis(self.rng.between(50, 2_500))),
+            _ => Harm::Cut,
+        };
+        let shape = match kind {
+            Kind::BlackHole | Kind::Delay => *self.rng.pick(&SHAPES),
+            other => other,
+        };
+        let ways = ways(shape, &order);
+        self.begin(kind, format!("{} of {order:?}, {harm:?}", shape.name()));
+        for (from, to) in &ways {
+            self.cluster.network.harm(*from, *to, harm);
+        }
+        self.hold_between(2_000, 9_000).await;
+        self.cluster.network.heal_all();
+        Ok(())
+    }
+
+    async fn one_by_one(&mut self, order: &[u16]) {
+        let ways = ways(Kind::Isolate, order);
+        self.begin(Kind::OneByOne, format!("replica {}", order[0]));
+        for (from, to) in self.rng.shuffled(&ways) {
+            self.cluster.network.harm(from, to, Harm::Cut);
+            self.hold_between(100, 600).await;
+        }
+        for (from, to) in self.rng.shuffled(&ways) {
+            self.cluster.network.heal(from, to);
+            self.hold_between(100, 600).await;
+        }
+    }
+}
+
+/// What silent and slow links can look like.
+const SHAPES: [Kind; 4] = [Kind::Halves, Kind::Isolate, Kind::OneWay, Kind::Apart];
+
+/// The ways a shape closes, from whom to whom; the order says who plays which part.
+fn ways(shape: Kind, order: &[u16]) -> Vec<(u16, u16)> {
+    let count = order.len();
+    let part = |replica: u16| order.iter().position(|it| *it == replica).unwrap_or(0);
+    let closes = |from: u16, to: u16| {
+        let (from, to) = (part(from), part(to));
+        match shape {
+            Kind::Halves => (from < count / 2) != (to < count / 2),
+            // The last one reaches both sides.
+            Kind::Bridge => {
+                from != count - 1 && to != count - 1 && (from < count / 2) != (to < count / 2)
+            }
+            Kind::Ring => {
+                let apart = from.abs_diff(to);
+                apart != 1 && apart != count - 1
+            }
+            Kind::OneWay => from == 0,
+            Kind::Apart => true,
+            _ => from == 0 || to == 0,
+        }
+    };
+    let pairs = order
+        .iter()
+        .flat_map(|from| order.iter().map(|to| (*from, *to)));
+    pairs
+        .filter(|(from, to)| from != to && closes(*from, *to))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_close_what_their_names_say() {
+        let order = [3, 1, 5, 2, 4];
+
+        assert_eq!(ways(Kind::Halves, &order).len(), 2 * 2 * 3);
+        assert_eq!(ways(Kind::Bridge, &order).len(), 2 * 2 * 2);
+        assert!(
+            ways(Kind::Bridge, &order)
+                .iter()
+                .all(|(from, to)| *from != 4 && *to != 4)
+        );
+        assert_eq!(ways(Kind::Ring, &order).len(), 5 * 2);
+        assert!(!ways(Kind::Ring, &order).contains(&(3, 4)));
+        assert_eq!(ways(Kind::Isolate, &order).len(), 2 * 4);
+        assert_eq!(ways(Kind::OneWay, &order), [(3, 1), (3, 5), (3, 2), (3, 4)]);
+        assert_eq!(ways(Kind::Apart, &order).len(), 5 * 4);
+    }
+}

@@ -1,0 +1,99 @@
+//! The command line, and the server to torture.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+
+use crate::kinds::Kind;
+
+/// Runs real servers, does everything to them that can go wrong, and checks what they promised
+#[derive(Debug, Parser)]
+#[command(name = "torture", version, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// How long to torture; healing and checking come on top
+    #[arg(long, default_value_t = 3.0, value_name = "N")]
+    pub minutes: f64,
+    /// Repeats the choices of a former run; what the machine makes of them differs
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// How many replicas
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=9))]
+    pub replicas: u16,
+    /// How many users write
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub writers: u16,
+    /// How many users read
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub readers: u16,
+    /// Only these faults
+    #[arg(long, value_delimiter = ',', value_name = "FAULT,…")]
+    pub faults: Vec<Kind>,
+    /// The server's program; else it is built
+    #[arg(long, value_name = "FILE")]
+    pub server: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo torture -- --minutes 60
+  cargo torture -- --minutes 5 --seed 7 --faults wipe,old-dump,halves
+
+Faults: halves, bridge, ring, isolate, one-way, one-by-one, apart, black-hole, delay, clock,
+  kill-server, kill-postgres, kill-both, pause-server, pause-postgres, restart-postgres, rolling,
+  full-disk, wipe, old-dump, old-folder
+
+Ends with 0 when every promise was kept, with 1 when one was broken: then the history and the logs of
+the servers are kept, and where they are is said.";
+
+impl Arguments {
+    /// The kinds of faults to make.
+    pub fn kinds(&self) -> Vec<Kind> {
+        if self.faults.is_empty() {
+            Kind::all()
+        } else {
+            self.faults.clone()
+        }
+    }
+}
+
+/// The server's program: the one that was named, or the one beside ours, freshly built.
+pub fn server(arguments: &Arguments) -> anyhow::Result<PathBuf> {
+    if let Some(server) = &arguments.server {
+        let found = server.canonicalize();
+        return found.with_context(|| format!("there is no `{}`", server.display()));
+    }
+    let own = std::env::current_exe()?;
+    let folder = own.parent().context("a program lies in a folder")?;
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--bin", "causeway-server"]);
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        if !build.status()?.success() {
+            bail!("the server cannot be built");
+        }
+    }
+    let server = folder.join("causeway-server");
+    if !server.is_file() {
+        bail!(
+            "there is no `{}`: run `cargo torture`, or name it with --server",
+            server.display()
+        );
+    }
+    Ok(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_named_in_the_help() {
+        for name in Kind::names() {
+            assert!(EXAMPLES.contains(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A reader: follows a group's stream with its last cursor, now at this replica, now at that one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::door::{Call, Door};
+use crate::history::{Event, History};
+use crate::rng::Rng;
+use crate::sse::{Frame, Parser};
+
+/// How long a stream may be silent: longer than between two comments.
+const SILENCE: Duration = Duration::from_secs(20);
+/// How long the last catch-up may take.
+const LAST: Duration = Duration::from_mins(1);
+
+/// A reader of one group.
+pub struct Reader {
+    door: Door,
+    history: Arc<History>,
+    rng: Rng,
+    group: String,
+    cursor: String,
+    connection: u64,
+}
+
+impl Reader {
+    /// Takes the snapshot of a group whose messages it shows all.
+    pub async fn begin(
+        mut door: Door,
+        history: Arc<History>,
+        rng: Rng,
+        group: &str,
+    ) -> anyhow::Result<Self> {
+        let call = Call::new(Method::GET, format!("/v1/groups/{group}"));
+        let answer = door.call(1, &call).await.body();
+        let snapshot = answer.ok_or_else(|| anyhow::anyhow!("no snapshot of `{group}`"))?;
+        let named = |list: &str, field: &str| {
+            let list = snapshot[list].as_array().into_iter().flatten();
+            list.filter_map(|it| it[field].as_str().map(str::to_owned))
+                .collect()
+        };
+        history.record(Event::ReaderBegan {
+            reader: name(&door, group),
+            group: group.to_owned(),
+            messages: named("messages", "id"),
+            members: named("members", "name"),
+        });
+        let cursor = snapshot["cursor"].as_str().unwrap_or_default().to_owned();
+        Ok(Self {
+            door,
+            history,
+            rng,
+            group: group.to_owned(),
+            cursor,
+            connection: 0,
+        })
+    }
+
+    /// Reads here and there until told that everything is healed, then once more to the end.
+    pub async fn read(mut self, healed: watch::Receiver<bool>) {
+        while !*healed.borrow() {
+            let stay = Duration::from_millis(self.rng.between(300, 6_000));
+            self.visit(Instant::now() + stay, false).await;
+        }
+        let end = Instant::now() + LAST;
+        while Instant::now() < end {
+            if self.visit(end, true).await {
+                let reader = name(&self.door, &self.group);
+                return self.history.record(Event::ReaderEnded { reader });
+            }
+        }
+        self.broken("readers", "it does not catch up after everything is healed");
+    }
+
+    /// Reads one stream for a while, or until it has caught up; tells whether it has.
+    async fn visit(&mut self, until: Instant, to_the_end: bool) -> bool {
+        let numbers = self.door.cluster().numbers();
+        let replica = *self.rng.pick(&numbers);
+        let cursor = self.cursor.clone();
+        let opened = self.door.stream(replica, &self.group, &cursor).await;
+        let Some(mut response) = opened else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            return false;
+        };
+        self.connection += 1;
+        let mut parser = Parser::default();
+        while let Ok(Ok(Ok(Some(bytes)))) =
+            timeout_at(until, timeout(SILENCE, response.chunk())).await
+        {
+            for frame in parser.feed(&bytes) {
+                let is_end = frame.event == "caught_up";
+                self.take(replica, frame);
+                if is_end && to_the_end {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn take(&mut self, replica: u16, frame: Frame) {
+        if frame.event == "reset" {
+            self.broken("readers", "it was told to start again");
+        }
+        let Some(id) = frame.id else { return };
+        self.cursor = id;
+        if frame.event == "caught_up" {
+            return;
+        }
+        let data: Value = serde_json::from_str(&frame.data).unwrap_or_default();
+        let is_member = frame.event == "join" || frame.event == "leave";
+        let subject = if is_member {
+            &data["name"]
+        } else {
+            &data["id"]
+        };
+        let likers = data["liked_by"].as_array().into_iter().flatten();
+        let likers = likers.filter_map(|it| it["name"].as_str().map(str::to_owned));
+        self.history.record(Event::Frame {
+            reader: name(&self.door, &self.group),
+            connection: self.connection,
+            replica,
+            event: frame.event,
+            subject: subject.as_str().unwrap_or_default().to_owned(),
+            by: data["by"]["name"].as_str().map(str::to_owned),
+            likers: likers.collect(),
+        });
+    }
+
+    fn broken(&self, promise: &'static str, what: &str) {
+        let what = format!("{}: {what}", name(&self.door, &self.group));
+        self.history.record(Event::Broken { promise, what });
+    }
+}
+
+fn name(door: &Door, group: &str) -> String {
+    format!("{} of {group}", door.user())
+}

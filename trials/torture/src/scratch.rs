@@ -1,0 +1,67 @@
+//! The folder of a run: removed at its end, kept when a promise was broken.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// How often the removal is tried: a database may still be ending.
+const TRIES: u32 = 200;
+
+/// The folder.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Scratch {
+    /// Makes a folder below the system's folder for temporary files.
+    pub fn create() -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("causeway-torture-{}", std::process::id()));
+        fs::create_dir(&path)?;
+        // Postgres runs under another account where we are root, and has to walk in.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(Self {
+            path,
+            is_kept: false,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps histories and logs; the data itself goes.
+    pub fn keep(&mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            remove(&self.path);
+            return;
+        }
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            remove(&entry.path().join("data"));
+            remove(&entry.path().join("copy"));
+        }
+    }
+}
+
+/// Removes a folder that somebody may still be writing to for a moment.
+pub fn remove(path: &Path) {
+    for _ in 0..TRIES {
+        match fs::remove_dir_all(path) {
+            Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            _ => return,
+        }
+    }
+    eprintln!("could not remove {}", path.display());
+}
