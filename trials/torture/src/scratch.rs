@@ -46,9 +46,11 @@ impl Drop for Scratch {
             remove(&self.path);
             return;
         }
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            remove(&entry.path().join("data"));
-            remove(&entry.path().join("copy"));
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.path().is_dir()) {
+            for name in ["data", "copy"] {
+                remove(&entry.path().join(name));
+            }
         }
     }
 }

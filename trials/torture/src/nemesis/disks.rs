@@ -15,6 +15,8 @@ use crate::{disk, processes};
 
 /// How long a replica may take to meet its peers.
 const MEETING: Duration = Duration::from_secs(30);
+/// How long it may take to conclude from what its peers know that it was rolled back.
+const CONCLUSIONS: Duration = Duration::from_secs(3);
 
 impl Nemesis {
     pub(super) async fn harm_disk(&mut self, kind: Kind) -> Result<(), Failed> {
@@ -91,9 +93,9 @@ impl Nemesis {
         crate::scratch::remove(&replica.copy());
         self.destroyed(replica, since_us);
         replica.start(&cluster.network, false).await?;
-        self.meets_its_peers(replica).await?;
+        let met = self.meets_its_peers(replica).await;
         cluster.network.open_door(replica.number());
-        Ok(())
+        met
     }
 
     fn destroyed(&self, replica: &Replica, since_us: u64) {
@@ -103,31 +105,33 @@ impl Nemesis {
         });
     }
 
-    /// Waits until all peers have heard of the replica and it of them, as they say.
+    /// Waits until all peers have heard of the replica since it was started, and it of them, and gives
+    /// it a moment to draw its conclusions.
     async fn meets_its_peers(&self, replica: &Replica) -> Result<(), Failed> {
         let mut door = Door::new(http()?, self.cluster.clone(), "operator");
         let call = Call::new(reqwest::Method::GET, "/v1/view");
-        let end = Instant::now() + MEETING;
-        loop {
+        let started = Instant::now();
+        while started.elapsed() < MEETING {
             let mut met = 0;
             for other in self.cluster.numbers() {
-                if let Answer::Done { body, .. } = door.call(other, &call).await {
-                    let peers = body["peers"].as_array().into_iter().flatten();
-                    let mut about = peers.filter(|peer| peer["replica"] == replica.number());
-                    met += usize::from(
-                        about.any(|peer| peer["out"] == "ok" && peer["missing_there"] == 0),
-                    );
-                }
+                let Answer::Done { body, .. } = door.call(other, &call).await else {
+                    continue;
+                };
+                let peers = body["peers"].as_array().into_iter().flatten();
+                let mut about = peers.filter(|peer| peer["replica"] == replica.number());
+                met += usize::from(about.any(|peer| {
+                    let heard = peer["last_heard_ms"].as_u64().unwrap_or(u64::MAX);
+                    peer["out"] == "ok" && u128::from(heard) < started.elapsed().as_millis()
+                }));
             }
             if met + 1 == usize::from(self.cluster.count()) {
+                tokio::time::sleep(CONCLUSIONS).await;
                 return Ok(());
-            }
-            if Instant::now() > end {
-                let number = replica.number();
-                return Err(anyhow::anyhow!("replica {number} does not meet its peers").into());
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
+        let number = replica.number();
+        Err(anyhow::anyhow!("replica {number} does not meet its peers").into())
     }
 }
 
