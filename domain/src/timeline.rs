@@ -111,6 +111,8 @@ pub struct Contest {
 pub struct Step {
     /// Messages known before, by id.
     pub former: BTreeMap<String, Former>,
+    /// How many like a message that is not known yet: beside a forked origin a like may come first.
+    pub early_likes: BTreeMap<String, i64>,
     /// Messages that are new or have moved.
     pub messages: BTreeMap<String, Message>,
     /// Messages known before whose number of likes changed.
@@ -191,6 +193,7 @@ impl Step {
             (None, None) => None,
         };
         let Some((position, likes_count)) = known else {
+            message.likes_count = self.early_likes.remove(&message.id).unwrap_or(0);
             self.messages.insert(message.id.clone(), message);
             return (Kind::Message, Effect::Shown);
         };
@@ -226,6 +229,8 @@ impl Step {
                 .likes_counts
                 .entry(id.to_owned())
                 .or_insert(known.likes_count) += by;
+        } else {
+            *self.early_likes.entry(id.to_owned()).or_default() += by;
         }
     }
 

@@ -268,7 +268,7 @@ fn after(former: &Checkpoint, events: &[(i64, RawEvent)]) -> Checkpoint {
 async fn load(connection: &mut PgConnection, needs: &Needs) -> sqlx::Result<Step> {
     let mut step = Step::default();
     if !needs.messages.is_empty() {
-        step.former = rows::former(connection, &needs.messages).await?;
+        (step.former, step.early_likes) = rows::former(connection, &needs.messages).await?;
     }
     if !needs.likes.is_empty() {
         step.likes = rows::likes(connection, &needs.likes).await?;

@@ -40,26 +40,40 @@ pub(super) async fn store_checkpoint(
     Ok(())
 }
 
+/// The messages that are known, and how many like those that are not.
 pub(super) async fn former(
     connection: &mut PgConnection,
     ids: &BTreeSet<String>,
-) -> sqlx::Result<BTreeMap<String, Former>> {
+) -> sqlx::Result<(BTreeMap<String, Former>, BTreeMap<String, i64>)> {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let rows = sqlx::query(
-        "SELECT id, position, likes_count FROM messages WHERE id = ANY($1) ORDER BY id",
+        "SELECT wanted.id, m.position, CASE WHEN m.id IS NOT NULL THEN m.likes_count ELSE
+             (SELECT count(*) FROM likes l WHERE l.message_id = wanted.id AND l.is_liked) END
+         FROM unnest($1::text[]) AS wanted (id) LEFT JOIN messages m USING (id) ORDER BY wanted.id",
     )
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let former = Former {
-                position: position_from(&row.try_get::<String, _>(1)?)?,
-                likes_count: row.try_get(2)?,
-            };
-            Ok((row.try_get(0)?, former))
-        })
-        .collect()
+    let (mut former, mut early) = (BTreeMap::new(), BTreeMap::new());
+    for row in &rows {
+        let (id, likes_count) = (row.try_get(0)?, row.try_get(2)?);
+        match row.try_get::<Option<String>, _>(1)? {
+            Some(position) => {
+                let position = position_from(&position)?;
+                former.insert(
+                    id,
+                    Former {
+                        position,
+                        likes_count,
+                    },
+                );
+            }
+            None => {
+                early.insert(id, likes_count);
+            }
+        }
+    }
+    Ok((former, early))
 }
 
 pub(super) async fn likes(

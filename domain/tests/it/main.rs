@@ -4,6 +4,7 @@
 mod audit;
 mod failing_database;
 mod folds;
+mod forked;
 mod golden;
 mod log;
 mod lossy;
