@@ -10,7 +10,8 @@ use causeway_domain::log::{Beginning, Log, Options, WriterTask};
 use causeway_domain::timelines::{self, FollowTask, Timelines};
 use causeway_replicator::auth::PeerKeys;
 use causeway_replicator::core::Me;
-use causeway_replicator::driver::Replicator;
+use causeway_replicator::driver::{Clocks, Replicator};
+use causeway_replicator::inquiry;
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator::wire::{Caller, Instance, PROTOCOL};
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::app;
 use crate::clock::wall_clock;
-use crate::config::{Config, Secret};
+use crate::config::{Config, ReplicaAddress, Secret};
 use crate::context::{Context, Parts};
 use crate::cursor::Cursors;
 use crate::database::Database;
@@ -35,6 +36,8 @@ use crate::routes::Sight;
 use crate::routes::peers::Peers;
 use crate::token::Tokens;
 
+/// How long a start waits for the clocks of peers.
+const CLOCKS: Duration = Duration::from_secs(1);
 /// How long requests in flight may take to end after the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long the writer may take to write what waits.
@@ -75,8 +78,9 @@ pub async fn rebuild(config: Config) -> anyhow::Result<()> {
 
 async fn rebuild_with(config: &Config, url: &str) -> anyhow::Result<()> {
     let wall = wall_clock(config.clock_offset_file.as_deref());
+    let clocks = Clocks::new(wall);
     let disk = Arc::new(disk_of(config));
-    let (log, writer) = Log::open(options(config, url, &wall, &disk)?).await?;
+    let (log, writer) = Log::open(options(config, url, &clocks, &disk)?).await?;
     timelines::rebuild(&log).await?;
     let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
     let all = log.head().arrival;
@@ -104,16 +108,22 @@ async fn serve_with(
     on_ready: impl FnOnce(),
 ) -> anyhow::Result<()> {
     let wall = wall_clock(config.clock_offset_file.as_deref());
-    let disk = Arc::new(disk_of(config));
-    let (log, mut writer) = Log::open(options(config, url, &wall, &disk)?).await?;
-    tell_beginning(&log);
-    let (timelines, mut follower) = Timelines::follow(log.clone(), url).await?;
     let keys = ClusterKeys::new(
         config.cluster_key.bytes(),
         config.previous_cluster_key.as_ref().map(Secret::bytes),
     );
     let peer_keys = peer_keys(&keys);
-    let replicator = replicator(config, log.clone(), &wall, &peer_keys)?;
+    let clocks = Clocks::new(wall.clone());
+    let caller = caller(config)?;
+    let links = links(config, &caller, &peer_keys);
+    // Before the log makes its first promise: it must not follow a clock that leads all others.
+    let answers = inquiry::ask(&links, &caller, clocks.now(), CLOCKS).await;
+    clocks.bound(inquiry::ceiling_ms(&answers, clocks.now()));
+    let disk = Arc::new(disk_of(config));
+    let (log, mut writer) = Log::open(options(config, url, &clocks, &disk)?).await?;
+    tell_beginning(&log);
+    let (timelines, mut follower) = Timelines::follow(log.clone(), url).await?;
+    let replicator = Replicator::spawn(me(config, &caller, &log), links, log.clone(), clocks);
     let (context, mut hub, presence) = context(
         config,
         &keys,
@@ -185,33 +195,31 @@ fn tell_beginning(log: &Log) {
     }
 }
 
-fn replicator(
-    config: &Config,
-    log: Log,
-    wall: &WallClock,
-    keys: &PeerKeys,
-) -> anyhow::Result<Replicator> {
-    let instance = Instance(random_number()?);
-    let me = Me {
+fn me(config: &Config, caller: &Caller, log: &Log) -> Me {
+    Me {
         origin: log.origin(),
-        instance,
+        instance: caller.instance,
         cluster: config.cluster.clone(),
         peers: config.peers().map(|peer| peer.id).collect(),
         protocol: PROTOCOL,
-    };
-    let caller = Caller {
+    }
+}
+
+/// Who this process is to its peers.
+fn caller(config: &Config) -> anyhow::Result<Caller> {
+    Ok(Caller {
         cluster: config.cluster.clone(),
         replica: config.replica,
-        instance,
+        instance: Instance(random_number()?),
+    })
+}
+
+fn links(config: &Config, caller: &Caller, keys: &PeerKeys) -> BTreeMap<ReplicaId, HttpLink> {
+    let link = |peer: &ReplicaAddress| {
+        let link = HttpLink::new(&peer.internal_url, caller.clone(), keys.clone());
+        (peer.id, link)
     };
-    let links: BTreeMap<ReplicaId, HttpLink> = config
-        .peers()
-        .map(|peer| {
-            let link = HttpLink::new(&peer.internal_url, caller.clone(), keys.clone());
-            (peer.id, link)
-        })
-        .collect();
-    Ok(Replicator::spawn(me, links, log, wall.clone()))
+    config.peers().map(link).collect()
 }
 
 fn context(
@@ -304,7 +312,7 @@ fn disk_of(config: &Config) -> Disk {
 fn options(
     config: &Config,
     url: &str,
-    wall: &WallClock,
+    clocks: &Clocks,
     disk: &Arc<Disk>,
 ) -> anyhow::Result<Options> {
     let disk = disk.clone();
@@ -313,7 +321,8 @@ fn options(
         cluster: config.cluster.clone(),
         database_url: url.to_owned(),
         data_dir: config.data_dir.clone(),
-        wall: wall.clone(),
+        wall: clocks.wall(),
+        order: clocks.order(),
         fresh_epoch: u32::try_from(random_number()? >> 32)?,
         allow_unsafe_postgres: config.allow_unsafe_postgres,
         has_room: Arc::new(move || disk.has_room()),

@@ -54,8 +54,10 @@ pub struct Options {
     pub database_url: String,
     /// The folder for the file that stands beside the database and proves its continuity.
     pub data_dir: PathBuf,
-    /// The wall clock.
+    /// The wall clock: what people are shown.
     pub wall: WallClock,
+    /// The clock that this replica's events follow: the wall, as far as it is let lead (F15).
+    pub order: WallClock,
     /// 32 fresh random bits, used when a new epoch must be drawn.
     pub fresh_epoch: u32,
     /// Accept a Postgres that can lose acknowledged writes (F29).

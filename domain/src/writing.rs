@@ -33,6 +33,25 @@ pub struct Found {
     pub head: Head,
 }
 
+/// A moment, on the two clocks of a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// The wall clock: what people are shown.
+    pub wall_ms: u64,
+    /// What the events' own clock follows: the wall, as far as it is let lead (F15).
+    pub order_ms: u64,
+}
+
+impl From<u64> for Time {
+    /// The wall as it is.
+    fn from(wall_ms: u64) -> Self {
+        Self {
+            wall_ms,
+            order_ms: wall_ms,
+        }
+    }
+}
+
 /// A batch that is decided, and true once its rows are committed.
 #[derive(Debug)]
 pub struct Decided {
@@ -113,8 +132,14 @@ impl Writing {
     }
 
     /// Decides a batch on what was read for it.
-    pub fn decide(&mut self, wall_ms: u64, tasks: &[Task], needs: &Needs, facts: Facts) -> Decided {
-        let mut batch = Batch::new(wall_ms, self.head.clone(), self.clock, &mut self.hot);
+    pub fn decide(
+        &mut self,
+        time: impl Into<Time>,
+        tasks: &[Task],
+        needs: &Needs,
+        facts: Facts,
+    ) -> Decided {
+        let mut batch = Batch::new(time.into(), self.head.clone(), self.clock, &mut self.hot);
         batch.learn(needs, facts);
         let verdicts = tasks.iter().map(|task| batch.decide(task)).collect();
         let Batch {

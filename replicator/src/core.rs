@@ -3,6 +3,7 @@
 //! the tests.
 
 mod act;
+mod alarms;
 mod heard;
 mod messages;
 #[cfg(test)]
@@ -15,12 +16,15 @@ use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::Head;
 use causeway_domain::version_vector::VersionVector;
 
-pub use messages::{Alarm, CallFailure, Input, Me, Now, Output, Taken};
+pub use crate::alarm::Alarm;
+pub(crate) use heard::check_answer;
+pub use messages::{CallFailure, Input, Me, Now, Output, Taken};
 
 use crate::liveness::Outward;
 use crate::peer::Peer;
 use crate::plan;
 use crate::presence::{Online, OwnPresence, Report};
+use crate::unconfirmed::Unconfirmed;
 use crate::view::Knowledge;
 use crate::wire::{Caller, Digest, PushAnswer, Refusal};
 
@@ -39,7 +43,10 @@ pub struct Core {
     n: u64,
     random: u64,
     now: Now,
-    refused: BTreeMap<ReplicaId, Refusal>,
+    /// Callers refused, and when last.
+    refused: BTreeMap<ReplicaId, (Refusal, u64)>,
+    unconfirmed: Unconfirmed,
+    alarms: Arc<Vec<Alarm>>,
     has_caught_up: bool,
     revision: u64,
 }
@@ -57,6 +64,8 @@ impl Core {
             n: 0,
             now,
             refused: BTreeMap::new(),
+            unconfirmed: Unconfirmed::default(),
+            alarms: Arc::default(),
             has_caught_up: false,
             revision: 0,
         }
@@ -116,7 +125,10 @@ impl Core {
 
     /// What others may know, as it stands.
     pub fn knowledge(&self) -> Knowledge {
-        Knowledge::gather(&self.me, &self.head, &self.peers, self.has_caught_up)
+        let mut knowledge =
+            Knowledge::gather(&self.me, &self.head, &self.peers, self.has_caught_up);
+        knowledge.alarms = Arc::clone(&self.alarms);
+        knowledge
     }
 
     /// Counts up whenever [`Core::knowledge`] may have changed.
@@ -126,7 +138,10 @@ impl Core {
 
     fn take_in(&mut self, now: Now, input: Input, out: &mut Vec<Output>) -> Option<Reply> {
         match input {
-            Input::Tick { random } => self.random ^= random,
+            Input::Tick { random } => {
+                self.random ^= random;
+                self.review_alarms(now, out);
+            }
             Input::Committed(head) => self.committed(head),
             Input::Presence { came, went } => self.presence_changed(now, came, went),
             Input::DigestCalled(digest) => {
@@ -160,8 +175,13 @@ impl Core {
             return;
         }
         // A new epoch may have been drawn; the former one is then pulled like anyone's.
+        if self.me.origin != head.origin {
+            self.unconfirmed = Unconfirmed::default();
+        }
         self.me.origin = head.origin;
         self.head = head;
+        let own_seq = self.head.vector.get(self.me.origin);
+        self.unconfirmed.wrote(self.now.ms, own_seq);
         self.revision += 1;
         for peer in self.peers.values_mut() {
             peer.report.recheck(&self.head.vector);

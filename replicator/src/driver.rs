@@ -4,6 +4,7 @@
 //! (F24). What is to be pushed is read from the log when its turn comes; nothing queues (F25).
 
 mod calls;
+mod clocks;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::{Head, Log, SubmitError, WallClock};
+use causeway_domain::log::{Head, Log, SubmitError};
 use causeway_domain::version_vector::VersionVector;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,6 +26,7 @@ use crate::presence::Online;
 use crate::view::{Knowledge, PeerView};
 use crate::wire::{Caller, Digest, PushAnswer, Refusal};
 use calls::Call;
+pub use clocks::Clocks;
 
 /// How long a push waits for events that must come first and are probably under way from another
 /// peer.
@@ -60,7 +62,7 @@ impl Replicator {
         me: Me,
         links: BTreeMap<ReplicaId, L>,
         log: Log,
-        wall: WallClock,
+        clocks: Arc<Clocks>,
     ) -> Self {
         let mut tasks = JoinSet::new();
         let (calls, inboxes): (BTreeMap<_, _>, Vec<_>) = links
@@ -70,7 +72,7 @@ impl Replicator {
                 ((peer, sender), (peer, link, inbox))
             })
             .unzip();
-        let engine = Arc::new(Engine::new(me, log, wall, calls));
+        let engine = Arc::new(Engine::new(me, log, clocks, calls));
         for (peer, link, inbox) in inboxes {
             tasks.spawn(calls::talk(Arc::clone(&engine), peer, link, inbox));
         }
@@ -147,6 +149,11 @@ impl Replicator {
         self.knowledge().view(self.engine.now().ms, held)
     }
 
+    /// How many own events no peer has shown to hold, and for how many milliseconds the oldest.
+    pub fn unconfirmed(&self) -> Option<(u64, u64)> {
+        self.engine.core().unconfirmed()
+    }
+
     /// Asks every peer once for its floor, and returns the highest that came within two seconds: a
     /// new origin must write above it.
     pub async fn ask_floors(&self) -> Option<Hlc> {
@@ -179,8 +186,7 @@ impl Replicator {
 struct Engine {
     core: Mutex<Core>,
     log: Log,
-    wall: WallClock,
-    started: Instant,
+    clocks: Arc<Clocks>,
     calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
     next_wake_ms: watch::Sender<u64>,
     knowledge: watch::Sender<Arc<Knowledge>>,
@@ -190,18 +196,16 @@ impl Engine {
     fn new(
         me: Me,
         log: Log,
-        wall: WallClock,
+        clocks: Arc<Clocks>,
         calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
     ) -> Self {
-        let started = Instant::now();
-        let core = Core::new(now(started, &wall), me, log.head());
+        let core = Core::new(clocks.now(), me, log.head());
         Self {
             next_wake_ms: watch::Sender::new(core.next_wake()),
             knowledge: watch::Sender::new(Arc::new(core.knowledge())),
             core: Mutex::new(core),
             log,
-            wall,
-            started,
+            clocks,
             calls,
         }
     }
@@ -215,6 +219,7 @@ impl Engine {
             if core.revision() != revision {
                 self.knowledge.send_replace(Arc::new(core.knowledge()));
             }
+            self.clocks.bound(core.ceiling_ms());
             let next = core.next_wake();
             self.next_wake_ms
                 .send_if_modified(|wake| std::mem::replace(wake, next) != next);
@@ -261,7 +266,8 @@ impl Engine {
             return;
         }
         // Any number will do that this replica has not used: the writer sees to that.
-        let fresh_epoch = self.started.elapsed().subsec_nanos() ^ origin.epoch.0.rotate_left(16);
+        let fresh_epoch =
+            self.clocks.started().elapsed().subsec_nanos() ^ origin.epoch.0.rotate_left(16);
         tokio::spawn(async move {
             loop {
                 match log.renew(origin, fresh_epoch).await {
@@ -324,10 +330,10 @@ impl Engine {
         let mut next_wake_ms = self.next_wake_ms.subscribe();
         loop {
             let wake_ms = *next_wake_ms.borrow_and_update();
-            let alarm = self.started + Duration::from_millis(wake_ms);
+            let alarm = self.clocks.started() + Duration::from_millis(wake_ms);
             tokio::select! {
                 () = sleep_until(alarm) => {
-                    let random = u64::from(self.started.elapsed().subsec_nanos());
+                    let random = u64::from(self.clocks.started().elapsed().subsec_nanos());
                     self.step(Input::Tick { random });
                 }
                 _ = next_wake_ms.changed() => {}
@@ -340,41 +346,15 @@ impl Engine {
     }
 
     fn now(&self) -> Now {
-        now(self.started, &self.wall)
-    }
-}
-
-fn now(started: Instant, wall: &WallClock) -> Now {
-    let ms = u64::try_from(started.elapsed().as_millis());
-    Now {
-        ms: ms.expect("no process runs for 500 million years"),
-        wall_ms: i64::try_from(wall()).unwrap_or(i64::MAX),
+        self.clocks.now()
     }
 }
 
 /// Each alarm comes once, until it has passed.
 fn sound(alarm: &Alarm) {
+    let kind = alarm.kind();
     match alarm {
-        Alarm::Fork { peer, origin } => tracing::error!(
-            %peer, %origin,
-            "a peer holds other events of an origin under the same numbers; this origin is \
-             exchanged no further"
-        ),
-        Alarm::OwnEventsUnknown {
-            peer,
-            origin,
-            shown,
-            held,
-        } => tracing::error!(
-            %peer, %origin, shown, held,
-            "a peer holds more of our own events than we do: this database was rolled back or \
-             copied"
-        ),
-        Alarm::RefusedBy { peer, reason } => {
-            tracing::warn!(%peer, %reason, "a peer refuses to talk to this replica");
-        }
-        Alarm::Refused { replica, reason } => {
-            tracing::warn!(%replica, %reason, "refused a caller");
-        }
+        Alarm::Fork { .. } | Alarm::OwnEventsUnknown { .. } => tracing::error!(kind, "{alarm}"),
+        _ => tracing::warn!(kind, "{alarm}"),
     }
 }

@@ -1,18 +1,22 @@
 //! How replicas agree, in reading order: what they say to each other (`wire`), what one knows of
-//! another (`peer`, `liveness`, `identity`, `presence`, `forks`), what must move (`plan`), the pure
-//! core that decides (`core`), what others may know (`view`), and the shell: the calls (`link`,
-//! `auth`), their other end (`serve`), and what drives the core (`driver`).
+//! another (`peer`, `liveness`, `identity`, `presence`, `forks`, `clock`), what must move (`plan`), the pure
+//! core that decides (`core`), what others may know (`view`, `alarm`), and the shell: the calls (`link`,
+//! `auth`, `inquiry`), their other end (`serve`), and what drives the core (`driver`).
 
+pub mod alarm;
 pub mod auth;
+pub mod clock;
 pub mod core;
 pub mod driver;
 mod forks;
 mod identity;
+pub mod inquiry;
 pub mod link;
 pub mod liveness;
 mod peer;
 pub mod plan;
 pub mod presence;
 pub mod serve;
+mod unconfirmed;
 pub mod view;
 pub mod wire;

@@ -7,6 +7,7 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::Origin;
 use causeway_domain::version_vector::{Range, VersionVector};
 
+use crate::clock::PeerClock;
 use crate::core::Now;
 use crate::forks::Forks;
 use crate::identity::Identity;
@@ -30,6 +31,7 @@ pub(crate) struct Peer {
     pub identity: Identity,
     pub presence: PeerPresence,
     pub forks: Forks,
+    pub clock: PeerClock,
     pub report: FloorReport,
     /// What it holds of our own presence.
     pub holds_of_us: Option<Held>,
@@ -83,6 +85,7 @@ impl Peer {
             identity: Identity::default(),
             presence: PeerPresence::default(),
             forks: Forks::default(),
+            clock: PeerClock::default(),
             report: FloorReport::default(),
             holds_of_us: None,
             refusal: None,

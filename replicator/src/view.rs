@@ -10,6 +10,7 @@ use causeway_domain::names::UserId;
 use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::VersionVector;
 
+use crate::alarm::Alarm;
 use crate::core::Me;
 use crate::liveness::{Liveness, Outward, Status};
 use crate::peer::Peer;
@@ -27,6 +28,8 @@ pub struct Knowledge {
     pub settled_floor: Hlc,
     /// Since the start, everything that some peer showed was held here at some time.
     pub has_caught_up: bool,
+    /// What an operator must know, as it stood at the last tick.
+    pub alarms: Arc<Vec<Alarm>>,
 }
 
 /// What is known of one peer.
@@ -40,6 +43,8 @@ pub struct PeerKnowledge {
     pub forked: BTreeSet<Origin>,
     /// Who is online there; nobody when it is down.
     pub online: Arc<BTreeSet<Online>>,
+    /// How far its clock is ahead of ours, where known.
+    pub clock_ms: Option<i64>,
 }
 
 /// One line of the view.
@@ -61,6 +66,8 @@ pub struct PeerView {
     pub missing_here: Option<u64>,
     /// Events held here that are missing there; nothing when it was never heard of.
     pub missing_there: Option<u64>,
+    /// How far its clock is ahead of ours; nothing before its first answer.
+    pub clock_ms: Option<i64>,
 }
 
 impl Knowledge {
@@ -71,6 +78,7 @@ impl Knowledge {
             peers: BTreeMap::new(),
             settled_floor: Hlc::default(),
             has_caught_up: false,
+            alarms: Arc::default(),
         }
     }
 
@@ -85,6 +93,7 @@ impl Knowledge {
             me: me.origin.replica,
             settled_floor: floors.min().map_or(head.floor, |f| f.min(head.floor)),
             has_caught_up,
+            alarms: Arc::default(),
             peers: peers
                 .iter()
                 .map(|(&id, peer)| (id, PeerKnowledge::gather(peer)))
@@ -120,6 +129,7 @@ impl Knowledge {
                 rtt_ms: liveness.rtt_ms,
                 missing_here: theirs.map(|theirs| theirs.count_beyond(held)),
                 missing_there: theirs.map(|theirs| held.count_beyond(theirs)),
+                clock_ms: peer.clock_ms,
             }
         };
         self.peers.iter().map(line).collect()
@@ -146,6 +156,7 @@ impl PeerKnowledge {
             held: peer.known().cloned(),
             forked: peer.forks.all().collect(),
             online: Arc::clone(peer.presence.online()),
+            clock_ms: peer.clock.offset_ms(),
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
         server,
         head: rows::head(&mut connection, nobody).await?,
     };
-    let wall_ms = (options.wall)();
+    let wall_ms = (options.order)();
     let (mut writing, beginning) =
         Writing::begin(options.replica, found, wall_ms, options.fresh_epoch);
     store_identity(&mut connection, options, &writing, writing.origin()).await?;

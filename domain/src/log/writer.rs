@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::writing::{Decided, NotOurs, Task, Verdict, Writing};
+use crate::writing::{Decided, NotOurs, Task, Time, Verdict, Writing};
 
 use super::connection::{self, Opened};
 use super::sidecar::Sidecar;
@@ -167,8 +167,11 @@ impl Writer {
             Ok(Err(failure)) => return Err(self.forget(&failure)),
             Err(_) => return Err(self.forget(&sqlx::Error::PoolTimedOut)),
         };
-        let wall_ms = (self.options.wall)();
-        let decided = self.writing.decide(wall_ms, tasks, &needs, found);
+        let time = Time {
+            wall_ms: (self.options.wall)(),
+            order_ms: (self.options.order)(),
+        };
+        let decided = self.writing.decide(time, tasks, &needs, found);
         if !decided.rows.is_empty() {
             let inserted = timeout(STATEMENT, rows::insert(connection, &decided.rows)).await;
             if let Some(failure) = failed(inserted) {

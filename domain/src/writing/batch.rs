@@ -24,14 +24,14 @@ use absorb::member_of;
 pub use needs::{Facts, Needs};
 
 use super::hot::Hot;
-use super::{Action, Command, Conflict, Head, NewRow, Task, Unstamped, Verdict};
+use super::{Action, Command, Conflict, Head, NewRow, Task, Time, Unstamped, Verdict};
 
 const GROUP: &str = <Group as cqrs_es::Aggregate>::TYPE;
 const POST: &str = <Post as cqrs_es::Aggregate>::TYPE;
 
 /// A batch while it is decided.
 pub(super) struct Batch<'a> {
-    wall_ms: u64,
+    time: Time,
     pub head: Head,
     pub clock: Clock,
     hot: &'a mut Hot,
@@ -43,9 +43,9 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(wall_ms: u64, head: Head, clock: Clock, hot: &'a mut Hot) -> Self {
+    pub fn new(time: Time, head: Head, clock: Clock, hot: &'a mut Hot) -> Self {
         Self {
-            wall_ms,
+            time,
             head,
             clock,
             hot,
@@ -195,7 +195,7 @@ impl<'a> Batch<'a> {
             stamp: Stamp {
                 origin: self.head.origin,
                 seq: self.head.vector.get(self.head.origin) + 1,
-                hlc: self.clock.tick(self.wall_ms),
+                hlc: self.clock.tick(self.time.order_ms),
                 past: self.head.vector.clone(),
             },
             level: LEVEL,
@@ -203,7 +203,7 @@ impl<'a> Batch<'a> {
             id,
             group,
             kind: kind.to_owned(),
-            at: i64::try_from(self.wall_ms).unwrap_or(i64::MAX),
+            at: i64::try_from(self.time.wall_ms).unwrap_or(i64::MAX),
             event,
         };
         let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));

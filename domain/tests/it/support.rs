@@ -50,6 +50,7 @@ impl Store {
             database_url: postgres.database_url(&database),
             data_dir: folder.path().to_owned(),
             wall: Arc::new(wall_ms),
+            order: Arc::new(wall_ms),
             fresh_epoch: number,
             allow_unsafe_postgres: true,
             has_room: Arc::new(|| true),

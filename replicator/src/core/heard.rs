@@ -3,7 +3,7 @@
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
 
-use super::{Alarm, CallFailure, Core, Me, Now, Output, Taken};
+use super::{Alarm, CallFailure, Core, Now, Output, Taken};
 use crate::identity::Admission;
 use crate::link::LinkError;
 use crate::liveness::Outward;
@@ -27,13 +27,14 @@ impl Core {
             Ok(is_peer) => {
                 self.refused.remove(&from);
                 if is_peer {
+                    self.read_clock(now, from, digest.wall, None, out);
                     self.learn(now, from, digest, out);
                 }
                 Ok(from)
             }
             Err(reason) => {
-                let former = self.refused.insert(from, reason.clone());
-                if former.as_ref() != Some(&reason) {
+                let former = self.refused.insert(from, (reason.clone(), now.ms));
+                if former.is_none_or(|(former, _)| former != reason) {
                     let (replica, reason) = (from, reason.clone());
                     out.push(Output::Alarm(Alarm::Refused { replica, reason }));
                 }
@@ -79,7 +80,7 @@ impl Core {
             return;
         };
         let called_ms = peer.digest.sent_ms.take().unwrap_or(now.ms);
-        let checked = result.and_then(|digest| check_answer(me, id, digest));
+        let checked = result.and_then(|digest| check_answer(&me.cluster, me.protocol, id, digest));
         let out_before = peer.liveness.out;
         let digest = match checked {
             Ok(digest) => digest,
@@ -108,6 +109,8 @@ impl Core {
             peer.begin_instance(now);
         }
         peer.refusal = None;
+        let rtt_ms = Some(now.ms - called_ms);
+        self.read_clock(now, id, digest.wall, rtt_ms, out);
         self.learn(now, id, *digest, out);
     }
 
@@ -141,6 +144,8 @@ impl Core {
                 held: held.get(own),
             }));
         }
+        self.unconfirmed
+            .confirm(peer.known().map_or(0, |known| known.get(own)));
         peer.learn_presence(digest.instance, digest.presence);
         if let Some(known) = peer.known().cloned() {
             // What a fork keeps from us is not waited for.
@@ -226,13 +231,14 @@ impl Core {
 }
 
 /// Checks what a digest that answers claims to be.
-fn check_answer(
-    me: &Me,
+pub(crate) fn check_answer(
+    cluster: &str,
+    protocol: [u16; 2],
     configured: ReplicaId,
     digest: Box<Digest>,
 ) -> Result<Box<Digest>, LinkError> {
-    if digest.cluster != me.cluster {
-        let cluster = me.cluster.clone();
+    if digest.cluster != cluster {
+        let cluster = cluster.to_owned();
         return Err(Refusal::OtherCluster { cluster }.into());
     }
     if digest.replica != configured {
@@ -243,7 +249,7 @@ fn check_answer(
         }
         .into());
     }
-    check_protocol(me.protocol, digest.protocol)?;
+    check_protocol(protocol, digest.protocol)?;
     Ok(digest)
 }
 

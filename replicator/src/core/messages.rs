@@ -7,6 +7,7 @@ use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::Head;
 use causeway_domain::version_vector::{Range, VersionVector};
 
+use crate::alarm::Alarm;
 use crate::link::LinkError;
 use crate::plan::Push;
 use crate::presence::Online;
@@ -165,52 +166,4 @@ pub enum CallFailure {
     /// Our own log could not read or write.
     #[error("the own log is not available")]
     Log,
-}
-
-impl Alarm {
-    /// Returns the origin whose numbers are not safe to give any more, where this says so: peers
-    /// hold events of it that are not here, or other ones.
-    pub fn doubted(&self) -> Option<Origin> {
-        match self {
-            Self::OwnEventsUnknown { origin, .. } | Self::Fork { origin, .. } => Some(*origin),
-            Self::RefusedBy { .. } | Self::Refused { .. } => None,
-        }
-    }
-}
-
-/// What an operator must know. Each is given once, until it has passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Alarm {
-    /// A peer holds other events of this origin: it is exchanged no further.
-    Fork {
-        /// Who.
-        peer: ReplicaId,
-        /// Of which origin.
-        origin: Origin,
-    },
-    /// A peer holds more of our own events than we wrote: this database was rolled back or copied.
-    OwnEventsUnknown {
-        /// Who.
-        peer: ReplicaId,
-        /// Our own origin.
-        origin: Origin,
-        /// The highest the peer holds.
-        shown: u64,
-        /// The highest we hold.
-        held: u64,
-    },
-    /// A peer refuses us.
-    RefusedBy {
-        /// Who.
-        peer: ReplicaId,
-        /// Why.
-        reason: Refusal,
-    },
-    /// We refuse a caller.
-    Refused {
-        /// What number it gave.
-        replica: ReplicaId,
-        /// Why.
-        reason: Refusal,
-    },
 }

@@ -1,5 +1,7 @@
 //! Given what peers said, when something happens, then this is done.
 
+mod alarms;
+
 use std::collections::BTreeMap;
 
 use causeway_domain::chain::Hash;

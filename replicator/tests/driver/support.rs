@@ -11,7 +11,7 @@ use causeway_domain::names::{Name, User, UserId};
 use causeway_postgres::{Disposable, Scratch};
 use causeway_replicator::auth::{HEADER, PeerKeys};
 use causeway_replicator::core::Me;
-use causeway_replicator::driver::Replicator;
+use causeway_replicator::driver::{Clocks, Replicator};
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator::serve::{Asked, Served, serve};
 use causeway_replicator::wire::{Caller, Instance, PROTOCOL};
@@ -78,6 +78,7 @@ impl Replica {
             database_url: database().await,
             data_dir: folder.path().to_owned(),
             wall: wall.clone(),
+            order: wall.clone(),
             fresh_epoch: u32::from(id.get()),
             allow_unsafe_postgres: true,
             has_room: Arc::new(|| true),
@@ -100,7 +101,7 @@ impl Replica {
             peers: links.keys().copied().collect(),
             protocol: PROTOCOL,
         };
-        let replicator = Replicator::spawn(me, links, log.clone(), wall);
+        let replicator = Replicator::spawn(me, links, log.clone(), Clocks::new(wall));
         let (door, seen) = watch::channel(Door::Open);
         let serving = tokio::spawn(open_doors(listener, replicator.clone(), keys, seen));
         Self {

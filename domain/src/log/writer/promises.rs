@@ -40,7 +40,7 @@ impl Writer {
 
     /// Tells everybody what is held now, with a fresh floor.
     pub(super) fn publish(&mut self) {
-        let head = self.writing.publish((self.options.wall)());
+        let head = self.writing.publish((self.options.order)());
         self.publish.send_replace(Arc::new(head));
     }
 
@@ -49,7 +49,7 @@ impl Writer {
         if self.connection.is_none() && self.reconnect(Duration::from_millis(100)).await.is_err() {
             return;
         }
-        if let Some(reserved) = self.writing.due_reservation((self.options.wall)()) {
+        if let Some(reserved) = self.writing.due_reservation((self.options.order)()) {
             self.reserve(reserved).await;
         } else if !self.writing.is_recorded() {
             self.record(self.writing.reserved()).await;

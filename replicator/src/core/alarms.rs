@@ -1,0 +1,90 @@
+//! What stands as an alarm now, and where the clock may lead.
+
+use std::sync::Arc;
+
+use causeway_domain::ids::ReplicaId;
+
+use super::{Core, Now, Output};
+use crate::alarm::Alarm;
+use crate::clock;
+use crate::liveness::Status;
+use crate::peer::Peer;
+
+/// A refused caller that is silent for so long has gone.
+const CALLS_AGAIN_MS: u64 = 30_000;
+/// Own events that nobody else holds for so long are an alarm.
+const ALONE_MS: u64 = 60_000;
+
+impl Core {
+    /// How many own events no peer has shown to hold, and for how many milliseconds the oldest.
+    pub fn unconfirmed(&self) -> Option<(u64, u64)> {
+        self.unconfirmed.oldest(self.now.ms)
+    }
+
+    /// How far the wall clock may lead what this replica originates, less the clock of [`Now::ms`]:
+    /// an hour beyond the median of the peers that are there, of all where none is (F15). Nothing
+    /// before the first was heard of.
+    pub fn ceiling_ms(&self) -> Option<i64> {
+        let clock_of = |peer: &Peer| peer.clock.base_ms();
+        let is_there = |peer: &&Peer| peer.liveness.status != Status::Down;
+        let near = self.peers.values().filter(is_there).filter_map(clock_of);
+        let all = || self.peers.values().filter_map(clock_of).collect();
+        clock::ceiling_ms(near.collect()).or_else(|| clock::ceiling_ms(all()))
+    }
+
+    pub(super) fn read_clock(
+        &mut self,
+        now: Now,
+        id: ReplicaId,
+        wall_ms: i64,
+        rtt_ms: Option<u64>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let told = peer.clock.read(now, wall_ms, rtt_ms);
+        out.extend(told.map(|offset_ms| {
+            Output::Alarm(Alarm::ClockOff {
+                peer: id,
+                offset_ms,
+            })
+        }));
+    }
+
+    /// Looks what stands now; whoever watches is told when that has changed.
+    pub(super) fn review_alarms(&mut self, now: Now, out: &mut Vec<Output>) {
+        let is_calling = |at: u64| now.ms < at + CALLS_AGAIN_MS;
+        self.refused.retain(|_, (_, at)| is_calling(*at));
+        let standing = self.standing_alarms();
+        let is_alone = |alarm: &Alarm| matches!(alarm, Alarm::Unconfirmed { .. });
+        if !self.alarms.iter().any(is_alone) {
+            let news = standing.iter().filter(|&alarm| is_alone(alarm));
+            out.extend(news.cloned().map(Output::Alarm));
+        }
+        if *self.alarms != standing {
+            self.alarms = Arc::new(standing);
+            self.revision += 1;
+        }
+    }
+
+    fn standing_alarms(&self) -> Vec<Alarm> {
+        let mut alarms = Vec::new();
+        for (&peer, known) in &self.peers {
+            let forked = known.forks.all();
+            alarms.extend(forked.map(|origin| Alarm::Fork { peer, origin }));
+            let refusal = known.refusal.clone();
+            alarms.extend(refusal.map(|reason| Alarm::RefusedBy { peer, reason }));
+            let offset = known.clock.alarm();
+            alarms.extend(offset.map(|offset_ms| Alarm::ClockOff { peer, offset_ms }));
+        }
+        let refused = self.refused.iter();
+        alarms.extend(refused.map(|(&replica, (reason, _))| Alarm::Refused {
+            replica,
+            reason: reason.clone(),
+        }));
+        let alone = self.unconfirmed().filter(|&(_, age)| age >= ALONE_MS);
+        alarms.extend(alone.map(|(count, age_ms)| Alarm::Unconfirmed { count, age_ms }));
+        alarms
+    }
+}

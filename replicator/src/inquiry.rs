@@ -1,0 +1,86 @@
+//! Asks every peer once, before anything of this replica runs: a question that tells nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Epoch, ReplicaId};
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
+
+use crate::clock;
+use crate::core::Now;
+use crate::link::{Link, LinkError};
+use crate::presence::Report;
+use crate::wire::{Caller, Digest, PROTOCOL};
+
+/// What one peer answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its digest.
+    pub digest: Digest,
+    /// How long that took.
+    pub rtt: Duration,
+}
+
+/// Asks every peer at once; whoever has not answered in time is left out, like whoever refuses or
+/// is not the one that is configured.
+pub async fn ask<L: Link>(
+    links: &BTreeMap<ReplicaId, L>,
+    caller: &Caller,
+    now: Now,
+    patience: Duration,
+) -> BTreeMap<ReplicaId, Answer> {
+    let question = question(caller, now);
+    let asked = links.iter().map(|(&peer, link)| {
+        let question = &question;
+        async move {
+            let called = Instant::now();
+            let digest = match timeout(patience, link.digest(question)).await {
+                Ok(Ok(digest)) => Box::new(digest),
+                Ok(Err(LinkError::Refused(reason))) => {
+                    tracing::warn!(%peer, %reason, "a peer refuses to talk to this replica");
+                    return None;
+                }
+                _ => return None,
+            };
+            let digest = crate::core::check_answer(&caller.cluster, PROTOCOL, peer, digest).ok()?;
+            let rtt = called.elapsed();
+            Some((
+                peer,
+                Answer {
+                    digest: *digest,
+                    rtt,
+                },
+            ))
+        }
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Returns how far the wall may lead after what peers answered just now, as
+/// [`crate::driver::Clocks::bound`] takes it.
+pub fn ceiling_ms(answers: &BTreeMap<ReplicaId, Answer>, now: Now) -> Option<i64> {
+    let elapsed_ms = i64::try_from(now.ms).unwrap_or(i64::MAX);
+    let clocks = answers.values();
+    let clocks = clocks.map(|answer| answer.digest.wall.saturating_sub(elapsed_ms));
+    clock::ceiling_ms(clocks.collect())
+}
+
+/// A digest that asks and teaches nothing.
+fn question(caller: &Caller, now: Now) -> Digest {
+    Digest {
+        replica: caller.replica,
+        epoch: Epoch(0),
+        instance: caller.instance,
+        n: 0,
+        cluster: caller.cluster.clone(),
+        protocol: PROTOCOL,
+        vector: BTreeMap::new(),
+        floor: Hlc::default(),
+        wall: now.wall_ms,
+        presence: Report::default(),
+        pulling: false,
+        forked: BTreeSet::new(),
+    }
+}
