@@ -1,12 +1,15 @@
 //! Whether a replica can serve, and its numbers for Prometheus.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use causeway_domain::log::Beginning;
+use causeway_replicator::alarm::Alarm;
 use causeway_replicator::liveness::{Outward, Status};
 use prometheus::{Encoder, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::time::timeout;
 
+use crate::alarms::NEW_EPOCH;
 use crate::context::Parts;
 
 /// How long the database may take to say that it is there.
@@ -101,6 +104,10 @@ fn gathered(parts: &Parts) -> prometheus::Result<String> {
         "causeway_peer_missing_here",
         "Events that only the peer holds.",
     )?;
+    let clock = of_peer(
+        "causeway_peer_clock_offset_ms",
+        "How far the clock of a peer is ahead of this one's.",
+    )?;
     let there = of_peer("causeway_peer_missing_there", "Events that the peer lacks.")?;
     for line in parts.sight.replicator.view() {
         let peer = line.replica.to_string();
@@ -108,12 +115,56 @@ fn gathered(parts: &Parts) -> prometheus::Result<String> {
             .set(i64::from(line.status == Status::Up));
         out.with_label_values(&[&peer])
             .set(i64::from(line.out == Outward::Ok));
+        if let Some(offset_ms) = line.clock_ms {
+            clock.with_label_values(&[&peer]).set(offset_ms);
+        }
         if let (Some(missing_here), Some(missing_there)) = (line.missing_here, line.missing_there) {
             here.with_label_values(&[&peer]).set(signed(missing_here));
             there.with_label_values(&[&peer]).set(signed(missing_there));
         }
     }
+    alarms(&registry, parts)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What an operator should be woken by.
+fn alarms(registry: &Registry, parts: &Parts) -> prometheus::Result<()> {
+    let standing = parts.sight.alarms();
+    let help = "Alarms that stand now, by kind; the view tells them in sentences.";
+    let gauge = IntGaugeVec::new(Opts::new("causeway_alarms", help), &["kind"])?;
+    registry.register(Box::new(gauge.clone()))?;
+    for kind in Alarm::KINDS.into_iter().chain([NEW_EPOCH]) {
+        gauge.with_label_values(&[kind]).set(0);
+    }
+    let mut forked = BTreeSet::new();
+    for alarm in &standing {
+        gauge.with_label_values(&[&alarm.kind]).inc();
+        forked.extend(alarm.origin.as_ref().filter(|_| alarm.kind == "fork"));
+    }
+    let (unconfirmed, oldest_ms) = parts.sight.replicator.unconfirmed().unwrap_or_default();
+    let numbers = [
+        (
+            "causeway_forked_origins",
+            "Origins of which a peer holds other events under the same numbers.",
+            forked.len() as u64,
+        ),
+        (
+            "causeway_unconfirmed_events",
+            "Events written here that no peer has shown to hold.",
+            unconfirmed,
+        ),
+        (
+            "causeway_oldest_unconfirmed_seconds",
+            "How long the oldest of them is held.",
+            oldest_ms / 1_000,
+        ),
+    ];
+    for (name, help, number) in numbers {
+        let gauge = IntGauge::new(name, help)?;
+        gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+        registry.register(Box::new(gauge))?;
+    }
+    Ok(())
 }

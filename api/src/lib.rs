@@ -1,5 +1,6 @@
 //! The Causeway server: REST, server-sent events, and the links to its peers.
 
+pub mod alarms;
 pub mod app;
 pub mod bodies;
 pub mod check;

@@ -236,6 +236,7 @@ fn context(
         replicas: replicas.clone(),
         config: config.clone(),
         replicator: replicator.clone(),
+        began_as: log.origin(),
     });
     let shown = sight.clone();
     let (feeds, mut changes, hub) = Feeds::start(Setup {

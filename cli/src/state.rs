@@ -194,6 +194,7 @@ mod tests {
             missing_there: Some(0),
         });
         View {
+            alarms: vec![],
             own: OwnView {
                 replica: own,
                 public_url: address(own),

@@ -103,6 +103,16 @@ pub struct View {
     pub own: OwnView,
     /// All others.
     pub peers: Vec<PeerView>,
+    /// What its operator must know.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
+}
+
+/// Something that the operator of a replica must know.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Alarm {
+    /// A sentence.
+    pub detail: String,
 }
 
 /// The connected replica in its own view.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::ReadError;
 use causeway_domain::names::GroupName;
 use causeway_domain::timeline::{Effect, Kind};
@@ -84,13 +85,18 @@ pub(super) async fn run(hub: Weak<Hub>, mut setup: Setup) {
     }
 }
 
-/// What of the view is worth a frame: who is up, not how long ago it was heard of.
+/// What of the view is worth a frame: who is up, not how long ago it was heard of; which alarms
+/// stand, not their numbers.
 fn view_key(setup: &Setup) -> Vec<(u16, String)> {
     let knowledge = setup.knowledge.borrow();
     let peers = knowledge.peers.iter();
-    peers
-        .map(|(id, peer)| (id.get(), format!("{:?}", peer.liveness.status)))
-        .collect()
+    let up = peers.map(|(id, peer)| (id.get(), format!("{:?}", peer.liveness.status)));
+    let alarms = knowledge.alarms.iter();
+    let alarms = alarms.map(|alarm| {
+        let replica = alarm.replica().map_or(0, ReplicaId::get);
+        (replica, alarm.kind().to_owned())
+    });
+    up.chain(alarms).collect()
 }
 
 /// Reads what the read model has taken in since, and tells the rooms.

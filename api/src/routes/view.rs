@@ -1,6 +1,6 @@
 //! The view: which replicas this one reaches, and how far they are.
 
-use causeway_domain::ids::ReplicaId;
+use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_replicator::driver::Replicator;
 use causeway_replicator::liveness::{Outward, Status};
 use causeway_replicator::view::PeerView;
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Tag;
 use super::parameters::{AtLeast, text};
+use crate::alarms::{self, AlarmBody};
 use crate::bodies::{Painter, Reply, rfc3339};
 use crate::config::{Config, ReplicaAddress};
 use crate::context::Context;
@@ -89,6 +90,8 @@ struct ViewBody {
     own: SelfBody,
     /// All others, by ascending number.
     peers: Vec<PeerBody>,
+    /// What an operator must know about the answering replica; empty when all is well.
+    alarms: Vec<AlarmBody>,
 }
 
 #[OpenApi(tag = "Tag::Server")]
@@ -114,6 +117,8 @@ pub struct Sight {
     pub config: Config,
     /// What is known of them.
     pub replicator: Replicator,
+    /// Who this process wrote as at its start.
+    pub began_as: Origin,
 }
 
 impl Sight {
@@ -144,7 +149,14 @@ impl Sight {
                 .iter()
                 .map(|line| self.peer(line))
                 .collect(),
+            alarms: self.alarms(),
         }
+    }
+
+    /// What an operator must know.
+    pub fn alarms(&self) -> Vec<AlarmBody> {
+        let knowledge = self.replicator.knowledge();
+        alarms::standing(self.replicator.log(), self.began_as, &knowledge)
     }
 
     fn peer(&self, line: &PeerView) -> PeerBody {

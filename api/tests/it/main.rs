@@ -12,6 +12,7 @@ mod bad_requests;
 mod bad_settings;
 mod bad_tokens;
 mod changes;
+mod clocks;
 mod crashes;
 mod documents;
 mod forks;

@@ -58,6 +58,11 @@ impl Look {
                 view.own.vector
             )));
         }
+        let alarms = view.alarms.iter();
+        lines.extend(alarms.map(|alarm| {
+            let said = format!("alarm: {}", harmless_line(&alarm.detail));
+            self.paint(RED, &said)
+        }));
         lines
     }
 
@@ -163,7 +168,11 @@ mod tests {
             public_url: "http://127.0.0.1:12002".into(),
             vector: vec![4, 7],
         };
-        View { own, peers }
+        View {
+            own,
+            peers,
+            alarms: vec![],
+        }
     }
 
     #[test]
@@ -197,6 +206,21 @@ mod tests {
             "· events held here, by replica: [4, 7]",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn alarms_stand_below_the_table_as_sentences() {
+        let mut view = view_of(vec![peer(1, "up")]);
+        let detail = "the clock of replica 1 is 7.0 s ahead of this one's".to_owned();
+        view.alarms.push(crate::wire::Alarm { detail });
+
+        let lines = PLAIN.view(&view, "http://127.0.0.1:12002", Timestamp::UNIX_EPOCH);
+
+        let last = lines.last().unwrap();
+        assert_eq!(
+            last,
+            "alarm: the clock of replica 1 is 7.0 s ahead of this one's"
+        );
     }
 
     #[test]

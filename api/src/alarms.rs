@@ -1,0 +1,59 @@
+//! What an operator must know about this replica, as the view and the metrics tell it.
+
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::log::{Beginning, Log};
+use causeway_replicator::alarm::Alarm;
+use causeway_replicator::view::Knowledge;
+use poem_openapi::Object;
+use serde::Serialize;
+
+/// A new epoch was drawn, by this start or since.
+pub const NEW_EPOCH: &str = "new_epoch";
+
+/// Something an operator must know.
+#[derive(Debug, Object, Serialize)]
+#[oai(rename = "Alarm")]
+pub struct AlarmBody {
+    /// What it is: `fork`, `rolled_back`, `new_epoch`, `clock`, `unconfirmed`, `refused`,
+    /// `refused_by`. Later versions may know others.
+    pub kind: String,
+    /// The other replica it is about.
+    pub replica: Option<u16>,
+    /// The origin it is about: a replica's number and 8 hexadecimal digits of its epoch.
+    pub origin: Option<String>,
+    /// The same in a sentence.
+    pub detail: String,
+}
+
+impl From<&Alarm> for AlarmBody {
+    fn from(alarm: &Alarm) -> Self {
+        Self {
+            kind: alarm.kind().to_owned(),
+            replica: alarm.replica().map(ReplicaId::get),
+            origin: alarm.origin().map(|origin| origin.to_string()),
+            detail: alarm.to_string(),
+        }
+    }
+}
+
+/// Lists what stands now. `began_as` is who this process wrote as at its start.
+pub fn standing(log: &Log, began_as: Origin, knowledge: &Knowledge) -> Vec<AlarmBody> {
+    let shown = knowledge.alarms.iter().map(AlarmBody::from);
+    new_epoch(log, began_as).into_iter().chain(shown).collect()
+}
+
+/// Stands until the next start, which continues the new epoch.
+fn new_epoch(log: &Log, began_as: Origin) -> Option<AlarmBody> {
+    let origin = log.origin();
+    let why = match log.beginning() {
+        _ if origin != began_as => "peers held other events of the former one".to_owned(),
+        Beginning::Renewed(doubt) => doubt.to_string(),
+        Beginning::Continued | Beginning::First => return None,
+    };
+    Some(AlarmBody {
+        kind: NEW_EPOCH.to_owned(),
+        replica: None,
+        origin: Some(origin.to_string()),
+        detail: format!("this replica goes on as {origin}, a new epoch: {why}"),
+    })
+}
