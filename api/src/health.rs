@@ -93,6 +93,17 @@ fn gathered(parts: &Parts) -> prometheus::Result<String> {
         "Whether writes are refused because that disk is nearly full.",
         i64::from(!parts.disk.has_room()),
     )?;
+    let settings = IntGaugeVec::new(
+        Opts::new(
+            "causeway_unsafe_postgres",
+            "Settings of Postgres with which acknowledged writes can be lost.",
+        ),
+        &["setting"],
+    )?;
+    registry.register(Box::new(settings.clone()))?;
+    for found in parts.log.unsafe_settings() {
+        settings.with_label_values(&[&found.setting]).set(1);
+    }
     let of_peer = |name: &str, help: &str| {
         let gauge = IntGaugeVec::new(Opts::new(name, help), &["peer"])?;
         registry.register(Box::new(gauge.clone()))?;

@@ -185,6 +185,10 @@ async fn first_to_end(
 }
 
 fn tell_beginning(log: &Log) {
+    for found in log.unsafe_settings() {
+        let (setting, value) = (&found.setting, &found.value);
+        tracing::warn!(%setting, %value, "Postgres can lose acknowledged writes, as was accepted");
+    }
     let origin = log.origin();
     match log.beginning() {
         Beginning::Continued => tracing::info!(%origin, "goes on"),

@@ -7,6 +7,7 @@
 
 mod connection;
 mod cqrs;
+mod durability;
 mod facts;
 mod rows;
 mod sidecar;
@@ -21,6 +22,7 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use connection::connect_reader;
+pub use durability::Unsafe;
 pub(crate) use rows::{is_refused_value, read_after};
 
 use crate::chain::Hash;
@@ -130,14 +132,10 @@ pub enum OpenError {
     },
     /// Postgres may lose what it has acknowledged.
     #[error(
-        "Postgres runs with `{setting} = {value}` and can lose acknowledged writes; set it to `on`, or set `allow_unsafe_postgres = true` to accept that"
+        "Postgres runs with `{} = {}` and can lose acknowledged writes; set it to `{}`, or set `allow_unsafe_postgres = true` to accept that",
+        .0.setting, .0.value, .0.safe
     )]
-    Unsafe {
-        /// The setting.
-        setting: String,
-        /// Its value.
-        value: String,
-    },
+    Unsafe(Unsafe),
     /// The schema could not be brought up to date.
     #[error("cannot prepare the database: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -190,6 +188,7 @@ pub struct Log {
     head: watch::Receiver<Arc<Head>>,
     beginning: Beginning,
     has_room: HasRoom,
+    unsafe_settings: Arc<[Unsafe]>,
 }
 
 /// The writer's task: wait for it after the last [`Log`] is dropped.
@@ -212,6 +211,7 @@ impl Log {
         let (inbox, work) = mpsc::channel(INBOX);
         let beginning = opened.beginning;
         let has_room = options.has_room.clone();
+        let unsafe_settings = opened.unsafe_settings.clone().into();
         let (writer, head) = writer::Writer::new(options, opened);
         let task = tokio::spawn(writer.run(work));
         let log = Self {
@@ -220,6 +220,7 @@ impl Log {
             head,
             beginning,
             has_room,
+            unsafe_settings,
         };
         Ok((log, task))
     }
@@ -232,6 +233,12 @@ impl Log {
     /// Whether this start continued the former epoch or drew a new one, and why.
     pub fn beginning(&self) -> Beginning {
         self.beginning
+    }
+
+    /// Settings with which this Postgres can lose what it has acknowledged: none, unless these were
+    /// accepted in [`Options::allow_unsafe_postgres`].
+    pub fn unsafe_settings(&self) -> &[Unsafe] {
+        &self.unsafe_settings
     }
 
     /// The bell: rings after every commit, and when the floor has risen.

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::ids::{Epoch, Origin};
 use crate::writing::{Beginning, Found, Writing};
 
+use super::durability::{self, Unsafe};
 use super::sidecar::Sidecar;
 use super::{OpenError, Options, ReadError, rows};
 
@@ -20,6 +21,7 @@ const READERS: u32 = 8;
 
 /// What the writer starts with.
 pub(super) struct Opened {
+    pub unsafe_settings: Vec<Unsafe>,
     pub connection: PgConnection,
     pub beginning: Beginning,
     pub writing: Writing,
@@ -30,9 +32,8 @@ pub(super) struct Opened {
 pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened, OpenError> {
     let mut connection = connect_and_lock(&options.database_url, patience).await?;
     sqlx::migrate!("../migrations").run(&mut connection).await?;
-    if !options.allow_unsafe_postgres {
-        refuse_unsafe(&mut connection).await?;
-    }
+    let unsafe_settings =
+        durability::demand(&mut connection, options.allow_unsafe_postgres).await?;
     let server = rows::server(&mut connection).await?;
     let stored = rows::identity(&mut connection).await?;
     if let Some((cluster, _)) = &stored
@@ -70,6 +71,7 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
     sidecar.write(&record).map_err(cannot_use)?;
     writing.recorded(record);
     Ok(Opened {
+        unsafe_settings,
         connection,
         beginning,
         writing,
@@ -137,15 +139,8 @@ fn parse(database_url: &str) -> Result<PgConnectOptions, OpenError> {
     Ok(options.application_name("causeway").options([
         ("idle_in_transaction_session_timeout", "5s"),
         ("tcp_keepalives_idle", "10"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "3"),
         ("tcp_user_timeout", "10000"),
     ]))
-}
-
-async fn refuse_unsafe(connection: &mut PgConnection) -> Result<(), OpenError> {
-    for (setting, value) in rows::durability(connection).await? {
-        if value == "off" {
-            return Err(OpenError::Unsafe { setting, value });
-        }
-    }
-    Ok(())
 }

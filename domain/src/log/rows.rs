@@ -48,18 +48,6 @@ pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     }
 }
 
-/// Reads the settings on which durability hangs (F29).
-pub(super) async fn durability(
-    connection: &mut PgConnection,
-) -> sqlx::Result<Vec<(String, String)>> {
-    sqlx::query_as(
-        "SELECT name, setting FROM pg_settings
-         WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') ORDER BY name",
-    )
-    .fetch_all(connection)
-    .await
-}
-
 /// Asks Postgres who it is.
 pub(super) async fn server(connection: &mut PgConnection) -> sqlx::Result<Server> {
     let (system_identifier, timeline) = sqlx::query_as(

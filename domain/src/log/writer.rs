@@ -13,7 +13,7 @@ use crate::writing::{Decided, NotOurs, Task, Time, Verdict, Writing};
 
 use super::connection::{self, Opened};
 use super::sidecar::Sidecar;
-use super::{Absorbed, Asker, Done, Head, Options, SubmitError, Work, facts, rows};
+use super::{Absorbed, Asker, Done, Head, Options, SubmitError, Work, durability, facts, rows};
 
 /// Most pieces of work in one transaction.
 const BATCH: usize = 512;
@@ -21,6 +21,8 @@ const BATCH: usize = 512;
 const STATEMENT: Duration = Duration::from_secs(10);
 /// How long a batch waits for the database to come back before it is answered `Unavailable`.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long one attempt to reach it may take: it may accept and never answer (F22).
+const RECONNECT: Duration = Duration::from_secs(5);
 /// At most once in this time the file beside the database is written before batches are answered.
 /// Under a load the file lags by as much, far less than any dump of the database takes.
 const RECORD_EVERY: Duration = Duration::from_millis(20);
@@ -218,12 +220,13 @@ impl Writer {
         }
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.reconnect(PATIENCE).await {
-                Ok(()) => return Ok(()),
-                Err(failure) => tracing::warn!(
+            match timeout(RECONNECT, self.reconnect(PATIENCE)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(failure)) => tracing::warn!(
                     error = &failure as &dyn std::error::Error,
                     "the database is not reachable"
                 ),
+                Err(_) => tracing::warn!("the database takes connections and does not answer"),
             }
             if Instant::now() >= deadline {
                 return Err(());
@@ -235,6 +238,7 @@ impl Writer {
     async fn reconnect(&mut self, patience: Duration) -> Result<(), Lost> {
         let url = &self.options.database_url;
         let mut connection = connection::connect_and_lock(url, patience).await?;
+        durability::demand(&mut connection, self.options.allow_unsafe_postgres).await?;
         let server = rows::server(&mut connection).await?;
         let stored = rows::identity(&mut connection).await?;
         let row = stored.map(|(_, row)| row);

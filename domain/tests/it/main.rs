@@ -15,5 +15,6 @@ mod readers;
 mod refused;
 mod support;
 mod table;
+mod unsafe_postgres;
 mod world;
 mod writer;

@@ -13,6 +13,9 @@ use crate::log::{SubmitError, rows};
 
 use super::{RECORD_EVERY, STATEMENT, Writer, failed};
 
+/// How long an idle writer looks whether the database is back: writes wait meanwhile.
+const GLANCE: Duration = Duration::from_secs(1);
+
 impl Writer {
     /// Draws a new epoch and makes it durable, in the database and beside it.
     pub(super) async fn renew(
@@ -46,8 +49,11 @@ impl Writer {
 
     /// Keeps the floor rising while nothing is written, and its reservation ahead of it.
     pub(super) async fn tick(&mut self) {
-        if self.connection.is_none() && self.reconnect(Duration::from_millis(100)).await.is_err() {
-            return;
+        if self.connection.is_none() {
+            let reached = timeout(GLANCE, self.reconnect(Duration::from_millis(100))).await;
+            if !matches!(reached, Ok(Ok(()))) {
+                return;
+            }
         }
         if let Some(reserved) = self.writing.due_reservation((self.options.order)()) {
             self.reserve(reserved).await;

@@ -1,0 +1,65 @@
+//! Whether Postgres keeps what it has acknowledged: the settings on which that hangs (F29, F30).
+
+use sqlx::PgConnection;
+
+use super::OpenError;
+
+/// A setting with which acknowledged writes can be lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsafe {
+    /// Its name.
+    pub setting: String,
+    /// What it is.
+    pub value: String,
+    /// What it has to be.
+    pub safe: &'static str,
+}
+
+/// Reads them as they are for this session, so also what was set for its role or its database. A
+/// safe one is then pinned: nobody switches it off under an open session.
+pub(super) async fn examine(connection: &mut PgConnection) -> sqlx::Result<Vec<Unsafe>> {
+    let found: Vec<(String, String)> = sqlx::query_as(
+        "SELECT name, setting FROM pg_settings
+         WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'data_sync_retry')
+         ORDER BY name",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let unsafe_ones: Vec<Unsafe> = found.into_iter().filter_map(judged).collect();
+    if unsafe_ones.iter().all(|it| it.setting != COMMIT) {
+        sqlx::query("SELECT set_config($1, current_setting($1), false)")
+            .bind(COMMIT)
+            .execute(connection)
+            .await?;
+    }
+    Ok(unsafe_ones)
+}
+
+/// Refuses to write with any of them, unless that was asked for.
+pub(super) async fn demand(
+    connection: &mut PgConnection,
+    allow_unsafe: bool,
+) -> Result<Vec<Unsafe>, OpenError> {
+    let mut found = examine(connection).await?;
+    if !allow_unsafe && !found.is_empty() {
+        return Err(OpenError::Unsafe(found.swap_remove(0)));
+    }
+    Ok(found)
+}
+
+const COMMIT: &str = "synchronous_commit";
+
+fn judged((setting, value): (String, String)) -> Option<Unsafe> {
+    // After a failed sync a retry that succeeds proves nothing: Postgres must end and recover.
+    let safe = if setting == "data_sync_retry" {
+        "off"
+    } else {
+        "on"
+    };
+    let is_unsafe = (value == "off") == (safe == "on");
+    is_unsafe.then_some(Unsafe {
+        setting,
+        value,
+        safe,
+    })
+}

@@ -1,0 +1,108 @@
+//! A Postgres that can lose what it has acknowledged is refused, setting by setting (F29, F30).
+
+use causeway_domain::log::{Log, OpenError};
+use causeway_postgres::{Options, PrivatePostgres, Scratch};
+use sqlx::{Connection, PgConnection};
+
+use crate::support::Store;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_setting_that_can_lose_acknowledged_writes_is_refused_and_named() {
+    let folder = Folder::new();
+    for (setting, value) in [
+        ("fsync", "off"),
+        ("synchronous_commit", "off"),
+        ("full_page_writes", "off"),
+        ("data_sync_retry", "on"),
+    ] {
+        let postgres = folder.start(&[(setting, value)]).await;
+
+        let refused = opened(&postgres.url(), false).await.unwrap_err();
+        let accepted = opened(&postgres.url(), true).await.unwrap();
+
+        let named = refused.to_string();
+        assert!(matches!(refused, OpenError::Unsafe(_)));
+        assert!(named.contains(&format!("`{setting} = {value}`")), "{named}");
+        let told: Vec<&str> = accepted.iter().map(String::as_str).collect();
+        assert_eq!(told, [setting]);
+        tokio::task::spawn_blocking(|| postgres.stop())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_does_not_wait_for_the_disk_is_seen_wherever_it_was_set() {
+    let folder = Folder::new();
+    let postgres = folder.start(&[]).await;
+    let url = postgres.url();
+    assert_eq!(opened(&url, false).await.unwrap(), [""; 0]);
+    for (set, reset) in [
+        (
+            "ALTER DATABASE postgres SET synchronous_commit = off",
+            "ALTER DATABASE postgres RESET synchronous_commit",
+        ),
+        (
+            "ALTER ROLE causeway SET synchronous_commit = off",
+            "ALTER ROLE causeway RESET synchronous_commit",
+        ),
+    ] {
+        order(&url, set).await;
+
+        let refused = opened(&url, false).await;
+
+        assert!(matches!(refused, Err(OpenError::Unsafe(_))), "{set}");
+        order(&url, reset).await;
+    }
+    assert_eq!(opened(&url, false).await.unwrap(), [""; 0]);
+    tokio::task::spawn_blocking(|| postgres.stop())
+        .await
+        .unwrap();
+}
+
+/// A folder for a Postgres that is started again and again with other settings.
+struct Folder(Scratch);
+
+impl Folder {
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = Scratch::create();
+        // Postgres, which is not root, must be able to walk to its data.
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        Self(folder)
+    }
+
+    async fn start(&self, settings: &[(&str, &str)]) -> PrivatePostgres {
+        let named = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let options = Options {
+            settings: settings.iter().map(named).collect(),
+            ..Options::default()
+        };
+        let folder = self.0.path().join("postgres");
+        tokio::task::spawn_blocking(move || PrivatePostgres::start(&folder, &options))
+            .await
+            .unwrap()
+            .unwrap()
+    }
+}
+
+/// Opens a log there and closes it again; returns what it says can lose writes.
+async fn opened(url: &str, allow_unsafe: bool) -> Result<Vec<String>, OpenError> {
+    let mut options = Store::create(1).await.options;
+    let folder = Scratch::create();
+    options.data_dir = folder.path().to_owned();
+    options.database_url = url.to_owned();
+    options.allow_unsafe_postgres = allow_unsafe;
+    let (log, writer) = Log::open(options).await?;
+    let found = log.unsafe_settings();
+    let settings = found.iter().map(|it| it.setting.clone()).collect();
+    drop(log);
+    writer.await.unwrap();
+    Ok(settings)
+}
+
+async fn order(url: &str, sql: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+}
