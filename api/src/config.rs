@@ -44,6 +44,10 @@ pub struct Config {
     /// read again several times a second, so that the clock can jump while it runs. A file that is not
     /// there counts as 0. `CAUSEWAY_CLOCK_OFFSET_FILE`, default none: the clock of the machine.
     pub clock_offset_file: Option<PathBuf>,
+    /// For tests: the lowest and highest version of the peer protocol that this replica says it
+    /// speaks, so that versions can be tried against each other. `CAUSEWAY_PEER_PROTOCOL`, default:
+    /// what it does speak.
+    pub peer_protocol: [u16; 2],
     /// Where clients are served, an IP address and a port (0: any free one). `0.0.0.0` opens it to
     /// the network. `CAUSEWAY_PUBLIC_LISTEN`, default `127.0.0.1:12000`.
     pub public_listen: SocketAddr,

@@ -13,7 +13,7 @@ use causeway_replicator::core::Me;
 use causeway_replicator::driver::{Clocks, Replicator};
 use causeway_replicator::inquiry;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::wire::{Caller, Instance, PROTOCOL};
+use causeway_replicator::wire::{Caller, Instance};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -205,7 +205,7 @@ fn me(config: &Config, caller: &Caller, log: &Log) -> Me {
         instance: caller.instance,
         cluster: config.cluster.clone(),
         peers: config.peers().map(|peer| peer.id).collect(),
-        protocol: PROTOCOL,
+        protocol: config.peer_protocol,
     }
 }
 

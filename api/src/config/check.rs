@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use causeway_domain::ids::ReplicaId;
+use causeway_replicator::wire::PROTOCOL;
 
 use super::raw::{Raw, RawLimits, RawReplica};
 use super::{Auth, Config, ConfigError, Limits, MIN_KEY_BYTES, ReplicaAddress, Secret};
@@ -32,6 +33,7 @@ pub(super) fn config(raw: Raw) -> Result<Config, ConfigError> {
         database_url: raw.database_url.map(database_url).transpose()?,
         allow_unsafe_postgres: raw.allow_unsafe_postgres,
         clock_offset_file: raw.clock_offset_file.map(PathBuf::from),
+        peer_protocol: protocol(raw.peer_protocol)?,
         public_listen: listen("public_listen", raw.public_listen, 12000)?,
         internal_listen: listen("internal_listen", raw.internal_listen, 11000)?,
         cluster_key: key("cluster_key", raw.cluster_key, raw.cluster_key_file)?.ok_or_else(|| {
@@ -56,6 +58,20 @@ fn required<T>(key: &str, value: Option<T>, hint: &str) -> Result<T, ConfigError
 fn number(key: &str, number: i64) -> Result<ReplicaId, ConfigError> {
     let id = u16::try_from(number).ok().and_then(ReplicaId::new);
     id.ok_or_else(|| ConfigError::wrong(key, format!("{number} is not a number from 1 to 65535")))
+}
+
+fn protocol(range: Option<Vec<i64>>) -> Result<[u16; 2], ConfigError> {
+    let Some(range) = range else {
+        return Ok(PROTOCOL);
+    };
+    let versions = range.iter().map(|&version| u16::try_from(version).ok());
+    match versions.collect::<Option<Vec<_>>>().as_deref() {
+        Some(&[lowest, highest]) if 1 <= lowest && lowest <= highest => Ok([lowest, highest]),
+        _ => {
+            let why = "it has to be the lowest and the highest version, such as [1, 2]";
+            Err(ConfigError::wrong("peer_protocol", why))
+        }
+    }
 }
 
 fn cluster(name: Option<String>) -> Result<String, ConfigError> {

@@ -24,6 +24,7 @@ const KEYS: &[(&str, Form)] = &[
     ("database_url", Form::Text),
     ("allow_unsafe_postgres", Form::Flag),
     ("clock_offset_file", Form::Text),
+    ("peer_protocol", Form::List),
     ("public_listen", Form::Text),
     ("internal_listen", Form::Text),
     ("cluster_key", Form::Text),
@@ -53,6 +54,7 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) allow_unsafe_postgres: bool,
     pub(super) clock_offset_file: Option<String>,
+    pub(super) peer_protocol: Option<Vec<i64>>,
     pub(super) public_listen: Option<String>,
     pub(super) internal_listen: Option<String>,
     pub(super) cluster_key: Option<String>,

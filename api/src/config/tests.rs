@@ -35,6 +35,7 @@ fn the_file_of_the_documentation_is_read() {
     assert_eq!(config.limits, Limits::default());
     assert!(!config.allow_unsafe_postgres);
     assert_eq!(config.clock_offset_file, None);
+    assert_eq!(config.peer_protocol, [1, 1]);
 }
 
 #[test]
@@ -47,6 +48,7 @@ fn every_setting_can_come_from_the_environment() {
         ("CAUSEWAY_DATABASE_URL", "postgres://u@h/d"),
         ("CAUSEWAY_ALLOW_UNSAFE_POSTGRES", "true"),
         ("CAUSEWAY_CLOCK_OFFSET_FILE", "/d/offset"),
+        ("CAUSEWAY_PEER_PROTOCOL", "[1, 2]"),
         ("CAUSEWAY_PUBLIC_LISTEN", "0.0.0.0:1"),
         ("CAUSEWAY_INTERNAL_LISTEN", "0.0.0.0:2"),
         (
@@ -72,6 +74,7 @@ fn every_setting_can_come_from_the_environment() {
     assert_eq!(config.data_dir, Path::new("/d"));
     assert_eq!(config.database_url.as_deref(), Some("postgres://u@h/d"));
     assert!(config.allow_unsafe_postgres);
+    assert_eq!(config.peer_protocol, [1, 2]);
     assert_eq!(
         config.clock_offset_file.as_deref(),
         Some(Path::new("/d/offset"))

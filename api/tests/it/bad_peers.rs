@@ -18,26 +18,6 @@ async fn a_peer_of_another_cluster_gets_nothing_and_gives_nothing() {
 }
 
 #[tokio::test]
-async fn a_peer_is_rotated_to_a_new_key_without_a_break() {
-    let new_key = "the next key of this cluster, long enough";
-    let mut cluster = Cluster::of(2).await;
-    let ann = cluster.member_everywhere("ann", "lobby").await;
-
-    // Rolling: first both learn the new key, then the old one is dropped.
-    for number in [1, 2] {
-        cluster.at_mut(number).stop().await;
-        let settings = &mut cluster.at_mut(number).settings;
-        settings.more = format!("previous_cluster_key = {:?}\n", settings.key);
-        settings.key = new_key.into();
-        cluster.restart(number).await;
-        ann[0]
-            .says("lobby", &format!("while {number} has the new key"))
-            .await;
-        cluster.agree(&[1, 2], "lobby", usize::from(number)).await;
-    }
-}
-
-#[tokio::test]
 async fn whoever_cannot_prove_the_key_is_turned_away_with_a_reason() {
     let cluster = Cluster::of(2).await;
     let ann = cluster.at(1).user("ann").await;

@@ -131,6 +131,62 @@ async fn the_list_of_those_who_like_is_bounded_and_the_count_is_not() {
 }
 
 /// Waits until all replicas agree on one message with this many likes, and returns it.
+#[tokio::test]
+async fn what_was_taken_back_while_a_replica_was_away_stays_so_when_it_returns() {
+    let cluster = Cluster::of(3).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let bob = cluster.member_everywhere("bob", "lobby").await;
+    let message = ann[0].says("lobby", "take it back").await;
+    let known_to_all = ann[0].says("lobby", "liked before").await;
+    bob[0].likes("lobby", &known_to_all["id"]).await.with(200);
+    cluster.agree(&[1, 2, 3], "lobby", 2).await;
+    for user in &ann {
+        eventually("the first like everywhere", async || {
+            let liked = user.message("lobby", &known_to_all["id"]).await;
+            if liked["likes"] == 1 {
+                Ok(())
+            } else {
+                Err(liked.to_string())
+            }
+        })
+        .await;
+    }
+
+    // On the far side he likes and joins again; on the near side he then likes, takes everything
+    // back, and leaves. What comes from the far side afterwards is older.
+    cluster.isolate(3);
+    bob[2].likes("lobby", &message["id"]).await.with(200);
+    bob[2].joins("lobby").await;
+    bob[0].likes("lobby", &message["id"]).await.with(200);
+    for id in [&message["id"], &known_to_all["id"]] {
+        bob[0].unlikes("lobby", id).await.with(200);
+    }
+    bob[0].leaves("lobby").await;
+    cluster.heal();
+
+    let last = ann[2].says("lobby", "after the return").await;
+    for user in &ann {
+        eventually("all being taken back", async || {
+            let path = format!(
+                "/v1/groups/lobby/messages/{}",
+                last["id"].as_str().expect("a text")
+            );
+            if user.get(&path).await.status != 200 {
+                return Err("not yet healed".to_owned());
+            }
+            let members = user.snapshot("lobby").await["members"].clone();
+            let history = user.history("lobby").await;
+            let likes: Vec<_> = history.iter().map(|it| &it["likes"]).collect();
+            if names(&members) == ["ann"] && likes == [0, 0, 0] {
+                Ok(())
+            } else {
+                Err(format!("{members} {likes:?}"))
+            }
+        })
+        .await;
+    }
+}
+
 async fn agreed_with_likes(cluster: &Cluster, likes: u64) -> Value {
     let numbers = cluster.numbers();
     eventually("the likes adding up", async || {

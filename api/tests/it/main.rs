@@ -19,6 +19,7 @@ mod forks;
 mod frames;
 mod full_disk;
 mod idempotency;
+mod key_rotation;
 mod likes;
 mod links;
 mod local_cluster;

@@ -118,3 +118,38 @@ async fn a_cursor_of_an_older_version_starts_again_where_it_covers_what_that_did
     let first = stream.next_of(&["reset", "caught_up"]).await;
     assert_eq!(first.event, "caught_up");
 }
+
+#[tokio::test]
+async fn a_replica_without_a_common_protocol_is_refused_and_still_hears_through_others() {
+    let mut cluster = Cluster::prepare(3).await;
+    for (number, range) in [(1, "[1, 1]"), (2, "[1, 2]"), (3, "[2, 3]")] {
+        cluster.at_mut(number).settings.more = format!("peer_protocol = {range}\n");
+    }
+    cluster.start().await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+
+    ann[0].says("lobby", "0 of the old version").await;
+    cluster.agree(&[1, 2, 3], "lobby", 1).await;
+    ann[2].says("lobby", "1 of the new version").await;
+
+    let history = cluster.agree(&[1, 2, 3], "lobby", 2).await;
+    assert!(texts(&history).is_sorted(), "{:?}", texts(&history));
+    for (number, other, reason) in [
+        (1, 3, "this speaks peer protocol 1 to 1"),
+        (3, 1, "this speaks peer protocol 2 to 3"),
+    ] {
+        eventually("both sides telling why", async || {
+            let log = cluster.at(number).process().log();
+            let view = ann[usize::from(number) - 1].view().await;
+            let peers = view["peers"].as_array().expect("a list");
+            let peer = peers.iter().find(|peer| peer["replica"] == other);
+            let is_failing = peer.is_some_and(|peer| peer["out"] == "failing");
+            if log.contains(reason) && is_failing {
+                Ok(())
+            } else {
+                Err(format!("{log}\n{view}"))
+            }
+        })
+        .await;
+    }
+}
