@@ -20,6 +20,7 @@ pub use crate::alarm::Alarm;
 pub(crate) use heard::check_answer;
 pub use messages::{CallFailure, Input, Me, Now, Output, Taken};
 
+use crate::blocked::Blocked;
 use crate::liveness::Outward;
 use crate::peer::Peer;
 use crate::plan;
@@ -47,6 +48,7 @@ pub struct Core {
     refused: BTreeMap<ReplicaId, (Refusal, u64)>,
     unconfirmed: Unconfirmed,
     alarms: Arc<Vec<Alarm>>,
+    blocked: Blocked,
     has_caught_up: bool,
     revision: u64,
 }
@@ -64,6 +66,7 @@ impl Core {
             n: 0,
             now,
             refused: BTreeMap::new(),
+            blocked: Blocked::default(),
             unconfirmed: Unconfirmed::default(),
             alarms: Arc::default(),
             has_caught_up: false,
@@ -180,6 +183,7 @@ impl Core {
         }
         self.me.origin = head.origin;
         self.head = head;
+        self.blocked.recheck(&self.head.vector);
         let own_seq = self.head.vector.get(self.me.origin);
         self.unconfirmed.wrote(self.now.ms, own_seq);
         self.revision += 1;
@@ -250,9 +254,11 @@ impl Core {
         }
     }
 
-    /// What is not pulled from anybody: forked origins, and our own, of which nobody can have more.
+    /// What is not pulled from anybody: forked origins, those that pulls got stuck on, and our own,
+    /// of which nobody can have more.
     fn not_pulled(&self) -> BTreeSet<Origin> {
         let mut origins = self.forked();
+        origins.extend(self.blocked.now(self.now.ms));
         origins.insert(self.me.origin);
         origins
     }

@@ -283,16 +283,29 @@ impl Engine {
         });
     }
 
+    /// Takes events in. When the database refuses one of them, it alone is left out: what its origin
+    /// wrote after it waits, all else is stored (F27).
     async fn absorb(&self, events: Vec<RawEvent>) -> Result<(Taken, Arc<Head>), SubmitError> {
-        let forked = self.core().forked();
-        let absorbed = self.log.absorb_beside(events, forked).await?;
-        self.step(Input::Committed(Arc::clone(&absorbed.head)));
-        let taken = Taken {
-            stored: absorbed.stored,
-            missing: absorbed.missing,
-            forked: absorbed.forked,
-        };
-        Ok((taken, absorbed.head))
+        let mut waiting = vec![events];
+        let mut all = Taken::default();
+        let mut head = self.log.head();
+        while let Some(events) = waiting.pop() {
+            let forked = self.core().forked();
+            let absorbed = match self.log.absorb_beside(events.clone(), forked).await {
+                Ok(absorbed) => absorbed,
+                Err(SubmitError::Unstorable) => {
+                    waiting.extend(halves(events));
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            self.step(Input::Committed(Arc::clone(&absorbed.head)));
+            all.stored += absorbed.stored;
+            all.missing.extend(absorbed.missing);
+            all.forked.extend(absorbed.forked);
+            head = absorbed.head;
+        }
+        Ok((all, head))
     }
 
     async fn absorb_patiently(&self, mut events: Vec<RawEvent>) -> Result<Taken, SubmitError> {
@@ -357,4 +370,16 @@ fn sound(alarm: &Alarm) {
         Alarm::Fork { .. } | Alarm::OwnEventsUnknown { .. } => tracing::error!(kind, "{alarm}"),
         _ => tracing::warn!(kind, "{alarm}"),
     }
+}
+
+/// Cuts refused events in two, the later half first; an event that stands alone is given up.
+fn halves(mut events: Vec<RawEvent>) -> Vec<Vec<RawEvent>> {
+    if let [event] = &events[..] {
+        let stamp = &event.envelope.stamp;
+        let (origin, seq) = (stamp.origin, stamp.seq);
+        tracing::error!(%origin, seq, "an event cannot be stored; its origin waits behind it");
+        return Vec::new();
+    }
+    let later = events.split_off(events.len() / 2);
+    vec![later, events]
 }

@@ -5,6 +5,7 @@
 
 pub mod alarm;
 pub mod auth;
+mod blocked;
 pub mod clock;
 pub mod core;
 pub mod driver;

@@ -73,6 +73,8 @@ pub(crate) struct PullCall {
     pub is_under_way: bool,
     /// When to pull what the peer shows beyond ours.
     pub due_ms: Option<u64>,
+    /// Origins that the pull under way does not ask for.
+    pub left_out: BTreeSet<Origin>,
     not_before_ms: u64,
     backoff_ms: u64,
 }

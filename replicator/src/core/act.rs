@@ -57,6 +57,7 @@ impl Core {
             };
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.pull.is_under_way = true;
+                peer.pull.left_out = left_out;
                 out.push(Output::Pull { from: id, after });
             }
         }

@@ -1,5 +1,7 @@
 //! What the core makes of what peers say.
 
+use std::collections::BTreeSet;
+
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
 
@@ -223,6 +225,13 @@ impl Core {
                     peer.pull_succeeded(now);
                 } else {
                     peer.pull_failed(now);
+                    let left_out = &peer.pull.left_out;
+                    let missing = taken.missing.iter().map(|range| range.origin);
+                    let stuck: BTreeSet<Origin> =
+                        missing.filter(|it| !left_out.contains(it)).collect();
+                    for origin in stuck {
+                        self.blocked.add(now.ms, origin, &self.head.vector);
+                    }
                 }
             }
             Err(_) => peer.pull_failed(now),

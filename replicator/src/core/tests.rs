@@ -9,6 +9,7 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::Epoch;
 use causeway_domain::names::UserId;
 use causeway_domain::stamp::Dot;
+use causeway_domain::version_vector::Range;
 
 use super::*;
 use crate::link::LinkError;
@@ -138,6 +139,40 @@ fn a_pull_that_brings_nothing_is_repeated_ever_more_rarely() {
     given.pulled(2, 0);
     assert_eq!(pulls(&given.at(400)), NOBODY);
     assert_eq!(pulls(&given.at(100)), [2]);
+}
+
+#[test]
+fn an_origin_that_a_pull_got_stuck_on_is_left_out_for_a_while_and_then_tried_again() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[(2, 5_000), (3, 5)]));
+
+    given.stuck(2, range(2, 1, 999));
+    let others = after(&given.at(250));
+    assert!(others.covers(dot(2, 5_000)), "2 waits");
+    assert!(!others.covers(dot(3, 1)), "3 does not");
+    given.holds(&[(3, 5)]);
+    given.pulled(2, 5);
+    assert_eq!(
+        pulls(&given.answered(digest(2, 2, &[(2, 5_000), (3, 5)]))),
+        NOBODY
+    );
+
+    given.at(1_000);
+    let again = after(&given.answered(digest(2, 3, &[(2, 5_000), (3, 5)])));
+    assert!(!again.covers(dot(2, 1)), "2 again");
+}
+
+#[test]
+fn what_another_pull_is_to_bring_is_not_what_a_pull_got_stuck_on() {
+    let mut given = Given::peers(3);
+    given.answered(digest(2, 1, &[(2, 5)]));
+    given.answered(digest(3, 1, &[(2, 5), (3, 5)]));
+
+    given.stuck(3, range(2, 1, 5));
+    given.holds(&[(2, 3)]);
+    let goes_on = given.pulled(2, 3);
+
+    assert!(!after(&goes_on).covers(dot(2, 4)));
 }
 
 #[test]
@@ -465,6 +500,17 @@ impl Given {
         })
     }
 
+    fn stuck(&mut self, peer: u16, missing: Range) -> Vec<Output> {
+        let result = Ok(Taken {
+            missing: vec![missing],
+            ..Taken::default()
+        });
+        self.step(Input::PullDone {
+            peer: id(peer),
+            result,
+        })
+    }
+
     fn pushed(
         &mut self,
         peer: u16,
@@ -583,6 +629,23 @@ fn online(name: &str) -> Online {
         group: "lobby".into(),
         id: UserId(name.into()),
         name: name.into(),
+    }
+}
+
+/// Beyond what the one pull among these asks.
+fn after(outputs: &[Output]) -> VersionVector {
+    let asked = outputs.iter().find_map(|output| match output {
+        Output::Pull { after, .. } => Some(after.clone()),
+        _ => None,
+    });
+    asked.expect("a pull")
+}
+
+fn range(replica: u16, first: u64, last: u64) -> Range {
+    Range {
+        origin: origin(replica),
+        first,
+        last,
     }
 }
 

@@ -1,0 +1,51 @@
+//! Origins that a pull got stuck on, left out of pulls for a while.
+//!
+//! An event that cannot be stored here holds up its origin, and nobody else: without this a pull
+//! whose whole batch is of that origin would ask for the same batch for ever, and what others wrote
+//! would wait behind it.
+
+use std::collections::BTreeMap;
+
+use causeway_domain::ids::Origin;
+use causeway_domain::version_vector::VersionVector;
+
+/// The first wait, and the longest: a restart or another peer may bring what can be stored.
+const FIRST_MS: u64 = 1_000;
+const LONGEST_MS: u64 = 60_000;
+
+/// Which origins are left out, and until when.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Blocked(BTreeMap<Origin, Wait>);
+
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    held: u64,
+    pause_ms: u64,
+    until_ms: u64,
+}
+
+impl Blocked {
+    /// Leaves an origin out that a pull brought no further: longer each time.
+    pub fn add(&mut self, now_ms: u64, origin: Origin, held: &VersionVector) {
+        let former = self.0.get(&origin).map_or(0, |wait| wait.pause_ms);
+        let pause_ms = (former * 2).clamp(FIRST_MS, LONGEST_MS);
+        let wait = Wait {
+            held: held.get(origin),
+            pause_ms,
+            until_ms: now_ms + pause_ms,
+        };
+        self.0.insert(origin, wait);
+    }
+
+    /// Forgets the origins that have gone on.
+    pub fn recheck(&mut self, held: &VersionVector) {
+        self.0.retain(|&origin, wait| held.get(origin) == wait.held);
+    }
+
+    /// The origins left out now.
+    pub fn now(&self, now_ms: u64) -> impl Iterator<Item = Origin> + '_ {
+        let is_blocked = move |wait: &Wait| wait.until_ms > now_ms;
+        let waiting = self.0.iter().filter(move |(_, wait)| is_blocked(wait));
+        waiting.map(|(&origin, _)| origin)
+    }
+}
