@@ -13,6 +13,7 @@ use causeway_domain::timelines::{Behind, Timelines};
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::view::Knowledge;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::config::{Config, Limits};
 use crate::cursor::{Cursor, CursorError, Cursors};
@@ -23,6 +24,8 @@ use crate::problem::Problem;
 use crate::routes::Sight;
 use crate::token::Tokens;
 
+/// How long a write may take before its caller is told to try again. It is not taken back by that.
+const WRITE: Duration = Duration::from_secs(10);
 /// How long a call waits for what its `at_least` names.
 const AT_LEAST: Duration = Duration::from_secs(2);
 
@@ -145,7 +148,9 @@ impl Parts {
     /// Decides and writes a command; returns what came of it and the mark to answer with.
     pub async fn write(&self, command: Command) -> Result<(Done, String), Problem> {
         let group = command.group.clone();
-        let submitted = self.log.submit(command).await;
+        let submitted = timeout(WRITE, self.log.submit(command)).await;
+        // Not to be known in time is not to be refused: the write may still happen.
+        let submitted = submitted.unwrap_or(Err(SubmitError::Unavailable));
         let done = submitted.map_err(|failure| refused(&group, failure))?;
         let (vector, hlc) = match &done.event {
             Some(event) => {

@@ -12,6 +12,7 @@ mod replica;
 mod settings;
 mod stream;
 mod user;
+mod way;
 
 pub use answer::Answer;
 pub use cluster::Cluster;
@@ -23,3 +24,4 @@ pub use replica::{Door, Replica};
 pub use settings::Settings;
 pub use stream::{Frame, Stream};
 pub use user::{User, ids, names, texts};
+pub use way::{Passage, Way};

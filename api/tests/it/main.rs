@@ -4,6 +4,7 @@
 mod harness;
 
 mod agreement;
+mod away;
 mod backup;
 mod bad_bodies;
 mod bad_parameters;

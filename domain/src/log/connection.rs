@@ -16,6 +16,8 @@ use super::{OpenError, Options, ReadError, rows};
 
 /// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long one reading may take.
+const READ: Duration = Duration::from_secs(10);
 /// Connections that readers share.
 const READERS: u32 = 8;
 
@@ -118,6 +120,13 @@ pub(super) fn pool(database_url: &str) -> Result<PgPool, OpenError> {
         .acquire_timeout(Duration::from_secs(3))
         .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(parse(database_url)?))
+}
+
+/// Bounds one reading: a database that accepts and never answers must hold up nobody for ever (F22).
+pub(crate) async fn within<T>(reading: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    timeout(READ, reading)
+        .await
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Connects for a read model's own use. What it commits can be rebuilt, so it does not wait for

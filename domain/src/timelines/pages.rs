@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 
-use crate::log::ReadError;
+use crate::log::{ReadError, within};
 use crate::names::{GroupName, User, UserId};
 use crate::stamp::OrderKey;
 
@@ -178,12 +178,20 @@ pub(super) async fn uncancelled<T: Send + 'static>(
     read: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
 ) -> Result<T, ReadError> {
     let reading = tokio::spawn(async move {
-        let mut transaction = pool
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await?;
-        let answer = read(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(answer)
+        let mut connection = pool.acquire().await?;
+        let reading = async {
+            let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+            let mut transaction = connection.begin_with(begin).await?;
+            let answer = read(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(answer)
+        };
+        let outcome = within(reading).await;
+        if outcome.is_err() {
+            // It may be in the middle of anything: nobody else gets it.
+            drop(connection.detach());
+        }
+        outcome
     });
     match reading.await {
         Ok(answer) => answer.map_err(ReadError::Database),

@@ -4,7 +4,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use crate::ids::Origin;
-use crate::log::ReadError;
+use crate::log::{ReadError, within};
 use crate::names::{GroupName, User, UserId};
 use crate::stamp::OrderKey;
 use crate::timeline::{Effect, Entry, FeedEntry, Kind};
@@ -29,12 +29,14 @@ impl Timelines {
             "SELECT {COLUMNS} FROM feed WHERE arrival > $1 AND arrival <= $2
              ORDER BY arrival LIMIT $3"
         );
-        let rows = sqlx::query(&query)
-            .bind(after)
-            .bind(up_to)
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = within(
+            sqlx::query(&query)
+                .bind(after)
+                .bind(up_to)
+                .bind(limit)
+                .fetch_all(&self.pool),
+        )
+        .await?;
         Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
     }
 
@@ -52,13 +54,15 @@ impl Timelines {
              WHERE group_name = $1 AND arrival > $2 AND arrival <= $3
              ORDER BY arrival LIMIT $4"
         );
-        let rows = sqlx::query(&query)
-            .bind(group.as_str())
-            .bind(after)
-            .bind(up_to)
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = within(
+            sqlx::query(&query)
+                .bind(group.as_str())
+                .bind(after)
+                .bind(up_to)
+                .bind(limit)
+                .fetch_all(&self.pool),
+        )
+        .await?;
         Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
     }
 
@@ -78,13 +82,15 @@ impl Timelines {
              ORDER BY arrival"
         );
         let copies: Vec<bool> = entries.iter().map(|entry| entry.kind.is_copy()).collect();
-        let rows = sqlx::query(&query)
-            .bind(text(|entry| &entry.subject))
-            .bind(text(|entry| entry.group.as_str()))
-            .bind(text(|entry| &entry.user.id.0))
-            .bind(copies)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = within(
+            sqlx::query(&query)
+                .bind(text(|entry| &entry.subject))
+                .bind(text(|entry| entry.group.as_str()))
+                .bind(text(|entry| &entry.user.id.0))
+                .bind(copies)
+                .fetch_all(&self.pool),
+        )
+        .await?;
         Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
     }
 
@@ -95,12 +101,11 @@ impl Timelines {
         group: &GroupName,
         given: &VersionVector,
     ) -> Result<Option<OrderKey>, ReadError> {
-        let positions: Vec<String> = sqlx::query_scalar(
+        let positions: Vec<String> = within(sqlx::query_scalar(
             "SELECT position FROM messages WHERE group_name = $1 ORDER BY position DESC LIMIT 50",
         )
         .bind(group.as_str())
-        .fetch_all(&self.pool)
-        .await?;
+        .fetch_all(&self.pool)).await?;
         for position in &positions {
             let position = position_from(position)?;
             if given.covers(position.dot()) {
@@ -123,15 +128,17 @@ impl Timelines {
                 (i64::from(replica.get()), (i64::from(epoch.0), first))
             })
             .unzip();
-        let first: Option<i64> = sqlx::query_scalar(
-            "SELECT min(e.arrival)
+        let first: Option<i64> = within(
+            sqlx::query_scalar(
+                "SELECT min(e.arrival)
              FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS lacking (replica, epoch, seq)
              JOIN events e USING (replica, epoch, seq)",
+            )
+            .bind(replicas)
+            .bind(epochs)
+            .bind(firsts)
+            .fetch_one(&self.pool),
         )
-        .bind(replicas)
-        .bind(epochs)
-        .bind(firsts)
-        .fetch_one(&self.pool)
         .await?;
         Ok(first.map_or(checkpoint.arrival, |first| first - 1))
     }
@@ -147,11 +154,13 @@ impl Timelines {
         let query = format!(
             "SELECT {COLUMNS} FROM feed WHERE group_name = $1 AND level > $2 ORDER BY arrival"
         );
-        let rows = sqlx::query(&query)
-            .bind(group.as_str())
-            .bind(i32::try_from(level).unwrap_or(i32::MAX))
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = within(
+            sqlx::query(&query)
+                .bind(group.as_str())
+                .bind(i32::try_from(level).unwrap_or(i32::MAX))
+                .fetch_all(&self.pool),
+        )
+        .await?;
         for row in &rows {
             if given.covers(entry_from(row)?.entry.position.dot()) {
                 return Ok(true);

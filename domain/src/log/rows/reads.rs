@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use crate::chain::Hash;
 use crate::envelope::RawEvent;
 use crate::ids::Origin;
-use crate::log::ReadError;
+use crate::log::{ReadError, within};
 use crate::version_vector::Range;
 
 use super::{hash_from, signed};
@@ -25,8 +25,9 @@ pub(in crate::log) async fn read_ranges(
     }
     let column = |of: fn(&Range) -> i64| ranges.iter().map(of).collect::<Vec<i64>>();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows: Vec<(i64, String, Vec<u8>)> = sqlx::query_as(
-        "SELECT e.arrival, e.payload::text, e.hash
+    let rows: Vec<(i64, String, Vec<u8>)> = within(
+        sqlx::query_as(
+            "SELECT e.arrival, e.payload::text, e.hash
          FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[])
               AS wanted (replica, epoch, first, last),
          LATERAL (SELECT arrival, payload, hash FROM events
@@ -34,13 +35,14 @@ pub(in crate::log) async fn read_ranges(
                AND seq BETWEEN wanted.first AND wanted.last
              ORDER BY seq LIMIT $5) e
          ORDER BY e.arrival LIMIT $5",
+        )
+        .bind(column(|range| i64::from(range.origin.replica.get())))
+        .bind(column(|range| i64::from(range.origin.epoch.0)))
+        .bind(column(|range| signed(range.first)))
+        .bind(column(|range| signed(range.last)))
+        .bind(limit)
+        .fetch_all(pool),
     )
-    .bind(column(|range| i64::from(range.origin.replica.get())))
-    .bind(column(|range| i64::from(range.origin.epoch.0)))
-    .bind(column(|range| signed(range.first)))
-    .bind(column(|range| signed(range.last)))
-    .bind(limit)
-    .fetch_all(pool)
     .await?;
     let mut events = Vec::with_capacity(rows.len());
     let mut bytes = 0;
@@ -60,13 +62,15 @@ pub(crate) async fn read_after(
     after: i64,
     limit: i64,
 ) -> Result<Vec<(i64, RawEvent)>, ReadError> {
-    let rows: Vec<(i64, String, Vec<u8>)> = sqlx::query_as(
-        "SELECT arrival, payload::text, hash FROM events
+    let rows: Vec<(i64, String, Vec<u8>)> = within(
+        sqlx::query_as(
+            "SELECT arrival, payload::text, hash FROM events
          WHERE arrival > $1 ORDER BY arrival LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool),
     )
-    .bind(after)
-    .bind(limit)
-    .fetch_all(pool)
     .await?;
     let mut events = Vec::with_capacity(rows.len());
     for ((arrival, payload, hash), expected) in rows.into_iter().zip(after + 1..) {
@@ -84,13 +88,15 @@ pub(in crate::log) async fn hash_at(
     origin: Origin,
     seq: u64,
 ) -> sqlx::Result<Option<Hash>> {
-    let hash: Option<Vec<u8>> = sqlx::query_scalar(
-        "SELECT hash FROM events WHERE replica = $1 AND epoch = $2 AND seq = $3",
+    let hash: Option<Vec<u8>> = within(
+        sqlx::query_scalar(
+            "SELECT hash FROM events WHERE replica = $1 AND epoch = $2 AND seq = $3",
+        )
+        .bind(i32::from(origin.replica.get()))
+        .bind(i64::from(origin.epoch.0))
+        .bind(signed(seq))
+        .fetch_optional(pool),
     )
-    .bind(i32::from(origin.replica.get()))
-    .bind(i64::from(origin.epoch.0))
-    .bind(signed(seq))
-    .fetch_optional(pool)
     .await?;
     hash.map(hash_from).transpose()
 }

@@ -1,0 +1,102 @@
+//! A database that is away, or does not answer: writes are told to come back, what needs no database
+//! is answered, streams stay open, and all heals by itself.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{Passage, Replica, User, Way, eventually, texts};
+
+/// A client must hear of it before it gives up itself.
+const BOUND: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_database_that_is_away_is_waited_for_and_nothing_is_lost_or_twice() {
+    outage(Passage::Shut).await;
+}
+
+#[tokio::test]
+async fn a_database_that_accepts_and_never_answers_is_as_good_as_away() {
+    outage(Passage::Hole).await;
+}
+
+async fn outage(passage: Passage) {
+    let mut replica = Replica::prepare().await;
+    let url = replica.settings.database_url.clone().expect("it has one");
+    let way = Way::to(&url);
+    replica.settings.database_url = Some(way.url(&url));
+    replica.restart().await;
+    let ann = replica.member("ann", "lobby").await;
+    ann.says("lobby", "0 before").await;
+    let mut stream = ann.listens("lobby").await;
+    stream.catches_up().await;
+
+    way.set(passage);
+    let posts = (1..=8).map(|number| post(&ann, number));
+    for answer in crate::harness::all_at_once(posts).await {
+        answer.refused(503, "unavailable");
+    }
+    assert_eq!(replica.door.get("/healthz").await.status, 200);
+    replica
+        .door
+        .get("/readyz")
+        .await
+        .refused(503, "unavailable");
+    ann.get("/v1/server").await.with(200);
+    ann.view().await;
+    let began = Instant::now();
+    ann.get("/v1/groups").await.refused(503, "unavailable");
+    assert!(began.elapsed() < BOUND);
+    way.set(Passage::Open);
+
+    for number in 1..=8 {
+        eventually("writing again", async || {
+            let answer = post(&ann, number).await;
+            match answer.status {
+                200 | 201 => Ok(()),
+                _ => Err(answer.body),
+            }
+        })
+        .await;
+    }
+    let history = ann.history("lobby").await;
+    let mut shown = texts(&history);
+    shown.sort_unstable();
+    let expected: Vec<String> = std::iter::once("0 before".to_owned())
+        .chain((1..=8).map(text))
+        .collect();
+    assert_eq!(shown, expected);
+    let mut streamed = Vec::new();
+    while streamed.len() < 8 {
+        let frame = stream.next_of(&["message"]).await;
+        streamed.push(frame.data["text"].as_str().expect("a text").to_owned());
+    }
+    streamed.sort_unstable();
+    assert_eq!(streamed, expected[1..]);
+    eventually("being ready again", async || {
+        let answer = replica.door.get("/readyz").await;
+        if answer.status == 200 {
+            Ok(())
+        } else {
+            Err(answer.body)
+        }
+    })
+    .await;
+}
+
+/// Posts a message under its own key; the answer comes within the bound.
+async fn post(ann: &User, number: u32) -> crate::harness::Answer {
+    let began = Instant::now();
+    let request = ann
+        .request(Method::POST, "/v1/groups/lobby/messages")
+        .header("Idempotency-Key", text(number))
+        .json(&json!({ "text": text(number) }));
+    let answer = ann.tries(request).await.expect("the server answers");
+    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+    answer
+}
+
+fn text(number: u32) -> String {
+    format!("{number} again and again")
+}
