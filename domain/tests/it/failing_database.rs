@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use causeway_domain::envelope::RawEvent;
-use causeway_domain::log::{Action, Done, Log, SubmitError};
+use causeway_domain::log::{Action, Done, Log, ReadError, SubmitError};
+use causeway_domain::names::UserId;
 use causeway_domain::text::IdempotencyKey;
+use causeway_domain::timelines::Anchor;
+use causeway_domain::version_vector::VersionVector;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::audit::audit;
 use crate::lossy::{Loss, Lossy};
-use crate::support::{Open, Store, post};
+use crate::support::{Open, Store, name, post};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -59,6 +62,127 @@ async fn a_lost_answer_to_a_peers_events_is_settled_too() {
 
     assert_eq!(audit(&right).await.len(), 4);
     assert_eq!(left.log.head().vector, right.log.head().vector);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_before_any_statement_costs_nothing() {
+    const STATEMENTS: u32 = 24;
+    let (mut store, other) = tokio::join!(Store::create(1), Store::create(2));
+    let way = Lossy::to(&store.options.database_url).await;
+    store.options.database_url = way.url(&store.options.database_url);
+    let (replica, other) = tokio::join!(store.open(), other.open());
+    replica.join("lobby", "anna").await;
+    other.join("attic", "bert").await;
+
+    let mut acknowledged = Vec::new();
+    for passing in 0..STATEMENTS {
+        other.say("attic", "bert", "hello").await;
+        way.lose_request_after(passing);
+        let absorbing = absorb_until_held(replica.log.clone(), other.log.clone());
+        let key = IdempotencyKey::parse(&format!("after {passing}")).ok();
+        let command = post("lobby", "anna", "hello", key);
+        let id = match &command.action {
+            Action::Post { id, .. } => id.0.clone(),
+            _ => unreachable!("a post"),
+        };
+        let writing = async {
+            while let Err(failure) = replica.log.submit(command.clone()).await {
+                assert!(matches!(failure, SubmitError::Unavailable), "{failure}");
+            }
+        };
+        timeout(DEADLINE, async { tokio::join!(absorbing, writing) })
+            .await
+            .unwrap();
+        acknowledged.push(id);
+        replica.timelines.catch_up().await.unwrap();
+    }
+
+    way.lose_no_more_requests();
+    let replica = reopened(replica, &store).await;
+    let own = |id: &String| acknowledged.contains(id);
+    let held = posts(&audit(&replica).await);
+    assert_eq!(held.iter().filter(|id| own(id)).count(), acknowledged.len());
+    assert_eq!(held.len(), 2 * acknowledged.len());
+    replica.timelines.catch_up().await.unwrap();
+    assert_eq!(replica.texts("lobby").await.len(), acknowledged.len());
+    assert_eq!(replica.texts("attic").await.len(), acknowledged.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_hangs_is_given_up_and_the_next_one_is_answered() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    replica.say("lobby", "anna", "hello").await;
+    replica.timelines.catch_up().await.unwrap();
+    let mut other = PgConnection::connect(&store.options.database_url)
+        .await
+        .unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE messages")
+        .execute(&mut other)
+        .await
+        .unwrap();
+
+    let reader = UserId("nobody".into());
+    let reading = replica
+        .timelines
+        .page(name("lobby"), Anchor::Newest, 5, reader);
+    let given_up = timeout(DEADLINE, reading).await.unwrap();
+
+    assert!(matches!(given_up, Err(ReadError::Database(_))));
+    drop(other);
+    assert_eq!(replica.texts("lobby").await, ["hello"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_read_while_postgres_dies_fails_or_is_whole_and_never_short() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    for i in 0..60 {
+        replica.say("lobby", "anna", &i.to_string()).await;
+    }
+    let held = replica.log.head().arrival;
+    let nothing = VersionVector::default();
+    let mut failed = 0;
+
+    for round in 0..40_u64 {
+        let url = store.options.database_url.clone();
+        let ending = tokio::spawn(async move {
+            sleep(Duration::from_micros(round * 997 % 5_000)).await;
+            end_readers(&url).await;
+        });
+        for _ in 0..20 {
+            let (after, beyond) = tokio::join!(
+                replica.log.read_after(0, 1_000),
+                replica.log.read_beyond(&nothing, 1_000, usize::MAX),
+            );
+            let counts = [after.map(|it| it.len()), beyond.map(|it| it.len())];
+            for count in counts {
+                match count {
+                    Ok(count) => assert_eq!(i64::try_from(count).unwrap(), held),
+                    Err(_) => failed += 1,
+                }
+            }
+        }
+        ending.await.unwrap();
+    }
+
+    assert!(failed > 0, "no reading was hit");
+}
+
+/// Ends every session but the one that asks and the one that writes.
+async fn end_readers(database_url: &str) {
+    let mut connection = PgConnection::connect(database_url).await.unwrap();
+    sqlx::query(
+        "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
+         WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+           AND NOT EXISTS (SELECT FROM pg_locks l
+               WHERE l.pid = a.pid AND l.locktype = 'advisory')",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +22,7 @@ pub enum Loss {
 pub struct Lossy {
     folder: tempfile::TempDir,
     next: Arc<AtomicU8>,
+    countdown: Arc<AtomicU32>,
     task: JoinHandle<()>,
 }
 
@@ -37,14 +38,20 @@ impl Lossy {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
         let next = Arc::new(AtomicU8::new(0));
-        let loss = next.clone();
+        let countdown = Arc::new(AtomicU32::new(0));
+        let (loss, left) = (next.clone(), countdown.clone());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&real).await.unwrap();
-                tokio::spawn(carry(client, server, loss.clone()));
+                tokio::spawn(carry(client, server, loss.clone(), left.clone()));
             }
         });
-        Self { folder, next, task }
+        Self {
+            folder,
+            next,
+            countdown,
+            task,
+        }
     }
 
     /// The same address by this way.
@@ -57,6 +64,16 @@ impl Lossy {
 
     pub fn lose_next(&self, loss: Loss) {
         self.next.store(loss as u8, Ordering::SeqCst);
+    }
+
+    /// Lets so many requests pass, of whichever connection, and loses the next one.
+    pub fn lose_request_after(&self, passing: u32) {
+        self.countdown.store(passing + 1, Ordering::SeqCst);
+    }
+
+    /// Lets all requests pass from now on.
+    pub fn lose_no_more_requests(&self) {
+        self.countdown.store(0, Ordering::SeqCst);
     }
 
     /// Tells whether what was to be lost is lost.
@@ -74,7 +91,16 @@ impl Drop for Lossy {
 const SOCKET: &str = ".s.PGSQL.5432";
 
 /// Carries bytes both ways until one side closes or something is to be lost.
-async fn carry(mut client: UnixStream, mut server: UnixStream, loss: Arc<AtomicU8>) {
+async fn carry(
+    mut client: UnixStream,
+    mut server: UnixStream,
+    loss: Arc<AtomicU8>,
+    countdown: Arc<AtomicU32>,
+) {
+    let is_counted_out = || {
+        let down = |left: u32| left.checked_sub(1);
+        countdown.fetch_update(Ordering::SeqCst, Ordering::SeqCst, down) == Ok(1)
+    };
     let is_time_for = |wanted: Loss| {
         let (wanted, done) = (wanted as u8, 0);
         let outcome = loss.compare_exchange(wanted, done, Ordering::SeqCst, Ordering::SeqCst);
@@ -85,7 +111,7 @@ async fn carry(mut client: UnixStream, mut server: UnixStream, loss: Arc<AtomicU
         tokio::select! {
             count = client.read(&mut asked) => {
                 let bytes = &asked[..count.unwrap_or(0)];
-                if bytes.is_empty() || is_time_for(Loss::Request) {
+                if bytes.is_empty() || is_time_for(Loss::Request) || is_counted_out() {
                     return;
                 }
                 if server.write_all(bytes).await.is_err() {
