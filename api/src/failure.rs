@@ -69,6 +69,7 @@ fn is_of_the_database(error: &OpenError) -> bool {
         OpenError::Unreachable(_)
         | OpenError::InUse
         | OpenError::OtherCluster { .. }
+        | OpenError::Empty
         | OpenError::Unsafe(_)
         | OpenError::Sidecar { .. } => true,
         OpenError::Migration(_) | OpenError::Database(_) => false,

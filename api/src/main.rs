@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -11,7 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use causeway_api::config::Config;
 use causeway_api::dev::{self, DevOptions};
 use causeway_api::failure::{NotAsGiven, exit_code, sentence};
-use causeway_api::{check, init, server, stop};
+use causeway_api::new_epoch::Rescue;
+use causeway_api::{check, init, new_epoch, server, stop};
+use causeway_domain::ids::ReplicaId;
 use clap::{Args, Parser, Subcommand};
 use futures_util::FutureExt;
 use tracing_subscriber::EnvFilter;
@@ -65,6 +68,19 @@ enum Command {
     Check(ConfigFile),
     /// Builds the read models anew from the events; the replica must not be running
     Rebuild(ConfigFile),
+    /// Gives a replica a new epoch: to be run after every restore; the replica must not be running
+    #[command(after_help = NEW_EPOCH_EXAMPLES)]
+    NewEpoch {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Yield to the peers after a fork: set aside what they hold otherwise, take theirs, and
+        /// write again what would be lost
+        #[arg(long)]
+        rescue: bool,
+        /// The replica whose events are to stay, where the peers hold different ones themselves
+        #[arg(long, requires = "rescue", value_name = "N")]
+        follow: Option<NonZeroU16>,
+    },
     /// Writes a configuration for each replica of a new cluster, with a new key
     #[command(after_help = INIT_EXAMPLES)]
     Init {
@@ -92,6 +108,15 @@ Examples:
   echo 'cut 1,2|3,4,5' | causeway-server dev
 
 While it runs it takes: status, cut 1,2|3,4,5, heal, kill 3, start 3, help, quit";
+
+const NEW_EPOCH_EXAMPLES: &str = "\
+When:
+  after a snapshot of a volume, or database and data folder together, were restored:
+      causeway-server new-epoch --config conf/causeway-2.toml
+  when the view shows the alarm `fork`: stop the replica that is to yield, and
+      causeway-server new-epoch --rescue --config conf/causeway-2.toml
+  Nothing is deleted, running it again does no harm. It needs a peer that answers. Every replica that
+  holds events of the side that yields has to be rescued so.";
 
 const INIT_EXAMPLES: &str = "\
 Example:
@@ -164,6 +189,15 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(if findings.are_fine() { 0 } else { 2 }));
         }
         Command::Rebuild(config) => server::rebuild(config.load()?).await?,
+        Command::NewEpoch {
+            config,
+            rescue,
+            follow,
+        } => {
+            let follow = follow.and_then(|number| ReplicaId::new(number.get()));
+            let rescue = rescue.then_some(Rescue { follow });
+            print(&new_epoch::new_epoch(config.load()?, rescue).await?);
+        }
         Command::Init {
             replicas,
             out,

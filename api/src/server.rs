@@ -210,7 +210,7 @@ fn me(config: &Config, caller: &Caller, log: &Log) -> Me {
 }
 
 /// Who this process is to its peers.
-fn caller(config: &Config) -> anyhow::Result<Caller> {
+pub(crate) fn caller(config: &Config) -> anyhow::Result<Caller> {
     Ok(Caller {
         cluster: config.cluster.clone(),
         replica: config.replica,
@@ -218,7 +218,11 @@ fn caller(config: &Config) -> anyhow::Result<Caller> {
     })
 }
 
-fn links(config: &Config, caller: &Caller, keys: &PeerKeys) -> BTreeMap<ReplicaId, HttpLink> {
+pub(crate) fn links(
+    config: &Config,
+    caller: &Caller,
+    keys: &PeerKeys,
+) -> BTreeMap<ReplicaId, HttpLink> {
     let link = |peer: &ReplicaAddress| {
         let link = HttpLink::new(&peer.internal_url, caller.clone(), keys.clone());
         (peer.id, link)
@@ -310,11 +314,11 @@ async fn close(writer: WriterTask, follower: FollowTask) {
     }
 }
 
-fn disk_of(config: &Config) -> Disk {
+pub(crate) fn disk_of(config: &Config) -> Disk {
     Disk::new(&config.data_dir, config.limits.min_free_disk_bytes)
 }
 
-fn options(
+pub(crate) fn options(
     config: &Config,
     url: &str,
     clocks: &Clocks,
@@ -334,7 +338,7 @@ fn options(
     })
 }
 
-fn peer_keys(keys: &ClusterKeys) -> PeerKeys {
+pub(crate) fn peer_keys(keys: &ClusterKeys) -> PeerKeys {
     let (current, previous) = keys.peer_secrets();
     PeerKeys::new(&current, previous.as_ref().map(|key| &key[..]))
 }

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod log;
 pub mod names;
 pub mod post;
+pub mod rescue;
 pub mod stamp;
 pub mod text;
 pub mod timeline;

@@ -9,6 +9,7 @@ mod connection;
 mod cqrs;
 mod durability;
 mod facts;
+pub mod rescue;
 mod rows;
 mod sidecar;
 mod writer;
@@ -130,6 +131,9 @@ pub enum OpenError {
         /// In the configuration.
         expected: String,
     },
+    /// There is nothing to renew.
+    #[error("the database is empty; its first start draws an epoch")]
+    Empty,
     /// Postgres may lose what it has acknowledged.
     #[error(
         "Postgres runs with `{} = {}` and can lose acknowledged writes; set it to `{}`, or set `allow_unsafe_postgres = true` to accept that",

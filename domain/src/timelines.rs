@@ -23,6 +23,7 @@ pub use follow::{FollowTask, rebuild};
 pub use history::Seen;
 pub use pages::{Anchor, Page, Place, Snapshot};
 pub use people::{Group, Groups, Members};
+pub(crate) use rows::clear;
 
 pub use crate::timeline::{Checkpoint, Entry};
 

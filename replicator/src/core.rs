@@ -263,6 +263,13 @@ impl Core {
         origins
     }
 
+    /// Origins that the past of an event may name without being waited for: the forked ones, and
+    /// those of which nobody holds what is named any more.
+    pub fn not_awaited(&self) -> BTreeSet<Origin> {
+        let orphans = self.peers.values().flat_map(|peer| peer.orphans.origins());
+        self.forked().into_iter().chain(orphans).collect()
+    }
+
     /// Origins of which some peer and we hold different events under the same numbers: exchanged no
     /// further, and not waited for.
     pub fn forked(&self) -> BTreeSet<Origin> {

@@ -127,6 +127,16 @@ impl Replicator {
         Ok(core.servable_after(after))
     }
 
+    /// Judges a peer that pulls forked origins as well: a rescue gives its own side up for ours.
+    pub fn take_whole_pull(
+        &self,
+        caller: &Caller,
+        after: &VersionVector,
+    ) -> Result<VersionVector, Refusal> {
+        self.engine.core().admit(caller)?;
+        Ok(after.clone())
+    }
+
     /// Tells the peers which of our users came (first stream on a group) and went (last one
     /// ended). Changes are gathered for a moment, then sent at once.
     pub fn change_presence(&self, came: Vec<Online>, went: Vec<Online>) {
@@ -290,8 +300,8 @@ impl Engine {
         let mut all = Taken::default();
         let mut head = self.log.head();
         while let Some(events) = waiting.pop() {
-            let forked = self.core().forked();
-            let absorbed = match self.log.absorb_beside(events.clone(), forked).await {
+            let not_awaited = self.core().not_awaited();
+            let absorbed = match self.log.absorb_beside(events.clone(), not_awaited).await {
                 Ok(absorbed) => absorbed,
                 Err(SubmitError::Unstorable) => {
                     waiting.extend(halves(events));

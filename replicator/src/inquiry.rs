@@ -68,7 +68,7 @@ pub fn ceiling_ms(answers: &BTreeMap<ReplicaId, Answer>, now: Now) -> Option<i64
 }
 
 /// A digest that asks and teaches nothing.
-fn question(caller: &Caller, now: Now) -> Digest {
+pub(crate) fn question(caller: &Caller, now: Now) -> Digest {
     Digest {
         replica: caller.replica,
         epoch: Epoch(0),

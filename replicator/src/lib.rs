@@ -1,7 +1,7 @@
 //! How replicas agree, in reading order: what they say to each other (`wire`), what one knows of
 //! another (`peer`, `liveness`, `identity`, `presence`, `forks`, `clock`), what must move (`plan`), the pure
 //! core that decides (`core`), what others may know (`view`, `alarm`), and the shell: the calls (`link`,
-//! `auth`, `inquiry`), their other end (`serve`), and what drives the core (`driver`).
+//! `auth`, `inquiry`, `rescue`), their other end (`serve`), and what drives the core (`driver`).
 
 pub mod alarm;
 pub mod auth;
@@ -14,9 +14,11 @@ mod identity;
 pub mod inquiry;
 pub mod link;
 pub mod liveness;
+mod orphans;
 mod peer;
 pub mod plan;
 pub mod presence;
+pub mod rescue;
 pub mod serve;
 mod unconfirmed;
 pub mod view;

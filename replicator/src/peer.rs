@@ -12,6 +12,7 @@ use crate::core::Now;
 use crate::forks::Forks;
 use crate::identity::Identity;
 use crate::liveness::{Liveness, Outward, Status};
+use crate::orphans::Orphans;
 use crate::plan;
 use crate::presence::{Held, PeerPresence, Report};
 use crate::wire::{Digest, Instance, PushAnswer, Refusal};
@@ -31,6 +32,7 @@ pub(crate) struct Peer {
     pub identity: Identity,
     pub presence: PeerPresence,
     pub forks: Forks,
+    pub orphans: Orphans,
     pub clock: PeerClock,
     pub report: FloorReport,
     /// What it holds of our own presence.
@@ -87,6 +89,7 @@ impl Peer {
             identity: Identity::default(),
             presence: PeerPresence::default(),
             forks: Forks::default(),
+            orphans: Orphans::default(),
             clock: PeerClock::default(),
             report: FloorReport::default(),
             holds_of_us: None,
@@ -131,6 +134,7 @@ impl Peer {
         self.pull.due_ms = Some(now.ms);
         self.pull.not_before_ms = 0;
         self.pull.backoff_ms = 0;
+        self.orphans = Orphans::default();
         self.presence.clear();
         self.holds_of_us = None;
     }
@@ -155,6 +159,7 @@ impl Peer {
             self.push.is_in_step = plan::is_in_step(own, held, &known, digest.pulling);
         }
         self.push.is_stalled = false;
+        self.orphans.compare(now.ms, &known);
         self.known = Some(Arc::new(known));
     }
 
@@ -196,6 +201,7 @@ impl Peer {
 
     /// Takes in what must come before the events it pushed: it holds that too.
     pub fn learn_missing(&mut self, now: Now, missing: &[Range]) {
+        self.orphans.miss(now.ms, missing);
         self.hint
             .merge(&missing.iter().map(|r| (r.origin, r.last)).collect());
         self.pull.due_ms = Some(now.ms);

@@ -132,6 +132,11 @@ async fn answer(replicator: &Replicator, asked: &Asked<'_>) -> Result<Answer, An
         ("POST", EVENTS_PATH) => take_push(replicator, &caller(query)?, asked.body).await,
         ("GET", EVENTS_PATH) => {
             let (after, limit) = query::parse_pull(query).ok_or(Answer::problem(400))?;
+            let after = if query::asks_for_forked(query) {
+                replicator.take_whole_pull(&caller(query)?, &after)?
+            } else {
+                replicator.take_pull(&caller(query)?, &after)?
+            };
             give_events(replicator, &caller(query)?, &after, limit).await
         }
         (_, DIGEST_PATH | EVENTS_PATH) => Err(Answer::problem(405)),
@@ -176,10 +181,9 @@ async fn give_events(
     after: &VersionVector,
     limit: usize,
 ) -> Result<Answer, Answer> {
-    let after = replicator.take_pull(caller, after)?;
     match replicator
         .log()
-        .read_beyond(&after, limit, BATCH_BYTES)
+        .read_beyond(after, limit, BATCH_BYTES)
         .await
     {
         Ok(held) => Ok(Answer::ok(NDJSON, events::encode(&held))),

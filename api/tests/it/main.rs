@@ -34,6 +34,7 @@ mod partition;
 mod presence;
 mod private_postgres;
 mod replicas;
+mod rescue;
 mod resume;
 mod server;
 mod settling;

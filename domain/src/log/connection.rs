@@ -30,8 +30,16 @@ pub(super) struct Opened {
     pub sidecar: Sidecar,
 }
 
-/// Opens the database for writing, the first time in this process.
-pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened, OpenError> {
+/// What a start finds, on the connection that holds the lock.
+pub(super) struct Start {
+    pub unsafe_settings: Vec<Unsafe>,
+    pub connection: PgConnection,
+    pub found: Found,
+    pub sidecar: Sidecar,
+}
+
+/// Takes the lock, brings the schema up to date, and looks who may be written as.
+pub(super) async fn find(options: &Options, patience: Duration) -> Result<Start, OpenError> {
     let mut connection = connect_and_lock(&options.database_url, patience).await?;
     sqlx::migrate!("../migrations").run(&mut connection).await?;
     let unsafe_settings =
@@ -46,31 +54,49 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
             expected: options.cluster.clone(),
         });
     }
-    let row = stored.map(|(_, row)| row);
     let sidecar = Sidecar::in_folder(&options.data_dir);
-    let cannot_use = |source| OpenError::Sidecar {
-        path: sidecar.path().display().to_string(),
-        source,
-    };
-    sidecar.create_folder().map_err(cannot_use)?;
-    let file = sidecar.read().map_err(cannot_use)?;
-    // Who writes is decided below, by what is held.
+    sidecar.create_folder().map_err(|e| unusable(&sidecar, e))?;
+    let file = sidecar.read().map_err(|e| unusable(&sidecar, e))?;
+    // Who writes is decided by what is held.
     let nobody = Origin {
         replica: options.replica,
         epoch: Epoch(options.fresh_epoch),
     };
     let found = Found {
-        row,
+        row: stored.map(|(_, row)| row),
         file,
         server,
         head: rows::head(&mut connection, nobody).await?,
     };
+    Ok(Start {
+        unsafe_settings,
+        connection,
+        found,
+        sidecar,
+    })
+}
+
+pub(super) fn unusable(sidecar: &Sidecar, source: std::io::Error) -> OpenError {
+    OpenError::Sidecar {
+        path: sidecar.path().display().to_string(),
+        source,
+    }
+}
+
+/// Opens the database for writing, the first time in this process.
+pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened, OpenError> {
+    let Start {
+        unsafe_settings,
+        mut connection,
+        found,
+        sidecar,
+    } = find(options, patience).await?;
     let wall_ms = (options.order)();
     let (mut writing, beginning) =
         Writing::begin(options.replica, found, wall_ms, options.fresh_epoch);
     store_identity(&mut connection, options, &writing, writing.origin()).await?;
     let record = writing.record(writing.reserved());
-    sidecar.write(&record).map_err(cannot_use)?;
+    sidecar.write(&record).map_err(|e| unusable(&sidecar, e))?;
     writing.recorded(record);
     Ok(Opened {
         unsafe_settings,

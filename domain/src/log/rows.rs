@@ -1,5 +1,6 @@
 //! Every SQL statement of the log: events to rows and back.
 
+pub(super) mod aside;
 mod reads;
 
 use std::collections::BTreeMap;

@@ -364,7 +364,7 @@ pub(super) async fn count_set_aside(connection: &mut PgConnection) -> sqlx::Resu
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-pub(super) async fn clear(connection: &mut PgConnection) -> sqlx::Result<()> {
+pub(crate) async fn clear(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("TRUNCATE groups, members, messages, likes, feed, quarantine")
         .execute(&mut *connection)
         .await?;

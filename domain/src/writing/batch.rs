@@ -20,7 +20,7 @@ use crate::names::{GroupName, MessageId, UserId, key_digest};
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
 use crate::stamp::Stamp;
 
-use absorb::member_of;
+use absorb::{key_of, member_of};
 pub use needs::{Facts, Needs};
 
 use super::hot::Hot;
@@ -61,6 +61,10 @@ impl<'a> Batch<'a> {
             Task::Submit(command) => Verdict::Submitted(self.submit(command)),
             Task::Absorb { events, forked } => self.absorb(events, forked),
             Task::Persist(events) => Verdict::Persisted(self.persist(events)),
+            Task::Restamp(events) => {
+                self.restamp(events);
+                Verdict::Persisted(Ok(()))
+            }
             Task::Raise(seen) => {
                 self.clock.merge(*seen);
                 Verdict::Raised
@@ -192,12 +196,7 @@ impl<'a> Batch<'a> {
         digest: Option<[u8; 16]>,
     ) -> RawEvent {
         let envelope = Envelope {
-            stamp: Stamp {
-                origin: self.head.origin,
-                seq: self.head.vector.get(self.head.origin) + 1,
-                hlc: self.clock.tick(self.time.order_ms),
-                past: self.head.vector.clone(),
-            },
+            stamp: self.next_stamp(),
             level: LEVEL,
             aggregate,
             id,
@@ -226,6 +225,28 @@ impl<'a> Batch<'a> {
             );
         }
         Ok(())
+    }
+
+    /// Gives events a stamp of this replica in place of their own.
+    fn restamp(&mut self, events: &[Envelope]) {
+        for event in events {
+            let envelope = Envelope {
+                stamp: self.next_stamp(),
+                ..event.clone()
+            };
+            let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
+            let digest = key_of(&raw);
+            self.append(raw, digest);
+        }
+    }
+
+    fn next_stamp(&mut self) -> Stamp {
+        Stamp {
+            origin: self.head.origin,
+            seq: self.head.vector.get(self.head.origin) + 1,
+            hlc: self.clock.tick(self.time.order_ms),
+            past: self.head.vector.clone(),
+        }
     }
 
     /// Adds a row, and what follows from it for whatever is decided next.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::chain::Hash;
-use crate::envelope::RawEvent;
+use crate::envelope::{Envelope, RawEvent};
 use crate::hlc::Hlc;
 use crate::ids::Origin;
 use crate::names::{GroupName, MessageId, User};
@@ -79,6 +79,8 @@ pub enum Task {
     },
     /// Stamp events that were decided elsewhere.
     Persist(Vec<Unstamped>),
+    /// Stamp events anew that had another stamp; they keep all else.
+    Restamp(Vec<Envelope>),
     /// Lift the clock: every later event of this replica lies above this.
     Raise(Hlc),
 }

@@ -221,6 +221,7 @@ impl Core {
             Ok(taken) => {
                 peer.liveness.hear(now);
                 out.extend(find_forks(peer, id, &taken.forked));
+                peer.orphans.miss(now.ms, &taken.missing);
                 if taken.stored > 0 {
                     peer.pull_succeeded(now);
                 } else {

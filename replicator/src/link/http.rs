@@ -39,6 +39,28 @@ impl HttpLink {
         }
     }
 
+    /// Pulls like [`Link::pull`], forked origins included.
+    pub async fn pull_whole(
+        &self,
+        after: &VersionVector,
+        limit: usize,
+    ) -> Result<Decoded, LinkError> {
+        self.pull_from(&query::whole_pull_target(&self.caller, after, limit))
+            .await
+    }
+
+    async fn pull_from(&self, target: &str) -> Result<Decoded, LinkError> {
+        let call = Call {
+            method: Method::GET,
+            target,
+            content_type: "application/x-ndjson",
+            body: Vec::new(),
+            timeout: BULK_TIMEOUT,
+            most_bytes: MAX_BODY_BYTES,
+        };
+        Ok(events::decode(&self.call(call).await?))
+    }
+
     async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, LinkError> {
         let answered = self.try_call(call).await;
         if answered == Err(LinkError::Unreachable) {
@@ -110,15 +132,8 @@ impl Link for HttpLink {
     }
 
     async fn pull(&self, after: &VersionVector, limit: usize) -> Result<Decoded, LinkError> {
-        let call = Call {
-            method: Method::GET,
-            target: &query::pull_target(&self.caller, after, limit),
-            content_type: "application/x-ndjson",
-            body: Vec::new(),
-            timeout: BULK_TIMEOUT,
-            most_bytes: MAX_BODY_BYTES,
-        };
-        Ok(events::decode(&self.call(call).await?))
+        self.pull_from(&query::pull_target(&self.caller, after, limit))
+            .await
     }
 }
 

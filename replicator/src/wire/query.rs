@@ -25,6 +25,17 @@ pub fn pull_target(caller: &Caller, after: &VersionVector, limit: usize) -> Stri
     )
 }
 
+/// Writes the path and query of a pull that asks for forked origins as well: what a rescue needs.
+/// An earlier version leaves them out all the same.
+pub fn whole_pull_target(caller: &Caller, after: &VersionVector, limit: usize) -> String {
+    format!("{}&forked=true", pull_target(caller, after, limit))
+}
+
+/// Reads whether a pull asks for forked origins as well.
+pub fn asks_for_forked(query: &str) -> bool {
+    parameter(query, "forked").as_deref() == Some("true")
+}
+
 /// Reads who calls from a query.
 pub fn parse_caller(query: &str) -> Option<Caller> {
     Some(Caller {

@@ -75,7 +75,7 @@ pub(super) fn member_of(event: &RawEvent) -> Option<String> {
 }
 
 /// The key a peer's message was sent under.
-fn key_of(event: &RawEvent) -> Option<[u8; 16]> {
+pub(super) fn key_of(event: &RawEvent) -> Option<[u8; 16]> {
     let envelope = &event.envelope;
     if envelope.aggregate != POST {
         return None;

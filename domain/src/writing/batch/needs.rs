@@ -88,6 +88,11 @@ impl Needs {
                     self.add_sequence(&envelope.aggregate, &envelope.id);
                 }
             }
+            Task::Restamp(events) => {
+                for event in events {
+                    self.add_sequence(&event.aggregate, &event.id);
+                }
+            }
             Task::Persist(events) => {
                 for event in events {
                     self.add_sequence(&event.aggregate, &event.id);

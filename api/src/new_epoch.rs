@@ -1,0 +1,225 @@
+//! `new-epoch`: a replica whose server does not run gets a new epoch, and with `--rescue` comes back
+//! to the others after a fork, with everything it wrote.
+//!
+//! After any restore of a volume or of database and data folder together a new epoch must be drawn,
+//! because such a state cannot be told from a healthy one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::log::rescue::{Renewal, Rescued};
+use causeway_domain::log::{Log, Options, WriterTask, rescue};
+use causeway_domain::rescue::Parting;
+use causeway_domain::timelines::Timelines;
+use causeway_replicator::driver::Clocks;
+use causeway_replicator::inquiry;
+use causeway_replicator::rescue::{Peer, compare, join, pull_all};
+use causeway_replicator::wire::Caller;
+
+use crate::clock::wall_clock;
+use crate::config::{Config, Secret};
+use crate::database::Database;
+use crate::keys::ClusterKeys;
+use crate::server;
+
+/// How long peers may take to answer.
+const ANSWERS: Duration = Duration::from_secs(3);
+/// Between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// What a rescue is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rescue {
+    /// Whose events are to stay; nothing where the peers agree.
+    pub follow: Option<ReplicaId>,
+}
+
+/// Draws a new epoch, and brings the replica back to its peers where a rescue is asked for. Returns
+/// what was done, for people.
+pub async fn new_epoch(config: Config, rescue: Option<Rescue>) -> anyhow::Result<String> {
+    let database = Database::open(&config).await?;
+    let done = match rescue {
+        None => renew(&config, &database.url).await,
+        Some(asked) => bring_back(&config, &database.url, asked).await,
+    };
+    database.close().await;
+    done
+}
+
+async fn renew(config: &Config, url: &str) -> anyhow::Result<String> {
+    let clocks = Clocks::new(wall_clock(config.clock_offset_file.as_deref()));
+    let options = options(config, url, &clocks)?;
+    let renewal = rescue::new_epoch(&options, &Parting::default()).await?;
+    Ok(epochs(renewal))
+}
+
+async fn bring_back(config: &Config, url: &str, asked: Rescue) -> anyhow::Result<String> {
+    let clocks = Clocks::new(wall_clock(config.clock_offset_file.as_deref()));
+    let keys = ClusterKeys::new(
+        config.cluster_key.bytes(),
+        config.previous_cluster_key.as_ref().map(Secret::bytes),
+    );
+    let caller = server::caller(config)?;
+    let links = server::links(config, &caller, &server::peer_keys(&keys));
+    let answers = inquiry::ask(&links, &caller, clocks.now(), ANSWERS).await;
+    clocks.bound(inquiry::ceiling_ms(&answers, clocks.now()));
+    anyhow::ensure!(
+        !answers.is_empty(),
+        "no peer answers, so nobody can tell where the histories part; nothing was changed"
+    );
+    let peers: Vec<Peer<'_>> = answers
+        .iter()
+        .map(|(&id, answer)| Peer {
+            id,
+            link: &links[&id],
+            answer,
+        })
+        .collect();
+
+    let options = || options(config, url, &clocks);
+    let (log, writer) = Log::open(options()?).await?;
+    let compared = part(&log, &peers, asked).await;
+    close(log, writer).await;
+    let (partings, parting) = compared?;
+    let renewal = rescue::new_epoch(&options()?, &parting).await?;
+
+    let (log, writer) = Log::open(options()?).await?;
+    let floors = answers.values().map(|answer| answer.digest.floor);
+    log.raise(floors.max().unwrap_or_default()).await?;
+    let severed = parting.0.keys().copied().collect();
+    let followed = |peer: &&Peer<'_>| partings.is_empty() || partings.contains_key(&peer.id);
+    let mut came = 0;
+    for peer in peers.iter().filter(followed) {
+        came += pull(&log, peer, &caller, &severed).await?;
+    }
+    let told = Progress::default();
+    let rescued = log.write_again(|seen| told.tell("events looked at", seen));
+    let rescued = rescued.await?;
+    let shown = show(&log, url).await;
+    let origin = log.origin();
+    close(log, writer).await;
+    shown?;
+    let renewal = Renewal { origin, ..renewal };
+    Ok(report(renewal, &parting, &partings, came, rescued))
+}
+
+/// Where the histories part: with each peer that holds others, and with those together that are
+/// followed.
+async fn part(
+    log: &Log,
+    peers: &[Peer<'_>],
+    asked: Rescue,
+) -> anyhow::Result<(BTreeMap<ReplicaId, Parting>, Parting)> {
+    let mut partings = compare(log, peers).await?;
+    if let Some(follow) = asked.follow {
+        anyhow::ensure!(
+            peers.iter().any(|peer| peer.id == follow),
+            "replica {follow} does not answer, so it cannot be followed; nothing was changed"
+        );
+        partings.retain(|&peer, _| peer == follow);
+    }
+    let parting = join(peers, &partings).await?;
+    Ok((partings, parting))
+}
+
+async fn pull(
+    log: &Log,
+    peer: &Peer<'_>,
+    caller: &Caller,
+    severed: &BTreeSet<Origin>,
+) -> anyhow::Result<u64> {
+    let told = Progress::default();
+    let what = format!("events from replica {}", peer.id);
+    Ok(pull_all(log, peer, caller, severed.clone(), |came| {
+        told.tell(&what, came);
+    })
+    .await?)
+}
+
+/// Builds the read model anew, so that the next start shows everything at once.
+async fn show(log: &Log, url: &str) -> anyhow::Result<()> {
+    let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
+    let told = Progress::default();
+    let all = log.head().arrival;
+    let mut bell = timelines.bell();
+    while bell.borrow_and_update().arrival < all {
+        told.tell(
+            "events shown",
+            timelines.checkpoint().arrival.unsigned_abs(),
+        );
+        bell.changed().await?;
+    }
+    drop(timelines);
+    follower.abort();
+    let _ = follower.await;
+    Ok(())
+}
+
+async fn close(log: Log, writer: WriterTask) {
+    drop(log);
+    // It ends with its last handle; what it could not give back it draws anew.
+    let _ = writer.await;
+}
+
+fn options(config: &Config, url: &str, clocks: &Clocks) -> anyhow::Result<Options> {
+    let disk = Arc::new(server::disk_of(config));
+    server::options(config, url, clocks, &disk)
+}
+
+fn epochs(renewal: Renewal) -> String {
+    format!(
+        "this replica wrote as {}, and writes as {} from its next start on\n",
+        renewal.former, renewal.origin
+    )
+}
+
+fn report(
+    renewal: Renewal,
+    parting: &Parting,
+    partings: &BTreeMap<ReplicaId, Parting>,
+    came: u64,
+    rescued: Rescued,
+) -> String {
+    let mut lines = vec![epochs(renewal)];
+    if parting.0.is_empty() {
+        lines.push("no peer that answers holds other events than this replica\n".to_owned());
+    }
+    let followed: Vec<String> = partings.keys().map(ToString::to_string).collect();
+    let followed = followed.join(", ");
+    let parted = parting.0.iter().map(|(origin, shared)| {
+        format!("the histories of {origin} part after its event {shared}; replica {followed} is followed\n")
+    });
+    lines.extend(parted);
+    lines.push(format!(
+        "{} events set aside, {came} taken from peers, {} of those set aside among them\n\
+         written again: {} messages, {} other events; not needed any more: {}\n",
+        renewal.set_aside, rescued.returned, rescued.messages, rescued.others, rescued.superseded
+    ));
+    if rescued.waiting > 0 {
+        let waiting = rescued.waiting;
+        lines.push(format!(
+            "{waiting} events of other replicas stay set aside, because this version does not know them\n"
+        ));
+    }
+    lines.concat()
+}
+
+/// Lines on standard error, one in a while.
+struct Progress(std::cell::Cell<Instant>);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(std::cell::Cell::new(Instant::now()))
+    }
+}
+
+impl Progress {
+    fn tell(&self, what: &str, count: u64) {
+        if self.0.get().elapsed() > PROGRESS {
+            self.0.set(Instant::now());
+            eprintln!("{count} {what}");
+        }
+    }
+}
