@@ -107,6 +107,31 @@ async fn a_slow_link_still_brings_everything() {
 }
 
 #[tokio::test]
+async fn a_peer_ten_seconds_slow_keeps_nobody_waiting_for_the_others() {
+    let cluster = Cluster::of(3).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    for (from, to) in [(1, 3), (3, 1), (2, 3), (3, 2)] {
+        cluster.link(from, to).delay(Duration::from_secs(10));
+    }
+
+    for round in 0..10 {
+        let asked = Instant::now();
+        let path = "/v1/groups/lobby/messages?wait_for=2&timeout_ms=20000";
+        let text = serde_json::json!({ "text": format!("{round}") });
+        let message = ann[round % 2].post(path, &text).await.with(201);
+        assert_eq!(message["stored_on"], serde_json::json!([1, 2]));
+        assert!(
+            asked.elapsed() < Duration::from_secs(8),
+            "two of three are enough"
+        );
+    }
+    cluster.agree(&[1, 2], "lobby", 10).await;
+
+    cluster.heal();
+    cluster.agree(&[1, 2, 3], "lobby", 10).await;
+}
+
+#[tokio::test]
 async fn a_frozen_replica_delays_nobody_and_catches_up() {
     let cluster = Cluster::of(3).await;
     let ann = cluster.member_everywhere("ann", "lobby").await;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use causeway_domain::envelope::RawEvent;
-use causeway_domain::log::{Log, OpenError};
+use causeway_domain::log::{Log, OpenError, SubmitError};
 use causeway_domain::text::IdempotencyKey;
+use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -78,6 +79,45 @@ async fn whoever_stops_waiting_loses_nothing_that_was_acknowledged() {
     let acknowledged: Vec<&String> = answers.iter().flatten().collect();
     assert!(acknowledged.iter().all(|id| held.contains(*id)));
     assert_eq!(last.head.arrival, replica.log.head().arrival);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_writes_than_can_wait_are_told_so_and_the_others_are_all_there() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    let mut other = PgConnection::connect(&store.options.database_url)
+        .await
+        .unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE events IN SHARE MODE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+
+    let (told, mut busy) = tokio::sync::mpsc::unbounded_channel();
+    let mut waiting = JoinSet::new();
+    for _ in 0..6_000 {
+        let (log, told) = (replica.log.clone(), told.clone());
+        waiting.spawn(async move {
+            match log.submit(post("lobby", "anna", "hello", None)).await {
+                Ok(done) => Some(done.event.unwrap().envelope.id),
+                Err(failure) => {
+                    assert!(matches!(failure, SubmitError::Busy), "{failure}");
+                    told.send(()).unwrap();
+                    None
+                }
+            }
+        });
+    }
+    timeout(DEADLINE, busy.recv()).await.unwrap().unwrap();
+    drop(other);
+    let answers = timeout(DEADLINE, waiting.join_all()).await.unwrap();
+
+    let acknowledged: BTreeSet<String> = answers.into_iter().flatten().collect();
+    let mut held = ids(&audit(&replica).await);
+    assert!(held.remove("lobby"));
+    assert!(acknowledged.len() >= 4_096);
+    assert_eq!(held, acknowledged);
 }
 
 #[tokio::test]

@@ -196,6 +196,23 @@ fn nothing_is_pushed_to_a_peer_that_is_down() {
 }
 
 #[test]
+fn nothing_gathers_for_a_peer_that_is_down_however_much_is_written() {
+    let mut given = Given::peers(3);
+    given.answered(digest(2, 1, &[]));
+    given.at(10_000);
+    // As many digits as the numbers below will have.
+    given.holds(&[(1, 1_000_000)]);
+    let before = format!("{:?}", given.core).len();
+
+    for seq in 1_000_001..1_020_000 {
+        assert_eq!(pushes(&given.holds(&[(1, seq)])), NOBODY);
+    }
+
+    let after = format!("{:?}", given.core).len();
+    assert!(after <= before + 200, "from {before} to {after} characters");
+}
+
+#[test]
 fn an_older_digest_changes_nothing() {
     let mut given = Given::peers(2);
     given.answered(digest(2, 7, &[(2, 5)]));
