@@ -114,7 +114,41 @@ impl Parser {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::wire::Frame;
+
+    proptest! {
+        #[test]
+        fn any_bytes_cut_anywhere_are_read_as_if_they_came_at_once(
+            noise in prop::collection::vec(
+                prop_oneof![
+                    any::<Vec<u8>>(),
+                    prop::sample::select(vec![
+                        "data: ", "data", "event: like\n", "id: 7\n", "id: \0\n", "retry: 1", ": ", "{}",
+                        "{\"id\":1,", "\n", "\r", "\r\n", "\n\n", "\u{feff}", "é",
+                    ]).prop_map(|piece| piece.as_bytes().to_vec()),
+                ],
+                0..40,
+            ),
+            cut in 1..9_usize,
+        ) {
+            let bytes = noise.concat();
+
+            let whole = Parser::default().feed(&bytes).unwrap();
+            let mut parser = Parser::default();
+            let pieces = bytes.chunks(cut).flat_map(|piece| parser.feed(piece).unwrap());
+
+            prop_assert_eq!(pieces.collect::<Vec<_>>(), whole.clone());
+            for frame in whole {
+                prop_assert!(!frame.id.contains(['\0', '\n', '\r']));
+                prop_assert!(!frame.event.is_empty());
+                // Either what the API documents, or a refusal; never a panic.
+                drop(Frame::parse(&frame));
+            }
+        }
+    }
 
     fn frames_of(text: &str) -> Vec<RawFrame> {
         Parser::default().feed(text.as_bytes()).unwrap()

@@ -1,9 +1,11 @@
 //! Coming back with a cursor, to any replica: nothing missed, nothing twice.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::harness::{Cluster, Frame, Replica, Stream, ids, texts};
+use crate::harness::{Cluster, Frame, Replica, Stream, eventually, ids, texts};
 
 #[tokio::test]
 async fn a_stream_resumes_where_it_ended() {
@@ -207,6 +209,63 @@ async fn a_stream_opened_in_a_burst_misses_nothing_of_it() {
     for read in read {
         assert_eq!(read, expected);
     }
+}
+
+#[tokio::test]
+async fn who_joins_in_the_middle_of_a_burst_ends_with_the_whole_history() {
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let bob = cluster.at(2).user("bob").await;
+
+    let burst = async {
+        for number in 0..200 {
+            let at = &ann[number % 2];
+            at.says("lobby", &format!("{number:03}")).await;
+        }
+    };
+    let joining = async {
+        eventually(
+            "the burst being under way at the other replica",
+            async || match ann[1].history("lobby").await.len() {
+                0..40 => Err("not yet".to_owned()),
+                _ => Ok(()),
+            },
+        )
+        .await;
+        let snapshot = bob.joins("lobby").await;
+        let newest = snapshot["messages"].as_array().expect("a list").clone();
+        let cursor = snapshot["cursor"].as_str().expect("a text").to_owned();
+        let oldest = newest[0]["position"].as_str().expect("a text").to_owned();
+        let mut before = Vec::new();
+        let mut place = oldest;
+        loop {
+            let page = bob.page("lobby", &format!("limit=15&before={place}")).await;
+            let messages = page["messages"].as_array().expect("a list").clone();
+            let Some(first) = messages.first() else {
+                break;
+            };
+            place = first["position"].as_str().expect("a text").to_owned();
+            before.extend(messages);
+        }
+        let stream = bob.resumes("lobby", &cursor).await;
+        (before, newest, stream)
+    };
+    let ((), (before, newest, mut stream)) = tokio::join!(burst, joining);
+
+    // Pages that were read after the cursor may hold what the stream brings too.
+    let place = |message: Value| (message["position"].to_string(), message);
+    let mut seen: BTreeMap<_, _> = before.into_iter().chain(newest).map(place).collect();
+    let mut streamed = Vec::new();
+    while seen.len() < 200 {
+        let message = stream.next_of(&["message"]).await.data;
+        streamed.push(message["id"].to_string());
+        seen.extend([place(message)]);
+    }
+    let history = cluster.agree(&[1, 2], "lobby", 200).await;
+    let seen: Vec<Value> = seen.into_values().collect();
+    assert_eq!(ids(&seen), ids(&history));
+    let distinct: BTreeSet<_> = streamed.iter().collect();
+    assert_eq!(distinct.len(), streamed.len(), "nothing came twice");
 }
 
 #[tokio::test]
