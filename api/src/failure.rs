@@ -70,6 +70,7 @@ fn is_of_the_database(error: &OpenError) -> bool {
         | OpenError::InUse
         | OpenError::OtherCluster { .. }
         | OpenError::Empty
+        | OpenError::Standby
         | OpenError::Unsafe(_)
         | OpenError::Sidecar { .. } => true,
         OpenError::Migration(_) | OpenError::Database(_) => false,

@@ -131,6 +131,9 @@ pub enum OpenError {
         /// In the configuration.
         expected: String,
     },
+    /// It takes no writes.
+    #[error("the database is a standby; promote it first")]
+    Standby,
     /// There is nothing to renew.
     #[error("the database is empty; its first start draws an epoch")]
     Empty,

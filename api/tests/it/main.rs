@@ -33,6 +33,7 @@ mod paging;
 mod partition;
 mod presence;
 mod private_postgres;
+mod promotion;
 mod replicas;
 mod rescue;
 mod resume;

@@ -132,6 +132,11 @@ pub(super) async fn connect_and_lock(
         Ok(Err(failure)) => return Err(OpenError::Unreachable(failure.to_string())),
         Err(_) => return Err(OpenError::Unreachable("it does not answer".to_owned())),
     };
+    // A standby that is just being promoted takes no writes yet.
+    match timeout(patience, rows::recovered(&mut connection)).await {
+        Ok(recovered) => recovered?,
+        Err(_) => return Err(OpenError::Standby),
+    }
     match timeout(patience, rows::lock(&mut connection)).await {
         Ok(locked) => locked?,
         Err(_) => return Err(OpenError::InUse),

@@ -49,6 +49,19 @@ pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     }
 }
 
+/// Waits until Postgres takes writes.
+pub(super) async fn recovered(connection: &mut PgConnection) -> sqlx::Result<()> {
+    loop {
+        let is_in_recovery: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()")
+            .fetch_one(&mut *connection)
+            .await?;
+        if !is_in_recovery {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Asks Postgres who it is.
 pub(super) async fn server(connection: &mut PgConnection) -> sqlx::Result<Server> {
     let (system_identifier, timeline) = sqlx::query_as(

@@ -1,0 +1,203 @@
+//! Another Postgres than before: a standby that was promoted, a database exchanged under a running
+//! server (F32), and numbers after kills (F4).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use causeway_postgres::Disposable;
+use sqlx::{Connection, PgConnection};
+
+use crate::harness::{Cluster, eventually, texts};
+
+#[tokio::test]
+async fn a_promoted_standby_that_lags_gives_no_number_out_twice() {
+    let mut cluster = Cluster::prepare(2).await;
+    cluster.at_mut(2).settings.database_url = None;
+    cluster.start().await;
+    cluster.sees_itself_whole().await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    ann[1].says("lobby", "0 on the standby").await;
+    cluster.agree(&[1, 2], "lobby", 1).await;
+    cluster.at_mut(2).stop().await;
+    let postgres = cluster.at(2).settings.data_dir.join("postgres");
+    copy(&postgres.join("cluster"), &postgres.join("standby"));
+    cluster.restart(2).await;
+    ann[1].says("lobby", "1 not yet on the standby").await;
+    cluster.agree(&[1, 2], "lobby", 2).await;
+
+    cluster.at_mut(2).stop().await;
+    cluster.isolate(2);
+    fs::remove_dir_all(postgres.join("cluster")).expect("it is there");
+    fs::rename(postgres.join("standby"), postgres.join("cluster")).expect("it is there");
+    promote_at_start(&postgres.join("cluster"));
+    cluster.restart(2).await;
+    assert_eq!(texts(&ann[1].history("lobby").await), ["0 on the standby"]);
+    ann[1].says("lobby", "2 promoted and alone").await;
+    cluster.heal();
+
+    cluster.agree(&[1, 2], "lobby", 3).await;
+    cluster.show_the_same_bytes("lobby").await;
+}
+
+#[tokio::test]
+async fn a_promoted_standby_that_seems_to_lack_nothing_goes_on_with_a_new_epoch() {
+    let mut cluster = Cluster::prepare(1).await;
+    cluster.at_mut(1).settings.database_url = None;
+    cluster.start().await;
+    let ann = cluster.at(1).member("ann", "lobby").await;
+    ann.says("lobby", "0 before").await;
+    let before = ann.view().await["self"]["epoch"].clone();
+    cluster.at_mut(1).stop().await;
+    promote_at_start(&cluster.at(1).settings.data_dir.join("postgres/cluster"));
+
+    cluster.restart(1).await;
+
+    let view = ann.view().await;
+    assert_ne!(view["self"]["epoch"], before);
+    assert_eq!(view["alarms"][0]["kind"], "new_epoch", "{view}");
+    ann.says("lobby", "1 after").await;
+    assert_eq!(texts(&ann.history("lobby").await), ["0 before", "1 after"]);
+}
+
+#[tokio::test]
+async fn a_database_exchanged_under_a_running_server_is_not_written_to() {
+    let mut cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    ann[1].says("lobby", "0 in the backup").await;
+    cluster.agree(&[1, 2], "lobby", 1).await;
+    cluster.at_mut(2).stop().await;
+    let backup = cluster.at(2).backup().await;
+    cluster.restart(2).await;
+    ann[1].says("lobby", "1 after it").await;
+    cluster.agree(&[1, 2], "lobby", 2).await;
+
+    let live = cluster
+        .at(2)
+        .settings
+        .database_url
+        .clone()
+        .expect("it has one");
+    exchange(&live, &backup.url()).await;
+    eventually("writes being refused", async || {
+        let answer = ann[1].says_once("lobby", "never accepted", "key").await;
+        if answer.status == 503 {
+            Ok(())
+        } else {
+            Err(answer.body)
+        }
+    })
+    .await;
+    cluster.at_mut(2).kill9();
+    cluster.restart(2).await;
+    ann[1].says("lobby", "2 after the restart").await;
+
+    let history = cluster.agree(&[1, 2], "lobby", 3).await;
+    assert!(texts(&history).is_sorted(), "{:?}", texts(&history));
+    cluster.show_the_same_bytes("lobby").await;
+}
+
+#[tokio::test]
+async fn numbers_have_no_hole_wherever_a_writer_was_killed() {
+    let mut cluster = Cluster::of(1).await;
+    let ann = cluster
+        .member_everywhere("ann", "lobby")
+        .await
+        .swap_remove(0);
+    let mut written = 0;
+    for life in 0..4 {
+        let writers: Vec<_> = (0..8)
+            .map(|writer| {
+                let ann = ann.clone();
+                tokio::spawn(async move {
+                    let path = "/v1/groups/lobby/messages";
+                    for round in 0.. {
+                        let body =
+                            serde_json::json!({ "text": format!("{life} {writer} {round}") });
+                        let request = ann.request(reqwest::Method::POST, path).json(&body);
+                        let answer = ann.tries(request).await;
+                        if !answer.is_ok_and(|answer| answer.status == 201) {
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        eventually("some messages being written", async || {
+            let count = ann.history("lobby").await.len();
+            if count > written + 20 {
+                Ok(())
+            } else {
+                Err(count.to_string())
+            }
+        })
+        .await;
+        cluster.kill9(1);
+        for writer in writers {
+            writer.await.expect("a writer ends well");
+        }
+        cluster.restart(1).await;
+        written = ann.history("lobby").await.len();
+    }
+
+    let url = cluster
+        .at(1)
+        .settings
+        .database_url
+        .clone()
+        .expect("it has one");
+    let mut database = PgConnection::connect(&url).await.expect("Postgres answers");
+    let counted: Vec<(i64, i64, i64)> =
+        sqlx::query_as("SELECT count(*), min(seq), max(seq) FROM events GROUP BY replica, epoch")
+            .fetch_all(&mut database)
+            .await
+            .expect("it is read");
+    assert_eq!(counted.len(), 1, "a kill is no reason for a new epoch");
+    let (count, first, last) = counted[0];
+    assert_eq!((first, last), (1, count));
+}
+
+/// Lets the Postgres of a folder end a recovery at its next start, as a promoted standby does: it
+/// goes on with what it has, on a new timeline.
+fn promote_at_start(folder: &Path) {
+    let file = folder.join("postgresql.auto.conf");
+    let mut settings = fs::read_to_string(&file).unwrap_or_default();
+    settings += "\nrestore_command = 'false'\n";
+    fs::write(&file, settings).expect("it can be written");
+    copy(&file, &folder.join("recovery.signal"));
+}
+
+/// Copies with owner and rights.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "{} is copied",
+        from.display()
+    );
+}
+
+/// Puts one database in the place of another, whoever is connected to it.
+async fn exchange(live: &str, other: &str) {
+    let name = |url: &str| {
+        let path = url.split('?').next().unwrap_or_default();
+        path.rsplit('/').next().expect("a name").to_owned()
+    };
+    let (live, other) = (name(live), name(other));
+    let url = Disposable::shared().url();
+    let mut admin = PgConnection::connect(&url).await.expect("Postgres answers");
+    let orders = [
+        format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS false"),
+        format!(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{live}'"
+        ),
+        format!("DROP DATABASE {live} WITH (FORCE)"),
+        format!("ALTER DATABASE {other} RENAME TO {live}"),
+    ];
+    for order in orders {
+        sqlx::raw_sql(&order)
+            .execute(&mut admin)
+            .await
+            .expect(&order);
+    }
+}
