@@ -77,6 +77,39 @@ async fn a_killed_postgres_comes_back_under_a_running_server() {
 }
 
 #[tokio::test]
+async fn what_was_shown_before_postgres_was_killed_is_shown_after_it_without_another_write() {
+    let (mut replica, folder) = with_private_postgres().await;
+    replica.restart().await;
+    let ann = replica.member("ann", "lobby").await;
+    let mut stream = ann.listens("lobby").await;
+    stream.catches_up().await;
+
+    for round in 0..5 {
+        let message = ann.says("lobby", &format!("message {round}")).await;
+        stream
+            .next_where("the message", |frame| frame.data["id"] == message["id"])
+            .await;
+        kill9(postmaster(folder.path()));
+
+        let path = format!(
+            "/v1/groups/lobby/messages/{}",
+            message["id"].as_str().unwrap()
+        );
+        eventually("reading again", async || {
+            let answer = ann.get(&path).await;
+            if answer.status == 503 {
+                return Err(answer.body);
+            }
+            answer.with(200);
+            Ok(())
+        })
+        .await;
+    }
+    drop(stream);
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn everything_killed_at_once_is_recovered() {
     let (mut replica, folder) = with_private_postgres().await;
     replica.restart().await;

@@ -160,12 +160,10 @@ pub(crate) async fn within<T>(reading: impl Future<Output = sqlx::Result<T>>) ->
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Connects for a read model's own use. What it commits can be rebuilt, so it does not wait for
-/// the disk; the log's own commits always do.
+/// Connects for a read model's own use. It could be rebuilt, and waits for the disk all the same:
+/// what streams and pages were told of must still be there when Postgres comes back from a crash.
 pub(crate) async fn connect_reader(database_url: &str) -> Result<PgConnection, ReadError> {
-    let options = PgConnectOptions::from_str(database_url)?
-        .application_name("causeway timelines")
-        .options([("synchronous_commit", "off")]);
+    let options = PgConnectOptions::from_str(database_url)?.application_name("causeway timelines");
     match timeout(CONNECT, PgConnection::connect_with(&options)).await {
         Ok(connected) => Ok(connected?),
         Err(_) => Err(ReadError::Database(sqlx::Error::PoolTimedOut)),
