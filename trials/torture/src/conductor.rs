@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -14,7 +14,7 @@ use crate::check::{self, Verdict};
 use crate::cluster::Cluster;
 use crate::converge;
 use crate::door::{Door, http};
-use crate::finals;
+use crate::finals::{self, Finals};
 use crate::history::{Event, History};
 use crate::kinds::Kind;
 use crate::nemesis::{Nemesis, Pace};
@@ -22,7 +22,8 @@ use crate::options::Arguments;
 use crate::reader::Reader;
 use crate::rng::Rng;
 use crate::scratch::Scratch;
-use crate::summary;
+use crate::stop;
+use crate::summary::{self, Progress};
 use crate::writer::Writer;
 
 /// How long a round is, about.
@@ -43,30 +44,23 @@ pub async fn run(arguments: &Arguments, program: &Path) -> anyhow::Result<bool> 
     eprintln!("torture: seed {seed}, {} minutes", arguments.minutes);
     let mut scratch = Scratch::create().context("a folder for the run cannot be made")?;
     let history = Arc::new(History::begin(&scratch.path().join("history.jsonl"))?);
-    let cluster = Cluster::start(arguments.replicas, program, scratch.path()).await?;
-    let cluster = Arc::new(cluster);
-    let mut conductor = Conductor {
-        arguments,
-        cluster: cluster.clone(),
-        history: history.clone(),
-        rng: Rng::new(seed),
-        groups: Vec::new(),
+    let mut started = None;
+    let whole = async {
+        let cluster = Cluster::start(arguments.replicas, program, scratch.path()).await?;
+        let cluster = started.insert(Arc::new(cluster)).clone();
+        let rng = Rng::new(seed);
+        let mut conductor = Conductor::new(arguments, cluster, history.clone(), rng);
+        anyhow::Ok(conductor.conduct().await)
     };
     let outcome = tokio::select! {
-        outcome = conductor.conduct() => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
+        outcome = whole => outcome,
+        stopped = stop::requested() => Err(stopped),
     };
-    cluster.end().await;
+    if let Some(cluster) = started {
+        cluster.end().await;
+    }
     history.flush();
-    let verdict = match outcome {
-        Ok(verdict) => verdict,
-        Err(failure) if failure.to_string() == "stopped" => return Err(failure),
-        Err(failure) => {
-            scratch.keep();
-            eprintln!("torture: kept in {}", scratch.path().display());
-            return Err(failure);
-        }
-    };
+    let verdict = outcome?;
     summary::print(&history.tally(), &verdict, seed);
     if !verdict.breaches.is_empty() {
         scratch.keep();
@@ -81,10 +75,39 @@ struct Conductor<'a> {
     history: Arc<History>,
     rng: Rng,
     groups: Vec<String>,
+    progress: Mutex<Progress>,
 }
 
-impl Conductor<'_> {
-    async fn conduct(&mut self) -> anyhow::Result<Verdict> {
+impl<'a> Conductor<'a> {
+    fn new(
+        arguments: &'a Arguments,
+        cluster: Arc<Cluster>,
+        history: Arc<History>,
+        rng: Rng,
+    ) -> Self {
+        Self {
+            arguments,
+            cluster,
+            history,
+            rng,
+            groups: Vec::new(),
+            progress: Mutex::default(),
+        }
+    }
+
+    /// Tortures and judges. What keeps it from going on is a broken promise too.
+    async fn conduct(&mut self) -> Verdict {
+        let finals = match self.torture().await {
+            Ok(finals) => finals,
+            Err(failure) => {
+                self.broken("comes back", format!("{failure:#}"));
+                Finals::new()
+            }
+        };
+        self.history.read(|entries| check::check(entries, &finals))
+    }
+
+    async fn torture(&mut self) -> anyhow::Result<Finals> {
         let whole = Duration::from_secs_f64(self.arguments.minutes.clamp(0.1, 100_000.0) * 60.0);
         let begun = Instant::now();
         let mut number = 0;
@@ -105,8 +128,7 @@ impl Conductor<'_> {
                 .await?;
         }
         self.phase("the last look at everything");
-        let finals = finals::read(&self.cluster, &self.groups).await?;
-        Ok(self.history.read(|entries| check::check(entries, &finals)))
+        finals::read(&self.cluster, &self.groups).await
     }
 
     async fn round(
@@ -202,7 +224,7 @@ impl Conductor<'_> {
         let mut fallen = BTreeSet::new();
         while Instant::now() < end {
             second.tick().await;
-            summary::progress(&self.history.tally());
+            self.show();
             for number in self.cluster.fallen() {
                 if fallen.insert(number) {
                     self.broken("stays up", format!("replica {number} ended by itself"));
@@ -241,7 +263,7 @@ impl Conductor<'_> {
             if let Err(failure) = ended {
                 self.broken("torture itself", failure.to_string());
             }
-            summary::progress(&self.history.tally());
+            self.show();
         }
     }
 
@@ -256,7 +278,12 @@ impl Conductor<'_> {
         self.history.record(Event::Phase {
             name: name.to_owned(),
         });
-        summary::progress(&self.history.tally());
+        self.show();
+    }
+
+    fn show(&self) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.show(&self.history.tally());
     }
 
     fn broken(&self, promise: &'static str, what: String) {

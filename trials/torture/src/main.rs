@@ -19,6 +19,7 @@ mod replica;
 mod rng;
 mod scratch;
 mod sse;
+mod stop;
 mod summary;
 mod tally;
 mod writer;

@@ -1,6 +1,7 @@
 //! What a run prints: a line while it goes on, a table at the end.
 
 use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use crate::check::Verdict;
 use crate::tally::Tally;
@@ -8,15 +9,31 @@ use crate::tally::Tally;
 /// How many broken promises are spelled out.
 const SHOWN: usize = 40;
 
-/// Shows that it goes on: on a terminal always in the same line.
-pub fn progress(tally: &Tally) {
-    let mut out = std::io::stderr().lock();
-    // Nobody may be listening any more.
-    let _ = if out.is_terminal() {
-        write!(out, "\r\x1b[K{}", tally.line())
-    } else {
-        writeln!(out, "{}", tally.line())
-    };
+/// How often a line is added where it cannot be written over the one before.
+const APART: Duration = Duration::from_secs(10);
+
+/// Shows that it goes on: on a terminal always in the same line, elsewhere with one now and then.
+#[derive(Debug, Default)]
+pub struct Progress {
+    told: Option<(Instant, String)>,
+}
+
+impl Progress {
+    /// Shows where it stands.
+    pub fn show(&mut self, tally: &Tally) {
+        let mut out = std::io::stderr().lock();
+        if out.is_terminal() {
+            // Nobody may be listening any more.
+            let _ = write!(out, "\r\x1b[K{}", tally.line());
+            return;
+        }
+        let is_told =
+            |(at, phase): &(Instant, String)| at.elapsed() < APART && *phase == tally.phase;
+        if !self.told.as_ref().is_some_and(is_told) {
+            self.told = Some((Instant::now(), tally.phase.clone()));
+            let _ = writeln!(out, "{}", tally.line());
+        }
+    }
 }
 
 /// Prints the table.
