@@ -166,7 +166,7 @@ impl Painter<'_> {
             vector: self.counts(&message.vector),
             position: message.position.to_string(),
             stored_on: numbers(&self.knowledge.stored_on(dot, self.held)),
-            settled: message.position.hlc <= self.knowledge.settled_floor,
+            settled: self.knowledge.is_settled(message.position.hlc, self.held),
         }
     }
 

@@ -26,6 +26,9 @@ pub struct Knowledge {
     /// No replica can any more write an event at or below this reading, and all that any of them
     /// has written there is held here. Stands still while one replica is away.
     pub settled_floor: Hlc,
+    /// What was held here then. A read model that does not show all of it yet may still put a
+    /// message before others at or below the floor.
+    pub settled_within: VersionVector,
     /// Since the start, everything that some peer showed was held here at some time.
     pub has_caught_up: bool,
     /// What an operator must know, as it stood at the last tick.
@@ -77,6 +80,7 @@ impl Knowledge {
             me,
             peers: BTreeMap::new(),
             settled_floor: Hlc::default(),
+            settled_within: VersionVector::default(),
             has_caught_up: false,
             alarms: Arc::default(),
         }
@@ -92,6 +96,7 @@ impl Knowledge {
         Self {
             me: me.origin.replica,
             settled_floor: floors.min().map_or(head.floor, |f| f.min(head.floor)),
+            settled_within: head.vector.clone(),
             has_caught_up,
             alarms: Arc::default(),
             peers: peers
@@ -99,6 +104,11 @@ impl Knowledge {
                 .map(|(&id, peer)| (id, PeerKnowledge::gather(peer)))
                 .collect(),
         }
+    }
+
+    /// Tells whether nothing can come before an event any more where `shown` is shown.
+    pub fn is_settled(&self, hlc: Hlc, shown: &VersionVector) -> bool {
+        hlc <= self.settled_floor && shown.covers_all(&self.settled_within)
     }
 
     /// Lists the replicas known to hold an event, ascending. `held`: what is held here. The origin
@@ -158,5 +168,31 @@ impl PeerKnowledge {
             online: Arc::clone(peer.presence.online()),
             clock_ms: peer.clock.offset_ms(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_domain::ids::Epoch;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_settled_where_something_that_is_held_is_not_shown_yet() {
+        let me = ReplicaId::new(1).expect("1 is a number of a replica");
+        let origin = Origin {
+            replica: me,
+            epoch: Epoch(7),
+        };
+        let upto = |seq| [(origin, seq)].into_iter().collect::<VersionVector>();
+        let knowledge = Knowledge {
+            settled_floor: Hlc::at_ms(5),
+            settled_within: upto(3),
+            ..Knowledge::alone(me)
+        };
+
+        assert!(knowledge.is_settled(Hlc::at_ms(5), &upto(3)));
+        assert!(!knowledge.is_settled(Hlc::at_ms(6), &upto(3)));
+        assert!(!knowledge.is_settled(Hlc::at_ms(5), &upto(2)));
     }
 }

@@ -72,7 +72,7 @@ fn state_of(
     held: &VersionVector,
 ) -> (Vec<ReplicaId>, bool) {
     let stored_on = knowledge.stored_on(position.dot(), held);
-    (stored_on, position.hlc <= knowledge.settled_floor)
+    (stored_on, knowledge.is_settled(position.hlc, held))
 }
 
 impl Hub {

@@ -217,12 +217,12 @@ impl Groups {
     }
 
     async fn snapshot(&self, group: GroupName, reader: User) -> Result<Snapshot, Problem> {
+        let knowledge = self.0.knowledge();
         let read = self.0.timelines.snapshot(group.clone(), reader.id).await;
         let read = read.map_err(unread)?.ok_or_else(|| no_group(&group))?;
         let mut online = self.0.feeds.online(&group);
         let online_count = count(online.len());
         online.truncate(NAMED);
-        let knowledge = self.0.knowledge();
         let painter = Painter {
             replicas: &self.0.replicas,
             knowledge: &knowledge,

@@ -163,6 +163,8 @@ impl Messages {
         let limit = page_size(limit.0)?;
         let anchor = anchor(before.0, after.0, around.0)?;
         let is_placed = anchor != Anchor::Newest;
+        // Before the page: it is sure to show all that this knows of.
+        let knowledge = self.0.knowledge();
         self.0.show(text(&at_least)).await?;
         let timelines = &self.0.timelines;
         let page = timelines.page(group.clone(), anchor, limit, caller.user.id);
@@ -174,7 +176,6 @@ impl Messages {
                 no_group(&group)
             });
         };
-        let knowledge = self.0.knowledge();
         let painter = Painter {
             replicas: &self.0.replicas,
             knowledge: &knowledge,
@@ -346,8 +347,8 @@ impl Messages {
     }
 
     fn paint(&self, seen: &Seen) -> MessageBody {
-        let head = self.0.log.head();
         let knowledge = self.0.knowledge();
+        let head = self.0.log.head();
         let painter = Painter {
             replicas: &self.0.replicas,
             knowledge: &knowledge,
