@@ -8,6 +8,7 @@ use crate::group::GroupEvent;
 use crate::ids::Origin;
 use crate::names::key_digest;
 use crate::post::PostEvent;
+use crate::rule::{self, Rule};
 
 use super::{Batch, GROUP, POST, Verdict};
 
@@ -35,14 +36,16 @@ impl Batch<'_> {
                 continue;
             }
             let mut needed = stamp.past.beyond(&self.head.vector);
-            needed.retain(|range| {
-                range.origin == stamp.origin || !known_forks.contains(&range.origin)
+            needed.retain(|range| match range.origin == stamp.origin {
+                true => rule::holds(Rule::NextIsAsked),
+                false => !known_forks.contains(&range.origin) && rule::holds(Rule::PastIsAsked),
             });
             if !needed.is_empty() {
                 missing.extend(needed);
                 continue;
             }
-            if self.chain_of(stamp.origin).then(event.bytes.as_bytes()) != event.hash {
+            let chain = self.chain_of(stamp.origin).then(event.bytes.as_bytes());
+            if chain != event.hash && rule::holds(Rule::ChainIsChecked) {
                 forked.insert(stamp.origin);
                 continue;
             }
