@@ -36,9 +36,12 @@ impl Batch<'_> {
                 continue;
             }
             let mut needed = stamp.past.beyond(&self.head.vector);
-            needed.retain(|range| match range.origin == stamp.origin {
-                true => rule::holds(Rule::NextIsAsked),
-                false => !known_forks.contains(&range.origin) && rule::holds(Rule::PastIsAsked),
+            needed.retain(|range| {
+                if range.origin == stamp.origin {
+                    rule::holds(Rule::NextIsAsked)
+                } else {
+                    !known_forks.contains(&range.origin) && rule::holds(Rule::PastIsAsked)
+                }
             });
             if !needed.is_empty() {
                 missing.extend(needed);
