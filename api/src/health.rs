@@ -6,7 +6,7 @@ use std::time::Duration;
 use causeway_domain::log::Beginning;
 use causeway_replicator::alarm::Alarm;
 use causeway_replicator::liveness::{Outward, Status};
-use prometheus::{Encoder, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::time::timeout;
 
 use crate::alarms::NEW_EPOCH;
@@ -134,10 +134,39 @@ fn gathered(parts: &Parts) -> prometheus::Result<String> {
             there.with_label_values(&[&peer]).set(signed(missing_there));
         }
     }
+    traffic(&registry, parts)?;
     alarms(&registry, parts)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What went to and came from the peers.
+fn traffic(registry: &Registry, parts: &Parts) -> prometheus::Result<()> {
+    let of_peer = |name: &str, help: &str| {
+        let counter = IntCounterVec::new(Opts::new(name, help), &["peer"])?;
+        registry.register(Box::new(counter.clone()))?;
+        prometheus::Result::Ok(counter)
+    };
+    let sent = of_peer(
+        "causeway_peer_events_sent_total",
+        "Events given to a peer, by push and when it pulled.",
+    )?;
+    let received = of_peer(
+        "causeway_peer_events_received_total",
+        "Events taken from a peer, by its push and by pull, also those held already.",
+    )?;
+    let left_out = of_peer(
+        "causeway_peer_events_left_out_total",
+        "How often an event of a peer could not be stored; what its origin wrote after it waits.",
+    )?;
+    for counted in parts.sight.replicator.traffic().counted() {
+        let peer = [&*counted.peer.to_string()];
+        sent.with_label_values(&peer).inc_by(counted.sent);
+        received.with_label_values(&peer).inc_by(counted.received);
+        left_out.with_label_values(&peer).inc_by(counted.left_out);
+    }
+    Ok(())
 }
 
 /// What an operator should be woken by.

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use crate::core::{Alarm, Core, Input, Me, Now, Output, Taken};
 use crate::link::Link;
 use crate::presence::Online;
+use crate::traffic::Traffic;
 use crate::view::{Knowledge, PeerView};
 use crate::wire::{Caller, Digest, PushAnswer, Refusal};
 use calls::Call;
@@ -104,11 +105,10 @@ impl Replicator {
         events: Vec<RawEvent>,
     ) -> Result<PushAnswer, PushError> {
         self.engine.core().admit(caller)?;
-        let absorbed = self.engine.absorb_patiently(events).await?;
-        let outputs = self.engine.step(Input::PushCalled {
-            from: caller.replica,
-            absorbed,
-        });
+        let from = caller.replica;
+        self.engine.traffic.received(from, events.len());
+        let absorbed = self.engine.absorb_patiently(from, events).await?;
+        let outputs = self.engine.step(Input::PushCalled { from, absorbed });
         let answer = outputs.into_iter().find_map(|output| match output {
             Output::PushAnswer(answer) => Some(answer),
             _ => None,
@@ -164,6 +164,11 @@ impl Replicator {
         self.engine.core().unconfirmed()
     }
 
+    /// How many events went to and came from each peer.
+    pub fn traffic(&self) -> &Traffic {
+        &self.engine.traffic
+    }
+
     /// Asks every peer once for its floor, and returns the highest that came within two seconds: a
     /// new origin must write above it.
     pub async fn ask_floors(&self) -> Option<Hlc> {
@@ -197,6 +202,7 @@ struct Engine {
     core: Mutex<Core>,
     log: Log,
     clocks: Arc<Clocks>,
+    traffic: Traffic,
     calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
     next_wake_ms: watch::Sender<u64>,
     knowledge: watch::Sender<Arc<Knowledge>>,
@@ -209,6 +215,7 @@ impl Engine {
         clocks: Arc<Clocks>,
         calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
     ) -> Self {
+        let traffic = Traffic::of(&me.peers);
         let core = Core::new(clocks.now(), me, log.head());
         Self {
             next_wake_ms: watch::Sender::new(core.next_wake()),
@@ -216,6 +223,7 @@ impl Engine {
             core: Mutex::new(core),
             log,
             clocks,
+            traffic,
             calls,
         }
     }
@@ -295,7 +303,11 @@ impl Engine {
 
     /// Takes events in. When the database refuses one of them, it alone is left out: what its origin
     /// wrote after it waits, all else is stored (F27).
-    async fn absorb(&self, events: Vec<RawEvent>) -> Result<(Taken, Arc<Head>), SubmitError> {
+    async fn absorb(
+        &self,
+        from: ReplicaId,
+        events: Vec<RawEvent>,
+    ) -> Result<(Taken, Arc<Head>), SubmitError> {
         let mut waiting = vec![events];
         let mut all = Taken::default();
         let mut head = self.log.head();
@@ -304,6 +316,7 @@ impl Engine {
             let absorbed = match self.log.absorb_beside(events.clone(), not_awaited).await {
                 Ok(absorbed) => absorbed,
                 Err(SubmitError::Unstorable) => {
+                    self.traffic.left_out(from, usize::from(events.len() == 1));
                     waiting.extend(halves(events));
                     continue;
                 }
@@ -318,11 +331,15 @@ impl Engine {
         Ok((all, head))
     }
 
-    async fn absorb_patiently(&self, mut events: Vec<RawEvent>) -> Result<Taken, SubmitError> {
+    async fn absorb_patiently(
+        &self,
+        from: ReplicaId,
+        mut events: Vec<RawEvent>,
+    ) -> Result<Taken, SubmitError> {
         let deadline = Instant::now() + EARLY_PATIENCE;
         let mut stored = 0;
         loop {
-            let (mut taken, head) = self.absorb(events.clone()).await?;
+            let (mut taken, head) = self.absorb(from, events.clone()).await?;
             stored += taken.stored;
             taken.stored = stored;
             events.retain(|event| !head.vector.covers(event.envelope.stamp.dot()));

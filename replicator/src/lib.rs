@@ -1,7 +1,8 @@
 //! How replicas agree, in reading order: what they say to each other (`wire`), what one knows of
 //! another (`peer`, `liveness`, `identity`, `presence`, `forks`, `clock`), what must move (`plan`), the pure
 //! core that decides (`core`), what others may know (`view`, `alarm`), and the shell: the calls (`link`,
-//! `auth`, `inquiry`, `rescue`), their other end (`serve`), and what drives the core (`driver`).
+//! `auth`, `inquiry`, `rescue`), their other end (`serve`), what drives the core (`driver`), and how much
+//! went by (`traffic`).
 
 pub mod alarm;
 pub mod auth;
@@ -20,6 +21,7 @@ pub mod plan;
 pub mod presence;
 pub mod rescue;
 pub mod serve;
+pub mod traffic;
 mod unconfirmed;
 pub mod view;
 pub mod wire;

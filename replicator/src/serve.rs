@@ -161,6 +161,7 @@ async fn take_push(
     let pushed = events::decode(body);
     if pushed.flawed > 0 {
         let (peer, flawed) = (caller.replica, pushed.flawed);
+        replicator.traffic().left_out(peer, flawed);
         tracing::error!(%peer, flawed, "a peer pushed lines that are no events; left them out");
     }
     match replicator.take_push(caller, pushed.events).await {
@@ -186,7 +187,10 @@ async fn give_events(
         .read_beyond(after, limit, BATCH_BYTES)
         .await
     {
-        Ok(held) => Ok(Answer::ok(NDJSON, events::encode(&held))),
+        Ok(held) => {
+            replicator.traffic().sent(caller.replica, held.len());
+            Ok(Answer::ok(NDJSON, events::encode(&held)))
+        }
         Err(error) => {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(peer = %caller.replica, error, "cannot read events for a pull");

@@ -96,7 +96,7 @@ async fn make<L: Link>(engine: &Engine, peer: ReplicaId, link: &L, call: Call) -
         },
         Call::Push(plan) => {
             let mut sent = VersionVector::default();
-            let result = push(engine, link, plan, &mut sent).await;
+            let result = push(engine, peer, link, plan, &mut sent).await;
             Input::PushDone { peer, sent, result }
         }
         Call::Pull(after) => Input::PullDone {
@@ -122,6 +122,7 @@ async fn make<L: Link>(engine: &Engine, peer: ReplicaId, link: &L, call: Call) -
 
 async fn push<L: Link>(
     engine: &Engine,
+    peer: ReplicaId,
     link: &L,
     plan: Push,
     sent: &mut VersionVector,
@@ -146,6 +147,7 @@ async fn push<L: Link>(
     for event in &events {
         sent.record(event.envelope.stamp.dot());
     }
+    engine.traffic.sent(peer, events.len());
     Ok(link.push(&events).await?)
 }
 
@@ -156,6 +158,8 @@ async fn pull<L: Link>(
     after: &VersionVector,
 ) -> Result<Taken, CallFailure> {
     let pulled = link.pull(after, BATCH_EVENTS).await?;
+    engine.traffic.received(peer, pulled.events.len());
+    engine.traffic.left_out(peer, pulled.flawed);
     if pulled.flawed > 0 {
         let flawed = pulled.flawed;
         tracing::error!(%peer, flawed, "a peer sent lines that are no events; left them out");
@@ -163,7 +167,7 @@ async fn pull<L: Link>(
     if pulled.events.is_empty() {
         return Ok(Taken::default());
     }
-    let (taken, _) = engine.absorb(pulled.events).await.map_err(|error| {
+    let (taken, _) = engine.absorb(peer, pulled.events).await.map_err(|error| {
         if !matches!(error, SubmitError::DiskFull) {
             tracing::warn!(%peer, %error, "cannot store pulled events");
         }
