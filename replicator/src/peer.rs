@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::Origin;
-use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::{Range, VersionVector};
 
 use crate::clock::PeerClock;
@@ -25,6 +24,9 @@ const MAX_PULL_BACKOFF_MS: u64 = 5_000;
 /// What we hold for longer than this, while a peer says it lacks it, is a backlog: a peer speaks
 /// twice a second, and needs a moment to pull.
 const LONG_MS: u64 = 750;
+/// How long a peer that comes back is taken to pull: until it has spoken to us, and an answer has
+/// shown it what there is. What is pushed to it before would travel twice (F26).
+const PULLS_FIRST_MS: u64 = 1_500;
 
 /// One peer.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub(crate) struct Peer {
     known: Option<Arc<VersionVector>>,
     hint: VersionVector,
     is_pulling: bool,
+    back_since_ms: u64,
     ahead_since_ms: Option<u64>,
     held_noted: VersionVector,
     held_noted_ms: u64,
@@ -105,6 +108,7 @@ impl Peer {
             known: None,
             hint: VersionVector::default(),
             is_pulling: false,
+            back_since_ms: now.ms,
             ahead_since_ms: None,
             held_noted: VersionVector::default(),
             held_noted_ms: 0,
@@ -129,6 +133,15 @@ impl Peer {
         plan::wanted(held, &shown, excluded)
     }
 
+    /// Takes in that it speaks; tells whether it was away.
+    pub fn hear(&mut self, now: Now) -> bool {
+        let was_away = self.liveness.hear(now);
+        if was_away {
+            self.back_since_ms = now.ms;
+        }
+        was_away
+    }
+
     /// Another process speaks for it now: what the former one said about itself is void.
     pub fn begin_instance(&mut self, now: Now) {
         self.n = 0;
@@ -142,25 +155,22 @@ impl Peer {
 
     /// Tells whether this is newer than all it has said; what is older is to be ignored.
     pub fn is_news(&mut self, n: u64) -> bool {
-        let is_news = n > self.n || !rule::holds(Rule::OldIsIgnored);
+        let is_news = n > self.n;
         self.n = self.n.max(n);
         is_news
     }
 
     /// Takes in what a digest says it holds. What was known before is replaced, never merged.
     pub fn learn_vector(&mut self, now: Now, own: Origin, held: &VersionVector, digest: &Digest) {
-        let mut known = digest.held();
-        if !rule::holds(Rule::KnownIsReplaced) {
-            known.merge(self.known.as_deref().unwrap_or(&self.hint));
-        }
+        let known = digest.held();
         self.hint = VersionVector::default();
-        self.is_pulling = digest.pulling;
+        self.is_pulling = digest.pulling || now.ms < self.back_since_ms + PULLS_FIRST_MS;
         if now.ms >= self.held_noted_ms + LONG_MS {
             self.held_noted_ms = now.ms;
             self.long_held = std::mem::replace(&mut self.held_noted, held.clone());
         }
         if !self.push.is_under_way {
-            self.push.is_in_step = plan::is_in_step(own, held, &known, digest.pulling);
+            self.push.is_in_step = plan::is_in_step(own, held, &known, self.is_pulling);
         }
         self.push.is_stalled = false;
         self.orphans.compare(now.ms, &known);
@@ -182,9 +192,6 @@ impl Peer {
             .is_none_or(|known| !known.covers_all(&answer.vector));
         self.push.is_stalled = !self.push.is_in_step && !has_learned;
         if self.identity.current() != Some(answer.instance) {
-            // Another process than the one that spoke last: what it holds is known, and may be
-            // pushed beyond, only once it has spoken as the peer.
-            self.push.is_stalled = true;
             self.digest.due_ms = now.ms;
         } else if self.is_news(answer.n) {
             self.known = Some(Arc::new(answer.vector));
@@ -230,7 +237,7 @@ impl Peer {
             long_held: &self.long_held,
             is_pulling: self.is_pulling,
             is_in_step: self.push.is_in_step,
-            is_stalled: self.push.is_stalled && rule::holds(Rule::StalledPushWaits),
+            is_stalled: self.push.is_stalled,
         };
         plan::push(own, held, excluded, standing)
     }
@@ -248,9 +255,6 @@ impl Peer {
         own: Origin,
         held: &VersionVector,
     ) -> Option<u64> {
-        if !rule::holds(Rule::UnknownOwnEventsRenew) {
-            return None;
-        }
         let shown = self.known.as_ref()?.get(own);
         if shown <= held.get(own) {
             self.ahead_since_ms = None;
@@ -317,10 +321,7 @@ impl FloorReport {
 
     /// Counts the pending report if all it names is held by now.
     pub fn recheck(&mut self, held: &VersionVector) {
-        let counts = |vector: &VersionVector| {
-            held.covers_all(vector) || !rule::holds(Rule::FloorWaitsForVector)
-        };
-        if let Some((floor, _)) = self.pending.take_if(|(_, vector)| counts(vector)) {
+        if let Some((floor, _)) = self.pending.take_if(|(_, vector)| held.covers_all(vector)) {
             self.settled = self.settled.max(floor);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::version_vector::{Range, VersionVector};
+use causeway_domain::version_vector::Range;
 
 use super::{Core, Now, Output};
 use crate::liveness::{Outward, Status};
@@ -52,9 +52,16 @@ impl Core {
             for id in &at_work {
                 left_out.extend(wanted[id].iter().map(|range| range.origin));
             }
-            let Some((id, after)) = self.choose_pull(now, &wanted, &left_out) else {
+            let Some(id) = self.choose_pull(now, &wanted, &left_out) else {
                 return;
             };
+            if !at_work.is_empty() {
+                // What this peer has not shown the first one may bring.
+                let shown: BTreeSet<_> = wanted[&id].iter().map(|range| range.origin).collect();
+                let all = wanted.values().flatten().map(|range| range.origin);
+                left_out.extend(all.filter(|origin| !shown.contains(origin)));
+            }
+            let after = plan::masked(&self.head.vector, &left_out);
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.pull.is_under_way = true;
                 peer.pull.left_out = left_out;
@@ -77,18 +84,17 @@ impl Core {
         now: Now,
         wanted: &BTreeMap<ReplicaId, Vec<Range>>,
         left_out: &BTreeSet<Origin>,
-    ) -> Option<(ReplicaId, VersionVector)> {
+    ) -> Option<ReplicaId> {
         let mine = self.me.origin.replica.get();
         let due = self.peers.iter().filter(|(_, peer)| peer.is_pull_due(now));
         let worth = |id: &ReplicaId| {
             let given = wanted[id].iter().filter(|r| !left_out.contains(&r.origin));
             plan::count(&given.copied().collect::<Vec<_>>())
         };
-        let (id, _) = due
-            .map(|(&id, _)| (id, worth(&id)))
+        due.map(|(&id, _)| (id, worth(&id)))
             .filter(|&(_, worth)| worth > 0)
-            .max_by_key(|&(id, worth)| (worth, mine.wrapping_sub(id.get())))?;
-        Some((id, plan::masked(&self.head.vector, left_out)))
+            .max_by_key(|&(id, worth)| (worth, mine.wrapping_sub(id.get())))
+            .map(|(id, _)| id)
     }
 
     fn start_pushes(&mut self, out: &mut Vec<Output>) {

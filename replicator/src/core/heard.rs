@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::VersionVector;
 
 use super::{Alarm, CallFailure, Core, Now, Output, Taken};
@@ -126,7 +125,7 @@ impl Core {
         if !peer.is_news(digest.n) {
             return;
         }
-        let was_away = peer.liveness.hear(now);
+        let was_away = peer.hear(now);
         self.revision += 1;
         let held = &self.head.vector;
         peer.learn_vector(now, own, held, &digest);
@@ -163,9 +162,7 @@ impl Core {
             peer.digest.due_ms = peer.digest.due_ms.min(now.ms + RETELL_MS);
         }
         let wanted = peer.wanted(held, &not_pulled);
-        if rule::holds(Rule::DigestCompares) {
-            peer.want(now, &wanted, was_away);
-        }
+        peer.want(now, &wanted, was_away);
     }
 
     pub(super) fn push_called(
@@ -178,7 +175,7 @@ impl Core {
         let Some(peer) = self.peers.get_mut(&from) else {
             return;
         };
-        peer.liveness.hear(now);
+        peer.hear(now);
         if !absorbed.missing.is_empty() {
             peer.learn_missing(now, &absorbed.missing);
         }
@@ -200,7 +197,7 @@ impl Core {
         match result {
             Ok(answer) => {
                 self.revision += 1;
-                peer.liveness.hear(now);
+                peer.hear(now);
                 peer.learn_push(now, sent, answer);
                 let wanted = peer.wanted(&self.head.vector, &not_pulled);
                 peer.want(now, &wanted, false);
@@ -222,7 +219,7 @@ impl Core {
         peer.pull.is_under_way = false;
         match result {
             Ok(taken) => {
-                peer.liveness.hear(now);
+                peer.hear(now);
                 out.extend(find_forks(peer, id, &taken.forked));
                 peer.orphans.miss(now.ms, &taken.missing);
                 if taken.stored > 0 {

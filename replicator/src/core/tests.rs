@@ -129,6 +129,34 @@ fn two_pulls_overlap_only_for_different_origins() {
 }
 
 #[test]
+fn a_second_pull_asks_for_nothing_that_the_first_may_bring_without_having_shown_it() {
+    let mut given = Given::peers(4);
+    given.answered(digest(4, 1, &[]));
+    assert_eq!(pulls(&given.answered(digest(2, 1, &[(2, 5)]))), [2]);
+    // The others may hold it by now, 2 as well.
+    assert_eq!(pulls(&given.called(digest(4, 2, &[(4, 7)]))), NOBODY);
+
+    let second = given.answered(digest(3, 1, &[(3, 5)]));
+
+    assert_eq!(pulls(&second), [3]);
+    assert!(!after(&second).covers(dot(3, 5)));
+    assert!(after(&second).covers(dot(4, 7)), "3 has not shown it");
+}
+
+#[test]
+fn a_peer_that_comes_back_pulls_and_is_pushed_only_what_it_did_not_pull() {
+    let mut given = Given::peers(2);
+    given.holds(&[(1, 5)]);
+
+    assert_eq!(pushes(&given.answered(digest(2, 1, &[]))), NOBODY);
+    given.at(500);
+    assert_eq!(pushes(&given.called(digest(2, 2, &[]))), NOBODY);
+    given.at(1_000);
+
+    assert_eq!(pushes(&given.called(digest(2, 3, &[]))), [2]);
+}
+
+#[test]
 fn a_pull_that_brings_nothing_is_repeated_ever_more_rarely() {
     let mut given = Given::peers(2);
     given.answered(digest(2, 1, &[(2, 5)]));
@@ -293,43 +321,6 @@ fn own_events_that_only_a_peer_holds_are_told_of_when_it_is_certain() {
             .iter()
             .any(|o| matches!(o, Output::Alarm(a) if *a == expected))
     );
-}
-
-#[test]
-fn a_former_epoch_is_pulled_like_anyones_once_a_new_one_is_drawn() {
-    let mut given = Given::peers(2);
-    given.holds(&[(1, 3)]);
-    given.answered(digest(2, 1, &[(1, 5)]));
-    given.at(1_000);
-    given.called(digest(2, 2, &[(1, 5)]));
-
-    let mut renewed = (*head(&[(1, 3)], 0, 9)).clone();
-    renewed.origin.epoch = Epoch(99);
-    given.step(Input::Committed(Arc::new(renewed)));
-    let mut outputs = given.answered(digest(2, 3, &[(1, 5)]));
-    outputs.extend(given.at(300));
-
-    assert_eq!(pulls(&outputs), [2]);
-}
-
-#[test]
-fn a_push_answered_by_a_process_that_has_not_spoken_is_not_repeated_until_it_does() {
-    let mut given = Given::peers(2);
-    given.answered(digest(2, 1, &[]));
-    assert_eq!(pushes(&given.holds(&[(1, 1)])), [2]);
-
-    let answer = PushAnswer {
-        instance: Instance(77),
-        n: 1,
-        vector: vector(&[(1, 1)]),
-    };
-    let outputs = given.step(Input::PushDone {
-        peer: id(2),
-        sent: vector(&[(1, 1)]),
-        result: Ok(answer),
-    });
-
-    assert_eq!(pushes(&outputs), NOBODY);
 }
 
 #[test]
