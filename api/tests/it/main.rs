@@ -39,6 +39,7 @@ mod rescue;
 mod resume;
 mod server;
 mod settling;
+mod storm;
 mod swaps;
 mod texts;
 mod upgrades;

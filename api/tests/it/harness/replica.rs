@@ -149,6 +149,15 @@ impl Replica {
         self.settings.data_dir.join("identity.json")
     }
 
+    /// The sum of the metrics whose lines begin so.
+    pub async fn metric(&self, begin: &str) -> usize {
+        let metrics = self.door.get("/metrics").await.body;
+        let values = metrics.lines().filter(|line| line.starts_with(begin));
+        let value = |line: &str| line.rsplit(' ').next()?.parse::<usize>().ok();
+        let values = values.map(|line| value(line).expect("a whole number"));
+        values.sum()
+    }
+
     /// Logs somebody in.
     pub async fn user(&self, name: &str) -> User {
         User::logs_in(&self.door, name).await
