@@ -1,5 +1,6 @@
 //! Who is online: whoever has a live stream on a group, on whatever replica.
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
@@ -168,7 +169,7 @@ async fn who_is_no_member_is_not_online_and_long_polls_do_not_count() {
 }
 
 #[tokio::test]
-async fn a_reader_that_takes_no_bytes_is_closed_and_offline() {
+async fn a_reader_that_takes_no_bytes_is_closed_and_offline_and_resumes_without_a_gap() {
     let replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;
     let bob = replica.member("bob", "lobby").await;
@@ -198,6 +199,35 @@ async fn a_reader_that_takes_no_bytes_is_closed_and_offline() {
     let drained = tokio::time::timeout(PATIENCE, stalled.read_to_end(&mut received)).await;
 
     assert!(drained.is_ok(), "the stream was closed");
+    let (mut given, cursor) = complete_messages(&received);
+    assert!(given.len() < 600, "it took nothing for so long");
+    let again = ann.resumes("lobby", &cursor).await.catches_up().await;
+    let again = again.iter().filter(|frame| frame.event == "message");
+    given.extend(again.map(|frame| id_of(&frame.data)));
+    let history = bob.history("lobby").await;
+    assert_eq!(given, history.iter().map(id_of).collect::<Vec<_>>());
+}
+
+/// The ids of the messages that came complete, and the cursor after them.
+fn complete_messages(received: &[u8]) -> (Vec<String>, String) {
+    let text = String::from_utf8_lossy(received);
+    let (complete, _) = text.rsplit_once("\n\n").expect("one frame at least");
+    let mut cursors = complete
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: "));
+    let data = complete
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "));
+    let data = data.map(|data| serde_json::from_str(data).expect("a frame carries JSON"));
+    let messages = data.filter(|data: &Value| data["text"].is_string());
+    (
+        messages.map(|message| id_of(&message)).collect(),
+        cursors.next_back().expect("frames have cursors").to_owned(),
+    )
+}
+
+fn id_of(message: &Value) -> String {
+    message["id"].as_str().expect("an id is a text").to_owned()
 }
 
 async fn is_online(asking: &User, expected: &[&str]) {

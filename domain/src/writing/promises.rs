@@ -3,7 +3,6 @@
 
 use crate::hlc::{Clock, Hlc};
 use crate::ids::Origin;
-use crate::rule::{self, Rule};
 
 use super::{Head, Record, Writing, identity};
 
@@ -22,11 +21,7 @@ impl Writing {
     /// at or below it is under way. The floor is the clock, within what is reserved.
     pub fn publish(&mut self, wall_ms: u64) -> Head {
         let now = self.clock.last().max(Hlc::at_ms(wall_ms));
-        let floor = if rule::holds(Rule::FloorIsReserved) {
-            now.min(self.reserved)
-        } else {
-            now
-        };
+        let floor = now.min(self.reserved);
         self.clock.merge(floor);
         self.head.floor = self.head.floor.max(floor);
         self.head.clone()

@@ -8,7 +8,6 @@ use crate::group::GroupEvent;
 use crate::ids::Origin;
 use crate::names::key_digest;
 use crate::post::PostEvent;
-use crate::rule::{self, Rule};
 
 use super::{Batch, GROUP, POST, Verdict};
 
@@ -37,18 +36,13 @@ impl Batch<'_> {
             }
             let mut needed = stamp.past.beyond(&self.head.vector);
             needed.retain(|range| {
-                if range.origin == stamp.origin {
-                    rule::holds(Rule::NextIsAsked)
-                } else {
-                    !known_forks.contains(&range.origin) && rule::holds(Rule::PastIsAsked)
-                }
+                range.origin == stamp.origin || !known_forks.contains(&range.origin)
             });
             if !needed.is_empty() {
                 missing.extend(needed);
                 continue;
             }
-            let chain = self.chain_of(stamp.origin).then(event.bytes.as_bytes());
-            if chain != event.hash && rule::holds(Rule::ChainIsChecked) {
+            if self.chain_of(stamp.origin).then(event.bytes.as_bytes()) != event.hash {
                 forked.insert(stamp.origin);
                 continue;
             }
