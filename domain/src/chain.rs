@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::ids::NotThatForm;
 
 /// The chain up to and with one event of an origin. Text form: 64 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {

@@ -13,6 +13,7 @@ pub mod log;
 pub mod names;
 pub mod post;
 pub mod rescue;
+pub mod rule;
 pub mod stamp;
 pub mod text;
 pub mod timeline;

@@ -71,6 +71,14 @@ impl VersionVector {
         }
     }
 
+    /// Returns what is held in both.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        self.iter()
+            .map(|(origin, seq)| (origin, seq.min(other.get(origin))))
+            .collect()
+    }
+
     /// Returns, origin by origin, what is held here and missing in `other`.
     pub fn beyond(&self, other: &Self) -> Vec<Range> {
         self.iter()
@@ -171,6 +179,14 @@ mod tests {
             prop_assert_eq!(b.beyond(&held), vec![]);
             prop_assert_eq!(recorded, b.count_beyond(&a));
             prop_assert_eq!(recorded, b.beyond(&a).iter().map(Range::count).sum::<u64>());
+        }
+
+        #[test]
+        fn what_is_common_is_held_in_both(a in any_vector(), b in any_vector(), dot in any_dot()) {
+            let common = a.common(&b);
+
+            prop_assert_eq!(common.covers(dot), a.covers(dot) && b.covers(dot));
+            prop_assert_eq!(common, b.common(&a));
         }
 
         #[test]

@@ -17,6 +17,7 @@ pub use work::{Action, Command, Conflict, Head, NewRow, Task, Unstamped, Verdict
 
 use crate::hlc::{Clock, Hlc};
 use crate::ids::{Origin, ReplicaId};
+use crate::rule::{self, Rule};
 use batch::Batch;
 use hot::Hot;
 
@@ -55,11 +56,16 @@ impl From<u64> for Time {
 /// A batch that is decided, and true once its rows are committed.
 #[derive(Debug)]
 pub struct Decided {
-    /// What to tell whoever asked, in the order of the tasks.
-    pub verdicts: Vec<Verdict>,
-    /// What to commit, all of it or nothing.
-    pub rows: Vec<NewRow>,
+    verdicts: Vec<Verdict>,
+    rows: Vec<NewRow>,
     head: Head,
+}
+
+impl Decided {
+    /// What to commit, all of it or nothing. The verdicts are to be had only after that.
+    pub fn rows(&self) -> &[NewRow] {
+        &self.rows
+    }
 }
 
 /// Somebody restored, promoted or exchanged the database beneath us: going on could give numbers
@@ -93,7 +99,11 @@ impl Writing {
         let mut clock = Clock::default();
         let reserved = found.row.as_ref().map(|row| row.reserved);
         let recorded = found.file.as_ref().map(|file| file.hlc);
-        for reading in [Some(found.head.highest), reserved, recorded] {
+        let former = [Some(found.head.highest), reserved, recorded];
+        for reading in former
+            .into_iter()
+            .filter(|_| rule::holds(Rule::ClockIsSeeded))
+        {
             clock.merge(reading.unwrap_or_default());
         }
         let mut head = found.head;
@@ -147,6 +157,9 @@ impl Writing {
         } = batch;
         // Kept also when the batch fails: readings may be skipped, never given twice.
         self.clock = clock;
+        if !rule::holds(Rule::HeldAfterCommit) {
+            self.head = head.clone();
+        }
         Decided {
             verdicts,
             rows,
@@ -154,7 +167,8 @@ impl Writing {
         }
     }
 
-    /// The rows of a batch are committed: from now on it may be told.
+    /// The rows of a batch are committed: from now on it may be told. Returns what to tell whoever
+    /// asked, in the order of the tasks.
     pub fn committed(&mut self, decided: Decided) -> Vec<Verdict> {
         self.head = decided.head;
         self.hot.trim();
@@ -164,7 +178,9 @@ impl Writing {
     /// A statement failed: nothing at hand is believed any more (F14). Before the next batch the
     /// rows are to be read again and given to [`Writing::resume`].
     pub fn forget(&mut self) {
-        self.hot.clear();
+        if rule::holds(Rule::MemoryIsForgotten) {
+            self.hot.clear();
+        }
     }
 
     /// Goes on after a failure, on a new session that holds the lock, with what the rows say.
@@ -172,7 +188,8 @@ impl Writing {
         let is_ours = row.is_some_and(|row| row.origin == self.head.origin);
         // All that was ever told from here was committed: it must still be there.
         let has_all = head.vector.covers_all(&self.head.vector);
-        if !is_ours || *found != self.server || !has_all {
+        let is_proven = is_ours && *found == self.server && has_all;
+        if !is_proven && rule::holds(Rule::SessionIsProven) {
             return Err(NotOurs);
         }
         self.clock.merge(head.highest);
@@ -184,13 +201,14 @@ impl Writing {
         Ok(())
     }
 
-    /// Tells, after [`Writing::resume`], whether a batch whose answer was lost had been committed
-    /// after all (F12).
-    pub fn was_committed(&self, decided: &Decided) -> bool {
-        decided.rows.last().is_some_and(|row| {
+    /// Settles, after [`Writing::resume`], a batch whose answer was lost: returns its verdicts if it
+    /// had been committed after all (F12).
+    pub fn was_committed(&self, decided: Decided) -> Option<Vec<Verdict>> {
+        let is_there = decided.rows.last().is_some_and(|row| {
             let stamp = &row.event.envelope.stamp;
             self.head.arrival == row.arrival
                 && self.head.hashes.get(&stamp.origin) == Some(&row.event.hash)
-        })
+        });
+        (is_there && rule::holds(Rule::LostAnswerIsSettled)).then_some(decided.verdicts)
     }
 }

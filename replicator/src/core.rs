@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::Head;
+use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::VersionVector;
 
 pub use crate::alarm::Alarm;
@@ -118,6 +119,11 @@ impl Core {
     /// Returns a vector to serve a pull from: what the puller holds, and the forked origins, which
     /// are exchanged no further.
     pub fn servable_after(&self, after: &VersionVector) -> VersionVector {
+        if !rule::holds(Rule::AllIsRelayed) {
+            let others = self.head.vector.iter().map(|(origin, _)| origin);
+            let others: Vec<_> = others.filter(|&o| o != self.me.origin).collect();
+            return plan::masked(after, &others);
+        }
         plan::masked(after, &self.forked())
     }
 
@@ -177,7 +183,13 @@ impl Core {
         if head.arrival < self.head.arrival || head.floor < self.head.floor {
             return;
         }
-        // A new epoch may have been drawn; the former one is then pulled like anyone's.
+        // A new epoch may have been drawn; the former one is then pulled like anyone's. If its
+        // history is another one there, the chains will show it again.
+        if head.origin != self.me.origin {
+            for peer in self.peers.values_mut() {
+                peer.forks.release(self.me.origin);
+            }
+        }
         if self.me.origin != head.origin {
             self.unconfirmed = Unconfirmed::default();
         }

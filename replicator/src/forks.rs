@@ -74,6 +74,11 @@ impl Forks {
         self.found.insert(origin)
     }
 
+    /// Takes a mark back that came from numbers, not from chains.
+    pub(crate) fn release(&mut self, origin: Origin) {
+        self.found.remove(&origin);
+    }
+
     /// Takes in which origins the peer finds forked; returns which are news.
     pub(crate) fn hear(&mut self, told: BTreeSet<Origin>) -> Vec<Origin> {
         let news = told.difference(&self.told).copied();

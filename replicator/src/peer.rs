@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::Origin;
+use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::{Range, VersionVector};
 
 use crate::clock::PeerClock;
@@ -155,14 +156,17 @@ impl Peer {
 
     /// Tells whether this is newer than all it has said; what is older is to be ignored.
     pub fn is_news(&mut self, n: u64) -> bool {
-        let is_news = n > self.n;
+        let is_news = n > self.n || !rule::holds(Rule::OldIsIgnored);
         self.n = self.n.max(n);
         is_news
     }
 
     /// Takes in what a digest says it holds. What was known before is replaced, never merged.
     pub fn learn_vector(&mut self, now: Now, own: Origin, held: &VersionVector, digest: &Digest) {
-        let known = digest.held();
+        let mut known = digest.held();
+        if !rule::holds(Rule::KnownIsReplaced) {
+            known.merge(self.known.as_deref().unwrap_or(&self.hint));
+        }
         self.hint = VersionVector::default();
         self.is_pulling = digest.pulling || now.ms < self.back_since_ms + PULLS_FIRST_MS;
         if now.ms >= self.held_noted_ms + LONG_MS {
@@ -192,6 +196,9 @@ impl Peer {
             .is_none_or(|known| !known.covers_all(&answer.vector));
         self.push.is_stalled = !self.push.is_in_step && !has_learned;
         if self.identity.current() != Some(answer.instance) {
+            // Another process than the one that spoke last: what it holds is known, and may be
+            // pushed beyond, only once it has spoken as the peer.
+            self.push.is_stalled = true;
             self.digest.due_ms = now.ms;
         } else if self.is_news(answer.n) {
             self.known = Some(Arc::new(answer.vector));
@@ -237,7 +244,7 @@ impl Peer {
             long_held: &self.long_held,
             is_pulling: self.is_pulling,
             is_in_step: self.push.is_in_step,
-            is_stalled: self.push.is_stalled,
+            is_stalled: self.push.is_stalled && rule::holds(Rule::StalledPushWaits),
         };
         plan::push(own, held, excluded, standing)
     }
@@ -255,6 +262,9 @@ impl Peer {
         own: Origin,
         held: &VersionVector,
     ) -> Option<u64> {
+        if !rule::holds(Rule::UnknownOwnEventsRenew) {
+            return None;
+        }
         let shown = self.known.as_ref()?.get(own);
         if shown <= held.get(own) {
             self.ahead_since_ms = None;
@@ -321,7 +331,10 @@ impl FloorReport {
 
     /// Counts the pending report if all it names is held by now.
     pub fn recheck(&mut self, held: &VersionVector) {
-        if let Some((floor, _)) = self.pending.take_if(|(_, vector)| held.covers_all(vector)) {
+        let counts = |vector: &VersionVector| {
+            held.covers_all(vector) || !rule::holds(Rule::FloorWaitsForVector)
+        };
+        if let Some((floor, _)) = self.pending.take_if(|(_, vector)| counts(vector)) {
             self.settled = self.settled.max(floor);
         }
     }

@@ -199,6 +199,7 @@ impl Reader {
             .group_entries(&self.group, self.progress.at(), target.arrival, STEP)
             .await?;
         let is_last = i64::try_from(entries.len()).unwrap_or(STEP) < STEP;
+        self.progress.weigh(&target);
         let reached = self.progress.reached();
         let rivalled: Vec<&FeedEntry> = entries
             .iter()

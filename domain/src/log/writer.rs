@@ -174,14 +174,11 @@ impl Writer {
             order_ms: (self.options.order)(),
         };
         let decided = self.writing.decide(time, tasks, &needs, found);
-        if !decided.rows.is_empty() {
-            let inserted = timeout(STATEMENT, rows::insert(connection, &decided.rows)).await;
+        if !decided.rows().is_empty() {
+            let inserted = timeout(STATEMENT, rows::insert(connection, decided.rows())).await;
             if let Some(failure) = failed(inserted) {
                 let reason = self.forget(&failure);
-                if self.was_committed_after_all(&decided).await {
-                    return Ok(decided.verdicts);
-                }
-                return Err(reason);
+                return self.was_committed_after_all(decided).await.ok_or(reason);
             }
         }
         Ok(self.writing.committed(decided))
@@ -189,8 +186,9 @@ impl Writer {
 
     /// Settles a commit whose answer was lost: a new session gets the lock only when Postgres has
     /// ended the former one, and then the rows are there or never will be (F12).
-    async fn was_committed_after_all(&mut self, decided: &Decided) -> bool {
-        self.connect().await.is_ok() && self.writing.was_committed(decided)
+    async fn was_committed_after_all(&mut self, decided: Decided) -> Option<Vec<Verdict>> {
+        self.connect().await.ok()?;
+        self.writing.was_committed(decided)
     }
 
     fn forget(&mut self, failure: &sqlx::Error) -> Failed {

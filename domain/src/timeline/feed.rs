@@ -146,9 +146,7 @@ impl Entry {
     pub fn told(&self, rivals: &[Self], reached: &Reached) -> Option<Kind> {
         let rivals = rivals.iter().filter(|rival| self.competes_with(rival));
         if reached.covers(&self.entry) {
-            let is_again =
-                self.may_be_told_again(reached) && rivals.clone().any(|rival| rival.is_contested);
-            return is_again.then_some(self.entry.kind);
+            return self.told_again(rivals, reached);
         }
         let given = rivals
             .map(|rival| &rival.entry)
@@ -159,6 +157,42 @@ impl Entry {
         }
         let decides = given.max_by_key(|rival| rival.position);
         self.told_as_standing(decides, reached.is_ahead)
+    }
+
+    /// Whoever was told since by a replica that did not know this entry may have been told what it
+    /// overrules: another standing, or the message at the place of a later copy.
+    fn told_again<'a>(
+        &self,
+        mut rivals: impl Iterator<Item = &'a Self> + Clone,
+        reached: &Reached,
+    ) -> Option<Kind> {
+        if !self.may_be_told_again(reached) {
+            return None;
+        }
+        if !self.entry.kind.is_copy() {
+            // Of all that was given only the highest decides.
+            let decides = |rival: &Self| {
+                rival.entry.position > self.entry.position && reached.covers(&rival.entry)
+            };
+            let is_again = rivals.clone().any(|rival| rival.is_contested) && !rivals.any(decides);
+            return is_again.then_some(self.entry.kind);
+        }
+        if self.entry.effect == Effect::Lost {
+            // Perhaps given as the message where the earlier copy was not known.
+            let is_earlier = |rival: &Self| {
+                rival.entry.position < self.entry.position && reached.covers(&rival.entry)
+            };
+            return rivals.any(is_earlier).then_some(Kind::Moved);
+        }
+        if self.entry.kind == Kind::Moved {
+            let is_again = rivals.any(|rival| rival.is_contested);
+            return is_again.then_some(Kind::Moved);
+        }
+        let is_later = |rival: &Self| {
+            let position = rival.entry.position;
+            position > self.entry.position && reached.weighed.covers(position.dot())
+        };
+        rivals.any(is_later).then_some(Kind::Moved)
     }
 
     /// A reader is given the first copy, and told of each that sorts before those.
@@ -189,8 +223,7 @@ impl Entry {
     fn may_be_told_again(&self, reached: &Reached) -> bool {
         reached.covers(&self.entry)
             && !reached.weighed.covers(self.entry.position.dot())
-            && self.entry.effect != Effect::Lost
-            && self.entry.kind != Kind::Message
+            && (self.entry.effect != Effect::Lost || self.entry.kind.is_copy())
     }
 
     fn competes_with(&self, other: &Self) -> bool {

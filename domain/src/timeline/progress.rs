@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::hlc::Hlc;
+use crate::rule::{self, Rule};
 use crate::version_vector::VersionVector;
 
 use super::{Entry, Kind, Reached};
@@ -114,11 +115,22 @@ impl Progress {
         self.at = arrival;
     }
 
+    /// Some entries of the table are looked at next, where this much is folded in. What was given
+    /// elsewhere and is not known here has no say in what is told, so it is weighed again when it
+    /// comes.
+    pub fn weigh(&mut self, held: &Checkpoint) {
+        if !held.vector.covers_all(&self.weighed) {
+            self.weighed = Arc::new(self.weighed.common(&held.vector));
+        }
+    }
+
     /// Takes in one entry of the table, in order of arrival; says as what the reader must be told
     /// of it, if at all. `rivals` as in [`Entry::told`].
     pub fn tell(&mut self, entry: &Entry, rivals: &[Entry]) -> Option<Kind> {
         let told = entry.told(rivals, &self.reached());
         let position = entry.entry.position;
+        let told =
+            told.filter(|_| position.hlc > self.highest || rule::holds(Rule::CursorIsVector));
         Arc::make_mut(&mut self.given).record(position.dot());
         self.highest = self.highest.max(position.hlc);
         told

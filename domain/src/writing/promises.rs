@@ -3,6 +3,7 @@
 
 use crate::hlc::{Clock, Hlc};
 use crate::ids::Origin;
+use crate::rule::{self, Rule};
 
 use super::{Head, Record, Writing, identity};
 
@@ -21,7 +22,11 @@ impl Writing {
     /// at or below it is under way. The floor is the clock, within what is reserved.
     pub fn publish(&mut self, wall_ms: u64) -> Head {
         let now = self.clock.last().max(Hlc::at_ms(wall_ms));
-        let floor = now.min(self.reserved);
+        let floor = if rule::holds(Rule::FloorIsReserved) {
+            now.min(self.reserved)
+        } else {
+            now
+        };
         self.clock.merge(floor);
         self.head.floor = self.head.floor.max(floor);
         self.head.clone()

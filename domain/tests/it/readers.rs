@@ -119,6 +119,53 @@ fn a_reader_learns_of_the_lower_copy_it_was_given_where_the_higher_came_first() 
     assert_eq!(reader.messages, positions(&table));
 }
 
+#[test]
+fn a_reader_of_a_later_copy_elsewhere_is_told_the_place_of_the_earlier_one_again() {
+    let mut world = World::new([0, 500, 0]);
+    world.act(0, Act::Send { key: 0 });
+    world.act(1, Act::Send { key: 0 });
+    let [lower, higher] = &world.events[..] else {
+        unreachable!("two events")
+    };
+    let (mut here, mut there) = (Table::default(), Table::default());
+    here.take(&[lower.clone(), higher.clone()]);
+    there.take(std::slice::from_ref(higher));
+    let mut reader = Reader::default();
+
+    // The place there, which lacks the earlier copy, is what a frame about the message shows.
+    reader.resume(&here);
+    reader.resume(&there);
+    reader.messages = positions(&there);
+    reader.resume(&here);
+
+    assert_eq!(reader.messages, positions(&here));
+}
+
+#[test]
+fn what_a_given_join_overrules_is_not_told_again() {
+    let mut world = World::new([0, 0, 500]);
+    let anna = (0, 0);
+    world.act(0, join(anna));
+    world.act(1, hear(0));
+    world.act(2, hear(0));
+    world.act(1, leave(anna));
+    world.act(2, join(anna));
+    let [first, left, joined] = &world.events[..] else {
+        unreachable!("three events")
+    };
+    let (mut here, mut there) = (Table::default(), Table::default());
+    here.take(&[first.clone(), left.clone(), joined.clone()]);
+    there.take(&[first.clone(), joined.clone()]);
+    let mut reader = Reader::default();
+
+    // The leave is given here only, the join here and there.
+    reader.resume(&here);
+    reader.resume(&there);
+    reader.resume(&here);
+
+    assert_eq!(reader.standings(), standings(&here));
+}
+
 fn join((user, group): (u8, u8)) -> Act {
     Act::Join { user, group }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::VersionVector;
 
 use super::{Alarm, CallFailure, Core, Now, Output, Taken};
@@ -162,7 +163,9 @@ impl Core {
             peer.digest.due_ms = peer.digest.due_ms.min(now.ms + RETELL_MS);
         }
         let wanted = peer.wanted(held, &not_pulled);
-        peer.want(now, &wanted, was_away);
+        if rule::holds(Rule::DigestCompares) {
+            peer.want(now, &wanted, was_away);
+        }
     }
 
     pub(super) fn push_called(

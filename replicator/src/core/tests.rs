@@ -324,6 +324,43 @@ fn own_events_that_only_a_peer_holds_are_told_of_when_it_is_certain() {
 }
 
 #[test]
+fn a_former_epoch_is_pulled_like_anyones_once_a_new_one_is_drawn() {
+    let mut given = Given::peers(2);
+    given.holds(&[(1, 3)]);
+    given.answered(digest(2, 1, &[(1, 5)]));
+    given.at(1_000);
+    given.called(digest(2, 2, &[(1, 5)]));
+
+    let mut renewed = (*head(&[(1, 3)], 0, 9)).clone();
+    renewed.origin.epoch = Epoch(99);
+    given.step(Input::Committed(Arc::new(renewed)));
+    let mut outputs = given.answered(digest(2, 3, &[(1, 5)]));
+    outputs.extend(given.at(300));
+
+    assert_eq!(pulls(&outputs), [2]);
+}
+
+#[test]
+fn a_push_answered_by_a_process_that_has_not_spoken_is_not_repeated_until_it_does() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    assert_eq!(pushes(&given.holds(&[(1, 1)])), [2]);
+
+    let answer = PushAnswer {
+        instance: Instance(77),
+        n: 1,
+        vector: vector(&[(1, 1)]),
+    };
+    let outputs = given.step(Input::PushDone {
+        peer: id(2),
+        sent: vector(&[(1, 1)]),
+        result: Ok(answer),
+    });
+
+    assert_eq!(pushes(&outputs), NOBODY);
+}
+
+#[test]
 fn a_floor_counts_once_all_that_was_held_with_it_is_here() {
     let mut given = Given::peers(3);
     let floor = |n, ms, held: &[(u16, u64)]| Digest {

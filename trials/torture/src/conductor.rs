@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use crate::check::{self, Verdict};
+use crate::check::{self, Breach, Verdict};
 use crate::cluster::Cluster;
 use crate::converge;
 use crate::door::{Door, http};
@@ -76,6 +76,7 @@ struct Conductor<'a> {
     rng: Rng,
     groups: Vec<String>,
     progress: Mutex<Progress>,
+    told: BTreeSet<Breach>,
 }
 
 impl<'a> Conductor<'a> {
@@ -92,6 +93,7 @@ impl<'a> Conductor<'a> {
             rng,
             groups: Vec::new(),
             progress: Mutex::default(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -267,10 +269,15 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    fn tell(&self, verdict: &Verdict) {
+    /// Tells what a round broke, and keeps it: the last look may not see it any more, because what
+    /// was settled is no longer asked about once a disk was destroyed.
+    fn tell(&mut self, verdict: &Verdict) {
         let phase = self.history.tally().phase;
         for breach in &verdict.breaches {
-            eprintln!("\r{phase}: {breach}");
+            if self.told.insert(breach.clone()) {
+                eprintln!("\r{phase}: {breach}");
+                self.broken(breach.promise, breach.what.clone());
+            }
         }
     }
 

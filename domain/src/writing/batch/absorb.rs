@@ -8,6 +8,7 @@ use crate::group::GroupEvent;
 use crate::ids::Origin;
 use crate::names::key_digest;
 use crate::post::PostEvent;
+use crate::rule::{self, Rule};
 
 use super::{Batch, GROUP, POST, Verdict};
 
@@ -36,13 +37,18 @@ impl Batch<'_> {
             }
             let mut needed = stamp.past.beyond(&self.head.vector);
             needed.retain(|range| {
-                range.origin == stamp.origin || !known_forks.contains(&range.origin)
+                if range.origin == stamp.origin {
+                    rule::holds(Rule::NextIsAsked)
+                } else {
+                    !known_forks.contains(&range.origin) && rule::holds(Rule::PastIsAsked)
+                }
             });
             if !needed.is_empty() {
                 missing.extend(needed);
                 continue;
             }
-            if self.chain_of(stamp.origin).then(event.bytes.as_bytes()) != event.hash {
+            let chain = self.chain_of(stamp.origin).then(event.bytes.as_bytes());
+            if chain != event.hash && rule::holds(Rule::ChainIsChecked) {
                 forked.insert(stamp.origin);
                 continue;
             }

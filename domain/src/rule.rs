@@ -1,0 +1,86 @@
+//! The rules whose loss must be noticed. Each can be switched off in the simulator's tests, and
+//! nowhere else: without the feature `mutants`, which no program that people run is built with,
+//! every rule holds and the question costs nothing.
+
+/// A rule that the design stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// An epoch goes on only when that is proven.
+    EpochIsProven,
+    /// The file beside the database has a say in it.
+    FileIsAsked,
+    /// What is held changes with the commit, not before.
+    HeldAfterCommit,
+    /// Nobody is answered before the commit.
+    AnsweredAfterCommit,
+    /// The clock takes in every reading that is stored.
+    ClockIsMerged,
+    /// A start begins above all readings of before.
+    ClockIsSeeded,
+    /// A cursor is a vector.
+    CursorIsVector,
+    /// An event is stored after the former one of its origin.
+    NextIsAsked,
+    /// An event is stored after all in its past.
+    PastIsAsked,
+    /// A pull is served with the events of all origins.
+    AllIsRelayed,
+    /// A heartbeat is a comparison.
+    DigestCompares,
+    /// What is older than the newest heard is ignored.
+    OldIsIgnored,
+    /// What a peer says it holds replaces what it said before.
+    KnownIsReplaced,
+    /// No floor lies above the reservation.
+    FloorIsReserved,
+    /// A floor counts when all that was held with it is here.
+    FloorWaitsForVector,
+    /// An idempotency key is looked up.
+    KeyIsLookedUp,
+    /// The chain of an event is checked before it is stored.
+    ChainIsChecked,
+    /// After a failed statement nothing at hand is believed.
+    MemoryIsForgotten,
+    /// A new epoch is drawn when peers know more of us than we do.
+    UnknownOwnEventsRenew,
+    /// A new session proves that the database is still the one of before.
+    SessionIsProven,
+    /// A push that taught a peer nothing waits until it speaks.
+    StalledPushWaits,
+    /// A batch whose answer was lost is looked for before it is decided again.
+    LostAnswerIsSettled,
+}
+
+#[cfg(not(feature = "mutants"))]
+/// Tells whether a rule holds: always.
+#[must_use]
+pub const fn holds(_: Rule) -> bool {
+    true
+}
+
+#[cfg(feature = "mutants")]
+pub use switchable::{holds, without};
+
+#[cfg(feature = "mutants")]
+mod switchable {
+    use std::cell::Cell;
+
+    use super::Rule;
+
+    thread_local! {
+        static BROKEN: Cell<Option<Rule>> = const { Cell::new(None) };
+    }
+
+    /// Tells whether a rule holds in this thread.
+    pub fn holds(rule: Rule) -> bool {
+        BROKEN.get() != Some(rule)
+    }
+
+    /// Does something in a world in which a rule does not hold.
+    pub fn without<T>(rule: Rule, does: impl FnOnce() -> T) -> T {
+        BROKEN.set(Some(rule));
+        let done = does();
+        BROKEN.set(None);
+        done
+    }
+}

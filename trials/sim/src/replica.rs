@@ -1,0 +1,185 @@
+//! One replica: its disk, and the process that runs on it, if one does.
+
+use std::collections::VecDeque;
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::version_vector::Range;
+use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
+use causeway_replicator::core::Core;
+use causeway_replicator::presence::Online;
+use causeway_replicator::wire::{Caller, Instance};
+
+use crate::disk::{Disk, Durable};
+
+pub(crate) const CLUSTER: &str = "simulated";
+
+/// A place at which a replica runs: its address, its disk.
+pub(crate) struct Replica {
+    pub id: ReplicaId,
+    pub disk: Disk,
+    /// A copy of the disk, and when it was made.
+    pub dump: Option<(u64, Disk)>,
+    /// Counts starts: what a former process had under way means nothing to its successor.
+    pub life: u64,
+    pub process: Option<Process>,
+    pub paused_until_ms: u64,
+    /// How far the wall clock is off.
+    pub clock_off_ms: i64,
+    pub protocol: [u16; 2],
+    pub statements: u64,
+    pub away_until_ms: u64,
+    pub full_until_ms: u64,
+    /// The store takes no event about this.
+    pub refuses: Option<String>,
+    pub slow_ms: u64,
+    /// The database was exchanged beneath the process.
+    pub is_exchanged: bool,
+    /// The highest floor that was ever told.
+    pub promised: Hlc,
+    /// The highest floor of all that was ever believed here.
+    pub settled: Hlc,
+}
+
+/// A running server.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing of a running server"
+)]
+pub(crate) struct Process {
+    pub instance: Instance,
+    pub writing: Writing,
+    pub beginning: Beginning,
+    pub core: Option<Core>,
+    pub is_serving: bool,
+    pub is_connected: bool,
+    /// The database is not the one it began with: it writes no more until it is started again.
+    pub is_cut_off: bool,
+    pub doing: Doing,
+    /// What is on its way to the disk.
+    pub pending: Option<Durable>,
+    pub inbox: Vec<(Task, Asker)>,
+    pub alone: VecDeque<Batch>,
+    pub renewals: VecDeque<Origin>,
+    pub is_tick_due: bool,
+    pub recorded_at_ms: Option<u64>,
+    pub is_folding: bool,
+    pub parked: Vec<Parked>,
+    pub online: Vec<Online>,
+    /// Peers whose floor was asked for at the start and has not come.
+    pub asked: usize,
+    pub asked_floor: Hlc,
+}
+
+/// Who waits for what becomes of a task.
+#[derive(Clone, Debug)]
+pub(crate) enum Asker {
+    /// A client's request.
+    Client(u64),
+    /// The pull that this call is.
+    Pull(u64),
+    /// A push that is parked under this ticket.
+    Push(u64),
+    /// Nobody.
+    Nobody,
+}
+
+/// Tasks of one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub tasks: Vec<Task>,
+    pub askers: Vec<Asker>,
+    pub attempts: u32,
+}
+
+/// How a statement ends for the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Done,
+    /// It failed and did nothing.
+    Failed,
+    /// It was done, and the answer was lost.
+    AnswerLost,
+    DiskFull,
+    /// The database does not take one of the rows.
+    Rejected,
+}
+
+/// What the writer waits for.
+#[derive(Debug)]
+pub(crate) enum Doing {
+    Nothing,
+    /// The identity row of a start.
+    Starting,
+    /// The facts that a batch needs.
+    Reading(Batch),
+    Committing(Batch, Decided, Fate),
+    /// A new connection; until when the batch, whose commit may have been lost, waits for it.
+    Connecting(Option<(Batch, Option<Decided>)>, u64),
+    Reserving(Hlc, Fate),
+    Renewing(Origin, Fate),
+    /// The file beside the database; then a batch is answered.
+    Recording(Record, Fate, Option<(Batch, Vec<Verdict>)>),
+}
+
+/// A push that waits for events that must come first.
+pub(crate) struct Parked {
+    pub ticket: u64,
+    pub call: u64,
+    pub from: usize,
+    pub events: Vec<RawEvent>,
+    pub stored: usize,
+    pub missing: Vec<Range>,
+    pub forked: Vec<Origin>,
+    pub until_ms: u64,
+    /// The log is asked to take it.
+    pub is_asked: bool,
+}
+
+impl Replica {
+    pub fn new(id: ReplicaId, server: u64) -> Self {
+        Self {
+            id,
+            disk: Disk::empty(server),
+            dump: None,
+            life: 0,
+            process: None,
+            paused_until_ms: 0,
+            clock_off_ms: 0,
+            protocol: [1, 1],
+            statements: 0,
+            away_until_ms: 0,
+            full_until_ms: 0,
+            refuses: None,
+            slow_ms: 0,
+            is_exchanged: false,
+            promised: Hlc::default(),
+            settled: Hlc::default(),
+        }
+    }
+
+    /// Who is written as, where a process runs.
+    pub fn origin(&self) -> Option<Origin> {
+        Some(self.process.as_ref()?.writing.origin())
+    }
+
+    /// Clients are served here.
+    pub fn is_serving(&self) -> bool {
+        self.process.as_ref().is_some_and(|p| p.is_serving)
+    }
+
+    pub fn core(&self) -> Option<&Core> {
+        self.process.as_ref()?.core.as_ref()
+    }
+}
+
+impl Process {
+    pub fn caller(&self, replica: ReplicaId) -> Caller {
+        Caller {
+            cluster: CLUSTER.into(),
+            replica,
+            instance: self.instance,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Which faults a run has: a random subset. Runs with few faults go deep where runs with all of
+//! them never come.
+
+use crate::rng::Rng;
+
+/// The faults of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one switch")]
+pub struct Swarm {
+    /// Cuts of all shapes.
+    pub cuts: bool,
+    /// Loss, repetition, delay, stalls.
+    pub weather: bool,
+    /// One replica answers slowly.
+    pub slow: bool,
+    /// Crashes at every step, and stops in order.
+    pub crashes: bool,
+    /// Processes that stand still.
+    pub pauses: bool,
+    /// Wall clocks that jump.
+    pub clocks: bool,
+    /// Disks lost as a whole.
+    pub wipes: bool,
+    /// Databases restored from a dump.
+    pub restores: bool,
+    /// Database and file restored together.
+    pub rollbacks: bool,
+    /// A second process of the same number, on a copy.
+    pub clones: bool,
+    /// Every so many statements one fails; 0 is never.
+    pub failing_statements: u64,
+    /// Databases that do not answer for a while.
+    pub outages: bool,
+    /// Disks that are full for a while.
+    pub full_disks: bool,
+    /// Events of unknown types, with unreadable content, or refused by a store.
+    pub poison: bool,
+    /// Not all replicas speak the same versions.
+    pub versions: bool,
+    /// At the end only a tree of one-way links is there.
+    pub ends_as_tree: bool,
+    /// Nothing is written for long.
+    pub is_quiet: bool,
+}
+
+impl Swarm {
+    /// No faults at all.
+    pub const NONE: Self = Self {
+        cuts: false,
+        weather: false,
+        slow: false,
+        crashes: false,
+        pauses: false,
+        clocks: false,
+        wipes: false,
+        restores: false,
+        rollbacks: false,
+        clones: false,
+        failing_statements: 0,
+        outages: false,
+        full_disks: false,
+        poison: false,
+        versions: false,
+        ends_as_tree: false,
+        is_quiet: false,
+    };
+
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        // A tree of links may join only replicas that have no common version.
+        let versions = rng.permille(150);
+        Self {
+            cuts: rng.permille(600),
+            weather: rng.permille(500),
+            slow: rng.permille(150),
+            crashes: rng.permille(450),
+            pauses: rng.permille(250),
+            clocks: rng.permille(350),
+            wipes: rng.permille(120),
+            restores: rng.permille(150),
+            rollbacks: rng.permille(80),
+            clones: rng.permille(80),
+            failing_statements: rng.pick(&[0, 0, 0, 3, 10, 30]),
+            outages: rng.permille(150),
+            full_disks: rng.permille(120),
+            poison: rng.permille(200),
+            versions,
+            ends_as_tree: !versions && rng.permille(150),
+            is_quiet: rng.permille(250),
+        }
+    }
+
+    /// A number may come to have two contents.
+    pub fn can_fork(&self) -> bool {
+        self.rollbacks || self.clones
+    }
+
+    /// A replica may lose its database or its file.
+    pub fn loses_state(&self) -> bool {
+        self.wipes || self.restores || self.can_fork()
+    }
+}

@@ -1,0 +1,333 @@
+//! What must be so once everything has come together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::ids::Origin;
+use causeway_replicator::core::Alarm;
+use causeway_replicator::liveness::Status;
+
+use crate::hits::Hit;
+use crate::table::{self, Seen};
+use crate::world::World;
+
+/// Simulated time in which replicas must have come together after the faults: time-outs under way,
+/// the longest wait of a pull, a digest, for each step of the longest way.
+const HEALED_MS: u64 = 20_000;
+const TREE_MS: u64 = 60_000;
+
+impl World {
+    /// Waits until all hold the same, and looks at everything then.
+    pub(crate) fn expect_agreement(&mut self) {
+        let limit_ms = if self.swarm.ends_as_tree || self.swarm.versions {
+            TREE_MS
+        } else {
+            HEALED_MS
+        };
+        let agreed = self.run_until_agreed(limit_ms);
+        if self.violation.is_some() {
+            return;
+        }
+        let false_alarm = self.ledger.alarms.iter().find(|(_, alarm)| {
+            let is_of_fork = matches!(alarm, Alarm::Fork { .. } | Alarm::OwnEventsUnknown { .. });
+            is_of_fork && !self.swarm.can_fork()
+        });
+        if let Some((at, alarm)) = false_alarm.cloned() {
+            return self.violate(|| format!("{at} is alarmed without a cause: {alarm}"));
+        }
+        let forks = self.forks();
+        if forks.is_empty() {
+            if agreed.is_none() {
+                // The mark of a fork that is no more stands until both sides show one chain.
+                if !self.ledger.rewritten.is_empty() {
+                    return self.expect_nothing_lost();
+                }
+                return self.violate(|| format!("not agreed {limit_ms} ms after the faults"));
+            }
+            self.run_for(6_000);
+            self.expect_one_history();
+            self.expect_knowledge();
+            self.expect_readers();
+            self.expect_presence();
+            self.expect_nothing_waits();
+        } else {
+            self.hit(Hit::Forked);
+            self.expect_fork_is_known(&forks);
+        }
+        self.expect_nothing_lost();
+    }
+
+    /// Lets time pass until all hold the same; returns how long that took.
+    pub fn run_until_agreed(&mut self, limit_ms: u64) -> Option<u64> {
+        let start_ms = self.now_ms();
+        while !self.is_agreed() {
+            if self.now_ms() - start_ms > limit_ms || self.violation.is_some() {
+                return None;
+            }
+            self.run_for(50);
+        }
+        Some(self.now_ms() - start_ms)
+    }
+
+    fn is_agreed(&self) -> bool {
+        let replicas = &self.replicas[self.places()];
+        let first = &replicas[0].disk;
+        replicas.iter().all(|replica| {
+            replica.is_serving()
+                && replica.disk.rows.len() == first.rows.len()
+                && replica.process.as_ref().is_some_and(|process| {
+                    let head = process.writing.head();
+                    Ok(head.arrival) == i64::try_from(replica.disk.rows.len())
+                        && process.core.is_some()
+                })
+                && replica.disk.table.checkpoint.arrival == first.table.checkpoint.arrival
+                && replica
+                    .core()
+                    .is_some_and(|core| core.question().held() == self.held(0))
+        })
+    }
+
+    fn held(&self, at: usize) -> causeway_domain::version_vector::VersionVector {
+        let core = self.replicas[at].core();
+        core.map(|core| core.question().held()).unwrap_or_default()
+    }
+
+    /// The same events, byte for byte, in the same order, and the same to be seen.
+    fn expect_one_history(&mut self) {
+        let wrong = {
+            let replicas = &self.replicas[self.places()];
+            let history = in_order(&replicas[0].disk.rows);
+            let bytes = |events: &[&RawEvent]| -> Vec<_> {
+                events.iter().map(|e| e.bytes.clone()).collect()
+            };
+            let expected = table::expected(history.iter().copied());
+            let first = bytes(&history);
+            replicas.iter().find_map(|replica| {
+                let disk = &replica.disk;
+                if bytes(&in_order(&disk.rows)) != first {
+                    return Some(format!("the histories of 1 and {} differ", replica.id));
+                }
+                if disk.table.seen != expected {
+                    let differs = difference(&disk.table.seen, &expected);
+                    return Some(format!("{} shows {differs}", replica.id));
+                }
+                None
+            })
+        };
+        if let Some(wrong) = wrong {
+            return self.violate(|| wrong);
+        }
+        let copied = self.ledger.copies.values().any(|copies| copies.len() > 1);
+        if copied {
+            self.hit(Hit::Copied);
+        }
+    }
+
+    /// What replicas say of each other is so, and everything is settled where all hear all.
+    fn expect_knowledge(&mut self) {
+        if self.swarm.ends_as_tree {
+            // What was last heard of a peer may be old.
+            return;
+        }
+        let mut wrong = None;
+        let mut is_settled = false;
+        for at in self.places() {
+            let replica = &self.replicas[at];
+            let Some(core) = replica.core() else { continue };
+            let knowledge = core.knowledge();
+            let is_up = |status| status == Status::Up;
+            for (&peer, known) in &knowledge.peers {
+                let theirs = self.held(usize::from(peer.get()) - 1);
+                let held = known.held.as_deref();
+                if is_up(known.liveness.status) && held != Some(&theirs) {
+                    let id = replica.id;
+                    wrong = Some(format!("{id} is wrong about what {peer} holds"));
+                }
+            }
+            let hears_all = knowledge.peers.values().all(|p| is_up(p.liveness.status));
+            let highest = replica.disk.head(core_origin(core)).highest;
+            if hears_all && replica.settled < highest {
+                wrong = Some(format!("{} has settled too little", replica.id));
+            }
+            is_settled |= hears_all && highest > causeway_domain::hlc::Hlc::default();
+        }
+        if is_settled {
+            self.hit(Hit::Settled);
+        }
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+
+    fn expect_presence(&mut self) {
+        if self.swarm.ends_as_tree && self.swarm.slow {
+            // What was last heard of a peer may be old.
+            return;
+        }
+        let mut wrong = None;
+        for at in self.places() {
+            let replica = &self.replicas[at];
+            let Some(core) = replica.core() else { continue };
+            for (&peer, known) in &core.knowledge().peers {
+                let there = &self.replicas[usize::from(peer.get()) - 1].process;
+                let online = there.iter().flat_map(|process| &process.online);
+                let mut expected: BTreeSet<_> = online.cloned().collect();
+                expected.retain(|_| known.liveness.status == Status::Up);
+                if *known.online != expected {
+                    let id = replica.id;
+                    wrong = Some(format!("{id} is wrong about who is online at {peer}"));
+                }
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+
+    /// Each reader comes once more, anywhere, and ends with what everybody sees.
+    fn expect_readers(&mut self) {
+        if !self.ledger.rewritten.is_empty() {
+            return;
+        }
+        for number in 0..self.people.readers.len() {
+            let at = self.rng.index(self.size());
+            self.people.readers[number].stay = None;
+            self.come(number, at);
+            self.follow(number, usize::MAX, false);
+            if let Err(wrong) = self.reader_has_all(number, at) {
+                self.violate(|| format!("reader {number} at {}: {wrong}", at + 1));
+            }
+        }
+    }
+
+    fn reader_has_all(&self, number: usize, at: usize) -> Result<(), String> {
+        let reader = &self.people.readers[number];
+        let seen = &self.replicas[at].disk.table.seen;
+        let is_whole = self.ledger.destroyed.is_empty();
+        for (id, message) in &seen.messages {
+            if message.group != reader.group {
+                continue;
+            }
+            match reader.messages.get(id) {
+                None => return Err(format!("message {id} was never given")),
+                Some(position)
+                    if *position != message.position && is_whole && !reader.was_ahead =>
+                {
+                    return Err(format!("message {id} was given at another place"));
+                }
+                Some(_) => {}
+            }
+        }
+        let invented = reader
+            .messages
+            .keys()
+            .find(|&id| !seen.messages.contains_key(id));
+        if let Some(id) = invented.filter(|_| is_whole) {
+            return Err(format!("message {id} is nowhere"));
+        }
+        // Whoever was at a replica that lacked what decides may have been told a standing that it
+        // overrules, and is told again in most cases, not yet in all.
+        if !is_whole || reader.was_ahead {
+            return Ok(());
+        }
+        let told = reader.standings.iter().filter(|(_, is_in)| **is_in);
+        let told: BTreeSet<_> = told.map(|(standing, _)| standing.clone()).collect();
+        let mut expected = BTreeSet::new();
+        for (is_membership, of) in [(true, &seen.members), (false, &seen.likes)] {
+            let within = of.iter().filter(|(_, standing)| standing.is_in);
+            let of_group = within.filter(|((of, _), _)| {
+                let message = seen.messages.get(of);
+                let group = message.map_or(of.as_str(), |m| m.group.as_str());
+                group == reader.group.as_str()
+            });
+            expected
+                .extend(of_group.map(|((of, user), _)| (is_membership, of.clone(), user.clone())));
+        }
+        if told != expected {
+            let differing: Vec<_> = told.symmetric_difference(&expected).collect();
+            return Err(format!(
+                "is told something else than everybody sees: {differing:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whoever was told that something is written finds it, unless its only copy was destroyed.
+    fn expect_nothing_lost(&mut self) {
+        let living = &self.replicas[self.places()];
+        let is_held = |&(dot, hash): &(_, _)| living.iter().any(|r| r.disk.holds(dot, hash));
+        let answered = self.ledger.answered.iter();
+        let lost = answered
+            .filter(|event| !self.ledger.destroyed.contains(*event))
+            .find(|event| !is_held(event));
+        if let Some((dot, _)) = lost.copied() {
+            return self.violate(|| format!("{dot} was answered, and is lost"));
+        }
+        let lost = self.ledger.messages.iter().find(|id| {
+            let copies = self.ledger.copies.get(*id).into_iter().flatten();
+            let mut surviving = copies.filter(|copy| !self.ledger.destroyed.contains(*copy));
+            let was_destroyed = surviving.clone().next().is_none();
+            !was_destroyed && !surviving.any(is_held)
+        });
+        if let Some(id) = lost.cloned() {
+            self.violate(|| format!("message {id} was answered, and is lost"));
+        }
+    }
+
+    fn expect_nothing_waits(&mut self) {
+        // What was sent to a slow replica before the end may just arrive.
+        for _ in 0..20 {
+            if self.places().all(|at| self.waiting(at).is_none()) {
+                return;
+            }
+            self.run_for(500);
+        }
+        for at in self.places() {
+            if let Some(waiting) = self.waiting(at) {
+                self.violate(|| format!("{waiting} still wait at {}", at + 1));
+            }
+        }
+    }
+
+    /// Two histories of one origin are alarmed.
+    fn expect_fork_is_known(&mut self, forks: &BTreeMap<Origin, u64>) {
+        for &origin in forks.keys() {
+            let mut alarms = self.ledger.alarms.iter();
+            let is_alarmed = alarms.any(|(_, alarm)| match alarm {
+                Alarm::Fork { origin: told, .. } | Alarm::OwnEventsUnknown { origin: told, .. } => {
+                    *told == origin
+                }
+                _ => false,
+            });
+            if !is_alarmed {
+                self.violate(|| format!("{origin} has two histories, and nobody was alarmed"));
+            }
+        }
+    }
+}
+
+/// The first thing that is shown otherwise.
+fn difference(seen: &Seen, expected: &Seen) -> String {
+    let ids = expected.messages.keys().chain(seen.messages.keys());
+    let message = ids
+        .map(|id| (seen.messages.get(id), expected.messages.get(id)))
+        .find(|(seen, expected)| seen != expected);
+    match message {
+        Some((seen, expected)) => format!("{seen:?} instead of {expected:?}"),
+        None => "other likes or members than the rules say".to_owned(),
+    }
+}
+
+fn core_origin(core: &causeway_replicator::core::Core) -> Origin {
+    let question = core.question();
+    Origin {
+        replica: question.replica,
+        epoch: question.epoch,
+    }
+}
+
+fn in_order(rows: &[std::rc::Rc<causeway_domain::writing::NewRow>]) -> Vec<&RawEvent> {
+    let mut events: Vec<&RawEvent> = rows.iter().map(|row| &row.event).collect();
+    events.sort_by_key(|event| event.envelope.stamp.order_key());
+    events
+}

@@ -1,0 +1,409 @@
+//! Replicas, clients, readers, and everything between them, on one clock and one seed.
+//!
+//! The world is the shell around the code of production, in simulated time. Everything it does is
+//! written to the trace.
+
+mod calls;
+mod clients;
+mod life;
+mod nemesis;
+mod readers;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_replicator::core::{Alarm, Input, Now, Output};
+use causeway_replicator::presence::Online;
+
+use crate::hits::{Hit, Hits};
+use crate::ledger::Ledger;
+use crate::net::Net;
+use crate::people::People;
+use crate::replica::Replica;
+use crate::rng::Rng;
+use crate::swarm::Swarm;
+use calls::{Answer, Open, Question, Storm};
+
+const WALL_START_MS: i64 = 1_700_000_000_000;
+
+/// A run in the making.
+pub struct World {
+    pub(crate) rng: Rng,
+    pub(crate) net: Net,
+    pub(crate) replicas: Vec<Replica>,
+    pub(crate) people: People,
+    pub(crate) ledger: Ledger,
+    pub(crate) swarm: Swarm,
+    /// What was met.
+    pub hits: Hits,
+    /// What should never have happened.
+    pub violation: Option<String>,
+    /// Copies of events that were put on a wire.
+    pub events_sent: u64,
+    /// A replica whose clone runs in the last place.
+    pub(crate) cloned: Option<usize>,
+    /// The faults are over: only what is needed to come together happens.
+    pub(crate) is_healed: bool,
+    trace: Option<String>,
+    now_ms: u64,
+    agenda: BTreeMap<(u64, u64), Happening>,
+    calls: BTreeMap<u64, Open>,
+    storms: BTreeMap<(usize, usize), Storm>,
+    counter: u64,
+    size: usize,
+}
+
+pub(crate) enum Happening {
+    Wake(usize, u64),
+    Tick(usize, u64),
+    Writer(usize, u64),
+    /// What is on its way to the disk becomes durable.
+    Lands(usize, u64),
+    Fold(usize, u64),
+    Patience(usize, u64),
+    RenewAgain(usize, u64, Origin),
+    /// The peers that were asked for their floors have had their time.
+    Serve(usize, u64),
+    Start(usize),
+    /// Somebody has read the log, and starts the server again.
+    Restart(usize, u64),
+    Arrives {
+        call: u64,
+        to: usize,
+        from: usize,
+        body: Question,
+    },
+    Answered {
+        call: u64,
+        body: Answer,
+    },
+    Fails {
+        call: u64,
+    },
+    Ask(u64),
+    Reader(usize),
+    Client,
+    Nemesis,
+}
+
+impl World {
+    /// Replicas that have just been started, with clients that are about to come.
+    pub fn new(seed: u64, size: usize, swarm: Option<Swarm>) -> Self {
+        let mut rng = Rng::new(seed);
+        let swarm = swarm.unwrap_or_else(|| Swarm::any(&mut rng));
+        // One place more, for a clone.
+        let replicas = (0..=size).map(|at| Replica::new(number(at), 1 + at as u64));
+        let mut world = Self {
+            replicas: replicas.collect(),
+            net: Net::open(size + 1),
+            people: People::default(),
+            ledger: Ledger::default(),
+            hits: Hits::default(),
+            violation: None,
+            events_sent: 0,
+            cloned: None,
+            is_healed: false,
+            trace: None,
+            now_ms: 0,
+            agenda: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            storms: BTreeMap::new(),
+            counter: 0,
+            size,
+            swarm,
+            rng,
+        };
+        world.draw_setting();
+        for at in 0..size {
+            let in_ms = world.rng.below(200);
+            world.plan(in_ms, Happening::Start(at));
+        }
+        world
+    }
+
+    /// Writes down from now on what happens.
+    pub fn keep_trace(&mut self) {
+        self.trace = Some(format!("{:?}\n", self.swarm));
+    }
+
+    /// What was written down.
+    pub fn trace(&self) -> &str {
+        self.trace.as_deref().unwrap_or_default()
+    }
+
+    /// Simulated milliseconds since the start.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// How many replicas there are.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Lets time pass, unless something happens that never should.
+    pub fn run_for(&mut self, ms: u64) {
+        let end_ms = self.now_ms + ms;
+        while self.violation.is_none()
+            && let Some(entry) = self.agenda.first_entry()
+            && entry.key().0 <= end_ms
+        {
+            let ((at_ms, _), happening) = entry.remove_entry();
+            self.now_ms = at_ms;
+            self.happen(happening);
+        }
+        self.now_ms = end_ms;
+    }
+
+    /// Says that something is so that must not be.
+    pub(crate) fn violate(&mut self, what: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            let what = what();
+            self.note(format_args!("VIOLATION {what}"));
+            self.violation = Some(what);
+        }
+    }
+
+    pub(crate) fn hit(&mut self, what: Hit) {
+        self.hits.hit(what);
+    }
+
+    pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        if let Some(trace) = &mut self.trace {
+            writeln!(trace, "{:>6} {what}", self.now_ms).expect("a string takes all");
+        }
+    }
+
+    pub(crate) fn plan(&mut self, in_ms: u64, happening: Happening) {
+        self.counter += 1;
+        let at = (self.now_ms + in_ms, self.counter);
+        self.agenda.insert(at, happening);
+    }
+
+    /// Milliseconds since 1970 as a replica's clock shows them.
+    pub(crate) fn wall_ms(&self, at: usize) -> u64 {
+        let now_ms = i64::try_from(self.now_ms).expect("runs are short");
+        let wall_ms = WALL_START_MS + now_ms + self.replicas[at].clock_off_ms;
+        u64::try_from(wall_ms).expect("clocks are off by a year at most")
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        // A process that stands still gets everything at once when it goes on.
+        if let Some(at) = self.needs_process(&happening) {
+            let until_ms = self.replicas[at].paused_until_ms;
+            if until_ms > self.now_ms {
+                return self.plan(until_ms - self.now_ms, happening);
+            }
+        }
+        match happening {
+            Happening::Wake(at, life) if self.is_alive(at, life) => self.wake(at),
+            Happening::Tick(at, life) if self.is_alive(at, life) => self.tick(at),
+            Happening::Writer(at, life) if self.is_alive(at, life) => self.writer_goes_on(at),
+            Happening::Lands(at, life) if self.is_alive(at, life) => self.land(at),
+            Happening::Fold(at, life) if self.is_alive(at, life) => self.fold(at),
+            Happening::Patience(at, life) if self.is_alive(at, life) => self.lose_patience(at),
+            Happening::RenewAgain(at, life, origin) if self.is_alive(at, life) => {
+                self.renew(at, origin);
+            }
+            Happening::Serve(at, life) if self.is_alive(at, life) => self.serve(at),
+            Happening::Start(at) => self.start(at),
+            Happening::Restart(at, life) if self.is_alive(at, life) => {
+                self.crash(at);
+                self.plan(1, Happening::Start(at));
+            }
+            Happening::Arrives {
+                call,
+                to,
+                from,
+                body,
+            } => self.arrives(call, to, from, body),
+            Happening::Answered { call, body } => self.ends(call, Ok(body)),
+            Happening::Fails { call } => self.fails(call),
+            Happening::Ask(request) => self.ask(request),
+            Happening::Reader(reader) => self.read(reader),
+            Happening::Client => self.client_acts(),
+            Happening::Nemesis => self.nemesis_acts(),
+            _ => {}
+        }
+    }
+
+    fn needs_process(&self, happening: &Happening) -> Option<usize> {
+        match *happening {
+            Happening::Wake(at, _)
+            | Happening::Tick(at, _)
+            | Happening::Writer(at, _)
+            | Happening::Fold(at, _)
+            | Happening::Patience(at, _)
+            | Happening::RenewAgain(at, ..)
+            | Happening::Serve(at, _)
+            | Happening::Arrives { to: at, .. } => Some(at),
+            Happening::Answered { call, .. } | Happening::Fails { call } => {
+                self.calls.get(&call).map(|open| open.from)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_alive(&self, at: usize, life: u64) -> bool {
+        let replica = &self.replicas[at];
+        replica.life == life && replica.process.is_some()
+    }
+
+    fn wake(&mut self, at: usize) {
+        let Some(core) = self.replicas[at].core() else {
+            return;
+        };
+        if core.next_wake() <= self.now_ms {
+            let random = self.rng.next();
+            self.step(at, Input::Tick { random });
+        }
+    }
+
+    /// Steps the core of a replica and starts what it wants; returns the answers.
+    pub(crate) fn step(&mut self, at: usize, input: Input) -> Vec<Output> {
+        let now = self.now(at);
+        let life = self.replicas[at].life;
+        let process = self.replicas[at].process.as_mut();
+        let Some(core) = process.and_then(|process| process.core.as_mut()) else {
+            return Vec::new();
+        };
+        let revision = core.revision();
+        let outputs = core.step(now, input);
+        let knowledge = (core.revision() != revision).then(|| core.knowledge());
+        let wake_ms = core.next_wake();
+        if let Some(knowledge) = knowledge {
+            let replica = &mut self.replicas[at];
+            replica.settled = replica.settled.max(knowledge.settled_floor);
+        }
+        let mut answers = Vec::new();
+        for output in outputs {
+            if self.trace.is_some() {
+                self.note_output(at, &output);
+            }
+            answers.extend(self.start_output(at, output));
+        }
+        self.plan(
+            wake_ms.saturating_sub(self.now_ms),
+            Happening::Wake(at, life),
+        );
+        answers
+    }
+
+    fn start_output(&mut self, at: usize, output: Output) -> Vec<Output> {
+        match output {
+            Output::Digest { to, digest } => self.send_digest(at, to, digest),
+            Output::Push { to, push } => self.send_push(at, to, &push),
+            Output::Pull { from, after } => self.send_pull(at, from, after),
+            Output::ReadHash {
+                peer,
+                origin,
+                seq,
+                theirs,
+            } => {
+                let event = causeway_domain::stamp::Dot { origin, seq };
+                let ours = self.replicas[at].disk.event(event).map(|event| event.hash);
+                let read = Input::HashRead {
+                    peer,
+                    origin,
+                    seq,
+                    theirs,
+                    ours,
+                };
+                return self.step(at, read);
+            }
+            Output::Alarm(alarm) => self.sound(at, alarm),
+            answer => return vec![answer],
+        }
+        Vec::new()
+    }
+
+    fn sound(&mut self, at: usize, alarm: Alarm) {
+        match &alarm {
+            Alarm::Refused { reason, .. } | Alarm::RefusedBy { reason, .. } => {
+                use causeway_replicator::wire::Refusal;
+                match reason {
+                    Refusal::Clone { .. } => self.hit(Hit::CloneRefused),
+                    Refusal::NoCommonProtocol { .. } => self.hit(Hit::VersionRefused),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        if let Some(origin) = alarm.doubted()
+            && self.replicas[at].origin() == Some(origin)
+        {
+            self.renew(at, origin);
+        }
+        self.ledger.alarms.push((self.replicas[at].id, alarm));
+    }
+
+    pub(crate) fn now(&self, at: usize) -> Now {
+        Now {
+            ms: self.now_ms,
+            wall_ms: i64::try_from(self.wall_ms(at)).expect("clocks are off by a year at most"),
+        }
+    }
+
+    fn note_output(&mut self, at: usize, output: &Output) {
+        let what = match output {
+            Output::Answer(Ok(digest)) => format!("answers digest {}", digest.n),
+            Output::Answer(Err(refusal)) => format!("refuses: {refusal}"),
+            Output::PushAnswer(answer) => format!("answers push {}", answer.n),
+            Output::Digest { to, digest } => format!(
+                "digest {} to {to}: {:?} floor {}",
+                digest.n,
+                digest
+                    .held()
+                    .iter()
+                    .map(|(o, s)| format!("{o}:{s}"))
+                    .collect::<Vec<_>>(),
+                digest.floor.get()
+            ),
+            Output::Push { to, .. } => format!("push to {to}"),
+            Output::Pull { from, .. } => format!("pull from {from}"),
+            Output::ReadHash { origin, seq, .. } => format!("looks up {origin}:{seq}"),
+            Output::Alarm(alarm) => format!("ALARM {alarm:?}"),
+        };
+        self.note(format_args!("{} {what}", at + 1));
+    }
+
+    /// A user comes to or goes from a group at a replica.
+    pub(crate) fn flip_presence(&mut self, at: usize) {
+        let user = self.rng.below(6);
+        let online = Online {
+            group: format!("group{}", user % 2),
+            id: causeway_domain::names::UserId(format!("user{user}")),
+            name: format!("user{user}"),
+        };
+        let process = self.replicas[at].process.as_mut();
+        let Some(process) = process.filter(|process| process.core.is_some()) else {
+            return;
+        };
+        let (mut came, mut went) = (Vec::new(), Vec::new());
+        if let Some(index) = process.online.iter().position(|known| *known == online) {
+            went.push(process.online.remove(index));
+        } else {
+            process.online.push(online.clone());
+            came.push(online);
+        }
+        self.hit(Hit::Presence);
+        self.step(at, Input::Presence { came, went });
+    }
+
+    /// Tells the core and whoever waits that the log has grown or its floor risen.
+    pub(crate) fn ring(&mut self, at: usize, head: causeway_domain::writing::Head) {
+        self.step(at, Input::Committed(Arc::new(head)));
+        self.fold_soon(at);
+        self.look_at_parked(at);
+    }
+}
+
+pub(crate) fn number(at: usize) -> ReplicaId {
+    u16::try_from(at + 1)
+        .ok()
+        .and_then(ReplicaId::new)
+        .expect("a small number from 1")
+}

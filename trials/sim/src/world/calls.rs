@@ -1,0 +1,473 @@
+//! Calls between replicas: what `driver` does for a core, in simulated time. Events travel as the
+//! bytes they have on the wire.
+
+use std::collections::BTreeSet;
+use std::mem::discriminant;
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::Task;
+use causeway_replicator::core::{CallFailure, Core, Input, Output, Taken};
+use causeway_replicator::link::LinkError;
+use causeway_replicator::plan::Push;
+use causeway_replicator::wire::events::{self, BATCH_EVENTS};
+use causeway_replicator::wire::{Caller, Digest, PushAnswer, Refusal};
+
+use super::{Happening, World};
+use crate::hits::Hit;
+use crate::net::Way;
+use crate::replica::{Asker, Parked};
+
+const DIGEST_TIMEOUT_MS: u64 = 2_000;
+const BULK_TIMEOUT_MS: u64 = 5_000;
+const EARLY_PATIENCE_MS: u64 = 250;
+/// So often may the same push go to a peer that says nothing.
+const STORM: u32 = 4;
+
+#[derive(Clone)]
+pub(crate) enum Question {
+    Digest(Box<Digest>),
+    Push(Caller, Vec<u8>),
+    Pull(Caller, VersionVector),
+}
+
+pub(crate) enum Answer {
+    Refused(Refusal),
+    Busy,
+    Digest(Box<Digest>),
+    Push(PushAnswer),
+    Pull(Vec<u8>),
+}
+
+/// A call that has not ended yet for its caller.
+pub(crate) struct Open {
+    pub from: usize,
+    life: u64,
+    to: ReplicaId,
+    kind: Kind,
+}
+
+enum Kind {
+    Digest,
+    Ask,
+    Push { sent: VersionVector },
+    Pull,
+}
+
+/// The same push over and over.
+#[derive(Default)]
+pub(crate) struct Storm {
+    sent: VersionVector,
+    times: u32,
+}
+
+impl World {
+    pub(super) fn send_digest(&mut self, at: usize, to: ReplicaId, digest: Box<Digest>) {
+        self.call(at, to, Question::Digest(digest), Kind::Digest);
+    }
+
+    /// Asks a peer for its floor.
+    pub(super) fn send_question(&mut self, at: usize, to: ReplicaId, question: Digest) {
+        self.call(at, to, Question::Digest(Box::new(question)), Kind::Ask);
+    }
+
+    pub(super) fn send_push(&mut self, at: usize, to: ReplicaId, push: &Push) {
+        let replica = &self.replicas[at];
+        let mut held = if replica.away_until_ms > self.now_ms {
+            Vec::new()
+        } else {
+            replica.disk.read_beyond(&push.after, BATCH_EVENTS)
+        };
+        held.retain(|event| {
+            push.only
+                .is_none_or(|only| only == event.envelope.stamp.origin)
+        });
+        let mut sent = VersionVector::default();
+        for event in &held {
+            sent.record(event.envelope.stamp.dot());
+        }
+        if held.is_empty() {
+            // The own log could not be read.
+            self.counter += 1;
+            let (call, life) = (self.counter, self.replicas[at].life);
+            let kind = Kind::Push { sent };
+            let open = Open {
+                from: at,
+                life,
+                to,
+                kind,
+            };
+            self.calls.insert(call, open);
+            return self.plan(1, Happening::Fails { call });
+        }
+        self.watch_for_storm(at, to, &sent);
+        self.events_sent += held.len() as u64;
+        let Some(caller) = self.caller(at) else {
+            return;
+        };
+        let body = Question::Push(caller, events::encode(&held));
+        self.call(at, to, body, Kind::Push { sent });
+    }
+
+    /// A peer that took nothing of a push is not sent it over and over.
+    fn watch_for_storm(&mut self, at: usize, to: ReplicaId, sent: &VersionVector) {
+        let storm = self.storms.entry((at, slot(to))).or_default();
+        if storm.sent == *sent {
+            storm.times += 1;
+        } else {
+            *storm = Storm {
+                sent: sent.clone(),
+                times: 1,
+            };
+        }
+        if storm.times > STORM {
+            self.violate(|| format!("{} sends {to} the same push again and again", at + 1));
+        }
+    }
+
+    pub(super) fn send_pull(&mut self, at: usize, from: ReplicaId, after: VersionVector) {
+        if let Some(caller) = self.caller(at) {
+            self.call(at, from, Question::Pull(caller, after), Kind::Pull);
+        }
+    }
+
+    fn caller(&self, at: usize) -> Option<Caller> {
+        let replica = &self.replicas[at];
+        Some(replica.process.as_ref()?.caller(replica.id))
+    }
+
+    fn call(&mut self, from: usize, to: ReplicaId, body: Question, kind: Kind) {
+        self.counter += 1;
+        let call = self.counter;
+        let timeout_ms = match kind {
+            Kind::Digest | Kind::Ask => DIGEST_TIMEOUT_MS,
+            Kind::Push { .. } | Kind::Pull => BULK_TIMEOUT_MS,
+        };
+        // A new call takes the place of one of its kind.
+        let is_former = |open: &Open| {
+            (open.from, open.to) == (from, to) && discriminant(&open.kind) == discriminant(&kind)
+        };
+        self.calls.retain(|_, open| !is_former(open));
+        let life = self.replicas[from].life;
+        let open = Open {
+            from,
+            life,
+            to,
+            kind,
+        };
+        self.calls.insert(call, open);
+        let to = slot(to);
+        let way = self.net.way(from, to);
+        if way == Way::Cut {
+            return self.plan(1, Happening::Fails { call });
+        }
+        self.plan(timeout_ms, Happening::Fails { call });
+        if way == Way::BlackHole || self.is_lost() {
+            return;
+        }
+        if self.rng.permille(self.net.weather.repeat_permille) {
+            self.hit(Hit::Repeated);
+            let body = body.clone();
+            self.carry(call, to, from, body);
+        }
+        self.carry(call, to, from, body);
+    }
+
+    fn carry(&mut self, call: u64, to: usize, from: usize, body: Question) {
+        let delay_ms = self.delay() + self.replicas[to].slow_ms;
+        let arrives = Happening::Arrives {
+            call,
+            to,
+            from,
+            body,
+        };
+        self.plan(delay_ms, arrives);
+    }
+
+    fn delay(&mut self) -> u64 {
+        let weather = self.net.weather;
+        let delay_ms = weather.delay(&mut self.rng);
+        if delay_ms >= 500 {
+            self.hit(Hit::Stalled);
+        }
+        delay_ms
+    }
+
+    fn is_lost(&mut self) -> bool {
+        let is_lost = self.rng.permille(self.net.weather.loss_permille);
+        if is_lost {
+            self.hit(Hit::Lost);
+        }
+        is_lost
+    }
+
+    pub(super) fn arrives(&mut self, call: u64, to: usize, from: usize, body: Question) {
+        let Some(core) = self.replicas[to].core() else {
+            // Nobody listens there.
+            return self.plan(1, Happening::Fails { call });
+        };
+        let refused = match &body {
+            Question::Digest(_) => None,
+            Question::Push(caller, _) | Question::Pull(caller, _) => core.admit(caller).err(),
+        };
+        if let Some(refusal) = refused {
+            return self.answer(call, from, to, Answer::Refused(refusal));
+        }
+        match body {
+            Question::Digest(digest) => {
+                self.storms.remove(&(to, from));
+                let answers = self.step(to, Input::DigestCalled(digest));
+                let answer = answers.into_iter().find_map(|answer| match answer {
+                    Output::Answer(Ok(digest)) => Some(Answer::Digest(digest)),
+                    Output::Answer(Err(refusal)) => Some(Answer::Refused(refusal)),
+                    _ => None,
+                });
+                self.answer(call, from, to, answer.expect("every digest is answered"));
+            }
+            Question::Push(_, body) => self.park(call, from, to, &body),
+            Question::Pull(_, after) => {
+                if self.replicas[to].away_until_ms > self.now_ms {
+                    return self.answer(call, from, to, Answer::Busy);
+                }
+                let after = core.servable_after(&after);
+                let held = self.replicas[to].disk.read_beyond(&after, BATCH_EVENTS);
+                self.events_sent += held.len() as u64;
+                self.answer(call, from, to, Answer::Pull(events::encode(&held)));
+            }
+        }
+    }
+
+    fn park(&mut self, call: u64, from: usize, to: usize, body: &[u8]) {
+        self.counter += 1;
+        let ticket = self.counter;
+        let parked = Parked {
+            ticket,
+            call,
+            from,
+            events: events::decode(body).events,
+            stored: 0,
+            missing: Vec::new(),
+            forked: Vec::new(),
+            until_ms: self.now_ms + EARLY_PATIENCE_MS,
+            is_asked: true,
+        };
+        let task = self.absorb_task(to, parked.events.clone());
+        let life = self.replicas[to].life;
+        if let Some(process) = &mut self.replicas[to].process {
+            process.parked.push(parked);
+        }
+        self.plan(EARLY_PATIENCE_MS, Happening::Patience(to, life));
+        self.hand_over(to, task, Asker::Push(ticket));
+    }
+
+    fn absorb_task(&self, at: usize, events: Vec<RawEvent>) -> Task {
+        let forked = self.known_forks(at);
+        Task::Absorb { events, forked }
+    }
+
+    fn known_forks(&self, at: usize) -> BTreeSet<Origin> {
+        let core = self.replicas[at].core();
+        core.map(Core::forked).unwrap_or_default()
+    }
+
+    /// The log took in what it could of a push.
+    pub(super) fn push_absorbed(&mut self, at: usize, ticket: u64, taken: Option<Taken>) {
+        let now_ms = self.now_ms;
+        let Some(process) = &mut self.replicas[at].process else {
+            return;
+        };
+        let Some(index) = process.parked.iter().position(|p| p.ticket == ticket) else {
+            return;
+        };
+        let Some(taken) = taken else {
+            let parked = process.parked.remove(index);
+            return self.answer(parked.call, parked.from, at, Answer::Busy);
+        };
+        let parked = &mut process.parked[index];
+        parked.is_asked = false;
+        parked.stored += taken.stored;
+        parked.missing = taken.missing;
+        parked.forked = taken.forked;
+        let held = &process.writing.head().vector;
+        parked
+            .events
+            .retain(|event| !held.covers(event.envelope.stamp.dot()));
+        let waits = !parked.events.is_empty() && !parked.missing.is_empty();
+        if waits && now_ms < parked.until_ms {
+            return self.hit(Hit::Parked);
+        }
+        self.push_taken(at, index);
+    }
+
+    /// What waits for its past is tried again when that has come.
+    pub(super) fn look_at_parked(&mut self, at: usize) {
+        let forked = self.known_forks(at);
+        let Some(process) = &mut self.replicas[at].process else {
+            return;
+        };
+        let held = process.writing.head().vector.clone();
+        let mut again = Vec::new();
+        for parked in &mut process.parked {
+            let has_come = |range: &causeway_domain::version_vector::Range| {
+                range.last <= held.get(range.origin)
+            };
+            if !parked.is_asked && parked.missing.iter().all(has_come) {
+                parked.is_asked = true;
+                let task = Task::Absorb {
+                    events: parked.events.clone(),
+                    forked: forked.clone(),
+                };
+                again.push((parked.ticket, task));
+            }
+        }
+        for (ticket, task) in again {
+            self.hand_over(at, task, Asker::Push(ticket));
+        }
+    }
+
+    pub(super) fn lose_patience(&mut self, at: usize) {
+        let now_ms = self.now_ms;
+        while let Some(process) = &self.replicas[at].process
+            && let Some(index) = process
+                .parked
+                .iter()
+                .position(|p| !p.is_asked && p.until_ms <= now_ms)
+        {
+            self.push_taken(at, index);
+        }
+    }
+
+    fn push_taken(&mut self, at: usize, index: usize) {
+        let Some(process) = &mut self.replicas[at].process else {
+            return;
+        };
+        let parked = process.parked.remove(index);
+        let from = self.replicas[parked.from].id;
+        let absorbed = Taken {
+            stored: parked.stored,
+            missing: parked.missing,
+            forked: parked.forked,
+        };
+        let answers = self.step(at, Input::PushCalled { from, absorbed });
+        for answer in answers {
+            if let Output::PushAnswer(answer) = answer {
+                self.answer(parked.call, parked.from, at, Answer::Push(answer));
+            }
+        }
+    }
+
+    fn answer(&mut self, call: u64, from: usize, to: usize, body: Answer) {
+        if self.net.way(from, to) != Way::Open || self.is_lost() {
+            return;
+        }
+        let delay_ms = self.delay() + self.replicas[to].slow_ms / 2;
+        self.plan(delay_ms, Happening::Answered { call, body });
+    }
+
+    pub(super) fn fails(&mut self, call: u64) {
+        self.ends(call, Err(LinkError::Unreachable));
+    }
+
+    /// A call ends for its caller, once: what comes later is dropped.
+    pub(super) fn ends(&mut self, call: u64, result: Result<Answer, LinkError>) {
+        let Some(Open {
+            from,
+            life,
+            to: peer,
+            kind,
+        }) = self.calls.remove(&call)
+        else {
+            return;
+        };
+        if !self.is_alive(from, life) {
+            return;
+        }
+        let result = match result {
+            Ok(Answer::Refused(refusal)) => Err(LinkError::Refused(refusal)),
+            Ok(Answer::Busy) => Err(LinkError::Busy),
+            other => other,
+        };
+        let input = match (kind, result) {
+            (Kind::Digest, Ok(Answer::Digest(digest))) => {
+                self.storms.remove(&(from, slot(peer)));
+                Input::DigestDone {
+                    peer,
+                    result: Ok(digest),
+                }
+            }
+            (Kind::Digest, Err(error)) => Input::DigestDone {
+                peer,
+                result: Err(error),
+            },
+            (Kind::Ask, Ok(Answer::Digest(digest))) => {
+                return self.floor_came(from, digest.floor);
+            }
+            (Kind::Ask, Err(_)) => return self.floor_came(from, Hlc::default()),
+            (Kind::Push { sent }, Ok(Answer::Push(answer))) => Input::PushDone {
+                peer,
+                sent,
+                result: Ok(answer),
+            },
+            (Kind::Push { sent }, Err(error)) => Input::PushDone {
+                peer,
+                sent,
+                result: Err(CallFailure::Link(error)),
+            },
+            (Kind::Pull, Ok(Answer::Pull(body))) => {
+                let pulled = events::decode(&body).events;
+                if pulled.is_empty() {
+                    let result = Ok(Taken::default());
+                    self.step(from, Input::PullDone { peer, result });
+                    return;
+                }
+                // The call goes on until the log has taken them in.
+                self.counter += 1;
+                let call = self.counter;
+                let open = Open {
+                    from,
+                    life,
+                    to: peer,
+                    kind: Kind::Pull,
+                };
+                self.calls.insert(call, open);
+                let task = self.absorb_task(from, pulled);
+                return self.hand_over(from, task, Asker::Pull(call));
+            }
+            (Kind::Pull, Err(error)) => Input::PullDone {
+                peer,
+                result: Err(CallFailure::Link(error)),
+            },
+            _ => unreachable!("an answer of another kind"),
+        };
+        self.step(from, input);
+    }
+
+    /// The log took in what it could of a pull.
+    pub(super) fn pull_absorbed(&mut self, at: usize, call: u64, taken: Option<Taken>) {
+        if let Some(open) = self.calls.remove(&call) {
+            let result = taken.ok_or(CallFailure::Log);
+            self.step(
+                at,
+                Input::PullDone {
+                    peer: open.to,
+                    result,
+                },
+            );
+        }
+    }
+
+    /// What waits to be taken in, where something does.
+    pub(crate) fn waiting(&self, at: usize) -> Option<String> {
+        let process = self.replicas[at].process.as_ref()?;
+        let (parked, tasks) = (process.parked.len(), process.inbox.len());
+        let waits = parked > 0 || tasks > 0;
+        waits.then(|| format!("{parked} pushes and {tasks} tasks"))
+    }
+}
+
+/// Where the configured address of a replica leads.
+pub(crate) fn slot(id: ReplicaId) -> usize {
+    usize::from(id.get()) - 1
+}

@@ -1,0 +1,265 @@
+//! How processes begin and end, and disks are lost.
+
+use std::collections::BTreeSet;
+
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Epoch, Origin};
+use causeway_domain::writing::{Beginning, Row, Task, Writing};
+use causeway_replicator::core::{Core, Me};
+use causeway_replicator::wire::Instance;
+
+use super::{Happening, World, number};
+use crate::disk::{Disk, Durable};
+use crate::hits::Hit;
+use crate::replica::{Asker, CLUSTER, Doing, Fate, Process};
+
+/// How long a start waits for the floors of peers.
+const FLOOR_PATIENCE_MS: u64 = 2_000;
+
+impl World {
+    /// Starts a server where none runs. What it finds decides as whom it writes.
+    pub(super) fn start(&mut self, at: usize) {
+        if self.replicas[at].process.is_some() {
+            return;
+        }
+        if self.replicas[at].away_until_ms > self.now_ms {
+            return self.plan(500, Happening::Start(at));
+        }
+        let fresh_epoch = self.rng.bits();
+        let instance = Instance(self.rng.next());
+        let wall_ms = self.wall_ms(at);
+        let replica = &mut self.replicas[at];
+        let nobody = Origin {
+            replica: replica.id,
+            epoch: Epoch(fresh_epoch),
+        };
+        let found = replica.disk.found(nobody);
+        let (writing, beginning) = Writing::begin(replica.id, found, wall_ms, fresh_epoch);
+        let row = Row {
+            origin: writing.origin(),
+            reserved: writing.reserved(),
+            system_identifier: writing.server().system_identifier.clone(),
+            timeline: writing.server().timeline.clone(),
+        };
+        replica.life += 1;
+        replica.is_exchanged = false;
+        let life = replica.life;
+        let origin = writing.origin();
+        replica.process = Some(Process::new(instance, writing, beginning));
+        self.note(format_args!("{} starts as {origin}: {beginning:?}", at + 1));
+        self.begin_step(at, Durable::Identity(row), life);
+    }
+
+    fn begin_step(&mut self, at: usize, step: Durable, life: u64) {
+        let lands_ms = self.rng.below(4);
+        if let Some(process) = &mut self.replicas[at].process {
+            process.pending = Some(step);
+        }
+        self.plan(lands_ms, Happening::Lands(at, life));
+        self.plan(lands_ms + 1, Happening::Writer(at, life));
+    }
+
+    /// First the row, then the file, then the core; a new origin asks its peers for their floors.
+    pub(super) fn start_goes_on(&mut self, at: usize) {
+        let now = self.now(at);
+        let peers = (0..self.size).map(number);
+        let replica = &mut self.replicas[at];
+        let (id, life, protocol) = (replica.id, replica.life, replica.protocol);
+        let Some(process) = &mut replica.process else {
+            return;
+        };
+        let record = process.writing.record(process.writing.reserved());
+        if replica.disk.file.as_ref() != Some(&record) {
+            process.doing = Doing::Starting;
+            return self.begin_step(at, Durable::File(record), life);
+        }
+        process.writing.recorded(record);
+        let me = Me {
+            origin: process.writing.origin(),
+            instance: process.instance,
+            cluster: CLUSTER.into(),
+            peers: peers.filter(|&peer| peer != id).collect(),
+            protocol,
+        };
+        let head = std::sync::Arc::new(process.writing.head().clone());
+        let core = Core::new(now, me.clone(), head);
+        let question = core.question();
+        process.core = Some(core);
+        let beginning = process.beginning;
+        self.plan(1, Happening::Wake(at, life));
+        let tick_ms = self.rng.below(500);
+        self.plan(tick_ms, Happening::Tick(at, life));
+        self.fold_soon(at);
+        if beginning == Beginning::Continued {
+            return self.serve(at);
+        }
+        if beginning != Beginning::First {
+            self.hit(Hit::NewEpoch);
+        }
+        if let Some(process) = &mut self.replicas[at].process {
+            process.asked = me.peers.len();
+        }
+        for peer in me.peers {
+            self.send_question(at, peer, question.clone());
+        }
+        self.plan(FLOOR_PATIENCE_MS, Happening::Serve(at, life));
+    }
+
+    /// A peer told its floor, or did not answer.
+    pub(super) fn floor_came(&mut self, at: usize, floor: Hlc) {
+        let Some(process) = &mut self.replicas[at].process else {
+            return;
+        };
+        process.asked_floor = process.asked_floor.max(floor);
+        process.asked = process.asked.saturating_sub(1);
+        if process.asked == 0 {
+            self.serve(at);
+        }
+    }
+
+    /// Clients are served from now on.
+    pub(super) fn serve(&mut self, at: usize) {
+        let Some(process) = &mut self.replicas[at].process else {
+            return;
+        };
+        if std::mem::replace(&mut process.is_serving, true) {
+            return;
+        }
+        let floor = process.asked_floor;
+        if floor > Hlc::default() {
+            self.hit(Hit::Raised);
+            self.hand_over(at, Task::Raise(floor), Asker::Nobody);
+        }
+    }
+
+    /// Ends a process at once. What was on its way to the disk lands or does not.
+    pub(super) fn crash(&mut self, at: usize) {
+        let Some(process) = self.replicas[at].process.take() else {
+            return;
+        };
+        self.replicas[at].paused_until_ms = 0;
+        let is_pending = process.pending.is_some();
+        self.hit(match &process.doing {
+            Doing::Starting => Hit::CrashStarting,
+            Doing::Reading(_) => Hit::CrashReading,
+            Doing::Committing(_, _, Fate::Done) if is_pending => Hit::CrashBeforeCommit,
+            Doing::Committing(_, _, Fate::Done) => Hit::CrashAfterCommit,
+            Doing::Recording(..) if is_pending => Hit::CrashBeforeFile,
+            Doing::Recording(..) => Hit::CrashAfterFile,
+            _ => Hit::CrashIdle,
+        });
+        let lands = self.rng.permille(500);
+        self.note(format_args!("{} crashes", at + 1));
+        if let Some(step) = process.pending.filter(|_| lands) {
+            self.make_durable(at, step);
+        }
+        self.end(at);
+    }
+
+    /// Ends a process that has nothing left to do, in order.
+    pub(super) fn stop(&mut self, at: usize) {
+        if !self.is_writer_idle(at) {
+            return;
+        }
+        let Some(process) = self.replicas[at].process.take() else {
+            return;
+        };
+        if process.is_connected && process.core.is_some() {
+            self.hit(Hit::StoppedInOrder);
+            let reserved = process.writing.last_reservation();
+            let record = process.writing.record(reserved);
+            self.make_durable(at, Durable::Reservation(reserved));
+            self.make_durable(at, Durable::File(record));
+        }
+        self.note(format_args!("{} stops", at + 1));
+        self.end(at);
+    }
+
+    /// Whoever was connected to a process that has ended finds out.
+    fn end(&mut self, at: usize) {
+        self.replicas[at].life += 1;
+        self.people.lose_replica(at);
+        // What the read model commits does not wait for the disk.
+        if self.rng.permille(300) {
+            self.hit(Hit::ReadModelRebuilt);
+            self.replicas[at].disk.table = crate::table::Table::default();
+        }
+    }
+
+    /// Puts another disk in the place of a replica's. What was nowhere else is gone.
+    pub(super) fn exchange_disk(&mut self, at: usize, mut disk: Disk) {
+        disk.is_causal = !self.swarm.can_fork();
+        let former = std::mem::replace(&mut self.replicas[at].disk, disk);
+        self.account_for_loss(&former);
+    }
+
+    /// Notes what was on a disk and is on no other.
+    pub(super) fn account_for_loss(&mut self, former: &Disk) {
+        for row in &former.rows {
+            let (dot, hash) = (row.event.envelope.stamp.dot(), row.event.hash);
+            let mut others = self.replicas.iter();
+            if others.any(|replica| replica.disk.holds(dot, hash)) {
+                continue;
+            }
+            if self.ledger.answered.contains(&(dot, hash)) {
+                self.hits.hit(Hit::Destroyed);
+            }
+            self.ledger.destroyed.insert((dot, hash));
+        }
+    }
+
+    /// Replicas that peers reach: the clone is not one of them.
+    pub(crate) fn places(&self) -> std::ops::Range<usize> {
+        0..self.size
+    }
+
+    /// The origins of which living disks hold different events under the same numbers, each with
+    /// the first such number.
+    pub(crate) fn forks(&self) -> std::collections::BTreeMap<Origin, u64> {
+        let mut forks = std::collections::BTreeMap::new();
+        let origins: BTreeSet<Origin> = self.ledger.rewritten.clone();
+        for origin in origins {
+            let mut first = 1;
+            loop {
+                let dot = causeway_domain::stamp::Dot { origin, seq: first };
+                let events = self.replicas.iter().map(|r| r.disk.event(dot));
+                let hashes: BTreeSet<_> = events.flatten().map(|e| e.hash.0).collect();
+                if hashes.is_empty() {
+                    break;
+                }
+                if hashes.len() > 1 {
+                    forks.insert(origin, first);
+                    break;
+                }
+                first += 1;
+            }
+        }
+        forks
+    }
+}
+
+impl Process {
+    fn new(instance: Instance, writing: Writing, beginning: Beginning) -> Self {
+        Self {
+            instance,
+            writing,
+            beginning,
+            core: None,
+            is_serving: false,
+            is_connected: true,
+            is_cut_off: false,
+            doing: Doing::Starting,
+            pending: None,
+            inbox: Vec::new(),
+            alone: std::collections::VecDeque::new(),
+            renewals: std::collections::VecDeque::new(),
+            is_tick_due: false,
+            recorded_at_ms: None,
+            is_folding: false,
+            parked: Vec::new(),
+            online: Vec::new(),
+            asked: 0,
+            asked_floor: Hlc::default(),
+        }
+    }
+}

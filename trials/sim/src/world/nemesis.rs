@@ -1,0 +1,305 @@
+//! What goes wrong, and the end of it.
+
+use super::{Happening, World, number};
+use crate::disk::Disk;
+use crate::hits::Hit;
+use crate::net::Weather;
+use crate::replica::{Doing, Fate, Replica};
+
+const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Cut,
+    Weather,
+    Slow,
+    Crash,
+    Stop,
+    Pause,
+    Clock,
+    Wipe,
+    Backup,
+    Restore,
+    RollBack,
+    Clone,
+    Outage,
+    FullDisk,
+}
+
+impl World {
+    /// What is so from the start: protocol versions, a store that refuses something.
+    pub(super) fn draw_setting(&mut self) {
+        for replica in &mut self.replicas {
+            replica.disk.is_causal = !self.swarm.can_fork();
+        }
+        if self.swarm.versions {
+            self.hit(Hit::MixedVersions);
+            let relay = self.rng.index(self.size);
+            for at in self.places() {
+                let range = self.rng.pick(&[[1, 1], [2, 2], [1, 2]]);
+                self.replicas[at].protocol = if at == relay { [1, 2] } else { range };
+            }
+        }
+        if self.swarm.poison {
+            let at = self.rng.index(self.size);
+            self.replicas[at].refuses = Some(format!("odd{:x}", self.rng.next()));
+        }
+    }
+
+    /// Lets clients, readers and faults loose.
+    pub(crate) fn disturb(&mut self) {
+        self.plan(300, Happening::Client);
+        self.plan(500, Happening::Nemesis);
+        for reader in 0..self.people.readers.len() {
+            self.plan(400, Happening::Reader(reader));
+        }
+    }
+
+    pub(super) fn nemesis_acts(&mut self) {
+        if self.is_healed {
+            return;
+        }
+        let in_ms = self.rng.between(100, 900);
+        self.plan(in_ms, Happening::Nemesis);
+        let swarm = &self.swarm;
+        let enabled = [
+            (swarm.cuts, Fault::Cut, 4),
+            (swarm.weather, Fault::Weather, 2),
+            (swarm.slow, Fault::Slow, 2),
+            (swarm.crashes, Fault::Crash, 4),
+            (swarm.crashes, Fault::Stop, 1),
+            (swarm.pauses, Fault::Pause, 2),
+            (swarm.clocks, Fault::Clock, 2),
+            (swarm.wipes, Fault::Wipe, 1),
+            (swarm.restores || swarm.rollbacks, Fault::Backup, 2),
+            (swarm.restores, Fault::Restore, 2),
+            (swarm.rollbacks, Fault::RollBack, 1),
+            (swarm.clones, Fault::Clone, 1),
+            (swarm.outages, Fault::Outage, 2),
+            (swarm.full_disks, Fault::FullDisk, 1),
+        ];
+        let mut faults = Vec::new();
+        for (is_on, fault, weight) in enabled {
+            faults.extend((0..weight).filter(|_| is_on).map(|_| fault));
+        }
+        if !faults.is_empty() {
+            let fault = self.rng.pick(&faults);
+            self.do_harm(fault);
+        }
+    }
+
+    fn do_harm(&mut self, fault: Fault) {
+        let at = self.rng.index(self.size);
+        let now_ms = self.now_ms;
+        match fault {
+            Fault::Cut => {
+                let shape = self.net.disturb(&mut self.rng);
+                self.note(format_args!("network: {shape:?}"));
+                if let Some(shape) = shape {
+                    self.hit(shape);
+                }
+            }
+            Fault::Weather => self.net.weather = Weather::any(&mut self.rng),
+            Fault::Slow => {
+                self.hit(Hit::SlowPeer);
+                let slow_ms = self.rng.pick(&[0, 300, 1_500, 10_000]);
+                self.replicas[at].slow_ms = slow_ms;
+            }
+            Fault::Crash => {
+                self.crash(at);
+                self.start_later(at);
+            }
+            Fault::Stop => {
+                self.stop(at);
+                self.start_later(at);
+            }
+            Fault::Pause => {
+                self.hit(Hit::Paused);
+                let for_ms = self.rng.between(500, 6_000);
+                self.note(format_args!("{} stands still for {for_ms} ms", at + 1));
+                self.replicas[at].paused_until_ms = now_ms + for_ms;
+            }
+            Fault::Clock => self.turn_clock(at),
+            Fault::Wipe => self.wipe(at),
+            Fault::Backup => {
+                let dump = self.replicas[at].disk.clone();
+                self.replicas[at].dump = Some((now_ms, dump));
+            }
+            Fault::Restore => self.restore(at),
+            Fault::RollBack => self.roll_back(at),
+            Fault::Clone => self.clone_replica(at),
+            Fault::Outage => {
+                self.hit(Hit::DatabaseAway);
+                let for_ms = self.rng.between(100, 8_000);
+                self.replicas[at].away_until_ms = now_ms + for_ms;
+            }
+            Fault::FullDisk => {
+                self.hit(Hit::DiskFull);
+                let for_ms = self.rng.between(500, 5_000);
+                self.replicas[at].full_until_ms = now_ms + for_ms;
+            }
+        }
+    }
+
+    fn start_later(&mut self, at: usize) {
+        let in_ms = self.rng.pick(&[1, 200, 2_000, 6_000]);
+        self.plan(in_ms, Happening::Start(at));
+    }
+
+    fn turn_clock(&mut self, at: usize) {
+        let most_ms = self.rng.pick(&[100, 5_000, 3_600_000, YEAR_MS]);
+        self.hit(Hit::ClockJumped);
+        if most_ms == YEAR_MS {
+            self.hit(Hit::ClockYear);
+        }
+        let by_ms = i64::try_from(self.rng.below(2 * most_ms)).expect("two years");
+        let off_ms = by_ms - i64::try_from(most_ms).expect("a year");
+        self.note(format_args!("{} has its clock off by {off_ms} ms", at + 1));
+        self.replicas[at].clock_off_ms = off_ms;
+    }
+
+    /// The disk is lost, or the database alone, or the file.
+    fn wipe(&mut self, at: usize) {
+        self.hit(Hit::Wiped);
+        self.crash(at);
+        let server = self.rng.next();
+        let mut disk = Disk::empty(server);
+        match self.rng.below(4) {
+            0 => disk.file.clone_from(&self.replicas[at].disk.file),
+            1 => {
+                disk = self.replicas[at].disk.clone();
+                disk.file = None;
+            }
+            _ => {}
+        }
+        self.note(format_args!("{} is wiped", at + 1));
+        self.exchange_disk(at, disk);
+        self.start_later(at);
+    }
+
+    /// The database comes back as it was at a dump; the file stays.
+    fn restore(&mut self, at: usize) {
+        let Some((made_ms, mut disk)) = self.replicas[at].dump.clone() else {
+            return;
+        };
+        let present = &self.replicas[at].disk;
+        let Some(origin) = present.identity.as_ref().map(|row| row.origin) else {
+            return;
+        };
+        let own = |disk: &Disk| disk.head(origin).vector.get(origin);
+        let seen = present.file.as_ref().map_or(0, |file| file.seq_seen);
+        // The file lags behind the rows by less than any dump takes.
+        let is_too_quick = own(&disk) < own(present) && seen <= own(&disk);
+        if is_too_quick || self.now_ms < made_ms + 1_000 {
+            return;
+        }
+        disk.file.clone_from(&present.file);
+        disk.table = crate::table::Table::default();
+        match self.rng.below(3) {
+            0 => disk.server.system_identifier = self.rng.next().to_string(),
+            1 => disk.server.timeline = format!("{:08x}", self.rng.bits()),
+            _ => {}
+        }
+        self.hit(Hit::Restored);
+        if self.rng.permille(300) && self.replicas[at].process.is_some() {
+            self.exchange_beneath(at, disk);
+            return;
+        }
+        self.crash(at);
+        self.note(format_args!("{} has its database restored", at + 1));
+        self.exchange_disk(at, disk);
+        self.start_later(at);
+    }
+
+    /// The database is exchanged while a process runs on it.
+    fn exchange_beneath(&mut self, at: usize, disk: Disk) {
+        self.note(format_args!("{} has its database exchanged", at + 1));
+        self.replicas[at].away_until_ms = self.now_ms + 100;
+        self.replicas[at].is_exchanged = true;
+        if let Some(process) = &mut self.replicas[at].process {
+            process.pending = None;
+            if let Doing::Committing(_, _, fate)
+            | Doing::Reserving(_, fate)
+            | Doing::Renewing(_, fate)
+            | Doing::Recording(_, fate, _) = &mut process.doing
+            {
+                *fate = Fate::Failed;
+            }
+            if matches!(process.doing, Doing::Starting) {
+                self.crash(at);
+                self.start_later(at);
+            } else {
+                self.lose_connection(at);
+            }
+        }
+        self.exchange_disk(at, disk);
+        self.people.lose_replica(at);
+    }
+
+    /// Database and file come back together as they were.
+    fn roll_back(&mut self, at: usize) {
+        let Some((_, mut disk)) = self.replicas[at].dump.clone() else {
+            return;
+        };
+        if disk.identity.is_none() {
+            return;
+        }
+        self.hit(Hit::RolledBack);
+        self.crash(at);
+        disk.table = crate::table::Table::default();
+        self.note(format_args!("{} is rolled back", at + 1));
+        self.exchange_disk(at, disk);
+        self.start_later(at);
+    }
+
+    /// A copy of a replica is started elsewhere, and kept running.
+    fn clone_replica(&mut self, victim: usize) {
+        if self.cloned.is_some() || self.replicas[victim].disk.identity.is_none() {
+            return;
+        }
+        self.hit(Hit::Cloned);
+        self.cloned = Some(victim);
+        self.note(format_args!("{} is cloned", victim + 1));
+        let copied = &self.replicas[victim];
+        let (disk, protocol) = (copied.disk.clone(), copied.protocol);
+        let life = self.replicas[self.size].life;
+        self.replicas[self.size] = Replica {
+            disk,
+            life,
+            protocol,
+            ..Replica::new(number(victim), 0)
+        };
+        self.plan(10, Happening::Start(self.size));
+    }
+
+    /// Ends all faults and all writing. What comes after is only for coming together.
+    pub(crate) fn heal(&mut self) {
+        self.note(format_args!("all is healed"));
+        self.is_healed = true;
+        self.people.requests.clear();
+        self.net.weather = Weather::FAIR;
+        if self.swarm.ends_as_tree {
+            self.hit(Hit::Tree);
+            self.net.leave_a_tree(&mut self.rng);
+        } else {
+            self.net.heal();
+        }
+        if self.cloned.is_some() {
+            self.crash(self.size);
+            self.exchange_disk(self.size, Disk::empty(0));
+        }
+        for at in self.places() {
+            let replica = &mut self.replicas[at];
+            replica.away_until_ms = 0;
+            replica.full_until_ms = 0;
+            replica.refuses = None;
+            replica.slow_ms = 0;
+            replica.paused_until_ms = 0;
+            let is_cut_off = replica.process.as_ref().is_some_and(|p| p.is_cut_off);
+            if is_cut_off {
+                self.crash(at);
+            }
+            self.plan(1, Happening::Start(at));
+        }
+    }
+}

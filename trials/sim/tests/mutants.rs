@@ -1,0 +1,35 @@
+//! Rules are switched off one by one: the simulator must notice within so many seeds.
+
+use causeway_domain::rule::{Rule, without};
+use causeway_sim::Run;
+
+/// A rule, and the seeds within which its loss is to be noticed.
+const MUTANTS: [(Rule, u64); 10] = [
+    (Rule::EpochIsProven, 100),
+    (Rule::FileIsAsked, 200),
+    (Rule::AnsweredAfterCommit, 20),
+    (Rule::ClockIsMerged, 50),
+    (Rule::ClockIsSeeded, 50),
+    (Rule::CursorIsVector, 50),
+    (Rule::PastIsAsked, 50),
+    (Rule::AllIsRelayed, 100),
+    (Rule::DigestCompares, 100),
+    (Rule::KnownIsReplaced, 500),
+];
+
+#[test]
+fn the_loss_of_a_rule_is_noticed() {
+    let mut missed = Vec::new();
+    for (rule, most) in MUTANTS {
+        let noticed = (0..most).find_map(|seed| {
+            let outcome = without(rule, || Run::of(seed).go());
+            outcome.violation.map(|what| (seed + 1, what))
+        });
+        match noticed {
+            Some((seeds, what)) => eprintln!("{rule:?}: after {seeds} seeds: {what}"),
+            None => missed.push(rule),
+        }
+    }
+
+    assert!(missed.is_empty(), "nobody misses {missed:?}");
+}
