@@ -4,9 +4,10 @@ use causeway_domain::rule::{Rule, without};
 use causeway_sim::Run;
 
 /// A rule, and the seeds within which its loss is to be noticed.
-const MUTANTS: [(Rule, u64); 10] = [
+const MUTANTS: [(Rule, u64); 18] = [
     (Rule::EpochIsProven, 100),
     (Rule::FileIsAsked, 200),
+    (Rule::HeldAfterCommit, 20),
     (Rule::AnsweredAfterCommit, 20),
     (Rule::ClockIsMerged, 50),
     (Rule::ClockIsSeeded, 50),
@@ -15,6 +16,13 @@ const MUTANTS: [(Rule, u64); 10] = [
     (Rule::AllIsRelayed, 100),
     (Rule::DigestCompares, 100),
     (Rule::KnownIsReplaced, 500),
+    (Rule::FloorWaitsForVector, 50),
+    (Rule::KeyIsLookedUp, 20),
+    (Rule::ChainIsChecked, 200),
+    (Rule::MemoryIsForgotten, 50),
+    (Rule::SessionIsProven, 100),
+    (Rule::StalledPushWaits, 200),
+    (Rule::LostAnswerIsSettled, 50),
 ];
 
 #[test]

@@ -263,13 +263,13 @@ impl World {
     }
 
     fn absorb_task(&self, at: usize, events: Vec<RawEvent>) -> Task {
-        let forked = self.known_forks(at);
+        let forked = self.not_awaited(at);
         Task::Absorb { events, forked }
     }
 
-    fn known_forks(&self, at: usize) -> BTreeSet<Origin> {
+    fn not_awaited(&self, at: usize) -> BTreeSet<Origin> {
         let core = self.replicas[at].core();
-        core.map(Core::forked).unwrap_or_default()
+        core.map(Core::not_awaited).unwrap_or_default()
     }
 
     /// The log took in what it could of a push.
@@ -303,7 +303,7 @@ impl World {
 
     /// What waits for its past is tried again when that has come.
     pub(super) fn look_at_parked(&mut self, at: usize) {
-        let forked = self.known_forks(at);
+        let forked = self.not_awaited(at);
         let Some(process) = &mut self.replicas[at].process else {
             return;
         };
