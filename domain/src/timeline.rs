@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use fact::{Fact, Unfoldable};
 pub use feed::{Effect, Entry, FeedEntry, Kind, Reached};
-pub use progress::{Checkpoint, Place, Progress};
+pub use progress::{Arrival, Checkpoint, Place, Progress};
 
 use crate::names::{GroupName, User};
 use crate::stamp::OrderKey;

@@ -8,7 +8,9 @@ use causeway_domain::envelope::LEVEL;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::log::ReadError;
 use causeway_domain::names::{GroupName, UserId};
-use causeway_domain::timeline::{Checkpoint, Effect, Entry, FeedEntry, Kind, Place, Progress};
+use causeway_domain::timeline::{
+    Arrival, Checkpoint, Effect, Entry, FeedEntry, Kind, Place, Progress,
+};
 use causeway_domain::timelines::Seen;
 use causeway_domain::version_vector::VersionVector;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -40,6 +42,8 @@ pub struct Reader {
     user: UserId,
     news: broadcast::Receiver<Arc<News>>,
     progress: Progress,
+    /// What was told is to be looked at once more, from the first entry that was not weighed.
+    looks_again: bool,
     /// The newest message given.
     newest: Hlc,
     is_behind: bool,
@@ -65,6 +69,7 @@ impl Reader {
             user,
             news,
             progress: Progress::after(&checkpoint),
+            looks_again: false,
             newest: Hlc::default(),
             is_behind: false,
             is_announced: false,
@@ -194,6 +199,11 @@ impl Reader {
     async fn read_table(&mut self) -> Result<(), ReadError> {
         let hub = self.feeds.0.clone();
         let timelines = &hub.setup.timelines;
+        if self.looks_again {
+            let first = timelines.first_beyond(self.progress.weighed()).await?;
+            self.progress.look_from(first);
+            self.looks_again = false;
+        }
         let target = timelines.checkpoint();
         let entries = timelines
             .group_entries(&self.group, self.progress.at(), target.arrival, STEP)
@@ -221,7 +231,10 @@ impl Reader {
                 .look_from(last.map_or(target.arrival, |last| last.entry.arrival));
             return Ok(());
         }
-        self.progress.arrive(&target);
+        if self.progress.arrive(&target) == Arrival::LookAgain {
+            self.looks_again = true;
+            return Ok(());
+        }
         self.is_behind = false;
         if !self.is_announced {
             self.announce();

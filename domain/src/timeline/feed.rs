@@ -156,7 +156,7 @@ impl Entry {
             return self.told_as_copy(lowest);
         }
         let decides = given.max_by_key(|rival| rival.position);
-        self.told_as_standing(decides, reached.is_ahead)
+        self.told_as_standing(decides, reached)
     }
 
     /// Whoever was told since by a replica that did not know this entry may have been told what it
@@ -189,8 +189,7 @@ impl Entry {
             return is_again.then_some(Kind::Moved);
         }
         let is_later = |rival: &Self| {
-            let position = rival.entry.position;
-            position > self.entry.position && reached.weighed.covers(position.dot())
+            rival.entry.position > self.entry.position && reached.covers(&rival.entry)
         };
         rivals.any(is_later).then_some(Kind::Moved)
     }
@@ -204,17 +203,19 @@ impl Entry {
         }
     }
 
-    /// A reader is told what changes the standing that follows from all that was given; one who is
-    /// ahead may have been given what this replica does not know, and is told more than that.
-    fn told_as_standing(&self, decides: Option<&FeedEntry>, is_ahead: bool) -> Option<Kind> {
+    /// A reader is told what changes the standing that follows from all that was given; one who
+    /// may have been told another standing since is told more than that: whoever was given what
+    /// this replica does not know, or what some replica did not know that told things since.
+    fn told_as_standing(&self, decides: Option<&FeedEntry>, reached: &Reached) -> Option<Kind> {
         let kind = self.entry.kind;
         let is_told = match decides {
             _ if self.entry.effect == Effect::Lost => false,
             Some(given) if self.is_contested => {
+                let is_sure = !reached.is_ahead && reached.weighed.covers(given.position.dot());
                 given.position < self.entry.position
-                    && (is_ahead || given.kind.is_in() != kind.is_in())
+                    && (!is_sure || given.kind.is_in() != kind.is_in())
             }
-            _ => is_ahead || self.entry.effect == Effect::Shown,
+            _ => reached.is_ahead || self.entry.effect == Effect::Shown,
         };
         is_told.then_some(kind)
     }

@@ -24,7 +24,7 @@ pub struct Checkpoint {
 }
 
 /// What a cursor says of a reader.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// All events that the reader was given or spared.
     pub given: VersionVector,
@@ -42,6 +42,20 @@ pub struct Progress {
     weighed: Arc<VersionVector>,
     highest: Hlc,
     is_ahead: bool,
+    /// What was given before this replica: as far as it was not known wherever the reader was told
+    /// since, it is owed to be weighed by a replica that knows all of it.
+    owed: Arc<VersionVector>,
+}
+
+/// Whether a reader stands where the read model does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Arrival {
+    /// Everything was told.
+    Done,
+    /// The last that was missing here of what was given elsewhere has come: what was told until
+    /// now without it must be looked at once more, from the first that [`Progress::weighed`] lacks.
+    LookAgain,
 }
 
 impl Progress {
@@ -51,6 +65,7 @@ impl Progress {
         Self {
             at: held.arrival,
             weighed: given.clone(),
+            owed: given.clone(),
             given,
             highest: held.highest,
             is_ahead: false,
@@ -65,6 +80,7 @@ impl Progress {
             at: held.arrival,
             is_ahead: !held.vector.covers_all(&given),
             weighed: place.weighed.map_or_else(|| given.clone(), Arc::new),
+            owed: given.clone(),
             given,
             highest: place.highest,
         }
@@ -137,16 +153,32 @@ impl Progress {
     }
 
     /// All entries of the group up to a checkpoint were looked at; what else it covers is spared.
-    pub fn arrive(&mut self, held: &Checkpoint) {
+    pub fn arrive(&mut self, held: &Checkpoint) -> Arrival {
+        let was_ahead = self.is_ahead;
         self.at = held.arrival;
         Arc::make_mut(&mut self.given).merge(&held.vector);
         self.highest = self.highest.max(held.highest);
         self.is_ahead = *self.given != held.vector;
-        self.weighed = if self.is_ahead {
-            Arc::new(held.vector.clone())
-        } else {
-            self.given.clone()
-        };
+        if self.is_ahead {
+            self.weighed = Arc::new(self.weighed_beside_debts(held));
+            return Arrival::Done;
+        }
+        if was_ahead && self.weighed != self.given {
+            return Arrival::LookAgain;
+        }
+        self.weighed = self.given.clone();
+        Arrival::Done
+    }
+
+    /// What this replica knows is weighed, but for origins of which something that was given
+    /// elsewhere was unknown to some replica since: those wait for one that knows all.
+    fn weighed_beside_debts(&self, held: &Checkpoint) -> VersionVector {
+        let weighed = held.vector.iter().map(|(origin, seq)| {
+            let weighed = self.weighed.get(origin);
+            let is_owed = weighed < self.owed.get(origin);
+            (origin, if is_owed { weighed } else { seq })
+        });
+        weighed.filter(|(_, seq)| *seq > 0).collect()
     }
 
     /// Takes in what all readers are told alike: everything shown up to an arrival, where `vector`

@@ -6,9 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_domain::aggregate::Event;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::group::GroupEvent;
+use causeway_domain::hlc::Hlc;
 use causeway_domain::post::PostEvent;
 use causeway_domain::stamp::OrderKey;
-use causeway_domain::timeline::{Contest, Fact, FeedEntry, Former, Message, Needs, Standing, Step};
+use causeway_domain::timeline::{
+    Checkpoint, Contest, Fact, FeedEntry, Former, Message, Needs, Standing, Step,
+};
 use causeway_domain::timelines::Entry;
 use causeway_domain::version_vector::VersionVector;
 
@@ -31,6 +34,7 @@ pub struct Table {
     pub seen: Seen,
     pub feed: Vec<Entry>,
     pub vector: VersionVector,
+    highest: Hlc,
     arrival: i64,
 }
 
@@ -41,6 +45,7 @@ impl Table {
         for event in events {
             self.arrival += 1;
             self.vector.record(event.envelope.stamp.dot());
+            self.highest = self.highest.max(event.envelope.stamp.hlc);
             facts.extend(Fact::read(self.arrival, event).unwrap());
         }
         let mut step = self.load(&Needs::of(&facts));
@@ -59,6 +64,30 @@ impl Table {
             self.take(now);
             events = later;
         }
+    }
+
+    /// How far it has followed.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            arrival: self.arrival,
+            vector: self.vector.clone(),
+            highest: self.highest,
+        }
+    }
+
+    /// The entries that came after a place in the log.
+    pub fn after(&self, arrival: i64) -> &[Entry] {
+        let first = self
+            .feed
+            .partition_point(|entry| entry.entry.arrival <= arrival);
+        &self.feed[first..]
+    }
+
+    /// The place in the log before the first entry that a vector lacks.
+    pub fn first_beyond(&self, given: &VersionVector) -> i64 {
+        let lacks = |entry: &&Entry| !given.covers(entry.entry.position.dot());
+        let first = self.feed.iter().find(lacks);
+        first.map_or(self.arrival, |entry| entry.entry.arrival - 1)
     }
 
     fn load(&self, needs: &Needs) -> Step {

@@ -41,8 +41,6 @@ pub(crate) struct Reader {
     pub group: GroupName,
     /// Where the stream is.
     pub stay: Option<Stay>,
-    /// It was at a replica once that held less than it had been given.
-    pub was_ahead: bool,
     /// The last cursor.
     pub place: Place,
     pub messages: BTreeMap<String, OrderKey>,
@@ -95,7 +93,6 @@ impl Reader {
         Self {
             group,
             stay: None,
-            was_ahead: false,
             place: Place {
                 given: VersionVector::default(),
                 weighed: None,

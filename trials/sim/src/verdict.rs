@@ -210,9 +210,7 @@ impl World {
             }
             match reader.messages.get(id) {
                 None => return Err(format!("message {id} was never given")),
-                Some(position)
-                    if *position != message.position && is_whole && !reader.was_ahead =>
-                {
+                Some(position) if *position != message.position && is_whole => {
                     return Err(format!("message {id} was given at another place"));
                 }
                 Some(_) => {}
@@ -225,9 +223,7 @@ impl World {
         if let Some(id) = invented.filter(|_| is_whole) {
             return Err(format!("message {id} is nowhere"));
         }
-        // Whoever was at a replica that lacked what decides may have been told a standing that it
-        // overrules, and is told again in most cases, not yet in all.
-        if !is_whole || reader.was_ahead {
+        if !is_whole {
             return Ok(());
         }
         let told = reader.standings.iter().filter(|(_, is_in)| **is_in);

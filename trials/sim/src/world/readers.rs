@@ -1,6 +1,6 @@
 //! The read model and its readers: what `timelines` and `feeds` do.
 
-use causeway_domain::timeline::{Effect, Entry, Kind, Progress};
+use causeway_domain::timeline::{Arrival, Effect, Entry, Kind, Progress};
 
 use super::{Happening, World};
 use crate::hits::Hit;
@@ -74,7 +74,6 @@ impl World {
         let mut progress = Progress::resume(&table.checkpoint, reader.place.clone());
         progress.look_from(table.first_beyond(progress.weighed()));
         let is_ahead = progress.is_ahead();
-        reader.was_ahead |= is_ahead;
         reader.stay = Some(Stay {
             at,
             progress,
@@ -168,7 +167,12 @@ fn read_table(
     stay.is_behind = entries.len() == limit;
     match entries.last() {
         Some(last) if stay.is_behind => progress.look_from(last.entry.arrival),
-        _ => progress.arrive(&table.checkpoint),
+        _ => {
+            if progress.arrive(&table.checkpoint) == Arrival::LookAgain {
+                progress.look_from(table.first_beyond(progress.weighed()));
+                stay.is_behind = true;
+            }
+        }
     }
     Ok(has_moved)
 }
