@@ -29,8 +29,14 @@ impl Store {
     /// A replica whose clock goes `ahead_ms` before the true time.
     pub async fn create_ahead(replica: u16, ahead_ms: u64) -> Self {
         let mut store = Self::create(replica).await;
-        store.options.wall = Arc::new(move || wall_ms() + ahead_ms);
+        store.set_clock(Arc::new(move || wall_ms() + ahead_ms));
         store
+    }
+
+    /// Sets the clock, what people are shown and what orders events alike, from the next start on.
+    pub fn set_clock(&mut self, clock: Arc<dyn Fn() -> u64 + Send + Sync>) {
+        self.options.wall = clock.clone();
+        self.options.order = clock;
     }
 
     async fn in_folder(replica: u16, folder: Arc<Scratch>) -> Self {
@@ -167,7 +173,7 @@ pub fn user(text: &str) -> User {
     }
 }
 
-fn wall_ms() -> u64 {
+pub fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     u64::try_from(since.as_millis()).unwrap()
 }
