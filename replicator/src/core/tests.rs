@@ -1,6 +1,7 @@
 //! Given what peers said, when something happens, then this is done.
 
 mod alarms;
+mod hanging;
 
 use std::collections::BTreeMap;
 
