@@ -83,6 +83,8 @@ pub struct Writing {
     clock: Clock,
     reserved: Hlc,
     recorded: Option<Record>,
+    /// The new epoch that may be in the identity row already: its answer is still to come.
+    renewing: Option<Origin>,
     hot: Hot,
 }
 
@@ -116,6 +118,7 @@ impl Writing {
             head,
             clock,
             recorded: None,
+            renewing: None,
             hot: Hot::default(),
         };
         (writing, beginning)
@@ -185,12 +188,18 @@ impl Writing {
 
     /// Goes on after a failure, on a new session that holds the lock, with what the rows say.
     pub fn resume(&mut self, found: &Server, row: Option<&Row>, head: Head) -> Result<(), NotOurs> {
-        let is_ours = row.is_some_and(|row| row.origin == self.head.origin);
+        let stored = row.map(|row| row.origin);
+        // Where the answer to a new epoch was lost, the row tells whether it counts.
+        let is_renewed = stored.is_some() && stored == self.renewing;
+        let is_ours = is_renewed || stored == Some(self.head.origin);
         // All that was ever told from here was committed: it must still be there.
         let has_all = head.vector.covers_all(&self.head.vector);
         let is_proven = is_ours && *found == self.server && has_all;
         if !is_proven && rule::holds(Rule::SessionIsProven) {
             return Err(NotOurs);
+        }
+        if let Some(origin) = self.renewing.take_if(|_| is_renewed) {
+            self.head.origin = origin;
         }
         self.clock.merge(head.highest);
         self.head = Head {

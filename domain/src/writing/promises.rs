@@ -80,16 +80,19 @@ impl Writing {
     /// Draws a new epoch, because peers know events of `former` that are not held here: its numbers
     /// are no longer safe to give. Nothing when `former` is not written as any more. Counts once it
     /// is stored in the identity row: see [`Writing::renewed`].
-    pub fn renew(&self, former: Origin, fresh_epoch: u32) -> Option<Origin> {
+    pub fn renew(&mut self, former: Origin, fresh_epoch: u32) -> Option<Origin> {
         if former != self.head.origin {
             return None;
         }
         let is_used = |origin| origin == former || self.head.vector.get(origin) > 0;
-        Some(identity::draw(self.replica, fresh_epoch, is_used))
+        let origin = identity::draw(self.replica, fresh_epoch, is_used);
+        self.renewing = Some(origin);
+        Some(origin)
     }
 
     /// The new epoch is in the identity row.
     pub fn renewed(&mut self, origin: Origin) {
         self.head.origin = origin;
+        self.renewing = None;
     }
 }

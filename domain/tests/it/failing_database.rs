@@ -46,6 +46,30 @@ async fn a_lost_answer_is_settled_and_nothing_is_written_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_epoch_whose_answer_is_lost_is_written_as_from_then_on() {
+    let mut store = Store::create(1).await;
+    let way = Lossy::to(&store.options.database_url).await;
+    store.options.database_url = way.url(&store.options.database_url);
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    let former = replica.log.origin();
+
+    way.lose_next(Loss::Answer);
+    let told = replica.log.renew(former, 77).await;
+    assert!(way.has_lost());
+    assert!(told.is_err(), "{told:?}");
+    replica.say("lobby", "anna", "after it").await;
+    let renewed = replica.log.renew(former, 78).await.unwrap();
+
+    assert_ne!(renewed, former);
+    let events = audit(&replica).await;
+    let origins: Vec<_> = events.iter().map(|it| it.envelope.stamp.origin).collect();
+    assert_eq!(origins, [former, renewed]);
+    let replica = reopened(replica, &store).await;
+    assert_eq!(replica.log.origin(), renewed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_to_a_peers_events_is_settled_too() {
     let (left, mut right) = tokio::join!(Store::create(1), Store::create(2));
     let way = Lossy::to(&right.options.database_url).await;
