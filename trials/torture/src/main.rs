@@ -1,6 +1,7 @@
 //! Torture: real servers with real databases, real faults, and checkers that look for lost, repeated
 //! and reordered messages. `cargo torture -- --help` says how to run it.
 
+mod bounds;
 mod check;
 mod cluster;
 mod conductor;
@@ -28,14 +29,19 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::options::Arguments;
+use crate::options::{Arguments, Instead};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let run = || -> anyhow::Result<bool> {
         let program = options::server(&arguments)?;
         let runtime = tokio::runtime::Runtime::new()?;
-        runtime.block_on(conductor::run(&arguments, &program))
+        runtime.block_on(async {
+            match &arguments.instead {
+                Some(Instead::Bounds(wanted)) => bounds::run(wanted, &program).await,
+                None => conductor::run(&arguments, &program).await,
+            }
+        })
     };
     match run() {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
+use crate::bounds;
 use crate::kinds::Kind;
 
 /// Runs real servers, does everything to them that can go wrong, and checks what they promised
@@ -31,14 +32,25 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', value_name = "FAULT,…")]
     pub faults: Vec<Kind>,
     /// The server's program; else it is built
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub server: Option<PathBuf>,
+    /// Something else to try
+    #[command(subcommand)]
+    pub instead: Option<Instead>,
+}
+
+/// What can be tried instead of torture.
+#[derive(Debug, Subcommand)]
+pub enum Instead {
+    /// Looks whether a server grows while a peer is away
+    Bounds(bounds::Arguments),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   cargo torture -- --minutes 60
   cargo torture -- --minutes 5 --seed 7 --faults wipe,old-dump,halves
+  cargo bounds --events 100000
 
 Faults: halves, bridge, ring, isolate, one-way, one-by-one, apart, black-hole, delay, clock,
   kill-server, kill-postgres, kill-both, pause-server, pause-postgres, restart-postgres, rolling,

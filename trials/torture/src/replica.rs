@@ -195,9 +195,14 @@ impl Replica {
         processes::postmaster_is_gone(&self.cluster()).await
     }
 
+    /// The process of the server, while it runs.
+    pub fn server_pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Child::id)
+    }
+
     /// Sends a signal to the server.
     pub fn signal_server(&self, signal: Signal) {
-        if let Some(pid) = self.process.as_ref().and_then(Child::id) {
+        if let Some(pid) = self.server_pid() {
             processes::signal(pid, signal);
         }
     }

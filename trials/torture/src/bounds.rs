@@ -1,0 +1,185 @@
+//! What a server holds in memory while its peer is away: nothing for the peer (F25, F22). The same
+//! load is written to a server without a peer, to one whose peer is down and to one whose peer takes
+//! connections and never answers; at the end all three must have the same size.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use futures_util::future::try_join_all;
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::door::http;
+use crate::network::{Harm, Network};
+use crate::replica::Replica;
+use crate::scratch::Scratch;
+use crate::stop;
+
+/// How many clients write side by side.
+const CLIENTS: u64 = 64;
+/// The part of the load after which the size is taken for the first time.
+const WARM_UP: u64 = 10;
+/// How much larger, in percent, a server may be with a peer that is away.
+const MARGIN: u64 = 10;
+
+/// Looks whether a server grows while a peer is away
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// How many messages to write for each case
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    events: u64,
+}
+
+struct Case {
+    name: &'static str,
+    replicas: u16,
+    harm: Harm,
+}
+
+const CASES: [Case; 3] = [
+    Case {
+        name: "no peer",
+        replicas: 1,
+        harm: Harm::Cut,
+    },
+    Case {
+        name: "peer is down",
+        replicas: 2,
+        harm: Harm::Cut,
+    },
+    Case {
+        name: "peer never answers",
+        replicas: 2,
+        harm: Harm::BlackHole,
+    },
+];
+
+/// What a server takes.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    memory_kib: u64,
+    files: usize,
+}
+
+/// Runs all cases and prints a line each; tells whether none grew for its peer.
+pub async fn run(arguments: &Arguments, program: &Path) -> anyhow::Result<bool> {
+    let scratch = Scratch::create().context("a folder for the run cannot be made")?;
+    eprintln!(
+        "{:<20} {:>9} {:>9} {:>9} {:>7} {:>6} {:>6}",
+        "", "messages", "KiB then", "KiB now", "ratio", "files", "now"
+    );
+    let mut alone_kib = None;
+    let mut is_bounded = true;
+    for (number, case) in CASES.iter().enumerate() {
+        let root = scratch.path().join(number.to_string());
+        let (then, now) = tokio::select! {
+            sizes = measure(case, arguments.events, program, &root) => sizes?,
+            stopped = stop::requested() => return Err(stopped),
+        };
+        let alone_kib = *alone_kib.get_or_insert(now.memory_kib);
+        let percent = now.memory_kib * 100 / alone_kib;
+        is_bounded &= percent <= 100 + MARGIN;
+        eprintln!(
+            "{:<20} {:>9} {:>9} {:>9} {:>6}% {:>6} {:>6}",
+            case.name,
+            arguments.events,
+            then.memory_kib,
+            now.memory_kib,
+            percent,
+            then.files,
+            now.files
+        );
+    }
+    Ok(is_bounded)
+}
+
+/// The size after the warm-up, and after the rest.
+async fn measure(
+    case: &Case,
+    events: u64,
+    program: &Path,
+    root: &Path,
+) -> anyhow::Result<(Size, Size)> {
+    let network = Network::open(case.replicas).await?;
+    for other in 2..=case.replicas {
+        network.harm(1, other, case.harm);
+    }
+    let mut replica = Replica::prepare(1, program, root, &network, case.replicas)?;
+    let measured = async {
+        replica.start(&network, true).await?;
+        let person = Person::joins(&format!("http://{}", network.door(1))).await?;
+        let pid = replica.server_pid().context("it runs")?;
+        person.writes(events / WARM_UP).await?;
+        let then = size(pid)?;
+        person.writes(events - events / WARM_UP).await?;
+        anyhow::Ok((then, size(pid)?))
+    };
+    let measured = measured.await;
+    replica.kill_all(&network).await?;
+    measured
+}
+
+struct Person {
+    http: Client,
+    group: String,
+    token: String,
+}
+
+impl Person {
+    async fn joins(server: &str) -> anyhow::Result<Self> {
+        let http = http()?;
+        let session = http
+            .post(format!("{server}/v1/sessions"))
+            .json(&json!({ "name": "ann" }));
+        let session: Value = session.send().await?.error_for_status()?.json().await?;
+        let person = Self {
+            http,
+            group: format!("{server}/v1/groups/lobby"),
+            token: session["token"].as_str().unwrap_or_default().to_owned(),
+        };
+        let joining = person.http.put(format!("{}/members/me", person.group));
+        let joined = joining.bearer_auth(&person.token).send().await?;
+        joined.error_for_status()?;
+        Ok(person)
+    }
+
+    async fn writes(&self, count: u64) -> anyhow::Result<()> {
+        let left = AtomicU64::new(count);
+        let begun = Instant::now();
+        let client = async || {
+            let one_less = |left: u64| left.checked_sub(1);
+            while left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+                .is_ok()
+            {
+                let posting = self.http.post(format!("{}/messages", self.group));
+                let posting = posting.json(&json!({ "text": "one of very many" }));
+                let posted = posting.bearer_auth(&self.token).send().await?;
+                let status = posted.status();
+                ensure!(status == 201, "a post was answered with {status}");
+                posted.bytes().await?;
+            }
+            Ok(())
+        };
+        try_join_all((0..CLIENTS).map(|_| client())).await?;
+        let seconds = begun.elapsed().as_secs().max(1);
+        eprintln!("  {count} messages, {} a second", count / seconds);
+        Ok(())
+    }
+}
+
+/// What the system says of a process.
+fn size(pid: u32) -> anyhow::Result<Size> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let number = number.context("the system does not say how large a process is")?;
+    Ok(Size {
+        memory_kib: number.parse()?,
+        files: fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
+    })
+}
