@@ -41,8 +41,6 @@ pub enum Rule {
     ChainIsChecked,
     /// After a failed statement nothing at hand is believed.
     MemoryIsForgotten,
-    /// A new epoch is drawn when peers know more of us than we do.
-    UnknownOwnEventsRenew,
     /// A new session proves that the database is still the one of before.
     SessionIsProven,
     /// A push that taught a peer nothing waits until it speaks.

@@ -262,9 +262,6 @@ impl Peer {
         own: Origin,
         held: &VersionVector,
     ) -> Option<u64> {
-        if !rule::holds(Rule::UnknownOwnEventsRenew) {
-            return None;
-        }
         let shown = self.known.as_ref()?.get(own);
         if shown <= held.get(own) {
             self.ahead_since_ms = None;

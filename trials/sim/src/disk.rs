@@ -248,7 +248,8 @@ impl Disk {
         &self.rows[place].event.envelope
     }
 
-    fn seq(&self, origin: Origin) -> u64 {
+    /// How many events of an origin are held.
+    pub fn seq(&self, origin: Origin) -> u64 {
         self.by_origin.get(&origin).map_or(0, |of| of.len() as u64)
     }
 }

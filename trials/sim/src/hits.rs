@@ -59,6 +59,7 @@ hits! {
     UnknownType = "an event of an unknown type",
     Unreadable = "an event with unreadable content",
     Unstorable = "an event that one store refuses",
+    LeftOut = "all of a push or pull was stored but that event",
     MixedVersions = "replicas without a common version, relayed",
     VersionRefused = "a peer was refused for its version",
     RetriedElsewhere = "a post was sent again at another replica",

@@ -1,11 +1,12 @@
 //! One replica: its disk, and the process that runs on it, if one does.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::version_vector::Range;
+use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
 use causeway_replicator::core::Core;
 use causeway_replicator::presence::Online;
@@ -70,6 +71,8 @@ pub(crate) struct Process {
     /// Peers whose floor was asked for at the start and has not come.
     pub asked: usize,
     pub asked_floor: Hlc,
+    /// What each peer was last known to hold.
+    pub known: BTreeMap<ReplicaId, Arc<VersionVector>>,
 }
 
 /// Who waits for what becomes of a task.

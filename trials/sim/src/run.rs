@@ -8,7 +8,7 @@ use crate::swarm::Swarm;
 use crate::world::World;
 
 /// How long everything goes wrong, in simulated time.
-const DISTURBED_MS: u64 = 12_000;
+pub(crate) const DISTURBED_MS: u64 = 12_000;
 
 /// What is to be run.
 #[derive(Clone, Debug)]

@@ -35,11 +35,14 @@ impl World {
         if let Some((at, alarm)) = false_alarm.cloned() {
             return self.violate(|| format!("{at} is alarmed without a cause: {alarm}"));
         }
+        self.expect_writers_are_sure();
         let forks = self.forks();
         if forks.is_empty() {
             if agreed.is_none() {
                 // The mark of a fork that is no more stands until both sides show one chain.
-                if !self.ledger.rewritten.is_empty() {
+                let alarms = &self.ledger.alarms;
+                let is_marked = alarms.iter().any(|(_, a)| matches!(a, Alarm::Fork { .. }));
+                if is_marked || !self.ledger.rewritten.is_empty() {
                     return self.expect_nothing_lost();
                 }
                 return self.violate(|| format!("not agreed {limit_ms} ms after the faults"));
@@ -160,7 +163,7 @@ impl World {
     }
 
     fn expect_presence(&mut self) {
-        if self.swarm.ends_as_tree && self.swarm.slow {
+        if self.swarm.ends_as_tree && (self.swarm.slow || self.swarm.clones) {
             // What was last heard of a peer may be old.
             return;
         }
@@ -282,6 +285,31 @@ impl World {
             if let Some(waiting) = self.waiting(at) {
                 self.violate(|| format!("{waiting} still wait at {}", at + 1));
             }
+        }
+    }
+
+    /// Nobody goes on as an origin of which another holds more, or other events.
+    fn expect_writers_are_sure(&mut self) {
+        if self.swarm.can_fork() {
+            // Both sides must have heard of each other.
+            self.run_for(6_000);
+        }
+        let replicas = &self.replicas[self.places()];
+        let unsure = replicas.iter().find_map(|replica| {
+            let (origin, disk) = (replica.origin()?, &replica.disk);
+            let knows_better = |other: &&crate::replica::Replica| {
+                let seq = other.disk.seq(origin);
+                seq > disk.seq(origin)
+                    || other.disk.hash_at(origin, seq) != disk.hash_at(origin, seq)
+            };
+            let other = replicas.iter().find(knows_better)?;
+            Some(format!(
+                "{} goes on as {origin}, which {} knows better",
+                replica.id, other.id
+            ))
+        });
+        if let Some(unsure) = unsure {
+            self.violate(|| unsure);
         }
     }
 

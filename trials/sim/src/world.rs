@@ -17,6 +17,7 @@ use std::sync::Arc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_replicator::core::{Alarm, Input, Now, Output};
 use causeway_replicator::presence::Online;
+use causeway_replicator::view::Knowledge;
 
 use crate::hits::{Hit, Hits};
 use crate::ledger::Ledger;
@@ -277,6 +278,7 @@ impl World {
         if let Some(knowledge) = knowledge {
             let replica = &mut self.replicas[at];
             replica.settled = replica.settled.max(knowledge.settled_floor);
+            self.expect_memory(at, &knowledge);
         }
         let mut answers = Vec::new();
         for output in outputs {
@@ -290,6 +292,27 @@ impl World {
             Happening::Wake(at, life),
         );
         answers
+    }
+
+    /// What is known of a peer only grows, while nobody loses anything and all processes live on: a
+    /// late word of a former process cannot always be told from that of its successor.
+    fn expect_memory(&mut self, at: usize, knowledge: &Knowledge) {
+        let Some(process) = &mut self.replicas[at].process else {
+            return;
+        };
+        let mut forgotten = None;
+        for (&peer, known) in &knowledge.peers {
+            let Some(held) = &known.held else { continue };
+            if let Some(former) = process.known.insert(peer, Arc::clone(held))
+                && !Arc::ptr_eq(&former, held)
+                && !held.covers_all(&former)
+            {
+                forgotten = Some(peer);
+            }
+        }
+        if let Some(peer) = forgotten.filter(|_| !self.swarm.loses_state() && !self.swarm.crashes) {
+            self.violate(|| format!("{} forgets what {peer} holds", at + 1));
+        }
     }
 
     fn start_output(&mut self, at: usize, output: Output) -> Vec<Output> {

@@ -4,7 +4,7 @@ use causeway_domain::rule::{Rule, without};
 use causeway_sim::Run;
 
 /// A rule, and the seeds within which its loss is to be noticed.
-const MUTANTS: [(Rule, u64); 18] = [
+const MUTANTS: [(Rule, u64); 21] = [
     (Rule::EpochIsProven, 100),
     (Rule::FileIsAsked, 200),
     (Rule::HeldAfterCommit, 20),
@@ -12,10 +12,13 @@ const MUTANTS: [(Rule, u64); 18] = [
     (Rule::ClockIsMerged, 50),
     (Rule::ClockIsSeeded, 50),
     (Rule::CursorIsVector, 50),
+    (Rule::NextIsAsked, 100),
     (Rule::PastIsAsked, 50),
     (Rule::AllIsRelayed, 100),
     (Rule::DigestCompares, 100),
+    (Rule::OldIsIgnored, 20),
     (Rule::KnownIsReplaced, 500),
+    (Rule::FloorIsReserved, 20),
     (Rule::FloorWaitsForVector, 50),
     (Rule::KeyIsLookedUp, 20),
     (Rule::ChainIsChecked, 200),

@@ -260,6 +260,7 @@ impl Process {
             online: Vec::new(),
             asked: 0,
             asked_floor: Hlc::default(),
+            known: std::collections::BTreeMap::new(),
         }
     }
 }

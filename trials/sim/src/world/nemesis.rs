@@ -115,9 +115,12 @@ impl World {
             }
             Fault::Pause => {
                 self.hit(Hit::Paused);
-                let for_ms = self.rng.between(500, 6_000);
+                let left_ms = crate::run::DISTURBED_MS.saturating_sub(now_ms);
+                let for_ms = self.rng.between(500, 6_000).min(left_ms);
                 self.note(format_args!("{} stands still for {for_ms} ms", at + 1));
-                self.replicas[at].paused_until_ms = now_ms + for_ms;
+                // What waits already for the end of a longer pause must not come after what is new.
+                let paused_until_ms = &mut self.replicas[at].paused_until_ms;
+                *paused_until_ms = (now_ms + for_ms).max(*paused_until_ms);
             }
             Fault::Clock => self.turn_clock(at),
             Fault::Wipe => self.wipe(at),

@@ -1,6 +1,7 @@
 //! The shell of a replica's one writer: what `log/writer` does, statement by statement, each of
 //! which may fail, be lost, or be cut short by a crash.
 
+use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::Origin;
 use causeway_domain::rule::{self, Rule};
 use causeway_domain::writing::{Decided, Record, Row, Task, Verdict};
@@ -280,7 +281,7 @@ impl World {
     /// One piece that cannot be stored must not cost the others.
     fn split(&mut self, at: usize, batch: Batch) {
         if batch.tasks.len() < 2 {
-            return self.refuse(at, batch);
+            return self.leave_out(at, batch);
         }
         self.hit(Hit::SplitBatch);
         let pieces = batch.tasks.into_iter().zip(batch.askers);
@@ -292,6 +293,24 @@ impl World {
             })
             .collect();
         self.process(at).alone.extend(alone);
+    }
+
+    /// One event of a peer that cannot be stored must not cost the others: what its origin wrote
+    /// after it waits, all else is taken in.
+    fn leave_out(&mut self, at: usize, mut batch: Batch) {
+        let Some(Task::Absorb { events, .. }) = batch.tasks.first_mut() else {
+            return self.refuse(at, batch);
+        };
+        let refused = self.replicas[at].refuses.clone();
+        events.retain(|event| Some(&event.envelope.id) != refused.as_ref());
+        self.hit(Hit::LeftOut);
+        if events.is_empty() {
+            for asker in batch.askers {
+                self.absorbed(at, &asker, Some(Taken::default()));
+            }
+        } else {
+            self.process(at).alone.push_back(batch);
+        }
     }
 
     pub(super) fn lose_connection(&mut self, at: usize) {
@@ -448,6 +467,8 @@ impl World {
 
     fn renewed(&mut self, at: usize, origin: Origin, fate: Fate) {
         if fate != Fate::Done {
+            // Who it writes as is in doubt then: it must be started again.
+            self.replicas[at].is_exchanged |= fate == Fate::AnswerLost;
             let former = self.process(at).writing.origin();
             let life = self.replicas[at].life;
             self.plan(RENEW_AGAIN_MS, Happening::RenewAgain(at, life, former));
@@ -467,11 +488,25 @@ impl World {
         let head = process.writing.publish(wall_ms);
         replica.promised = replica.promised.max(head.floor);
         let recount = replica.disk.head(head.origin);
-        if recount.vector != head.vector || recount.hashes != head.hashes {
+        // A database exchanged beneath it is noticed with the next statement.
+        let is_recounted = recount.vector == head.vector && recount.hashes == head.hashes;
+        if !is_recounted && !replica.is_exchanged {
             let (told, held) = (head.vector.clone(), recount.vector);
             self.violate(|| format!("{} says it holds {told:?}, and holds {held:?}", at + 1));
         }
+        self.expect_remembered(at, head.floor, recount.highest);
         self.ring(at, head);
+    }
+
+    /// A start begins above every floor that was ever told, whenever the crash comes.
+    fn expect_remembered(&mut self, at: usize, floor: Hlc, highest: Hlc) {
+        let disk = &self.replicas[at].disk;
+        let in_row = disk.identity.as_ref().map(|row| row.reserved);
+        let in_file = disk.file.as_ref().map(|file| file.hlc);
+        let remembered = in_row.max(in_file).max(Some(highest));
+        if Some(floor) > remembered && !self.swarm.loses_state() {
+            self.violate(|| format!("{} tells a floor that a crash makes it forget", at + 1));
+        }
     }
 
     fn respond(&mut self, at: usize, batch: Batch, verdicts: Vec<Verdict>) {
