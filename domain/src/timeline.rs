@@ -202,6 +202,8 @@ impl Step {
             return (Kind::Message, Effect::Lost);
         }
         message.likes_count = likes_count;
+        // From here on the message carries its count itself.
+        self.likes_counts.remove(&message.id);
         self.messages.insert(message.id.clone(), message);
         (Kind::Moved, Effect::Shown)
     }

@@ -11,7 +11,7 @@ use cqrs_es::Aggregate;
 use proptest::prelude::*;
 
 use crate::table::{Pair, Seen, Table, expected};
-use crate::world::{choices, history, in_some_causal_order};
+use crate::world::{Act, World, choices, history, in_some_causal_order};
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
@@ -93,6 +93,39 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn likes_on_both_sides_of_an_earlier_copy_in_one_step_are_all_counted() {
+    let mut world = World::new([0, 500, 0]);
+    world.act(0, Act::Send { key: 0 });
+    world.act(1, Act::Send { key: 0 });
+    world.act(
+        1,
+        Act::Like {
+            user: 0,
+            message: 0,
+        },
+    );
+    world.act(
+        1,
+        Act::Like {
+            user: 1,
+            message: 0,
+        },
+    );
+    let [lower, higher, one, other] = &world.events[..] else {
+        unreachable!("four events")
+    };
+    let mut table = Table::default();
+
+    table.take(std::slice::from_ref(higher));
+    table.take(&[one.clone(), lower.clone(), other.clone()]);
+
+    let [message] = &table.seen.messages.values().collect::<Vec<_>>()[..] else {
+        unreachable!("one message")
+    };
+    assert_eq!(message.likes_count, 2);
 }
 
 fn folded<A, E>(events: &[RawEvent], id: &str) -> A
