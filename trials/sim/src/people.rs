@@ -116,15 +116,24 @@ impl Reader {
         self.told.push((entry.position.dot(), kind));
         let is_membership = matches!(kind, Kind::Join | Kind::Leave);
         if !is_membership {
-            let shown = table.seen.messages.get(&entry.subject);
-            let position = shown.ok_or("a frame about no message")?.position;
-            self.messages.insert(entry.subject.clone(), position);
+            let Some(shown) = table.seen.messages.get(&entry.subject) else {
+                // A like that came before its message makes no frame; the message tells of it.
+                let is_like = matches!(kind, Kind::Like | Kind::Unlike);
+                return is_like
+                    .then_some(())
+                    .ok_or("a frame about no message".into());
+            };
+            self.messages.insert(entry.subject.clone(), shown.position);
         }
         let is_in = match kind {
             Kind::Message => {
                 // A replica cannot know that a copy it lacks was given elsewhere.
-                if !self.given.insert(entry.subject.clone()) && !is_ahead {
+                let is_new = self.given.insert(entry.subject.clone());
+                if !is_new && !is_ahead {
                     return Err(format!("message {} is given twice", entry.subject));
+                }
+                if is_new {
+                    self.hear_likes(&entry.subject, table);
                 }
                 return Ok(());
             }
@@ -140,5 +149,14 @@ impl Reader {
         let standing = (is_membership, of, entry.user.id.0.clone());
         self.standings.insert(standing, is_in);
         Ok(())
+    }
+
+    /// A frame of a message carries who likes it.
+    fn hear_likes(&mut self, id: &str, table: &Table) {
+        let likes = table.seen.likes.range((id.to_owned(), String::new())..);
+        for ((of, user), like) in likes.take_while(|((of, _), _)| of == id) {
+            self.standings
+                .insert((false, of.clone(), user.clone()), like.is_in);
+        }
     }
 }
