@@ -138,7 +138,8 @@ impl Stream {
             .expect("the stream ends");
     }
 
-    async fn read(&mut self) -> Option<Frame> {
+    /// The next frame; nothing when the stream has ended.
+    pub async fn read(&mut self) -> Option<Frame> {
         loop {
             while let Some(line) = self.take_line() {
                 if let Some(frame) = self.take_in(&line) {
