@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::door::{Call, Door};
+use crate::door::{Answer, Call, Door};
 use crate::history::{Event, History};
 use crate::rng::Rng;
 use crate::sse::{Frame, Parser};
 
 /// How long a stream may be silent: longer than between two comments.
 const SILENCE: Duration = Duration::from_secs(20);
+/// How long a replica may take to hear of a new group while everything is whole.
+const FIRST: Duration = Duration::from_secs(20);
 /// How long the last catch-up may take.
 const LAST: Duration = Duration::from_mins(1);
 
@@ -36,9 +39,7 @@ impl Reader {
         rng: Rng,
         group: &str,
     ) -> anyhow::Result<Self> {
-        let call = Call::new(Method::GET, format!("/v1/groups/{group}"));
-        let answer = door.call(1, &call).await.body();
-        let snapshot = answer.ok_or_else(|| anyhow::anyhow!("no snapshot of `{group}`"))?;
+        let snapshot = snapshot(&mut door, group).await?;
         let named = |list: &str, field: &str| {
             let list = snapshot[list].as_array().into_iter().flatten();
             list.filter_map(|it| it[field].as_str().map(str::to_owned))
@@ -135,6 +136,20 @@ impl Reader {
     fn broken(&self, promise: &'static str, what: &str) {
         let what = format!("{}: {what}", name(&self.door, &self.group));
         self.history.record(Event::Broken { promise, what });
+    }
+}
+
+/// The snapshot of a group that may have been founded at another replica just now.
+async fn snapshot(door: &mut Door, group: &str) -> anyhow::Result<Value> {
+    let call = Call::new(Method::GET, format!("/v1/groups/{group}"));
+    let end = Instant::now() + FIRST;
+    loop {
+        let answer = door.call(1, &call).await;
+        match answer {
+            Answer::Done { body, .. } => return Ok(body),
+            missing if Instant::now() > end => bail!("no snapshot of `{group}`: {missing:?}"),
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
     }
 }
 
