@@ -38,7 +38,8 @@ struct Options {
 fn main() -> ExitCode {
     // A panic is a failed seed, told below; its own words would come in between.
     std::panic::set_hook(Box::new(|_| {}));
-    let options = Options::parse();
+    // `cargo sim -- --seeds 10` and `cargo sim -- --seeds 10` are the same: the alias ends in dashes too.
+    let options = Options::parse_from(std::env::args_os().filter(|it| it != "--"));
     let outcome = match options.seed {
         Some(seed) => one(&options, seed),
         None => many(&options),
@@ -159,7 +160,10 @@ fn report(options: &Options, shared: &Shared, took: Duration) -> std::io::Result
         let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
         let replicas = options.replicas;
         writeln!(out, "\n{}\n\nseed {seed} FAILS: {what}", last.join("\n"))?;
-        writeln!(out, "again: cargo sim --seed {seed} --replicas {replicas}")?;
+        writeln!(
+            out,
+            "again: cargo sim -- --seed {seed} --replicas {replicas}"
+        )?;
         return Ok(ExitCode::FAILURE);
     }
     let never = hits.never();

@@ -33,5 +33,5 @@ fn the_same_seed_gives_the_same_run_byte_for_byte() {
 fn holds(seed: u64) {
     let outcome = Run::of(seed).go();
 
-    assert_eq!(outcome.violation, None, "cargo sim --seed {seed}");
+    assert_eq!(outcome.violation, None, "cargo sim -- --seed {seed}");
 }

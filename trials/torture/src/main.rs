@@ -32,7 +32,9 @@ use clap::Parser;
 use crate::options::{Arguments, Instead};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    // `cargo torture -- --minutes 5` and `cargo torture --minutes 5` are the same: the alias ends in
+    // dashes too.
+    let arguments = Arguments::parse_from(std::env::args_os().filter(|it| it != "--"));
     let run = || -> anyhow::Result<bool> {
         let program = options::server(&arguments)?;
         let runtime = tokio::runtime::Runtime::new()?;

@@ -50,7 +50,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo torture -- --minutes 60
   cargo torture -- --minutes 5 --seed 7 --faults wipe,old-dump,halves
-  cargo bounds --events 100000
+  cargo bounds -- --events 100000
 
 Faults: halves, bridge, ring, isolate, one-way, one-by-one, apart, black-hole, delay, clock,
   kill-server, kill-postgres, kill-both, pause-server, pause-postgres, restart-postgres, rolling,
