@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
 
 mod blocked;
+mod hung;
 mod support;
+mod torn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

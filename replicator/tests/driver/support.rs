@@ -22,14 +22,18 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use crate::hung::{Hung, Way};
+
 /// Longer than anything here takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What a replica's door does with those who call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     Open,
     Shut,
+    /// The connection dies in the middle of each answer that carries events.
+    Tearing,
 }
 
 /// One replica.
@@ -38,6 +42,7 @@ pub struct Replica {
     pub replicator: Replicator,
     pub log: Log,
     door: watch::Sender<Door>,
+    torn: Arc<AtomicU32>,
     serving: JoinHandle<()>,
     writer: WriterTask,
     _folder: Scratch,
@@ -45,6 +50,16 @@ pub struct Replica {
 
 /// Starts that many replicas that know each other. `key`: each one's cluster key.
 pub async fn replicas(count: u16, key: impl Fn(u16) -> &'static [u8]) -> Vec<Replica> {
+    replicas_beside(count, key, |_| None).await
+}
+
+/// Starts that many replicas that know each other, and maybe one more that is not there.
+/// `beyond`: each one's way to it.
+pub async fn replicas_beside(
+    count: u16,
+    key: impl Fn(u16) -> &'static [u8],
+    beyond: impl Fn(ReplicaId) -> Option<Hung>,
+) -> Vec<Replica> {
     let mut listeners = Vec::new();
     for _ in 0..count {
         listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
@@ -56,7 +71,8 @@ pub async fn replicas(count: u16, key: impl Fn(u16) -> &'static [u8]) -> Vec<Rep
     let mut replicas = Vec::new();
     for (number, listener) in (1..=count).zip(listeners) {
         let keys = PeerKeys::new(key(number), None);
-        replicas.push(Replica::start(id(number), keys, listener, &urls).await);
+        let id = id(number);
+        replicas.push(Replica::start(id, keys, listener, &urls, beyond(id)).await);
     }
     replicas
 }
@@ -67,6 +83,7 @@ impl Replica {
         keys: PeerKeys,
         listener: TcpListener,
         urls: &BTreeMap<ReplicaId, String>,
+        beyond: Option<Hung>,
     ) -> Self {
         static INSTANCES: AtomicU64 = AtomicU64::new(1);
         let instance = Instance(INSTANCES.fetch_add(1, Ordering::Relaxed));
@@ -93,6 +110,8 @@ impl Replica {
             .iter()
             .filter(|&(&peer, _)| peer != id)
             .map(|(&peer, url)| (peer, HttpLink::new(url, caller.clone(), keys.clone())))
+            .map(|(peer, link)| (peer, Way::Http(link)))
+            .chain(beyond.map(|hung| (Hung::id(), Way::Hung(hung))))
             .collect();
         let me = Me {
             origin: log.origin(),
@@ -103,12 +122,20 @@ impl Replica {
         };
         let replicator = Replicator::spawn(me, links, log.clone(), Clocks::new(wall));
         let (door, seen) = watch::channel(Door::Open);
-        let serving = tokio::spawn(open_doors(listener, replicator.clone(), keys, seen));
+        let torn = Arc::new(AtomicU32::new(0));
+        let house = House {
+            replicator: replicator.clone(),
+            keys,
+            door: seen,
+            torn: Arc::clone(&torn),
+        };
+        let serving = tokio::spawn(open_doors(listener, house));
         Self {
             id,
             replicator,
             log,
             door,
+            torn,
             serving,
             writer,
             _folder: folder,
@@ -133,6 +160,11 @@ impl Replica {
     /// Lets calls in or not. Connections that are open are closed.
     pub fn set_door(&self, door: Door) {
         self.door.send_replace(door);
+    }
+
+    /// How many answers a tearing door has torn.
+    pub fn torn(&self) -> u32 {
+        self.torn.load(Ordering::Relaxed)
     }
 
     pub async fn stop(self) {
@@ -167,19 +199,23 @@ pub async fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-async fn open_doors(
-    listener: TcpListener,
+/// What a conversation is about.
+#[derive(Clone)]
+struct House {
     replicator: Replicator,
     keys: PeerKeys,
     door: watch::Receiver<Door>,
-) {
+    torn: Arc<AtomicU32>,
+}
+
+async fn open_doors(listener: TcpListener, house: House) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (replicator, keys, mut door) = (replicator.clone(), keys.clone(), door.clone());
+        let (house, mut door) = (house.clone(), house.door.clone());
         tokio::spawn(async move {
             tokio::select! {
                 // Who hangs up early is no concern of the server.
-                _ = converse(stream, &replicator, &keys) => {}
+                _ = converse(stream, &house) => {}
                 _ = door.wait_for(|door| *door == Door::Shut) => {}
             }
         });
@@ -187,11 +223,7 @@ async fn open_doors(
 }
 
 /// Just enough HTTP for one well-behaved client.
-async fn converse(
-    stream: TcpStream,
-    replicator: &Replicator,
-    keys: &PeerKeys,
-) -> std::io::Result<()> {
+async fn converse(stream: TcpStream, house: &House) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let mut lines = Vec::new();
@@ -221,8 +253,16 @@ async fn converse(
             accepts_gzip: header("accept-encoding").is_some_and(|takes| takes.contains("gzip")),
             body: &body,
         };
-        let served = serve(replicator, keys, asked).await;
-        stream.write_all(&respond(&served)).await?;
+        let is_pull = asked.method == "GET";
+        let served = serve(&house.replicator, &house.keys, asked).await;
+        let mut answer = respond(&served);
+        if is_pull && *house.door.borrow() == Door::Tearing {
+            answer.truncate(answer.len() - served.body.len() / 2);
+            stream.write_all(&answer).await?;
+            house.torn.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        stream.write_all(&answer).await?;
     }
 }
 
