@@ -12,24 +12,31 @@ async fn a_replica_is_added_by_rolling_restarts() {
     ann[0].says("lobby", "0 before it came").await;
 
     let number = cluster.grow().await;
+    cluster.restart(number).await;
+    let at_newcomer = cluster.at(number).member("ann", "lobby").await;
+    let everywhere = [&ann[..], std::slice::from_ref(&at_newcomer)].concat();
+    let mut count = 1;
     for other in 1..number {
         cluster.roll(other).await;
-        let text = format!("{other} as {other} knows of it");
+        // Whoever does not know the newcomer yet refuses it, and has all of it from the others.
+        let text = format!("{count} as {other} knows of it");
         ann[usize::from(other) - 1].says("lobby", &text).await;
+        all_show(&everywhere, count + 1).await;
+        let text = format!("{} written at the newcomer", count + 1);
+        at_newcomer.says("lobby", &text).await;
+        all_show(&everywhere, count + 2).await;
+        count += 2;
     }
-    cluster.restart(number).await;
 
     cluster.sees_itself_whole().await;
-    cluster.agree(&[1, 2, 3, 4], "lobby", 4).await;
-    let at_newcomer = ann[0].at(cluster.at(number));
-    let message = at_newcomer.says("lobby", "4 written at the newcomer").await;
+    let message = at_newcomer.says("lobby", "7 when all know it").await;
     let settled = settles(&ann[0], &message["id"], &[1, 2, 3, 4]).await;
     assert_eq!(settled["vector"].as_array().map(Vec::len), Some(4));
     assert_eq!(settled["origin"], 4);
     let view = ann[0].view().await;
     assert_eq!(view["peers"].as_array().map(Vec::len), Some(3));
     assert_eq!(view["self"]["vector"].as_array().map(Vec::len), Some(4));
-    assert_in_order(&at_newcomer.history("lobby").await, 5);
+    assert_in_order(&at_newcomer.history("lobby").await, 8);
 }
 
 #[tokio::test]
@@ -53,15 +60,7 @@ async fn a_newcomer_that_starts_before_the_others_know_it_catches_up_when_they_d
 
     cluster.roll(1).await;
     // Replica 2 still refuses it, and has it all from replica 1.
-    eventually("what the newcomer wrote, at replica 2", async || {
-        let history = ann[1].history("lobby").await;
-        if history.len() == 2 {
-            Ok(())
-        } else {
-            Err(format!("{:?}", texts(&history)))
-        }
-    })
-    .await;
+    all_show(&ann[1..], 2).await;
     cluster.roll(2).await;
 
     cluster.sees_itself_whole().await;
@@ -163,6 +162,22 @@ async fn settles(user: &User, id: &Value, stored_on: &[u16]) -> Value {
         }
     })
     .await
+}
+
+/// Waits until all of them are shown this many messages, in the order in which they were written.
+async fn all_show(users: &[User], count: usize) {
+    for user in users {
+        eventually("all messages being shown", async || {
+            let history = user.history("lobby").await;
+            let texts = texts(&history);
+            if texts.len() == count && texts.is_sorted() {
+                Ok(())
+            } else {
+                Err(format!("{texts:?}"))
+            }
+        })
+        .await;
+    }
 }
 
 /// The texts begin with the numbers in which they were written.
