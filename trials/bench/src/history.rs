@@ -1,0 +1,172 @@
+//! B6 and B7: pages of a large group beside those of a small one, and a whole history beside psql.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+
+use crate::http::Connection;
+use crate::load::{Poster, rate};
+use crate::made::{self, History, LARGE, SMALL, WHOLE};
+use crate::pgbench;
+use crate::process::{Meter, Shares};
+use crate::replica::Cluster;
+use crate::report::{Goal, Line, paired};
+use crate::setup::Setup;
+use crate::stats::percentile_ms;
+
+/// How many pages make one figure.
+const PAGES: usize = 100;
+
+pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
+    let cluster = &history.cluster;
+    let replica = cluster.start(0)?;
+    let address = replica.public;
+    let small = History::member(address, SMALL).await?;
+    let large = History::member(address, LARGE).await?;
+    let (few, many) = (setup.sizes.small, setup.sizes.large);
+    let middles = (
+        middle(cluster, SMALL, few).await?,
+        middle(cluster, LARGE, many).await?,
+    );
+    let mut lines = Vec::new();
+    for limit in [50, 500] {
+        for place in ["first", "middle"] {
+            let mut pairs = Vec::new();
+            let from = |middle: &str| match place {
+                "first" => String::new(),
+                _ => format!("&before={middle}"),
+            };
+            for run in 0..setup.runs {
+                eprintln!("history: pages of {limit}, {place}, run {}", run + 1);
+                let theirs = pages(address, &small, limit, &from(&middles.0)).await?;
+                let ours = pages(address, &large, limit, &from(&middles.1)).await?;
+                pairs.push((ours, theirs));
+            }
+            let what = format!("{place} page of {limit} of {many} messages; of {few}, p50");
+            lines.push(paired("B6", what, "ms", &pairs, Goal::at_most(1.5, 1.1)));
+        }
+    }
+    let whole = History::member(address, WHOLE).await?;
+    let (mut pairs, mut shares) = (Vec::new(), Vec::new());
+    for run in 0..setup.runs {
+        eprintln!("history: a whole history, run {}", run + 1);
+        let theirs = by_psql(cluster, setup.sizes.whole)?;
+        let meter = Meter::begin(&[replica.pid()])?;
+        let ours = by_pages(address, &whole, setup.sizes.whole).await?;
+        shares.push(meter.end()?);
+        pairs.push((ours, theirs));
+    }
+    let what = format!(
+        "a history of {} by pages of 500; psql, the rows as JSON",
+        setup.sizes.whole
+    );
+    let shares = Shares::mean(&shares);
+    lines.push(
+        paired("B7", what, "messages/s", &pairs, Goal::at_least(0.3, 0.6)).with(shares.to_string()),
+    );
+    replica.stop()?;
+    Ok(lines)
+}
+
+/// The median time of one page.
+async fn pages(
+    address: SocketAddr,
+    reader: &Poster,
+    limit: usize,
+    from: &str,
+) -> anyhow::Result<f64> {
+    let mut connection = Connection::open(address).await?;
+    let (token, group) = (&reader.login.token, &reader.groups[0]);
+    let path = format!("/v1/groups/{group}/messages?limit={limit}{from}");
+    let page = connection.ask("GET", &path, token, "", "").await?.json()?;
+    let messages = page["messages"].as_array().map_or(0, Vec::len);
+    ensure!(
+        // Half of a small history may be less than a page.
+        messages == limit || (messages > 0 && page["has_before"] == false),
+        "a page of {limit} has {messages} messages"
+    );
+    let mut samples = Vec::with_capacity(PAGES);
+    for _ in 0..PAGES {
+        let sent = Instant::now();
+        let answer = connection.ask("GET", &path, token, "", "").await?;
+        samples.push(sent.elapsed());
+        ensure!(
+            answer.status == 200,
+            "a page was answered {}",
+            answer.status
+        );
+    }
+    Ok(percentile_ms(&mut samples, 0.5))
+}
+
+/// The position half-way through a group.
+async fn middle(cluster: &Cluster, name: &str, count: u64) -> anyhow::Result<String> {
+    let query = "SELECT position FROM messages WHERE group_name = $1
+                 ORDER BY position OFFSET $2 LIMIT 1";
+    let middle = sqlx::query_scalar(query)
+        .bind(made::group(name))
+        .bind(i64::try_from(count / 2)?)
+        .fetch_one(&mut cluster.database(0).await?)
+        .await?;
+    Ok(middle)
+}
+
+/// Reads all pages from the newest back. They are not taken apart, only searched, so that this
+/// reader is not what is measured.
+async fn by_pages(address: SocketAddr, reader: &Poster, count: u64) -> anyhow::Result<f64> {
+    let mut connection = Connection::open(address).await?;
+    let (token, group) = (&reader.login.token, &reader.groups[0]);
+    let newest = format!("/v1/groups/{group}/messages?limit=500");
+    let mut path = newest.clone();
+    let begun = Instant::now();
+    let mut read = 0;
+    loop {
+        let answer = connection.ask("GET", &path, token, "", "").await?;
+        let page = str::from_utf8(answer.body)?;
+        let first = value_of(page, "position").context("a page without a message")?;
+        if page.contains(r#""has_before":true"#) {
+            read += 500;
+            path = format!("{newest}&before={first}");
+            continue;
+        }
+        let took = begun.elapsed();
+        read += page.matches(r#""position":"#).count() as u64;
+        ensure!(read == count, "{read} of {count} messages were read");
+        return Ok(rate(read, took));
+    }
+}
+
+/// The first text under a name in JSON that was made without spaces.
+fn value_of<'a>(json: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = json.split_once(&format!("\"{name}\":\""))?;
+    rest.split('"').next()
+}
+
+/// Lets psql print the same rows as JSON.
+fn by_psql(cluster: &Cluster, count: u64) -> anyhow::Result<f64> {
+    let psql = pgbench::find("psql").context("psql is not installed")?;
+    let group = made::group(WHOLE);
+    let query = format!(
+        "COPY (SELECT row_to_json(m) FROM messages m WHERE group_name = '{group}' \
+         ORDER BY position) TO STDOUT"
+    );
+    let begun = Instant::now();
+    let output = Command::new(psql)
+        .args([
+            "--no-psqlrc",
+            "--quiet",
+            "--username=causeway",
+            "--dbname=postgres",
+        ])
+        .arg(format!("--host={}", cluster.socket_folder(0)?.display()))
+        .arg(format!("--command={query}"))
+        .stderr(Stdio::inherit())
+        .output()?;
+    let took = begun.elapsed();
+    ensure!(output.status.success(), "psql failed");
+    let printed = output.stdout.split(|byte| *byte == b'\n').count() as u64 - 1;
+    ensure!(printed == count, "psql printed {printed} of {count} rows");
+    Ok(rate(printed, took))
+}

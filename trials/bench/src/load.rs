@@ -1,0 +1,239 @@
+//! Posts, on many connections at once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use tokio::task::JoinSet;
+
+use crate::http::{Connection, Login, join, log_in};
+
+/// A message of usual length.
+const TEXT: &str =
+    "a message of usual length, as people write them to each other in a chat, no more";
+/// How many people are logged in at the same time.
+const AT_THE_DOOR: usize = 32;
+
+/// Somebody who posts on a connection of their own, to their groups in turn.
+#[derive(Clone, Debug)]
+pub struct Poster {
+    pub login: Login,
+    pub groups: Vec<String>,
+}
+
+/// What a load came to.
+#[derive(Debug)]
+pub struct Load {
+    /// Posts answered with 201.
+    pub answered: u64,
+    pub per_second: f64,
+    pub latencies: Vec<Duration>,
+}
+
+/// How a load is made.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    pub duration: Duration,
+    /// Time from one post of a connection to its next one; none: as soon as it is answered.
+    pub every: Duration,
+    pub counter: Counter,
+}
+
+/// Counts what is answered, for whoever watches a load.
+#[derive(Clone, Debug, Default)]
+pub struct Counter(Arc<(AtomicU64, AtomicBool)>);
+
+/// Keys that no other run uses.
+static KEYS: AtomicU64 = AtomicU64::new(0);
+
+impl Pace {
+    /// As fast as it goes.
+    pub fn fast(duration: Duration) -> Self {
+        Self {
+            duration,
+            every: Duration::ZERO,
+            counter: Counter::default(),
+        }
+    }
+}
+
+impl Counter {
+    /// How many posts were answered.
+    pub fn count(&self) -> u64 {
+        self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// Nothing more will be counted.
+    pub fn close(&self) {
+        self.0.1.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether the load has ended.
+    pub fn is_closed(&self) -> bool {
+        self.0.1.load(Ordering::Relaxed)
+    }
+
+    fn add(&self) {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Logs `count` people in, spread evenly over `groups` groups; where there are more groups than
+/// people, each has several.
+pub async fn posters(
+    address: SocketAddr,
+    prefix: &str,
+    count: usize,
+    groups: usize,
+) -> anyhow::Result<Vec<Poster>> {
+    let mut posters = Vec::with_capacity(count);
+    let mut entering = JoinSet::new();
+    for number in 0..count {
+        if entering.len() >= AT_THE_DOOR
+            && let Some(entered) = entering.join_next().await
+        {
+            posters.push(entered??);
+        }
+        let own = (number % groups..groups).step_by(count.min(groups));
+        let own = if count < groups {
+            own.collect()
+        } else {
+            vec![number % groups]
+        };
+        let groups: Vec<String> = own
+            .iter()
+            .map(|group| format!("{prefix}-{group}"))
+            .collect();
+        entering.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            let login = log_in(&mut connection, &format!("user-{number}")).await?;
+            for group in &groups {
+                join(&mut connection, &login, group).await?;
+            }
+            anyhow::Ok(Poster { login, groups })
+        });
+    }
+    while let Some(entered) = entering.join_next().await {
+        posters.push(entered??);
+    }
+    Ok(posters)
+}
+
+/// Lets everybody post at one replica, one message after the other, as fast as it goes.
+pub async fn post(
+    address: SocketAddr,
+    posters: &[Poster],
+    duration: Duration,
+) -> anyhow::Result<Load> {
+    post_paced(address, posters, &Pace::fast(duration)).await
+}
+
+/// Lets everybody post at one replica, at a pace.
+pub async fn post_paced(
+    address: SocketAddr,
+    posters: &[Poster],
+    pace: &Pace,
+) -> anyhow::Result<Load> {
+    let begun = Instant::now();
+    let end = begun + pace.duration;
+    let mut posting = JoinSet::new();
+    for poster in posters {
+        let (poster, pace) = (poster.clone(), pace.clone());
+        posting.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            let mut latencies = Vec::new();
+            let mut groups = poster.groups.iter().cycle();
+            let mut next = Instant::now();
+            while Instant::now() < end
+                && let Some(group) = groups.next()
+            {
+                latencies.push(post_one(&mut connection, &poster.login, group).await?);
+                pace.counter.add();
+                if !pace.every.is_zero() {
+                    next += pace.every;
+                    tokio::time::sleep_until(next.into()).await;
+                }
+            }
+            anyhow::Ok(latencies)
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(done) = posting.join_next().await {
+        latencies.extend(done??);
+    }
+    let answered = latencies.len() as u64;
+    Ok(Load {
+        answered,
+        per_second: rate(answered, begun.elapsed()),
+        latencies,
+    })
+}
+
+/// Posts so many messages as quickly as the replica takes them, and tells how far it is.
+pub async fn fill(address: SocketAddr, posters: &[Poster], count: u64) -> anyhow::Result<()> {
+    let begun = Arc::new(AtomicU64::new(0));
+    let mut posting = JoinSet::new();
+    for poster in posters {
+        let (poster, begun) = (poster.clone(), Arc::clone(&begun));
+        posting.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            let mut groups = poster.groups.iter().cycle();
+            while begun.fetch_add(1, Ordering::Relaxed) < count
+                && let Some(group) = groups.next()
+            {
+                post_one(&mut connection, &poster.login, group).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    let told = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            eprintln!(
+                "  {} of {count} posted",
+                begun.load(Ordering::Relaxed).min(count)
+            );
+        }
+    });
+    while let Some(done) = posting.join_next().await {
+        done??;
+    }
+    told.abort();
+    Ok(())
+}
+
+/// Posts one message; returns how long its answer took.
+pub async fn post_one(
+    connection: &mut Connection,
+    login: &Login,
+    group: &str,
+) -> anyhow::Result<Duration> {
+    let key = KEYS.fetch_add(1, Ordering::Relaxed);
+    let (pid, path) = (std::process::id(), format!("/v1/groups/{group}/messages"));
+    let header = format!("Idempotency-Key: bench-{pid}-{key}\r\n");
+    let body = format!(r#"{{"text":"{TEXT}"}}"#);
+    let sent = Instant::now();
+    let answer = connection
+        .ask("POST", &path, &login.token, &header, &body)
+        .await?;
+    let took = sent.elapsed();
+    ensure!(
+        answer.status == 201,
+        "a post was answered {}: {}",
+        answer.status,
+        String::from_utf8_lossy(answer.body)
+    );
+    Ok(took)
+}
+
+/// So many in this time, per second.
+pub fn rate(count: u64, took: Duration) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of a benchmark are far below 2^52"
+    )]
+    let count = count as f64;
+    count / took.as_secs_f64()
+}

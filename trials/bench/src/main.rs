@@ -1,0 +1,191 @@
+//! How fast Causeway is, each figure beside a yardstick that is measured in the same run.
+//!
+//! `cargo bench-write`, `bench-replicate`, `bench-heal`, `bench-history`, `bench-fanout`,
+//! `bench-start`, `bench-grow`, or `cargo bench-all`; a table on standard output (`--json` for
+//! programs), progress on standard error. How to read it: `docs/PERFORMANCE.md`.
+
+mod broadcast;
+mod fanout;
+mod grow;
+mod heal;
+mod history;
+mod http;
+mod load;
+mod made;
+mod pgbench;
+mod print;
+mod process;
+mod readers;
+mod replica;
+mod replicate;
+mod report;
+mod rows;
+mod setup;
+mod start;
+mod stats;
+mod stream;
+mod write;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use made::History;
+use print::Head;
+use setup::{Setup, Sizes};
+
+/// Measures Causeway beside its yardsticks.
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure.
+    what: What,
+    /// How often each figure is taken; medians are printed.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Prints JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Small sizes and short loads: shows that everything works, not how fast it is.
+    #[arg(long)]
+    quick: bool,
+    /// How many events the large history has (default 1,000,000).
+    #[arg(long, value_name = "N")]
+    large: Option<u64>,
+    /// How long each load lasts, in seconds (default 4).
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    load: Option<u64>,
+    /// Where databases are made: the disk that is measured.
+    #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
+    disk: PathBuf,
+    /// The server that is measured, instead of this project's: to compare two builds.
+    #[arg(long, value_name = "PROGRAM")]
+    server: Option<PathBuf>,
+    /// The server whose streams are read.
+    #[arg(long, hide = true)]
+    address: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    All,
+    Write,
+    Replicate,
+    Heal,
+    History,
+    Fanout,
+    Start,
+    Grow,
+    /// The yardstick for streams, run by `fanout` as a process of its own.
+    #[value(hide = true)]
+    BareBroadcast,
+    /// Those who read streams, run by `fanout` as a process of its own.
+    #[value(hide = true)]
+    Readers,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    raise_open_files();
+    let mut runtime = if arguments.what == What::BareBroadcast {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        // One thread: what the load costs is no more than one core, and is told.
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = runtime.enable_all().build()?;
+    match (arguments.what, arguments.address) {
+        (What::BareBroadcast, _) => runtime.block_on(broadcast::serve()),
+        (What::Readers, Some(address)) => runtime.block_on(readers::serve(address)),
+        _ => runtime.block_on(measure(arguments)),
+    }
+}
+
+/// As many open files as the system lets us have: each stream is one, at both ends.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(failure) = setrlimit(Resource::Nofile, limit) {
+        eprintln!("cannot open as many files as wanted: {failure}");
+    }
+}
+
+async fn measure(arguments: Arguments) -> anyhow::Result<()> {
+    replica::choose(arguments.server.clone())?;
+    let setup = arguments.setup();
+    let head = Head::of(&setup);
+    let mut history = None;
+    let mut lines = Vec::new();
+    for part in What::PARTS {
+        if ![part, What::All].contains(&arguments.what) {
+            continue;
+        }
+        if part.needs_history() && history.is_none() {
+            history = Some(History::make(&setup).await?);
+        }
+        let measured = match (part, &history) {
+            (What::Write, _) => write::run(&setup).await?,
+            (What::Replicate, _) => replicate::run(&setup).await?,
+            (What::Fanout, _) => fanout::run(&setup).await?,
+            (What::Heal, Some(history)) => {
+                let mut lines = heal::run(&setup).await?;
+                lines.extend(heal::run_large(&setup, history).await?);
+                lines
+            }
+            (What::History, Some(history)) => history::run(&setup, history).await?,
+            (What::Start, Some(history)) => start::run(&setup, history).await?,
+            (What::Grow, Some(history)) => grow::run(&setup, history).await?,
+            _ => Vec::new(),
+        };
+        if arguments.what == What::All {
+            // What is known is not lost when a later part fails.
+            eprintln!("{}", print::table(&head, &measured));
+        }
+        lines.extend(measured);
+    }
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&print::json(&head, &lines))?
+    } else {
+        print::table(&head, &lines)
+    };
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(())
+}
+
+impl Arguments {
+    fn setup(&self) -> Setup {
+        let (mut sizes, load, idle) = if self.quick {
+            (Sizes::QUICK, 1, 3)
+        } else {
+            (Sizes::ASKED, 4, 20)
+        };
+        sizes.large = self.large.unwrap_or(sizes.large);
+        Setup {
+            runs: self.runs,
+            disk: self.disk.clone(),
+            load: Duration::from_secs(self.load.unwrap_or(load)),
+            idle: Duration::from_secs(idle),
+            sizes,
+        }
+    }
+}
+
+impl What {
+    /// All that is measured, in this order: growth last, because it adds to the history.
+    const PARTS: [Self; 7] = [
+        Self::Write,
+        Self::Replicate,
+        Self::Fanout,
+        Self::History,
+        Self::Start,
+        Self::Heal,
+        Self::Grow,
+    ];
+
+    fn needs_history(self) -> bool {
+        matches!(self, Self::Heal | Self::History | Self::Start | Self::Grow)
+    }
+}

@@ -1,0 +1,148 @@
+//! Thousands of open streams, read by a process of its own: so it can have as many open files as
+//! there are streams, and what reading costs is told apart.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Lines, Write as _};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::load::Poster;
+use crate::process::cpu_of_trees;
+use crate::stream::Reader;
+
+/// How many streams are opened at the same time.
+const OPENING: usize = 50;
+/// What the text of a round begins with; its number follows, of `DIGITS` digits.
+const ROUND: &str = "bench-round-";
+const DIGITS: usize = 8;
+
+/// The process that reads; ended when this value goes.
+pub struct Readers {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    said: Lines<BufReader<ChildStdout>>,
+    round: u32,
+}
+
+impl Readers {
+    /// Opens one stream for each, and waits until all are caught up. A poster reads their first
+    /// group.
+    pub fn open(address: SocketAddr, readers: &[Poster]) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["readers", "--address", &address.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut stdin = child.stdin.take().context("it is piped")?;
+        for reader in readers {
+            let group = reader.groups.first().context("a reader has a group")?;
+            writeln!(stdin, "{} {group}", reader.login.token)?;
+        }
+        writeln!(stdin)?;
+        let stdout = child.stdout.take().context("it is piped")?;
+        let mut readers = Self {
+            child,
+            stdin: Some(stdin),
+            said: BufReader::new(stdout).lines(),
+            round: 0,
+        };
+        readers.hear("open")?;
+        Ok(readers)
+    }
+
+    /// The text to send next: every stream is to get it.
+    pub fn next_text(&mut self) -> String {
+        self.round += 1;
+        format!("{ROUND}{:0DIGITS$}", self.round)
+    }
+
+    /// Waits until every stream has got the last text.
+    pub fn all_have(&mut self) -> anyhow::Result<()> {
+        self.hear(&format!("all {}", self.round))
+    }
+
+    /// Processor time that reading has cost so far.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        cpu_of_trees(&[self.child.id()])
+    }
+
+    fn hear(&mut self, what: &str) -> anyhow::Result<()> {
+        let said = self.said.next().context("the readers have ended")??;
+        ensure!(said == what, "the readers say `{said}`, not `{what}`");
+        Ok(())
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.stdin.take();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the process does: opens a stream for each line of standard input, up to an empty one, then
+/// says of each round when the last stream has it; ends when its input does.
+pub async fn serve(address: SocketAddr) -> anyhow::Result<()> {
+    let mut streams = Vec::new();
+    let mut opening = JoinSet::new();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let Some((token, group)) = line.split_once(' ') else {
+            break;
+        };
+        let (token, group) = (token.to_owned(), group.to_owned());
+        if opening.len() >= OPENING
+            && let Some(opened) = opening.join_next().await
+        {
+            streams.push(opened??);
+        }
+        opening.spawn(async move { Reader::open(address, &token, &group).await });
+    }
+    while let Some(opened) = opening.join_next().await {
+        streams.push(opened??);
+    }
+    let count = streams.len();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    for mut stream in streams {
+        let tell = tell.clone();
+        tokio::spawn(async move {
+            loop {
+                let round = stream.next_number(ROUND, DIGITS).await;
+                let is_over = round.is_err();
+                if tell.send(round).is_err() || is_over {
+                    return;
+                }
+            }
+        });
+    }
+    say("open")?;
+    let closed = tokio::task::spawn_blocking(|| std::io::stdin().lines().count());
+    let counting = async {
+        let mut have: BTreeMap<u32, usize> = BTreeMap::new();
+        while let Some(round) = told.recv().await {
+            let round = round?;
+            let have = have.entry(round).or_default();
+            *have += 1;
+            if *have == count {
+                say(&format!("all {round}"))?;
+            }
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        counted = counting => counted,
+        _ = closed => Ok(()),
+    }
+}
+
+fn say(what: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{what}")?;
+    Ok(stdout.flush()?)
+}

@@ -1,0 +1,73 @@
+//! A reader of a group's stream.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use crate::http::Connection;
+
+/// How long a frame may take before the benchmark gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// An open stream.
+pub struct Reader {
+    stream: TcpStream,
+    /// What has come and was not looked at.
+    rest: Vec<u8>,
+}
+
+impl Reader {
+    /// Opens a stream and waits until it is caught up.
+    pub async fn open(address: SocketAddr, token: &str, group: &str) -> anyhow::Result<Self> {
+        let path = format!("/v1/groups/{group}/events");
+        let stream = Connection::open(address).await?.send(&path, token).await?;
+        let mut reader = Self {
+            stream,
+            rest: Vec::new(),
+        };
+        reader.wait_for("caught_up").await?;
+        Ok(reader)
+    }
+
+    /// Reads until a text has come, and drops all up to it.
+    pub async fn wait_for(&mut self, text: &str) -> anyhow::Result<()> {
+        tokio::time::timeout(PATIENCE, self.read_past(text))
+            .await
+            .with_context(|| format!("`{text}` did not come"))?
+    }
+
+    /// Reads until a prefix has come; returns the number of so many digits that follows it.
+    pub async fn next_number(&mut self, prefix: &str, digits: usize) -> anyhow::Result<u32> {
+        self.read_past(prefix).await?;
+        while self.rest.len() < digits {
+            self.read_more().await?;
+        }
+        Ok(str::from_utf8(&self.rest[..digits])?.parse()?)
+    }
+
+    async fn read_past(&mut self, text: &str) -> anyhow::Result<()> {
+        loop {
+            let windows = self.rest.windows(text.len());
+            let found = windows
+                .enumerate()
+                .find(|(_, part)| *part == text.as_bytes());
+            if let Some((at, _)) = found {
+                self.rest.drain(..at + text.len());
+                return Ok(());
+            }
+            // The text may have come in part.
+            let looked_at = (self.rest.len() + 1).saturating_sub(text.len());
+            self.rest.drain(..looked_at);
+            self.read_more().await?;
+        }
+    }
+
+    async fn read_more(&mut self) -> anyhow::Result<()> {
+        let read = self.stream.read_buf(&mut self.rest).await?;
+        ensure!(read > 0, "the server closed the stream");
+        Ok(())
+    }
+}
