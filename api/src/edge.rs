@@ -28,13 +28,14 @@ use poem::http::{HeaderValue, header};
 use poem::{Body, Endpoint, EndpointExt, IntoEndpoint, Request, Response};
 use tracing::Instrument;
 
-use self::receive::{discard, receive};
+use self::receive::discard;
 use self::request_id::RequestIds;
 use self::routes::{Operation, Routes};
 use crate::problem::{Problem, ProblemBody};
 use crate::token::Tokens;
 
 pub use self::receive::BodyLimits;
+pub(crate) use self::receive::receive;
 pub use self::request_id::RequestId;
 
 /// Reads the wall clock: milliseconds since 1970.

@@ -49,6 +49,12 @@ impl PeerKeys {
         SignedRequest { key, mac }
     }
 
+    /// Tells whether a signature names one of these keys: whoever knows none need not be heard out.
+    pub fn are_named_in(&self, header: Option<&str>) -> bool {
+        let named = header.and_then(parse);
+        named.is_some_and(|(id, _)| self.key(id).is_some())
+    }
+
     /// Checks the signature of a question, against both keys.
     pub fn verify(
         &self,
@@ -58,12 +64,14 @@ impl PeerKeys {
         body: &[u8],
     ) -> Option<SignedRequest> {
         let (id, given) = parse(header?)?;
-        let mut keys = [Some(&self.current), self.previous.as_ref()]
-            .into_iter()
-            .flatten();
-        let key = keys.find(|key| key.id == id)?.clone();
+        let key = self.key(id)?.clone();
         let mac = key.request_mac(method, path_and_query, body);
         bool::from(mac.ct_eq(&given)).then_some(SignedRequest { key, mac })
+    }
+
+    fn key(&self, id: [u8; 4]) -> Option<&Key> {
+        let keys = [Some(&self.current), self.previous.as_ref()];
+        keys.into_iter().flatten().find(|key| key.id == id)
     }
 }
 

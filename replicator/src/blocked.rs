@@ -13,6 +13,9 @@ use causeway_domain::version_vector::VersionVector;
 const FIRST_MS: u64 = 1_000;
 const LONGEST_MS: u64 = 60_000;
 
+/// Most origins left out: a peer can name any number.
+const MOST: usize = 10_000;
+
 /// Which origins are left out, and until when.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Blocked(BTreeMap<Origin, Wait>);
@@ -27,6 +30,12 @@ struct Wait {
 impl Blocked {
     /// Leaves an origin out that a pull brought no further: longer each time.
     pub fn add(&mut self, now_ms: u64, origin: Origin, held: &VersionVector) {
+        if self.0.len() >= MOST && !self.0.contains_key(&origin) {
+            self.0.retain(|_, wait| wait.until_ms > now_ms);
+        }
+        if self.0.len() >= MOST {
+            return;
+        }
         let former = self.0.get(&origin).map_or(0, |wait| wait.pause_ms);
         let pause_ms = (former * 2).clamp(FIRST_MS, LONGEST_MS);
         let wait = Wait {

@@ -3,8 +3,10 @@
 //! Each peer has a task of its own, so a slow or dead one costs the others and the writers nothing
 //! (F24). What is to be pushed is read from the log when its turn comes; nothing queues (F25).
 
+mod absorb;
 mod calls;
 mod clocks;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +15,14 @@ use std::time::Duration;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::{Head, Log, SubmitError};
+use causeway_domain::log::{Log, SubmitError};
 use causeway_domain::version_vector::VersionVector;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{sleep_until, timeout};
 
-use crate::core::{Alarm, Core, Input, Me, Now, Output, Taken};
+use crate::core::{Alarm, Core, Input, Me, Now, Output};
 use crate::link::Link;
 use crate::presence::Online;
 use crate::traffic::Traffic;
@@ -28,10 +30,9 @@ use crate::view::{Knowledge, PeerView};
 use crate::wire::{Caller, Digest, PushAnswer, Refusal};
 use calls::Call;
 pub use clocks::Clocks;
+pub use turns::Turn;
+use turns::Turns;
 
-/// How long a push waits for events that must come first and are probably under way from another
-/// peer.
-const EARLY_PATIENCE: Duration = Duration::from_millis(250);
 /// How soon a new epoch is tried again that could not be made durable.
 const RENEW_AGAIN: Duration = Duration::from_secs(1);
 /// How long a start waits for the floors of peers.
@@ -45,15 +46,15 @@ pub struct Replicator {
     tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
-/// Why a push was not taken in.
+/// Why a push or a pull is not served.
 #[derive(Debug, thiserror::Error)]
-pub enum PushError {
+pub enum TurnError {
     /// The caller is not served.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The log cannot write now.
-    #[error(transparent)]
-    Log(#[from] SubmitError),
+    /// So many of its calls are being served that this one has to wait.
+    #[error("too many calls of one peer at once")]
+    Busy,
 }
 
 impl Replicator {
@@ -97,14 +98,22 @@ impl Replicator {
             .map(|digest| *digest)
     }
 
-    /// Takes in the events that a peer pushes. Events whose past is still missing wait a moment
+    /// Lets a push or a pull in, as one of a few of each peer at a time. Held until it is answered.
+    pub fn take_turn(&self, caller: &Caller) -> Result<Turn, TurnError> {
+        self.engine.core().admit(caller)?;
+        self.engine
+            .turns
+            .take(caller.replica)
+            .ok_or(TurnError::Busy)
+    }
+
+    /// Takes in the events that a peer pushes in its turn. Events whose past is still missing wait a moment
     /// for it; then they are left, and the core pulls.
     pub async fn take_push(
         &self,
         caller: &Caller,
         events: Vec<RawEvent>,
-    ) -> Result<PushAnswer, PushError> {
-        self.engine.core().admit(caller)?;
+    ) -> Result<PushAnswer, SubmitError> {
         let from = caller.replica;
         self.engine.traffic.received(from, events.len());
         let absorbed = self.engine.absorb_patiently(from, events).await?;
@@ -116,25 +125,10 @@ impl Replicator {
         Ok(answer.expect("the core answers every push"))
     }
 
-    /// Judges a peer that pulls; returns beyond what the log is to be read for it.
-    pub fn take_pull(
-        &self,
-        caller: &Caller,
-        after: &VersionVector,
-    ) -> Result<VersionVector, Refusal> {
-        let core = self.engine.core();
-        core.admit(caller)?;
-        Ok(core.servable_after(after))
-    }
-
-    /// Judges a peer that pulls forked origins as well: a rescue gives its own side up for ours.
-    pub fn take_whole_pull(
-        &self,
-        caller: &Caller,
-        after: &VersionVector,
-    ) -> Result<VersionVector, Refusal> {
-        self.engine.core().admit(caller)?;
-        Ok(after.clone())
+    /// Returns beyond what the log is to be read for a peer that pulls. Only a rescue pulls forked
+    /// origins as well: it gives its own side up for ours.
+    pub fn servable_after(&self, after: &VersionVector) -> VersionVector {
+        self.engine.core().servable_after(after)
     }
 
     /// Tells the peers which of our users came (first stream on a group) and went (last one
@@ -203,6 +197,7 @@ struct Engine {
     log: Log,
     clocks: Arc<Clocks>,
     traffic: Traffic,
+    turns: Turns,
     calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
     next_wake_ms: watch::Sender<u64>,
     knowledge: watch::Sender<Arc<Knowledge>>,
@@ -216,6 +211,7 @@ impl Engine {
         calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
     ) -> Self {
         let traffic = Traffic::of(&me.peers);
+        let turns = Turns::of(&me.peers);
         let core = Core::new(clocks.now(), me, log.head());
         Self {
             next_wake_ms: watch::Sender::new(core.next_wake()),
@@ -224,6 +220,7 @@ impl Engine {
             log,
             clocks,
             traffic,
+            turns,
             calls,
         }
     }
@@ -301,63 +298,6 @@ impl Engine {
         });
     }
 
-    /// Takes events in. When the database refuses one of them, it alone is left out: what its origin
-    /// wrote after it waits, all else is stored (F27).
-    async fn absorb(
-        &self,
-        from: ReplicaId,
-        events: Vec<RawEvent>,
-    ) -> Result<(Taken, Arc<Head>), SubmitError> {
-        let mut waiting = vec![events];
-        let mut all = Taken::default();
-        let mut head = self.log.head();
-        while let Some(events) = waiting.pop() {
-            let not_awaited = self.core().not_awaited();
-            let absorbed = match self.log.absorb_beside(events.clone(), not_awaited).await {
-                Ok(absorbed) => absorbed,
-                Err(SubmitError::Unstorable) => {
-                    self.traffic.left_out(from, usize::from(events.len() == 1));
-                    waiting.extend(halves(events));
-                    continue;
-                }
-                Err(failure) => return Err(failure),
-            };
-            self.step(Input::Committed(Arc::clone(&absorbed.head)));
-            all.stored += absorbed.stored;
-            all.missing.extend(absorbed.missing);
-            all.forked.extend(absorbed.forked);
-            head = absorbed.head;
-        }
-        Ok((all, head))
-    }
-
-    async fn absorb_patiently(
-        &self,
-        from: ReplicaId,
-        mut events: Vec<RawEvent>,
-    ) -> Result<Taken, SubmitError> {
-        let deadline = Instant::now() + EARLY_PATIENCE;
-        let mut stored = 0;
-        loop {
-            let (mut taken, head) = self.absorb(from, events.clone()).await?;
-            stored += taken.stored;
-            taken.stored = stored;
-            events.retain(|event| !head.vector.covers(event.envelope.stamp.dot()));
-            let has_come = |head: &Arc<Head>| {
-                let mut missing = taken.missing.iter();
-                missing.all(|range| range.last <= head.vector.get(range.origin))
-            };
-            if events.is_empty() || taken.missing.is_empty() {
-                return Ok(taken);
-            }
-            let mut bell = self.log.bell();
-            match timeout_at(deadline, bell.wait_for(has_come)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return Ok(taken),
-            }
-        }
-    }
-
     async fn follow_the_bell(self: Arc<Self>) {
         let mut bell = self.log.bell();
         while bell.changed().await.is_ok() {
@@ -397,16 +337,4 @@ fn sound(alarm: &Alarm) {
         Alarm::Fork { .. } | Alarm::OwnEventsUnknown { .. } => tracing::error!(kind, "{alarm}"),
         _ => tracing::warn!(kind, "{alarm}"),
     }
-}
-
-/// Cuts refused events in two, the later half first; an event that stands alone is given up.
-fn halves(mut events: Vec<RawEvent>) -> Vec<Vec<RawEvent>> {
-    if let [event] = &events[..] {
-        let stamp = &event.envelope.stamp;
-        let (origin, seq) = (stamp.origin, stamp.seq);
-        tracing::error!(%origin, seq, "an event cannot be stored; its origin waits behind it");
-        return Vec::new();
-    }
-    let later = events.split_off(events.len() / 2);
-    vec![later, events]
 }

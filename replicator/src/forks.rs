@@ -9,6 +9,9 @@ use causeway_domain::chain::Hash;
 use causeway_domain::ids::Origin;
 use causeway_domain::log::Head;
 
+/// Most chains looked up for one digest; the others are looked up for the next ones.
+const DOUBTS_AT_ONCE: usize = 32;
+
 /// What one peer and we disagree on.
 #[derive(Debug, Default)]
 pub(crate) struct Forks {
@@ -40,7 +43,10 @@ impl Forks {
             if seq == our_seq {
                 let ours = head.hashes.get(&origin).copied();
                 forked.extend(self.settle(origin, seq, theirs, ours));
-            } else if 0 < seq && seq < our_seq && self.checked.get(&origin) != Some(&(seq, theirs))
+            } else if 0 < seq
+                && seq < our_seq
+                && doubts.len() < DOUBTS_AT_ONCE
+                && self.checked.get(&origin) != Some(&(seq, theirs))
             {
                 doubts.push(Doubt {
                     origin,
@@ -95,5 +101,51 @@ impl Forks {
     /// Every origin that one of both sides found forked.
     pub(crate) fn all(&self) -> impl Iterator<Item = Origin> + '_ {
         self.found.union(&self.told).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_domain::hlc::Hlc;
+    use causeway_domain::ids::{Epoch, ReplicaId};
+
+    use super::*;
+
+    #[test]
+    fn a_digest_full_of_doubts_is_looked_into_bit_by_bit() {
+        let origins: Vec<_> = (0..100).map(origin).collect();
+        let head = Head {
+            origin: origin(0),
+            vector: origins.iter().map(|&origin| (origin, 2)).collect(),
+            hashes: BTreeMap::new(),
+            floor: Hlc::default(),
+            highest: Hlc::default(),
+            arrival: 200,
+        };
+        let theirs = origins.iter().map(|&it| (it, (1, Hash::START))).collect();
+        let mut forks = Forks::default();
+
+        let mut looked_up = BTreeSet::new();
+        loop {
+            let (_, doubts) = forks.compare(&theirs, &head);
+            if doubts.is_empty() {
+                break;
+            }
+            assert!(doubts.len() <= DOUBTS_AT_ONCE, "{}", doubts.len());
+            for doubt in doubts {
+                looked_up.insert(doubt.origin);
+                let ours = Some(doubt.theirs);
+                forks.settle(doubt.origin, doubt.seq, doubt.theirs, ours);
+            }
+        }
+
+        assert_eq!(looked_up.len(), 100);
+    }
+
+    fn origin(epoch: u32) -> Origin {
+        Origin {
+            replica: ReplicaId::new(2).unwrap(),
+            epoch: Epoch(epoch),
+        }
     }
 }

@@ -14,6 +14,9 @@ use causeway_domain::version_vector::{Range, VersionVector};
 /// given up sooner.
 const IN_FLIGHT_MS: u64 = 2_500;
 
+/// Most origins noted of one peer: no cluster has so many, and a peer can name any number.
+const MOST: usize = 10_000;
+
 /// What the events that one peer gave were found to lack.
 #[derive(Debug, Default)]
 pub(crate) struct Orphans {
@@ -26,6 +29,9 @@ impl Orphans {
     /// Takes in what events of the peer named that is not held here.
     pub(crate) fn miss(&mut self, now_ms: u64, missing: &[Range]) {
         for range in missing {
+            if self.missing.len() >= MOST && !self.missing.contains_key(&range.origin) {
+                continue;
+            }
             let known = self.missing.entry(range.origin);
             let (last, since_ms) = known.or_insert((range.last, now_ms));
             if range.last > *last {
@@ -41,7 +47,7 @@ impl Orphans {
         self.missing.retain(|&origin, &mut (last, since_ms)| {
             let is_there = theirs.get(origin) >= last;
             let is_sure = now_ms >= since_ms + IN_FLIGHT_MS;
-            if !is_there && is_sure {
+            if !is_there && is_sure && self.found.len() < MOST {
                 self.found.insert(origin, last);
             }
             !is_there && !is_sure
@@ -88,6 +94,28 @@ mod tests {
         orphans.compare(9_000, &held(7));
 
         assert_eq!(orphans.origins().count(), 0);
+    }
+
+    #[test]
+    fn a_peer_that_names_more_than_any_cluster_has_costs_no_more_memory() {
+        let mut orphans = Orphans::default();
+        let named = |epoch| Range {
+            origin: Origin {
+                epoch: Epoch(epoch),
+                ..range(1).origin
+            },
+            ..range(1)
+        };
+
+        for now_ms in [0, 9_000, 18_000] {
+            let first = u32::try_from(now_ms).unwrap() * 10;
+            for epoch in first..first + 30_000 {
+                orphans.miss(now_ms, &[named(epoch)]);
+            }
+            assert!(orphans.missing.len() <= MOST, "{}", orphans.missing.len());
+            orphans.compare(now_ms + 9_000, &VersionVector::default());
+            assert!(orphans.found.len() <= MOST, "{}", orphans.found.len());
+        }
     }
 
     fn range(last: u64) -> Range {

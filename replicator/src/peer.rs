@@ -25,6 +25,8 @@ const MAX_PULL_BACKOFF_MS: u64 = 5_000;
 /// What we hold for longer than this, while a peer says it lacks it, is a backlog: a peer speaks
 /// twice a second, and needs a moment to pull.
 const LONG_MS: u64 = 750;
+/// Most origins noted from pushes until the next digest: pulls ask for the rest after it.
+const MOST_HINTS: usize = 10_000;
 /// How long a peer that comes back is taken to pull: until it has spoken to us, and an answer has
 /// shown it what there is. What is pushed to it before would travel twice (F26).
 const PULLS_FIRST_MS: u64 = 1_500;
@@ -223,8 +225,10 @@ impl Peer {
     /// Takes in what must come before the events it pushed: it holds that too.
     pub fn learn_missing(&mut self, now: Now, missing: &[Range]) {
         self.orphans.miss(now.ms, missing);
-        self.hint
-            .merge(&missing.iter().map(|r| (r.origin, r.last)).collect());
+        if self.hint.len() < MOST_HINTS {
+            self.hint
+                .merge(&missing.iter().map(|r| (r.origin, r.last)).collect());
+        }
         self.pull.due_ms = Some(now.ms);
     }
 

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::auth::{PeerKeys, SignedRequest};
-use crate::driver::{PushError, Replicator};
+use crate::driver::{Replicator, TurnError};
 use crate::wire::events::{self, BATCH_BYTES};
 use crate::wire::{Caller, DIGEST_PATH, Digest, EVENTS_PATH, Refusal, query};
 
@@ -122,6 +122,15 @@ impl From<Refusal> for Answer {
     }
 }
 
+impl From<TurnError> for Answer {
+    fn from(error: TurnError) -> Self {
+        match error {
+            TurnError::Refused(refusal) => refusal.into(),
+            TurnError::Busy => Self::problem(503),
+        }
+    }
+}
+
 async fn answer(replicator: &Replicator, asked: &Asked<'_>) -> Result<Answer, Answer> {
     let (path, query) = asked
         .path_and_query
@@ -129,15 +138,21 @@ async fn answer(replicator: &Replicator, asked: &Asked<'_>) -> Result<Answer, An
         .unwrap_or((asked.path_and_query, ""));
     match (asked.method, path) {
         ("POST", DIGEST_PATH) => take_digest(replicator, asked.body),
-        ("POST", EVENTS_PATH) => take_push(replicator, &caller(query)?, asked.body).await,
+        ("POST", EVENTS_PATH) => {
+            let caller = caller(query)?;
+            let _turn = replicator.take_turn(&caller)?;
+            take_push(replicator, &caller, asked.body).await
+        }
         ("GET", EVENTS_PATH) => {
             let (after, limit) = query::parse_pull(query).ok_or(Answer::problem(400))?;
+            let caller = caller(query)?;
+            let _turn = replicator.take_turn(&caller)?;
             let after = if query::asks_for_forked(query) {
-                replicator.take_whole_pull(&caller(query)?, &after)?
+                after
             } else {
-                replicator.take_pull(&caller(query)?, &after)?
+                replicator.servable_after(&after)
             };
-            give_events(replicator, &caller(query)?, &after, limit).await
+            give_events(replicator, &caller, &after, limit).await
         }
         (_, DIGEST_PATH | EVENTS_PATH) => Err(Answer::problem(405)),
         _ => Err(Answer::problem(404)),
@@ -166,10 +181,9 @@ async fn take_push(
     }
     match replicator.take_push(caller, pushed.events).await {
         Ok(answer) => Ok(Answer::ok(JSON, json(&answer))),
-        Err(PushError::Refused(refusal)) => Err(refusal.into()),
         // Where the disk is seen to be full it is told, once.
-        Err(PushError::Log(SubmitError::DiskFull)) => Err(Answer::problem(503)),
-        Err(PushError::Log(error)) => {
+        Err(SubmitError::DiskFull) => Err(Answer::problem(503)),
+        Err(error) => {
             tracing::warn!(peer = %caller.replica, %error, "cannot store pushed events");
             Err(Answer::problem(503))
         }

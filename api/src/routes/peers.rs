@@ -1,10 +1,22 @@
 //! The peer API over HTTP, on the internal port only: carries calls to the replicator.
 
+use std::time::Duration;
+
 use causeway_replicator::auth::{HEADER, PeerKeys};
 use causeway_replicator::driver::Replicator;
 use causeway_replicator::serve::{Asked, MAX_REQUEST_BYTES, serve};
 use poem::http::{StatusCode, header};
 use poem::{Endpoint, Request, Response};
+
+use crate::edge::{BodyLimits, receive};
+use crate::problem::Problem;
+
+/// What is taken in of a peer's request: a peer that takes longer has given it up itself.
+const BODY: BodyLimits = BodyLimits {
+    body_bytes: MAX_REQUEST_BYTES,
+    discard_bytes: MAX_REQUEST_BYTES,
+    timeout: Duration::from_secs(30),
+};
 
 /// The endpoint of the internal port.
 pub struct Peers {
@@ -19,11 +31,18 @@ impl Endpoint for Peers {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let body = request.take_body();
-        let Ok(body) = body.into_bytes_limit(MAX_REQUEST_BYTES).await else {
-            return Ok(StatusCode::PAYLOAD_TOO_LARGE.into());
-        };
         let path_and_query = request.uri().path_and_query();
         let text = |name: &str| request.headers().get(name)?.to_str().ok();
+        // Of who names no key of ours nothing is read: without the body no signature is right.
+        let body = if self.keys.are_named_in(text(HEADER)) {
+            match receive(body, &BODY).await {
+                Ok(body) => body,
+                Err(Problem::TooLarge { .. }) => return Ok(StatusCode::PAYLOAD_TOO_LARGE.into()),
+                Err(_) => return Ok(StatusCode::BAD_REQUEST.into()),
+            }
+        } else {
+            Vec::new()
+        };
         let asked = Asked {
             method: request.method().as_str(),
             path_and_query: path_and_query.map_or("/", |path| path.as_str()),

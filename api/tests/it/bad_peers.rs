@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use reqwest::{Client, Method};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::harness::{Cluster, Settings, User, always, eventually, texts};
 
@@ -43,6 +46,30 @@ async fn whoever_cannot_prove_the_key_is_turned_away_with_a_reason() {
             assert!(matches!(status, 401 | 403), "{path}: {status} {body}");
             assert!(body.len() > 10, "{path} gives no reason: {body:?}");
         }
+    }
+    cluster.sees_itself_whole().await;
+}
+
+#[tokio::test]
+async fn nothing_is_read_of_what_a_caller_without_the_key_has_to_say() {
+    let cluster = Cluster::of(2).await;
+    let internal = cluster.at(1).process().internal;
+
+    let foreign = format!("causeway-peer: 00000000:{}\r\n", "0".repeat(64));
+    for signature in ["", &foreign] {
+        let mut socket = TcpStream::connect(internal).await.expect("a connection");
+        let head = format!(
+            "POST /peer/v1/digest HTTP/1.1\r\nhost: x\r\n{signature}content-length: 8000000\r\n\r\n"
+        );
+        socket
+            .write_all(head.as_bytes())
+            .await
+            .expect("it is taken");
+        let mut answer = [0; 12];
+        let answered = timeout(Duration::from_mins(1), socket.read_exact(&mut answer)).await;
+
+        answered.expect("an answer in time").expect("an answer");
+        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 401");
     }
     cluster.sees_itself_whole().await;
 }

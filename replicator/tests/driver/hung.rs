@@ -56,7 +56,7 @@ async fn a_peer_that_never_answers_anything_keeps_nobody_waiting_for_the_others(
 
 /// How often it was called.
 #[derive(Default)]
-struct Asked {
+pub struct Asked {
     digests: AtomicU64,
     pushes: AtomicU64,
     pulls: AtomicU64,
@@ -74,7 +74,8 @@ impl Hung {
         ReplicaId::new(9).unwrap()
     }
 
-    fn from_the_start(asked: Arc<Asked>) -> Self {
+    /// Never answers anything.
+    pub fn from_the_start(asked: Arc<Asked>) -> Self {
         Self {
             asked,
             answers_digests: false,

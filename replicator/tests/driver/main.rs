@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
 
 mod blocked;
+mod bounds;
 mod hung;
 mod support;
 mod torn;
@@ -217,13 +218,20 @@ async fn answer_once(listener: &TcpListener, status: &str, body: &str) {
 }
 
 fn link(listener: &TcpListener) -> HttpLink {
-    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let replica = ReplicaId::new(1).unwrap();
+    link_of(
+        replica,
+        &format!("http://{}/", listener.local_addr().unwrap()),
+    )
+}
+
+fn link_of(replica: ReplicaId, url: &str) -> HttpLink {
     let caller = Caller {
         cluster: "test".into(),
-        replica: ReplicaId::new(1).unwrap(),
+        replica,
         instance: Instance(1),
     };
-    HttpLink::new(&url, caller, PeerKeys::new(b"key", None))
+    HttpLink::new(url, caller, PeerKeys::new(b"key", None))
 }
 
 fn question() -> Digest {

@@ -41,6 +41,8 @@ pub struct Replica {
     pub id: ReplicaId,
     pub replicator: Replicator,
     pub log: Log,
+    /// Where its door is.
+    pub url: String,
     door: watch::Sender<Door>,
     torn: Arc<AtomicU32>,
     serving: JoinHandle<()>,
@@ -134,6 +136,7 @@ impl Replica {
             id,
             replicator,
             log,
+            url: urls[&id].clone(),
             door,
             torn,
             serving,
