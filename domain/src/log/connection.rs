@@ -21,6 +21,11 @@ const READ: Duration = Duration::from_secs(10);
 /// Connections that readers share.
 const READERS: u32 = 8;
 
+/// How every session plans: by index. A fresh database knows nothing of its tables, and a statement
+/// that is prepared while they are empty would read them from end to end until Postgres has next
+/// analyzed them, minutes later.
+pub(crate) const PLANS: [(&str, &str); 1] = [("enable_seqscan", "off")];
+
 /// What the writer starts with.
 pub(super) struct Opened {
     pub unsafe_settings: Vec<Unsafe>,
@@ -163,7 +168,9 @@ pub(crate) async fn within<T>(reading: impl Future<Output = sqlx::Result<T>>) ->
 /// Connects for a read model's own use. It could be rebuilt, and waits for the disk all the same:
 /// what streams and pages were told of must still be there when Postgres comes back from a crash.
 pub(crate) async fn connect_reader(database_url: &str) -> Result<PgConnection, ReadError> {
-    let options = PgConnectOptions::from_str(database_url)?.application_name("causeway timelines");
+    let options = PgConnectOptions::from_str(database_url)?
+        .application_name("causeway timelines")
+        .options(PLANS);
     match timeout(CONNECT, PgConnection::connect_with(&options)).await {
         Ok(connected) => Ok(connected?),
         Err(_) => Err(ReadError::Database(sqlx::Error::PoolTimedOut)),
@@ -174,11 +181,14 @@ fn parse(database_url: &str) -> Result<PgConnectOptions, OpenError> {
     let options = PgConnectOptions::from_str(database_url)
         .map_err(|refused| OpenError::Unreachable(refused.to_string()))?;
     // What keeps a lost client from holding a transaction, and with it the lock, for ever.
-    Ok(options.application_name("causeway").options([
-        ("idle_in_transaction_session_timeout", "5s"),
-        ("tcp_keepalives_idle", "10"),
-        ("tcp_keepalives_interval", "5"),
-        ("tcp_keepalives_count", "3"),
-        ("tcp_user_timeout", "10000"),
-    ]))
+    Ok(options
+        .application_name("causeway")
+        .options(PLANS)
+        .options([
+            ("idle_in_transaction_session_timeout", "5s"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+            ("tcp_user_timeout", "10000"),
+        ]))
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod clocks;
+mod costs;
 mod early;
 mod failing_database;
 mod folds;

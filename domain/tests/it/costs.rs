@@ -1,0 +1,105 @@
+//! What a post costs the database, counted and not timed, so that a change that makes each post dearer
+//! is seen on any machine.
+
+use std::time::{Duration, Instant};
+
+use causeway_domain::text::IdempotencyKey;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+
+use crate::support::{Store, post};
+
+const POSTS: i64 = 200;
+
+#[tokio::test]
+async fn posts_to_a_fresh_database_read_no_table_from_end_to_end() {
+    let store = Store::create(1).await;
+
+    let cost = cost_of_posts(&store).await;
+
+    // The identity and the checkpoint are one row each, which is read as it lies.
+    assert_eq!(cost.rows_read_from_end_to_end, 0);
+}
+
+#[tokio::test]
+async fn a_post_takes_no_more_transactions_than_it_needs() {
+    let store = Store::create(1).await;
+
+    let cost = cost_of_posts(&store).await;
+
+    // A statement by itself is a transaction. The writer looks for the message, looks for its key and
+    // inserts; the read model reads the event and folds it in. Opening and reservations are few.
+    let most = 6 * POSTS - 1;
+    assert!(cost.transactions <= most, "{cost:?}, at most {most}");
+}
+
+#[derive(Debug)]
+struct Cost {
+    transactions: i64,
+    rows_read_from_end_to_end: i64,
+}
+
+/// Opens a store that nobody has written to, posts one message after the other, and closes it.
+async fn cost_of_posts(store: &Store) -> Cost {
+    store.open().await.close().await;
+    let before = counted(store).await;
+    let open = store.open().await;
+    open.join("lobby", "anna").await;
+    for number in 0..POSTS {
+        let key = IdempotencyKey::parse(&format!("key-{number}")).unwrap();
+        let command = post("lobby", "anna", &format!("message {number}"), Some(key));
+        let done = open.log.submit(command).await.unwrap();
+        open.timelines.reach(done.head.arrival).await.unwrap();
+    }
+    open.close().await;
+    let after = counted(store).await;
+    Cost {
+        transactions: after.transactions - before.transactions,
+        rows_read_from_end_to_end: after.rows_read_from_end_to_end
+            - before.rows_read_from_end_to_end,
+    }
+}
+
+/// Asks Postgres, once all sessions are over: what one did is counted when it ends at the latest.
+async fn counted(store: &Store) -> Cost {
+    let url = &store.options.database_url;
+    let options: PgConnectOptions = url.parse().unwrap();
+    let name = options.get_database().unwrap().to_owned();
+    // Another database, so that asking is not counted.
+    let mut outside = PgConnection::connect_with(&options.database("postgres"))
+        .await
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while ask(
+        &mut outside,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = $1",
+        &name,
+    )
+    .await
+        > 0
+    {
+        assert!(Instant::now() < deadline, "a session stays");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let transactions = "SELECT xact_commit FROM pg_stat_database WHERE datname = $1";
+    let rows = "SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables
+                WHERE relname NOT IN ('identity', 'timeline_checkpoint', '_sqlx_migrations')
+                    AND relname <> $1";
+    Cost {
+        transactions: ask(&mut outside, transactions, &name).await,
+        rows_read_from_end_to_end: {
+            let mut inside = PgConnection::connect(url).await.unwrap();
+            let rows = ask(&mut inside, rows, "").await;
+            inside.close().await.unwrap();
+            rows
+        },
+    }
+}
+
+async fn ask(database: &mut PgConnection, query: &str, name: &str) -> i64 {
+    sqlx::query_scalar(query)
+        .bind(name)
+        .fetch_one(database)
+        .await
+        .unwrap()
+}
