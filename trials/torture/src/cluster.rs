@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use futures_util::future::join_all;
 use rustix::process::Signal;
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
@@ -19,8 +18,8 @@ pub struct Cluster {
     pub network: Network,
     root: PathBuf,
     replicas: Vec<Arc<Mutex<Replica>>>,
-    /// The disk of the last replica, where this machine allows to mount one.
-    pub small_disk: Result<SmallDisk, String>,
+    /// The disks of the last two replicas, where this machine allows to mount them.
+    pub small_disks: Result<Vec<(u16, SmallDisk)>, String>,
 }
 
 impl Cluster {
@@ -32,13 +31,20 @@ impl Cluster {
             let replica = Replica::prepare(number, program, root, &network, count)?;
             replicas.push(Arc::new(Mutex::new(replica)));
         }
-        let last = replicas.last().context("a cluster has replicas")?;
-        let small_disk = SmallDisk::mount(&last.lock().await.data());
+        let mut small_disks = Ok(Vec::new());
+        for replica in replicas.iter().rev().take(2) {
+            let replica = replica.lock().await;
+            let mounted = SmallDisk::mount(&replica.data());
+            small_disks = small_disks.and_then(|mut disks| {
+                disks.push((replica.number(), mounted?));
+                Ok(disks)
+            });
+        }
         let cluster = Self {
             network,
             root: root.to_owned(),
             replicas,
-            small_disk,
+            small_disks,
         };
         cluster.start_all().await?;
         Ok(cluster)
@@ -102,7 +108,7 @@ impl Cluster {
                 eprintln!("{failure:#}");
             }
         }
-        if let Ok(disk) = &self.small_disk {
+        for (_, disk) in self.small_disks.iter().flatten() {
             disk.unmount();
         }
     }

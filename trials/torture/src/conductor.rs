@@ -152,6 +152,7 @@ impl<'a> Conductor<'a> {
             self.cluster.clone(),
             self.history.clone(),
             self.rng.fork(),
+            &group,
             faults_ended,
         );
         let kinds = kinds.to_vec();

@@ -1,6 +1,7 @@
 //! One user's way to all replicas: calls over HTTP, and what their answers mean.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,8 @@ pub struct Door {
     cluster: Arc<Cluster>,
     user: String,
     tokens: BTreeMap<u16, String>,
+    /// The only server that is called, and the number it goes by; none: all replicas.
+    only: Option<(u16, SocketAddr)>,
 }
 
 impl Door {
@@ -102,17 +105,29 @@ impl Door {
             cluster,
             user: user.to_owned(),
             tokens: BTreeMap::new(),
+            only: None,
+        }
+    }
+
+    /// The same user at one server alone, that others cannot reach; it goes by this number.
+    pub fn at(self, number: u16, address: SocketAddr) -> Self {
+        Self {
+            only: Some((number, address)),
+            ..self
+        }
+    }
+
+    /// The numbers of the replicas this user can call.
+    pub fn numbers(&self) -> Vec<u16> {
+        match self.only {
+            Some((number, _)) => vec![number],
+            None => self.cluster.numbers(),
         }
     }
 
     /// The user's name.
     pub fn user(&self) -> &str {
         &self.user
-    }
-
-    /// The cluster.
-    pub fn cluster(&self) -> &Arc<Cluster> {
-        &self.cluster
     }
 
     /// Calls a replica, logging in first where needed, also when its clock has run past the token.
@@ -172,7 +187,10 @@ impl Door {
     }
 
     fn request(&self, replica: u16, method: Method, path: &str) -> RequestBuilder {
-        let address = self.cluster.network.door(replica);
+        let address = match self.only {
+            Some((_, address)) => address,
+            None => self.cluster.network.door(replica),
+        };
         self.http.request(method, format!("http://{address}{path}"))
     }
 }

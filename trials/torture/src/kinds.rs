@@ -28,6 +28,10 @@ pub enum Kind {
     Isolate,
     /// One cannot call others, who can call it.
     OneWay,
+    /// Nobody can call one, which can call all.
+    Deaf,
+    /// Each way is closed or not, by chance.
+    Ragged,
     /// The links of one are cut one by one and healed in another order.
     OneByOne,
     /// Nobody reaches anybody.
@@ -36,6 +40,14 @@ pub enum Kind {
     BlackHole,
     /// Slow links.
     Delay,
+    /// Links so slow that no call ends in time.
+    Stall,
+    /// Links cut and healed again several times a second.
+    Flap,
+    /// Answers that break off.
+    Torn,
+    /// Requests that arrive twice, and once more later.
+    Again,
     /// A clock that is wrong, and jumps.
     Clock,
     /// `kill -9` of a server.
@@ -44,14 +56,22 @@ pub enum Kind {
     KillPostgres,
     /// `kill -9` of both.
     KillBoth,
+    /// A server killed while it starts, again and again.
+    KillLoop,
+    /// All servers and databases killed at once.
+    Blackout,
     /// A server that stands still.
     PauseServer,
+    /// A server that stands still for longer than anybody waits.
+    LongPause,
     /// A database that stands still.
     PausePostgres,
     /// A database restarted every few seconds.
     RestartPostgres,
     /// All servers stopped in order and started again, one after the other.
     Rolling,
+    /// The cluster's key exchanged, in rounds of restarts.
+    NewKey,
     /// A disk without room.
     FullDisk,
     /// A data folder emptied.
@@ -60,30 +80,46 @@ pub enum Kind {
     OldDump,
     /// An old copy of the whole data folder put back.
     OldFolder,
+    /// An old copy put back that is written to before it meets anybody, and its rescue.
+    Fork,
+    /// A copy that runs beside its original, is written to, and takes its place, and its rescue.
+    Clone,
 }
 
-const ALL: [(&str, Kind); 21] = [
+const ALL: [(&str, Kind); 33] = [
     ("halves", Kind::Halves),
     ("bridge", Kind::Bridge),
     ("ring", Kind::Ring),
     ("isolate", Kind::Isolate),
     ("one-way", Kind::OneWay),
+    ("deaf", Kind::Deaf),
+    ("ragged", Kind::Ragged),
     ("one-by-one", Kind::OneByOne),
     ("apart", Kind::Apart),
     ("black-hole", Kind::BlackHole),
     ("delay", Kind::Delay),
+    ("stall", Kind::Stall),
+    ("flap", Kind::Flap),
+    ("torn", Kind::Torn),
+    ("again", Kind::Again),
     ("clock", Kind::Clock),
     ("kill-server", Kind::KillServer),
     ("kill-postgres", Kind::KillPostgres),
     ("kill-both", Kind::KillBoth),
+    ("kill-loop", Kind::KillLoop),
+    ("blackout", Kind::Blackout),
     ("pause-server", Kind::PauseServer),
+    ("long-pause", Kind::LongPause),
     ("pause-postgres", Kind::PausePostgres),
     ("restart-postgres", Kind::RestartPostgres),
     ("rolling", Kind::Rolling),
+    ("new-key", Kind::NewKey),
     ("full-disk", Kind::FullDisk),
     ("wipe", Kind::Wipe),
     ("old-dump", Kind::OldDump),
     ("old-folder", Kind::OldFolder),
+    ("fork", Kind::Fork),
+    ("clone", Kind::Clone),
 ];
 
 impl Kind {
@@ -111,31 +147,53 @@ impl Kind {
             | Self::Ring
             | Self::Isolate
             | Self::OneWay
+            | Self::Deaf
+            | Self::Ragged
             | Self::OneByOne
             | Self::Apart
             | Self::BlackHole
-            | Self::Delay => Lane::Network,
+            | Self::Delay
+            | Self::Stall
+            | Self::Flap
+            | Self::Torn
+            | Self::Again => Lane::Network,
             Self::Clock => Lane::Clocks,
             Self::KillServer
             | Self::KillPostgres
             | Self::KillBoth
+            | Self::KillLoop
+            | Self::Blackout
             | Self::PauseServer
+            | Self::LongPause
             | Self::PausePostgres
             | Self::RestartPostgres
-            | Self::Rolling => Lane::Processes,
-            Self::FullDisk | Self::Wipe | Self::OldDump | Self::OldFolder => Lane::Disks,
+            | Self::Rolling
+            | Self::NewKey => Lane::Processes,
+            Self::FullDisk
+            | Self::Wipe
+            | Self::OldDump
+            | Self::OldFolder
+            | Self::Fork
+            | Self::Clone => Lane::Disks,
         }
     }
 
     /// Whether a replica loses what it had.
     pub fn destroys(self) -> bool {
-        matches!(self, Self::Wipe | Self::OldDump | Self::OldFolder)
+        matches!(
+            self,
+            Self::Wipe | Self::OldDump | Self::OldFolder | Self::Fork | Self::Clone
+        )
     }
 
     /// Whether no other fault may be beside it: a replica that is rolled back together with the file
-    /// beside its database can only be told by its peers, so it has to reach them before it is written to.
+    /// beside its database can only be told by its peers, so it has to reach them before it is written
+    /// to; a rescue needs them too; and a blackout strikes all.
     pub fn is_alone(self) -> bool {
-        self == Self::OldFolder
+        matches!(
+            self,
+            Self::OldFolder | Self::Fork | Self::Clone | Self::Blackout
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 //! Which comes next is drawn so that every kind has its turn.
 
 mod disks;
+mod forks;
 mod network;
 mod processes;
 
@@ -23,6 +24,8 @@ pub struct Nemesis {
     cluster: Arc<Cluster>,
     history: Arc<History>,
     rng: Rng,
+    /// The group that is written to.
+    group: String,
     /// Told when it is time to heal.
     stop: watch::Receiver<bool>,
     /// Held for reading by every fault, for writing by one that has to be alone.
@@ -60,12 +63,14 @@ impl Nemesis {
         cluster: Arc<Cluster>,
         history: Arc<History>,
         rng: Rng,
+        group: &str,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
             cluster,
             history,
             rng,
+            group: group.to_owned(),
             stop,
             alone: Arc::new(RwLock::new(())),
         }

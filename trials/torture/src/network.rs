@@ -1,11 +1,15 @@
 //! The links: one for each direction between two replicas, and one from the clients to each replica.
 
+mod mangler;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_api::links::Link;
+
+use mangler::{Mangler, Mangling};
 
 /// What a bad link does.
 #[derive(Clone, Copy, Debug)]
@@ -16,12 +20,36 @@ pub enum Harm {
     BlackHole,
     /// Passes everything on later.
     Delay(Duration),
+    /// Answers break off, after so many bytes at most.
+    Tear(u64),
+    /// Requests arrive twice at once, and once more later.
+    Again,
+}
+
+/// The way from one replica to another.
+#[derive(Debug)]
+struct Way {
+    link: Link,
+    mangler: Mangler,
+}
+
+impl Way {
+    async fn open() -> io::Result<Self> {
+        let (link, mangler) = (Link::open().await?, Mangler::open().await?);
+        link.set_target(mangler.address());
+        Ok(Self { link, mangler })
+    }
+
+    fn heal(&self) {
+        self.link.heal();
+        self.mangler.mangle(Mangling::None);
+    }
 }
 
 /// All links. Replicas are numbered from 1.
 #[derive(Debug)]
 pub struct Network {
-    between: BTreeMap<(u16, u16), Link>,
+    between: BTreeMap<(u16, u16), Way>,
     doors: BTreeMap<u16, Link>,
 }
 
@@ -32,7 +60,7 @@ impl Network {
         let mut doors = BTreeMap::new();
         for from in 1..=replicas {
             for to in 1..=replicas {
-                between.insert((from, to), Link::open().await?);
+                between.insert((from, to), Way::open().await?);
             }
             let door = Link::open().await?;
             door.cut();
@@ -43,7 +71,7 @@ impl Network {
 
     /// Where the first calls the second.
     pub fn near_end(&self, from: u16, to: u16) -> SocketAddr {
-        self.between[&(from, to)].address()
+        self.between[&(from, to)].link.address()
     }
 
     /// Where clients call a replica, wherever it listens at the moment.
@@ -54,8 +82,8 @@ impl Network {
     /// Leads all links to a replica that listens here.
     pub fn aim(&self, replica: u16, public: SocketAddr, internal: SocketAddr) {
         self.doors[&replica].set_target(public);
-        for (_, link) in self.between.iter().filter(|((_, to), _)| *to == replica) {
-            link.set_target(internal);
+        for (_, way) in self.between.iter().filter(|((_, to), _)| *to == replica) {
+            way.mangler.set_target(internal);
         }
     }
 
@@ -73,11 +101,13 @@ impl Network {
 
     /// Harms the way from the first to the second.
     pub fn harm(&self, from: u16, to: u16, harm: Harm) {
-        let link = &self.between[&(from, to)];
+        let way = &self.between[&(from, to)];
         match harm {
-            Harm::Cut => link.cut(),
-            Harm::BlackHole => link.black_hole(),
-            Harm::Delay(delay) => link.delay(delay),
+            Harm::Cut => way.link.cut(),
+            Harm::BlackHole => way.link.black_hole(),
+            Harm::Delay(delay) => way.link.delay(delay),
+            Harm::Tear(most) => way.mangler.mangle(Mangling::Tear(most)),
+            Harm::Again => way.mangler.mangle(Mangling::Again),
         }
     }
 
@@ -88,6 +118,6 @@ impl Network {
 
     /// Makes all ways between replicas whole.
     pub fn heal_all(&self) {
-        self.between.values().for_each(Link::heal);
+        self.between.values().for_each(Way::heal);
     }
 }

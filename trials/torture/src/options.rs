@@ -52,9 +52,10 @@ Examples:
   cargo torture -- --minutes 5 --seed 7 --faults wipe,old-dump,halves
   cargo bounds -- --events 100000
 
-Faults: halves, bridge, ring, isolate, one-way, one-by-one, apart, black-hole, delay, clock,
-  kill-server, kill-postgres, kill-both, pause-server, pause-postgres, restart-postgres, rolling,
-  full-disk, wipe, old-dump, old-folder
+Faults: halves, bridge, ring, isolate, one-way, deaf, ragged, one-by-one, apart, black-hole, delay,
+  stall, flap, torn, again, clock, kill-server, kill-postgres, kill-both, kill-loop, blackout,
+  pause-server, long-pause, pause-postgres, restart-postgres, rolling, new-key, full-disk, wipe,
+  old-dump, old-folder, fork, clone
 
 Ends with 0 when every promise was kept, with 1 when one was broken: then the history and the logs of
 the servers are kept, and where they are is said.";

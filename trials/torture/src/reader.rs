@@ -65,6 +65,10 @@ impl Reader {
     /// Reads here and there until told that everything is healed, then once more to the end.
     pub async fn read(mut self, healed: watch::Receiver<bool>) {
         while !*healed.borrow() {
+            if self.rng.chance(30) {
+                self.poll().await;
+                continue;
+            }
             let stay = Duration::from_millis(self.rng.between(300, 6_000));
             self.visit(Instant::now() + stay, false).await;
         }
@@ -78,9 +82,40 @@ impl Reader {
         self.broken("readers", "it does not catch up after everything is healed");
     }
 
+    /// Asks once for what has changed, as those do who cannot read streams; tells whether there is no more.
+    async fn poll(&mut self) -> bool {
+        let replica = *self.rng.pick(&self.door.numbers());
+        let limit = self.rng.between(1, 100).to_string();
+        let call = Call::new(Method::GET, format!("/v1/groups/{}/changes", self.group))
+            .with("cursor", Some(&self.cursor))
+            .with("wait_ms", Some("1000"))
+            .with("limit", Some(&limit));
+        let Answer::Done { body, .. } = self.door.call(replica, &call).await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            return false;
+        };
+        self.connection += 1;
+        let events = body["events"].as_array().into_iter().flatten();
+        for event in events {
+            let said = |field: &str| event[field].as_str().map(str::to_owned);
+            self.take(
+                replica,
+                Frame {
+                    event: said("event").unwrap_or_default(),
+                    id: said("cursor"),
+                    data: event["data"].to_string(),
+                },
+            );
+        }
+        if let Some(cursor) = body["cursor"].as_str() {
+            cursor.clone_into(&mut self.cursor);
+        }
+        body["caught_up"] == true
+    }
+
     /// Reads one stream for a while, or until it has caught up; tells whether it has.
     async fn visit(&mut self, until: Instant, to_the_end: bool) -> bool {
-        let numbers = self.door.cluster().numbers();
+        let numbers = self.door.numbers();
         let replica = *self.rng.pick(&numbers);
         let cursor = self.cursor.clone();
         let opened = self.door.stream(replica, &self.group, &cursor).await;

@@ -13,14 +13,17 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::disk;
 use crate::network::Network;
 use crate::processes::{self, family, postmaster};
 
-const KEY: &str = "a key for torture, longer than thirty-two bytes";
+const FIRST_KEY: &str = "a key for torture, longer than thirty-two bytes";
 /// How long a start may take, the recovery of a killed database included.
 const START: Duration = Duration::from_secs(90);
 /// How long an end in order may take.
 const STOP: Duration = Duration::from_secs(40);
+/// How long a rescue may take on a busy machine.
+const RESCUE: Duration = Duration::from_mins(3);
 
 /// A replica.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Replica {
     program: PathBuf,
     folder: PathBuf,
     process: Option<Child>,
+    public: Option<SocketAddr>,
+    key: String,
 }
 
 impl Replica {
@@ -47,17 +52,21 @@ impl Replica {
             program: program.to_owned(),
             folder,
             process: None,
+            public: None,
+            key: FIRST_KEY.to_owned(),
         };
         fs::create_dir_all(replica.data())?;
         let settings = replica.settings_text(network, replicas)?;
         fs::write(replica.settings(), settings)?;
+        let mut replica = replica;
+        replica.set_keys(FIRST_KEY, None)?;
         set_clock(&replica.folder, 0)?;
         Ok(replica)
     }
 
     fn settings_text(&self, network: &Network, replicas: u16) -> anyhow::Result<String> {
         let mut text = format!(
-            "cluster = \"torture\"\nreplica = {}\ndata_dir = \"{}\"\ncluster_key = {KEY:?}\nauth = \"open\"\n\
+            "cluster = \"torture\"\nreplica = {}\ndata_dir = \"{}\"\nauth = \"open\"\n\
              public_listen = \"127.0.0.1:0\"\ninternal_listen = \"127.0.0.1:0\"\nclock_offset_file = \"{}\"\n",
             self.number,
             self.data().display(),
@@ -71,6 +80,24 @@ impl Replica {
             )?;
         }
         Ok(text)
+    }
+
+    /// The key it signs with.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Writes the keys into its settings, for its next start.
+    pub fn set_keys(&mut self, key: &str, previous: Option<&str>) -> anyhow::Result<()> {
+        let settings = fs::read_to_string(self.settings())?;
+        let others = settings
+            .lines()
+            .filter(|line| !line.contains("cluster_key"));
+        let mut lines = vec![format!("cluster_key = {key:?}")];
+        lines.extend(previous.map(|key| format!("previous_cluster_key = {key:?}")));
+        lines.extend(others.map(str::to_owned));
+        key.clone_into(&mut self.key);
+        Ok(fs::write(self.settings(), lines.join("\n"))?)
     }
 
     /// Its number.
@@ -100,23 +127,88 @@ impl Replica {
 
     /// Starts it, waits until it serves, and leads the links to it; clients are let in when asked for.
     pub async fn start(&mut self, network: &Network, lets_clients_in: bool) -> anyhow::Result<()> {
-        let mut child = self.spawn()?;
-        let said = child.stdout.take().context("its output is a pipe")?;
-        let ready = timeout(START, addresses(said)).await;
-        self.process = Some(child);
-        let Ok(Ok((public, internal))) = ready else {
-            self.kill(network);
-            bail!(
-                "replica {} did not start; it said: {}",
-                self.number,
-                self.last_words()
-            );
+        let (public, internal) = match self.start_beside().await {
+            Ok(addresses) => addresses,
+            Err(failure) => {
+                self.kill(network);
+                return Err(failure);
+            }
         };
         network.aim(self.number, public, internal);
         if lets_clients_in {
             network.open_door(self.number);
         }
         Ok(())
+    }
+
+    /// Starts it and waits until it serves, with no link that leads to it. Returns its public and its
+    /// internal address.
+    pub async fn start_beside(&mut self) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+        let mut child = self.spawn()?;
+        let said = child.stdout.take().context("its output is a pipe")?;
+        let ready = timeout(START, addresses(said)).await;
+        self.process = Some(child);
+        let Ok(Ok(addresses)) = ready else {
+            bail!(
+                "replica {} did not start; it said: {}",
+                self.number,
+                self.last_words()
+            );
+        };
+        self.public = Some(addresses.0);
+        Ok(addresses)
+    }
+
+    /// Starts it and kills it after a while, ready or not.
+    pub async fn start_and_kill(&self, after: Duration) -> anyhow::Result<()> {
+        let mut child = self.spawn()?;
+        tokio::time::sleep(after).await;
+        Ok(child.kill().await?)
+    }
+
+    /// Where it listens for clients since its last start, whoever the doors let in.
+    pub fn public(&self) -> Option<SocketAddr> {
+        self.public
+    }
+
+    /// Brings it back to its peers after a fork, while it does not run; kills that once on the way
+    /// where asked for.
+    pub async fn rescue(&self, killed_after: Option<Duration>) -> anyhow::Result<()> {
+        let arguments = ["new-epoch", "--rescue", "--config"];
+        if let Some(after) = killed_after {
+            let mut child = self.command(&arguments).stderr(Stdio::null()).spawn()?;
+            tokio::time::sleep(after).await;
+            child.kill().await?;
+        }
+        let ran = self.command(&arguments).stderr(Stdio::piped()).output();
+        let output = timeout(RESCUE, ran)
+            .await
+            .context("a rescue does not end")??;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("replica {} is not rescued: {}", self.number, said.trim());
+    }
+
+    /// Prepares a second replica with this one's number, settings and a copy of its data.
+    pub async fn copied(&self) -> anyhow::Result<Self> {
+        let folder = self.folder.join("clone");
+        let clone = Self {
+            number: self.number,
+            program: self.program.clone(),
+            folder,
+            process: None,
+            public: None,
+            key: self.key.clone(),
+        };
+        disk::copy(&self.data(), &clone.data()).await?;
+        let settings = fs::read_to_string(self.settings())?;
+        let (own, others) = (self.folder.display(), clone.folder.display());
+        let settings = settings.replace(&own.to_string(), &others.to_string());
+        fs::write(clone.settings(), settings)?;
+        set_clock(&clone.folder, 0)?;
+        Ok(clone)
     }
 
     fn spawn(&self) -> anyhow::Result<Child> {
@@ -177,6 +269,15 @@ impl Replica {
     pub async fn kill_all(&mut self, network: &Network) -> anyhow::Result<()> {
         self.signal_postgres(Signal::KILL);
         self.kill(network);
+        processes::postmaster_is_gone(&self.cluster()).await
+    }
+
+    /// Ends a server to which no link leads, and its Postgres, as `kill -9` does.
+    pub async fn end_beside(&mut self) -> anyhow::Result<()> {
+        self.signal_postgres(Signal::KILL);
+        if let Some(mut child) = self.process.take() {
+            child.kill().await?;
+        }
         processes::postmaster_is_gone(&self.cluster()).await
     }
 

@@ -48,7 +48,7 @@ impl Drop for Scratch {
         }
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.path().is_dir()) {
-            for name in ["data", "copy"] {
+            for name in ["data", "copy", "clone"] {
                 remove(&entry.path().join(name));
             }
         }

@@ -87,7 +87,7 @@ impl Writer {
         if attempt == 0 && self.rng.chance(80) {
             return self.home;
         }
-        let numbers = self.door.cluster().numbers();
+        let numbers = self.door.numbers();
         *self.rng.pick(&numbers)
     }
 

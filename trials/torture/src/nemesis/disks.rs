@@ -21,30 +21,49 @@ const CONCLUSIONS: Duration = Duration::from_secs(3);
 impl Nemesis {
     pub(super) async fn harm_disk(&mut self, kind: Kind) -> Result<(), Failed> {
         if kind == Kind::FullDisk {
-            return self.fill_disk().await;
+            return self.fill_disks().await;
         }
         let mut replica = self.any_replica()?;
         match kind {
             Kind::OldDump => self.restore_dump(&mut replica).await,
             Kind::OldFolder => self.restore_folder(&mut replica).await,
+            Kind::Fork => self.fork_by_rollback(&mut replica).await,
+            Kind::Clone => self.fork_by_clone(&mut replica).await,
             _ => self.wipe(&mut replica).await,
         }
     }
 
-    async fn fill_disk(&mut self) -> Result<(), Failed> {
+    /// Fills one small disk or all of them, a few times, and kills a replica on a full one.
+    async fn fill_disks(&mut self) -> Result<(), Failed> {
         let cluster = self.cluster.clone();
-        let small_disk = cluster.small_disk.as_ref();
-        let disk = small_disk.map_err(|why| Failed::Skipped(why.clone()))?;
-        // Held, so that nobody restores a backup onto the full disk.
-        let replica = cluster
-            .free_replica(cluster.count())
-            .map_err(|_| Failed::Busy)?;
-        self.begin(Kind::FullDisk, format!("replica {}", replica.number()));
+        let small_disks = cluster.small_disks.as_ref();
+        let disks = small_disks.map_err(|why| Failed::Skipped(why.clone()))?;
+        let count = if self.rng.chance(50) { 1 } else { disks.len() };
+        let chosen: Vec<usize> = self.rng.shuffled(&[0, 1]).into_iter().take(count).collect();
+        // Held, so that nobody restores a backup onto a full disk.
+        let mut full = Vec::new();
+        for (number, disk) in chosen.iter().filter_map(|at| disks.get(*at)) {
+            let replica = cluster.free_replica(*number).map_err(|_| Failed::Busy)?;
+            full.push((replica, disk));
+        }
+        let numbers: Vec<u16> = full.iter().map(|(replica, _)| replica.number()).collect();
+        self.begin(Kind::FullDisk, format!("replicas {numbers:?}"));
         for _ in 0..self.rng.between(1, 3) {
-            disk.fill()?;
+            for (_, disk) in &full {
+                disk.fill()?;
+            }
             self.hold_between(1_000, 5_000).await;
         }
-        disk.relieve();
+        let is_killed = self.rng.chance(40);
+        for (replica, disk) in &mut full {
+            if is_killed {
+                replica.kill_all(&cluster.network).await?;
+            }
+            disk.relieve();
+            if is_killed {
+                replica.start(&cluster.network, true).await?;
+            }
+        }
         Ok(())
     }
 
@@ -98,7 +117,7 @@ impl Nemesis {
         met
     }
 
-    fn destroyed(&self, replica: &Replica, since_us: u64) {
+    pub(super) fn destroyed(&self, replica: &Replica, since_us: u64) {
         self.history.record(Event::Destroyed {
             replica: replica.number(),
             since_us,
@@ -107,7 +126,7 @@ impl Nemesis {
 
     /// Waits until all peers have heard of the replica since it was started, and it of them, and gives
     /// it a moment to draw its conclusions.
-    async fn meets_its_peers(&self, replica: &Replica) -> Result<(), Failed> {
+    pub(super) async fn meets_its_peers(&self, replica: &Replica) -> Result<(), Failed> {
         let mut door = Door::new(http()?, self.cluster.clone(), "operator");
         let call = Call::new(reqwest::Method::GET, "/v1/view");
         let started = Instant::now();

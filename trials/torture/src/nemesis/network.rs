@@ -10,20 +10,35 @@ impl Nemesis {
     pub(super) async fn harm_network(&mut self, kind: Kind) -> Result<(), Failed> {
         let numbers = self.cluster.numbers();
         let order = self.rng.shuffled(&numbers);
-        if kind == Kind::OneByOne {
-            self.one_by_one(&order).await;
-            return Ok(());
+        match kind {
+            Kind::OneByOne => {
+                self.one_by_one(&order).await;
+                return Ok(());
+            }
+            Kind::Flap => {
+                self.flap(&order).await;
+                return Ok(());
+            }
+            _ => {}
         }
         let harm = match kind {
             Kind::BlackHole => Harm::BlackHole,
             Kind::Delay => Harm::Delay(Duration::from_millis(self.rng.between(50, 2_500))),
+            Kind::Torn => Harm::Tear(self.rng.between(2_000, 300_000)),
+            Kind::Again => Harm::Again,
+            Kind::Stall => Harm::Delay(Duration::from_millis(self.rng.between(12_000, 25_000))),
             _ => Harm::Cut,
         };
         let shape = match kind {
-            Kind::BlackHole | Kind::Delay => *self.rng.pick(&SHAPES),
+            Kind::BlackHole | Kind::Delay | Kind::Stall | Kind::Torn | Kind::Again => {
+                *self.rng.pick(&SHAPES)
+            }
             other => other,
         };
-        let ways = ways(shape, &order);
+        let mut ways = ways(shape, &order);
+        if shape == Kind::Ragged {
+            ways.retain(|_| self.rng.chance(40));
+        }
         self.begin(kind, format!("{} of {order:?}, {harm:?}", shape.name()));
         for (from, to) in &ways {
             self.cluster.network.harm(*from, *to, harm);
@@ -31,6 +46,20 @@ impl Nemesis {
         self.hold_between(2_000, 9_000).await;
         self.cluster.network.heal_all();
         Ok(())
+    }
+
+    async fn flap(&mut self, order: &[u16]) {
+        let shape = *self.rng.pick(&SHAPES);
+        let ways = ways(shape, order);
+        self.begin(Kind::Flap, format!("{} of {order:?}", shape.name()));
+        for _ in 0..self.rng.between(10, 30) {
+            for (from, to) in &ways {
+                self.cluster.network.harm(*from, *to, Harm::Cut);
+            }
+            self.hold_between(10, 250).await;
+            self.cluster.network.heal_all();
+            self.hold_between(10, 250).await;
+        }
     }
 
     async fn one_by_one(&mut self, order: &[u16]) {
@@ -48,7 +77,14 @@ impl Nemesis {
 }
 
 /// What silent and slow links can look like.
-const SHAPES: [Kind; 4] = [Kind::Halves, Kind::Isolate, Kind::OneWay, Kind::Apart];
+const SHAPES: [Kind; 6] = [
+    Kind::Halves,
+    Kind::Isolate,
+    Kind::OneWay,
+    Kind::Deaf,
+    Kind::Ragged,
+    Kind::Apart,
+];
 
 /// The ways a shape closes, from whom to whom; the order says who plays which part.
 fn ways(shape: Kind, order: &[u16]) -> Vec<(u16, u16)> {
@@ -67,7 +103,8 @@ fn ways(shape: Kind, order: &[u16]) -> Vec<(u16, u16)> {
                 apart != 1 && apart != count - 1
             }
             Kind::OneWay => from == 0,
-            Kind::Apart => true,
+            Kind::Deaf => to == 0,
+            Kind::Apart | Kind::Ragged => true,
             _ => from == 0 || to == 0,
         }
     };
@@ -98,6 +135,7 @@ mod tests {
         assert!(!ways(Kind::Ring, &order).contains(&(3, 4)));
         assert_eq!(ways(Kind::Isolate, &order).len(), 2 * 4);
         assert_eq!(ways(Kind::OneWay, &order), [(3, 1), (3, 5), (3, 2), (3, 4)]);
+        assert_eq!(ways(Kind::Deaf, &order), [(1, 3), (5, 3), (2, 3), (4, 3)]);
         assert_eq!(ways(Kind::Apart, &order).len(), 5 * 4);
     }
 }
