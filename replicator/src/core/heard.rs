@@ -28,7 +28,12 @@ impl Core {
         let admitted = self.admit_digest(now, &digest);
         match admitted {
             Ok(is_peer) => {
-                self.refused.remove(&from);
+                // A copy calls beside the peer itself, which must not make it forgotten.
+                let is_copied =
+                    |(reason, _): &(Refusal, u64)| matches!(reason, Refusal::Clone { .. });
+                if !self.refused.get(&from).is_some_and(is_copied) {
+                    self.refused.remove(&from);
+                }
                 if is_peer {
                     self.read_clock(now, from, digest.wall, None, out);
                     self.learn(now, from, digest, out);

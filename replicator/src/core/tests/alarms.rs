@@ -137,3 +137,32 @@ fn clock_alarms(outputs: &[Output]) -> usize {
     let is_one = |it: &&Output| matches!(it, Output::Alarm(Alarm::ClockOff { .. }));
     outputs.iter().filter(is_one).count()
 }
+
+#[test]
+fn a_clone_is_told_of_once_while_the_peer_itself_goes_on_calling() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    let clone = |n| Digest {
+        instance: Instance(66),
+        ..digest(2, n, &[])
+    };
+    given.at(1_000);
+    given.called(clone(1));
+    given.at(1_000);
+    given.answered(digest(2, 2, &[]));
+    given.called(clone(2));
+
+    let peer = given.called(digest(2, 3, &[]));
+    let again = given.called(clone(3));
+
+    assert!(matches!(peer.last(), Some(Output::Answer(Ok(_)))));
+    assert!(matches!(&again[..], [Output::Answer(Err(_))]), "{again:?}");
+    let alarm = |alarm: &Alarm| matches!(alarm, Alarm::Refused { .. });
+    given.at(1_000);
+    assert!(given.core.knowledge().alarms.iter().any(alarm));
+    given.at(1_000 + 31_000);
+    assert!(
+        !given.core.knowledge().alarms.iter().any(alarm),
+        "it is gone"
+    );
+}
