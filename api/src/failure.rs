@@ -1,6 +1,6 @@
 //! What a command says when it cannot go on, and with which code it ends.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
 use causeway_domain::log::OpenError;
@@ -18,6 +18,12 @@ pub struct NotAsGiven(pub String);
 pub async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
     let bound = tokio::net::TcpListener::bind(address).await;
     bound.map_err(|error| NotAsGiven(unbound(key, address, &error)).into())
+}
+
+/// Tells the person at the terminal something. Nobody may be there, and a log may lie on a full disk:
+/// that is no reason to end.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Returns what to print: one sentence, the whole chain of causes in one line.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use causeway_api::config::Config;
 use causeway_api::dev::{self, DevOptions};
-use causeway_api::failure::{NotAsGiven, exit_code, sentence};
+use causeway_api::failure::{NotAsGiven, exit_code, sentence, tell};
 use causeway_api::new_epoch::Rescue;
 use causeway_api::{check, init, new_epoch, server, stop};
 use causeway_domain::ids::ReplicaId;
@@ -140,7 +140,7 @@ fn main() -> ExitCode {
     match perform(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("causeway-server: {}", sentence(&error));
+            tell(&format!("causeway-server: {}", sentence(&error)));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -254,6 +254,8 @@ fn start_log(usual: &str) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
+        // Where the log cannot be written, saying so on the same way would end the task that logs.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

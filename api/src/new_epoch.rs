@@ -21,6 +21,7 @@ use causeway_replicator::wire::Caller;
 use crate::clock::wall_clock;
 use crate::config::{Config, Secret};
 use crate::database::Database;
+use crate::failure::tell;
 use crate::keys::ClusterKeys;
 use crate::server;
 
@@ -219,7 +220,7 @@ impl Progress {
     fn tell(&self, what: &str, count: u64) {
         if self.0.get().elapsed() > PROGRESS {
             self.0.set(Instant::now());
-            eprintln!("{count} {what}");
+            tell(&format!("{count} {what}"));
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::disk::Disk;
 use crate::edge::WallClock;
 use crate::edge::accept::{ConnectionLimits, Door};
 use crate::edge::serve::serve;
-use crate::failure::listen;
+use crate::failure::{listen, tell};
 use crate::feeds::{Feeds, Setup};
 use crate::keys::ClusterKeys;
 use crate::routes::Sight;
@@ -89,11 +89,14 @@ async fn rebuild_with(config: &Config, url: &str) -> anyhow::Result<()> {
     while bell.borrow_and_update().arrival < all {
         if told.elapsed() > Duration::from_secs(1) {
             told = Instant::now();
-            eprintln!("{} of {all} events", timelines.checkpoint().arrival);
+            tell(&format!(
+                "{} of {all} events",
+                timelines.checkpoint().arrival
+            ));
         }
         bell.changed().await?;
     }
-    eprintln!("{all} events, done");
+    tell(&format!("{all} events, done"));
     drop((log, timelines));
     close(writer, follower).await;
     Ok(())

@@ -57,6 +57,7 @@ impl Launcher {
     pub(crate) fn launch_until_ready(&self, patience: Duration) -> Result<Guarded, StartError> {
         let deadline = Instant::now() + patience;
         let give_up = Instant::now() + patience.min(Duration::from_secs(20));
+        let mut is_told = false;
         loop {
             let failed = |source| StartError::Folder {
                 path: self.folder.path.clone(),
@@ -82,7 +83,9 @@ impl Launcher {
                             log: self.folder.log_path(),
                         });
                     }
-                    tracing::info!(said, "Postgres cannot start yet, trying again");
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::info!(said, "Postgres cannot start yet, trying again");
+                    }
                     thread::sleep(Duration::from_millis(250));
                 }
             }

@@ -25,6 +25,7 @@ mod key_rotation;
 mod likes;
 mod links;
 mod local_cluster;
+mod lost_log;
 mod marks;
 mod membership;
 mod messages;

@@ -37,6 +37,8 @@ pub(super) struct Writer {
     writing: Writing,
     sidecar: Sidecar,
     recorded_at: Option<Instant>,
+    /// Whether the file beside the database could not be written the last time.
+    is_file_stuck: bool,
     publish: watch::Sender<Arc<Head>>,
 }
 
@@ -71,6 +73,7 @@ impl Writer {
             writing: opened.writing,
             sidecar: opened.sidecar,
             recorded_at: None,
+            is_file_stuck: false,
             publish,
         };
         (writer, head)

@@ -27,14 +27,19 @@ pub struct Process {
 impl Process {
     /// Starts a server and waits until it says that it is ready.
     pub async fn start(config: &Path) -> Self {
+        Self::start_telling(config, Stdio::piped()).await
+    }
+
+    /// Starts a server that logs to this, and waits until it says that it is ready.
+    pub async fn start_telling(config: &Path, log: Stdio) -> Self {
         let mut child = server(&["run", "--until-stdin-closes", "--config"])
             .arg(config)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the server can be run");
-        let log = keep(child.stderr.take().expect("it is piped"));
+        let log = child.stderr.take().map(keep).unwrap_or_default();
         let mut lines = follow(child.stdout.take().expect("it is piped"));
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut process = Self {

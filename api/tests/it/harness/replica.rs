@@ -1,6 +1,7 @@
 //! One replica: a server, its settings, its database, its folder.
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -87,8 +88,13 @@ impl Replica {
 
     /// Starts it (again) with its settings and waits until it is ready.
     pub async fn restart(&mut self) {
+        self.restart_telling(Stdio::piped()).await;
+    }
+
+    /// Starts it (again) with its log going there.
+    pub async fn restart_telling(&mut self, log: Stdio) {
         self.process = None;
-        let process = Process::start(&self.settings.write()).await;
+        let process = Process::start_telling(&self.settings.write(), log).await;
         *self.door.address.lock().expect("no holder panics") = process.public;
         self.process = Some(process);
     }

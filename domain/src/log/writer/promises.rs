@@ -94,12 +94,20 @@ impl Writer {
         // Waiting for the disk must not hold up the other tasks of this thread.
         let outcome = tokio::task::spawn_blocking(move || sidecar.write(&written)).await;
         self.recorded_at = Some(Instant::now());
+        let path = self.sidecar.path().display();
         match outcome {
-            Ok(Ok(())) => self.writing.recorded(record),
-            Ok(Err(failure)) => tracing::error!(
-                %failure, path = %self.sidecar.path().display(),
-                "cannot write the file beside the database"
-            ),
+            Ok(Ok(())) => {
+                if std::mem::take(&mut self.is_file_stuck) {
+                    tracing::info!(%path, "the file beside the database can be written again");
+                }
+                self.writing.recorded(record);
+            }
+            Ok(Err(failure)) => {
+                // Once: it is tried all the time, and the log may lie on the disk that is full.
+                if !std::mem::replace(&mut self.is_file_stuck, true) {
+                    tracing::error!(%failure, %path, "cannot write the file beside the database");
+                }
+            }
             Err(_) => {}
         }
     }

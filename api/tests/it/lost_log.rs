@@ -1,0 +1,57 @@
+//! What a replica logs can get lost, on a full disk or because nobody reads it any more. The replica
+//! goes on.
+
+use std::process::{Command, Stdio};
+
+use crate::harness::{Replica, Settings};
+
+#[tokio::test]
+async fn a_replica_whose_log_cannot_be_written_serves_and_stops_in_order() {
+    let mut replica = Replica::prepare().await;
+    replica.restart_telling(nobody()).await;
+
+    let ann = replica.member("ann", "lobby").await;
+    ann.says("lobby", "nobody hears this server").await;
+    // Answered by the read model, which logs too.
+    ann.history("lobby").await;
+
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_that_nobody_listens_to_does_its_work() {
+    let mut replica = Replica::prepare().await;
+    replica.restart().await;
+    replica.stop().await;
+    let config = replica.settings.write();
+
+    let rebuilds = Command::new(env!("CARGO_BIN_EXE_causeway-server"))
+        .args(["rebuild", "--config"])
+        .arg(config)
+        .stderr(nobody())
+        .status();
+
+    assert!(rebuilds.expect("it can be run").success());
+}
+
+#[test]
+fn a_failure_that_nobody_listens_to_still_has_its_exit_code() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let mut settings = Settings::alone(folder.path());
+    settings.database_url = Some("junk".into());
+
+    let fails = Command::new(env!("CARGO_BIN_EXE_causeway-server"))
+        .args(["run", "--config"])
+        .arg(settings.write())
+        .stderr(nobody())
+        .status();
+
+    assert_eq!(fails.expect("it can be run").code(), Some(2));
+}
+
+/// A pipe that nobody reads: every write to it fails, as on a disk without room.
+fn nobody() -> Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+    drop(reader);
+    writer.into()
+}
