@@ -101,6 +101,17 @@ impl Nemesis {
     async fn restore_folder(&mut self, replica: &mut Replica) -> Result<(), Failed> {
         let cluster = self.cluster.clone();
         self.begin(Kind::OldFolder, format!("replica {}", replica.number()));
+        self.roll_back(replica).await?;
+        replica.start(&cluster.network, false).await?;
+        let met = self.meets_its_peers(replica).await;
+        cluster.network.open_door(replica.number());
+        met
+    }
+
+    /// Lets a replica go on after a copy of its folder was made, and puts the copy back. It does not
+    /// run afterwards.
+    pub(super) async fn roll_back(&mut self, replica: &mut Replica) -> anyhow::Result<()> {
+        let cluster = self.cluster.clone();
         replica.stop(&cluster.network).await?;
         let since_us = self.history.now_us();
         disk::copy(&replica.data(), &replica.copy()).await?;
@@ -111,10 +122,7 @@ impl Nemesis {
         disk::copy(&replica.copy(), &replica.data()).await?;
         crate::scratch::remove(&replica.copy());
         self.destroyed(replica, since_us);
-        replica.start(&cluster.network, false).await?;
-        let met = self.meets_its_peers(replica).await;
-        cluster.network.open_door(replica.number());
-        met
+        Ok(())
     }
 
     pub(super) fn destroyed(&self, replica: &Replica, since_us: u64) {

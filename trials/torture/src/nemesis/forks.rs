@@ -44,17 +44,7 @@ impl Nemesis {
         let cluster = self.cluster.clone();
         let number = replica.number();
         self.begin(Kind::Fork, format!("replica {number}"));
-        replica.stop(&cluster.network).await?;
-        let since_us = self.history.now_us();
-        disk::copy(&replica.data(), &replica.copy()).await?;
-        replica.start(&cluster.network, true).await?;
-        self.hold_between(1_000, 8_000).await;
-        replica.kill_all(&cluster.network).await?;
-        disk::empty(&replica.data())?;
-        disk::copy(&replica.copy(), &replica.data()).await?;
-        crate::scratch::remove(&replica.copy());
-        self.destroyed(replica, since_us);
-
+        self.roll_back(replica).await?;
         for other in cluster.numbers() {
             cluster.network.harm(number, other, Harm::Cut);
             cluster.network.harm(other, number, Harm::Cut);
