@@ -19,6 +19,7 @@ pub mod health;
 pub mod init;
 pub mod keys;
 pub mod links;
+pub mod log;
 pub mod new_epoch;
 pub mod probe;
 pub mod problem;

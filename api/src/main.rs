@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use causeway_api::config::Config;
 use causeway_api::dev::{self, DevOptions};
 use causeway_api::failure::{NotAsGiven, exit_code, sentence, tell};
+use causeway_api::log::Log;
 use causeway_api::new_epoch::Rescue;
 use causeway_api::{check, init, new_epoch, server, stop};
 use causeway_domain::ids::ReplicaId;
@@ -152,11 +153,12 @@ fn perform(command: Command) -> anyhow::Result<ExitCode> {
     } else {
         "info"
     };
-    start_log(usual_log)?;
+    let log = start_log(usual_log)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(dispatch(command));
     // What still waits for a disk or a terminal must not keep the program.
     runtime.shutdown_background();
+    log.finish();
     outcome
 }
 
@@ -244,18 +246,19 @@ fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn start_log(usual: &str) -> anyhow::Result<()> {
+fn start_log(usual: &str) -> anyhow::Result<Log> {
     let chosen = std::env::var("CAUSEWAY_LOG").unwrap_or_default();
     let chosen = if chosen.is_empty() { usual } else { &chosen };
     let filter = EnvFilter::try_new(chosen)
         .map_err(|error| NotAsGiven(format!("CAUSEWAY_LOG is wrong: {error}")))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = Log::to_standard_error();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
         .with_ansi(colours)
         // Where the log cannot be written, saying so on the same way would end the task that logs.
         .log_internal_errors(false)
         .init();
-    Ok(())
+    Ok(log)
 }

@@ -19,6 +19,23 @@ async fn a_replica_whose_log_cannot_be_written_serves_and_stops_in_order() {
 }
 
 #[tokio::test]
+async fn a_replica_whose_log_is_not_read_serves_and_stops_in_order() {
+    let (_unread, log) = std::io::pipe().expect("a pipe can be made");
+    let mut replica = Replica::prepare().await;
+    replica.restart_telling(log.into()).await;
+
+    let ann = replica.member("ann", "lobby").await;
+    // Far more is logged about it than a pipe holds.
+    for _ in 0..200 {
+        ann.says("lobby", "nobody reads what this server logs")
+            .await;
+    }
+    ann.history("lobby").await;
+
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn a_command_that_nobody_listens_to_does_its_work() {
     let mut replica = Replica::prepare().await;
     replica.restart().await;

@@ -27,13 +27,14 @@ pub struct Process {
 impl Process {
     /// Starts a server and waits until it says that it is ready.
     pub async fn start(config: &Path) -> Self {
-        Self::start_telling(config, Stdio::piped()).await
+        Self::start_telling(config, Stdio::piped(), "").await
     }
 
-    /// Starts a server that logs to this, and waits until it says that it is ready.
-    pub async fn start_telling(config: &Path, log: Stdio) -> Self {
+    /// Starts a server that logs to this, of this level, and waits until it says that it is ready.
+    pub async fn start_telling(config: &Path, log: Stdio, level: &str) -> Self {
         let mut child = server(&["run", "--until-stdin-closes", "--config"])
             .arg(config)
+            .env("CAUSEWAY_LOG", level)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

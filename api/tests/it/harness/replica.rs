@@ -88,13 +88,19 @@ impl Replica {
 
     /// Starts it (again) with its settings and waits until it is ready.
     pub async fn restart(&mut self) {
-        self.restart_telling(Stdio::piped()).await;
+        self.process = None;
+        let process = Process::start(&self.settings.write()).await;
+        self.runs(process);
     }
 
-    /// Starts it (again) with its log going there.
+    /// Starts it (again) with its log going there, and all of it.
     pub async fn restart_telling(&mut self, log: Stdio) {
         self.process = None;
-        let process = Process::start_telling(&self.settings.write(), log).await;
+        let process = Process::start_telling(&self.settings.write(), log, "trace").await;
+        self.runs(process);
+    }
+
+    fn runs(&mut self, process: Process) {
         *self.door.address.lock().expect("no holder panics") = process.public;
         self.process = Some(process);
     }
