@@ -1,0 +1,99 @@
+//! What others may know: what is settled, where an event is stored, who is online.
+
+use super::*;
+
+#[test]
+fn a_floor_counts_once_all_that_was_held_with_it_is_here() {
+    let mut given = Given::peers(3);
+    let floor = |n, ms, held: &[(u16, u64)]| Digest {
+        floor: Hlc::at_ms(ms),
+        ..digest(2, n, held)
+    };
+    given.holds_with_floor(&[], 900);
+    given.answered(Digest {
+        floor: Hlc::at_ms(800),
+        ..digest(3, 1, &[])
+    });
+
+    given.answered(floor(1, 500, &[]));
+    assert_eq!(given.settled_ms(), 500);
+    given.called(floor(2, 700, &[(2, 1)]));
+    assert_eq!(given.settled_ms(), 500, "an event is missing");
+    given.holds_with_floor(&[(2, 1)], 900);
+    assert_eq!(given.settled_ms(), 700);
+    given.called(floor(3, 950, &[(2, 1)]));
+    assert_eq!(given.settled_ms(), 800, "the lowest of all");
+}
+
+#[test]
+fn an_event_is_stored_on_its_origin_here_and_where_a_peer_says_so() {
+    let mut given = Given::peers(4);
+    given.holds(&[(2, 5)]);
+    given.answered(digest(3, 1, &[(2, 4)]));
+    given.answered(digest(4, 1, &[(2, 5)]));
+
+    let stored_on = |seq| {
+        given
+            .core
+            .knowledge()
+            .stored_on(dot(2, seq), &vector(&[(2, 5)]))
+    };
+
+    assert_eq!(stored_on(5), [id(1), id(2), id(4)]);
+    assert_eq!(stored_on(4), [id(1), id(2), id(3), id(4)]);
+    assert!(stored_on(6).is_empty());
+}
+
+#[test]
+fn users_of_a_peer_are_online_until_it_goes_down_or_begins_anew() {
+    let mut given = Given::peers(2);
+    let with_ann = |n| {
+        let mut digest = digest(2, n, &[]);
+        digest.presence = Report {
+            version: 1,
+            full: Some(BTreeSet::from([online("ann")])),
+            ..Report::default()
+        };
+        digest
+    };
+
+    given.answered(with_ann(1));
+    assert_eq!(given.online(), ["ann"]);
+    given.at(10_000);
+    assert_eq!(given.online(), Vec::<String>::new());
+    given.answered(with_ann(2));
+    assert_eq!(given.online(), ["ann"]);
+    given.answered(Digest {
+        instance: Instance(77),
+        ..digest(2, 1, &[])
+    });
+    assert_eq!(given.online(), Vec::<String>::new());
+}
+
+#[test]
+fn presence_changes_are_gathered_and_then_told_at_once() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    given.at(300);
+    given.answered(told(digest(2, 2, &[]), 0));
+
+    given.step(Input::Presence {
+        came: vec![online("ann")],
+        went: vec![],
+    });
+    given.step(Input::Presence {
+        came: vec![online("bob")],
+        went: vec![],
+    });
+    assert_eq!(given.core.next_wake(), given.now.ms + 50);
+    let sent = given.at(50);
+
+    let Some(Output::Digest { digest, .. }) = sent.first() else {
+        panic!("{sent:?}");
+    };
+    let change = digest.presence.change.as_ref().unwrap();
+    assert_eq!(
+        (change.since, change.online.len(), digest.presence.version),
+        (0, 2, 2)
+    );
+}
