@@ -31,6 +31,7 @@ use crate::envelope::RawEvent;
 use crate::hlc::Hlc;
 use crate::ids::{Origin, ReplicaId};
 use crate::post::Refusal;
+use crate::stamp::Dot;
 use crate::version_vector::{Range, VersionVector};
 pub use crate::writing::{Action, Beginning, Command, Head};
 use crate::writing::{Task, Unstamped};
@@ -87,6 +88,8 @@ pub struct Absorbed {
     pub missing: Vec<Range>,
     /// Origins whose events contradict the ones held: nothing of these was stored.
     pub forked: Vec<Origin>,
+    /// The highest event of the own origin among them that is not held here.
+    pub unknown_own: Option<Dot>,
     /// The log at that commit.
     pub head: Arc<Head>,
 }

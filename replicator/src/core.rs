@@ -124,7 +124,7 @@ impl Core {
             let others: Vec<_> = others.filter(|&o| o != self.me.origin).collect();
             return plan::masked(after, &others);
         }
-        plan::masked(after, &self.forked())
+        plan::masked(after, &self.withheld())
     }
 
     /// A digest that asks and tells nothing, for the start.
@@ -170,7 +170,7 @@ impl Core {
                 theirs,
                 ours,
             } => {
-                let settle = |peer: &mut Peer| peer.forks.settle(origin, seq, theirs, ours);
+                let settle = |peer: &mut Peer| peer.forks.settle(now.ms, origin, seq, theirs, ours);
                 let forked = self.peers.get_mut(&peer).and_then(settle);
                 out.extend(forked.map(|origin| heard::fork_alarm(peer, origin)));
             }
@@ -183,13 +183,7 @@ impl Core {
         if head.arrival < self.head.arrival || head.floor < self.head.floor {
             return;
         }
-        // A new epoch may have been drawn; the former one is then pulled like anyone's. If its
-        // history is another one there, the chains will show it again.
-        if head.origin != self.me.origin {
-            for peer in self.peers.values_mut() {
-                peer.forks.release(self.me.origin);
-            }
-        }
+        // A new epoch may have been drawn; the former one is then pulled like anyone's.
         if self.me.origin != head.origin {
             self.unconfirmed = Unconfirmed::default();
         }
@@ -233,7 +227,9 @@ impl Core {
             let instance = self.me.instance;
             let held = peer.presence.held();
             digest.presence = self.presence.report(instance, peer.holds_of_us, held);
-            digest.forked.clone_from(peer.forks.found());
+            digest.forked = peer.forks.found().collect();
+            let others = self.forked().into_iter();
+            digest.withheld = others.filter(|it| !digest.forked.contains(it)).collect();
         }
         digest
     }
@@ -254,6 +250,7 @@ impl Core {
             presence: Report::default(),
             pulling: self.peers.values().any(|peer| peer.pull.is_under_way),
             forked: BTreeSet::new(),
+            withheld: BTreeSet::new(),
         }
     }
 
@@ -275,11 +272,27 @@ impl Core {
         origins
     }
 
-    /// Origins that the past of an event may name without being waited for: the forked ones, and
-    /// those of which nobody holds what is named any more.
+    /// Origins that the past of an event may name without being waited for: the forked ones, those
+    /// that all who hold more of them withhold because of a fork, and those of which nobody holds
+    /// what is named any more.
     pub fn not_awaited(&self) -> BTreeSet<Origin> {
-        let orphans = self.peers.values().flat_map(|peer| peer.orphans.origins());
-        self.forked().into_iter().chain(orphans).collect()
+        let peers = || self.peers.values();
+        let orphans = peers().flat_map(|peer| peer.orphans.origins());
+        let is_given = |origin| peers().any(|peer| peer.gives(origin, &self.head.vector));
+        let withheld = peers().flat_map(|peer| peer.forks.withheld()).copied();
+        let withheld = withheld.filter(|&origin| !is_given(origin));
+        let forked = self.forked().into_iter();
+        forked.chain(withheld).chain(orphans).collect()
+    }
+
+    /// What is neither pushed nor served: forked origins, and our own where some peer knows more of
+    /// it than we do, so that other events may come to stand under its numbers.
+    fn withheld(&self) -> BTreeSet<Origin> {
+        let own = self.me.origin;
+        let mut origins = self.forked();
+        let is_doubted = self.peers.values().any(|peer| peer.knows_more_of(own));
+        origins.extend(is_doubted.then_some(own));
+        origins
     }
 
     /// Origins of which some peer and we hold different events under the same numbers: exchanged no

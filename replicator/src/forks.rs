@@ -1,7 +1,8 @@
 //! Origins of which two replicas hold different events under the same numbers.
 //!
 //! Seen by comparing the chain at the lower of both seqs. A forked origin is exchanged no further,
-//! with anybody; nothing is deleted. It is released when the peer shows the same chain again.
+//! with anybody; nothing is deleted. It is released when the chains are the same again: only the
+//! side that holds more can tell, so the other one goes by what it is told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +12,17 @@ use causeway_domain::log::Head;
 
 /// Most chains looked up for one digest; the others are looked up for the next ones.
 const DOUBTS_AT_ONCE: usize = 32;
+/// How long a peer that holds more may take to say that it finds a fork too: until it has heard of
+/// what we hold, and has looked its own chain up.
+const SAYS_SO_MS: u64 = 2_500;
 
 /// What one peer and we disagree on.
 #[derive(Debug, Default)]
 pub(crate) struct Forks {
-    found: BTreeSet<Origin>,
+    /// Since when.
+    found: BTreeMap<Origin, u64>,
     told: BTreeSet<Origin>,
+    withheld: BTreeSet<Origin>,
     checked: BTreeMap<Origin, (u64, Hash)>,
 }
 
@@ -32,17 +38,23 @@ impl Forks {
     /// Compares a peer's newest digest; returns what is newly forked and what must be looked up.
     pub(crate) fn compare(
         &mut self,
+        now_ms: u64,
         theirs: &BTreeMap<Origin, (u64, Hash)>,
         head: &Head,
     ) -> (Vec<Origin>, Vec<Doubt>) {
-        self.found.retain(|origin| theirs.contains_key(origin));
+        // Where the peer holds more, it is the one to find a fork.
+        self.found.retain(|&origin, &mut since_ms| {
+            theirs.get(&origin).is_some_and(|&(seq, _)| {
+                seq <= head.vector.get(origin) || now_ms < since_ms + SAYS_SO_MS
+            })
+        });
         self.checked.retain(|origin, _| theirs.contains_key(origin));
         let (mut forked, mut doubts) = (Vec::new(), Vec::new());
         for (&origin, &(seq, theirs)) in theirs {
             let our_seq = head.vector.get(origin);
             if seq == our_seq {
                 let ours = head.hashes.get(&origin).copied();
-                forked.extend(self.settle(origin, seq, theirs, ours));
+                forked.extend(self.settle(now_ms, origin, seq, theirs, ours));
             } else if 0 < seq
                 && seq < our_seq
                 && doubts.len() < DOUBTS_AT_ONCE
@@ -61,6 +73,7 @@ impl Forks {
     /// Takes in our own chain at a seq; returns the origin when it is newly forked.
     pub(crate) fn settle(
         &mut self,
+        now_ms: u64,
         origin: Origin,
         seq: u64,
         theirs: Hash,
@@ -71,36 +84,46 @@ impl Forks {
             self.found.remove(&origin);
             return None;
         }
-        self.find(origin).then_some(origin)
+        self.find(now_ms, origin).then_some(origin)
     }
 
     /// Marks an origin as forked; tells whether that is news.
-    pub(crate) fn find(&mut self, origin: Origin) -> bool {
+    pub(crate) fn find(&mut self, now_ms: u64, origin: Origin) -> bool {
         self.checked.remove(&origin);
-        self.found.insert(origin)
+        let is_news = self.found.insert(origin, now_ms).is_none();
+        is_news && !self.told.contains(&origin)
     }
 
-    /// Takes a mark back that came from numbers, not from chains.
-    pub(crate) fn release(&mut self, origin: Origin) {
-        self.found.remove(&origin);
-    }
-
-    /// Takes in which origins the peer finds forked; returns which are news.
-    pub(crate) fn hear(&mut self, told: BTreeSet<Origin>) -> Vec<Origin> {
+    /// Takes in which origins the peer finds forked, and which more it withholds; returns which
+    /// forks are news.
+    pub(crate) fn hear(
+        &mut self,
+        told: BTreeSet<Origin>,
+        withheld: BTreeSet<Origin>,
+    ) -> Vec<Origin> {
+        self.withheld = withheld;
         let news = told.difference(&self.told).copied();
-        let news = news.filter(|origin| !self.found.contains(origin)).collect();
+        let news = news.filter(|origin| !self.found.contains_key(origin));
+        let news = news.collect();
         self.told = told;
         news
     }
 
     /// What we found forked ourselves: what the peer is told.
-    pub(crate) fn found(&self) -> &BTreeSet<Origin> {
-        &self.found
+    pub(crate) fn found(&self) -> impl Iterator<Item = Origin> + '_ {
+        self.found.keys().copied()
+    }
+
+    /// What the peer neither gives nor takes, because it is forked between it and others.
+    pub(crate) fn withheld(&self) -> &BTreeSet<Origin> {
+        &self.withheld
     }
 
     /// Every origin that one of both sides found forked.
     pub(crate) fn all(&self) -> impl Iterator<Item = Origin> + '_ {
-        self.found.union(&self.told).copied()
+        let told = self.told.iter().copied();
+        let told = told.filter(|origin| !self.found.contains_key(origin));
+        self.found().chain(told)
     }
 }
 
@@ -127,7 +150,7 @@ mod tests {
 
         let mut looked_up = BTreeSet::new();
         loop {
-            let (_, doubts) = forks.compare(&theirs, &head);
+            let (_, doubts) = forks.compare(0, &theirs, &head);
             if doubts.is_empty() {
                 break;
             }
@@ -135,7 +158,7 @@ mod tests {
             for doubt in doubts {
                 looked_up.insert(doubt.origin);
                 let ours = Some(doubt.theirs);
-                forks.settle(doubt.origin, doubt.seq, doubt.theirs, ours);
+                forks.settle(0, doubt.origin, doubt.seq, doubt.theirs, ours);
             }
         }
 

@@ -82,5 +82,6 @@ pub(crate) fn question(caller: &Caller, now: Now) -> Digest {
         presence: Report::default(),
         pulling: false,
         forked: BTreeSet::new(),
+        withheld: BTreeSet::new(),
     }
 }

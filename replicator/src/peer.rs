@@ -6,6 +6,7 @@ use std::sync::Arc;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::Origin;
 use causeway_domain::rule::{self, Rule};
+use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::{Range, VersionVector};
 
 use crate::clock::PeerClock;
@@ -54,6 +55,7 @@ pub(crate) struct Peer {
     is_pulling: bool,
     back_since_ms: u64,
     ahead_since_ms: Option<u64>,
+    doubted: Option<Origin>,
     held_noted: VersionVector,
     held_noted_ms: u64,
     long_held: VersionVector,
@@ -113,6 +115,7 @@ impl Peer {
             is_pulling: false,
             back_since_ms: now.ms,
             ahead_since_ms: None,
+            doubted: None,
             held_noted: VersionVector::default(),
             held_noted_ms: 0,
             long_held: VersionVector::default(),
@@ -128,12 +131,23 @@ impl Peer {
     /// since.
     pub fn wanted(&self, held: &VersionVector, excluded: &BTreeSet<Origin>) -> Vec<Range> {
         let known = self.known.as_deref().unwrap_or(&self.hint);
-        if self.hint.is_empty() {
-            return plan::wanted(held, known, excluded);
-        }
-        let mut shown = known.clone();
-        shown.merge(&self.hint);
-        plan::wanted(held, &shown, excluded)
+        let mut wanted = if self.hint.is_empty() {
+            plan::wanted(held, known, excluded)
+        } else {
+            let mut shown = known.clone();
+            shown.merge(&self.hint);
+            plan::wanted(held, &shown, excluded)
+        };
+        wanted.retain(|range| !self.forks.withheld().contains(&range.origin));
+        wanted
+    }
+
+    /// Tells whether it holds more of an origin than we do, and can be expected to give it.
+    pub fn gives(&self, origin: Origin, held: &VersionVector) -> bool {
+        let shows_more = |known: &Arc<VersionVector>| known.get(origin) > held.get(origin);
+        self.liveness.status != Status::Down
+            && self.known.as_ref().is_some_and(shows_more)
+            && !self.forks.withheld().contains(&origin)
     }
 
     /// Takes in that it speaks; tells whether it was away.
@@ -250,7 +264,12 @@ impl Peer {
             is_in_step: self.push.is_in_step,
             is_stalled: self.push.is_stalled && rule::holds(Rule::StalledPushWaits),
         };
-        plan::push(own, held, excluded, standing)
+        let withheld = self.forks.withheld();
+        if withheld.is_empty() {
+            return plan::push(own, held, excluded, standing);
+        }
+        let excluded = excluded.union(withheld).copied().collect();
+        plan::push(own, held, &excluded, standing)
     }
 
     /// Tells whether it was heard of lately and answers.
@@ -258,14 +277,14 @@ impl Peer {
         self.liveness.status != Status::Down && self.liveness.out == Outward::Ok
     }
 
-    /// Tells how many of our own events it holds when these are more than we hold, and that is
-    /// both news and certain: a pull may be quicker than the bell, but not by this much.
+    /// Returns the highest of our own events that it holds when we do not, and that is both news
+    /// and certain: a pull may be quicker than the bell, but not by this much.
     pub fn find_unknown_own_events(
         &mut self,
         now: Now,
         own: Origin,
         held: &VersionVector,
-    ) -> Option<u64> {
+    ) -> Option<Dot> {
         let shown = self.known.as_ref()?.get(own);
         if shown <= held.get(own) {
             self.ahead_since_ms = None;
@@ -273,7 +292,21 @@ impl Peer {
         }
         let since_ms = *self.ahead_since_ms.get_or_insert(now.ms);
         let is_certain = now.ms >= since_ms + LONG_MS;
-        (is_certain && self.forks.find(own)).then_some(shown)
+        let shown = Dot {
+            origin: own,
+            seq: shown,
+        };
+        (is_certain && self.doubt(shown)).then_some(shown)
+    }
+
+    /// Notes that it knows an event of ours that we do not; tells whether that is news.
+    pub fn doubt(&mut self, ours: Dot) -> bool {
+        self.doubted.replace(ours.origin) != Some(ours.origin)
+    }
+
+    /// Tells whether it is known to hold more of our own origin than we do.
+    pub fn knows_more_of(&self, own: Origin) -> bool {
+        self.doubted == Some(own)
     }
 
     /// Sets when to pull what is wanted of it: at once or after a grace.

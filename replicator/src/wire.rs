@@ -99,6 +99,10 @@ pub struct Digest {
     /// Origins whose events differ between speaker and listener: exchanged no further.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub forked: BTreeSet<Origin>,
+    /// Origins that are forked between the speaker and others: it neither gives nor takes events of
+    /// them, so what a past names of them is not to be waited for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub withheld: BTreeSet<Origin>,
 }
 
 impl Digest {

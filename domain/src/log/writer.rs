@@ -272,12 +272,14 @@ fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
                 stored,
                 missing,
                 forked,
+                unknown_own,
             },
         ) => {
             let _ = to.send(Ok(Absorbed {
                 stored,
                 missing,
                 forked,
+                unknown_own,
                 head: head.clone(),
             }));
         }

@@ -11,6 +11,7 @@ use crate::hlc::Hlc;
 use crate::ids::Origin;
 use crate::names::{GroupName, MessageId, User};
 use crate::post::Refusal;
+use crate::stamp::Dot;
 use crate::text::{IdempotencyKey, MessageText};
 use crate::version_vector::{Range, VersionVector};
 
@@ -119,6 +120,9 @@ pub enum Verdict {
         missing: Vec<Range>,
         /// Origins whose events contradict the ones held.
         forked: Vec<Origin>,
+        /// The highest event of the own origin among them that is not held: somebody knows more of
+        /// us than we do, so our numbers are not safe to give.
+        unknown_own: Option<Dot>,
     },
     /// Whether the events were stamped.
     Persisted(Result<(), Conflict>),

@@ -98,7 +98,7 @@ impl Core {
     }
 
     fn start_pushes(&mut self, out: &mut Vec<Output>) {
-        let excluded = self.forked();
+        let excluded = self.withheld();
         for (&to, peer) in &mut self.peers {
             if let Some(push) = peer.plan_push(self.me.origin, &self.head.vector, &excluded) {
                 peer.push.is_under_way = true;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::rule::{self, Rule};
+use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::VersionVector;
 
 use super::{Alarm, CallFailure, Core, Now, Output, Taken};
@@ -135,8 +136,8 @@ impl Core {
         self.revision += 1;
         let held = &self.head.vector;
         peer.learn_vector(now, own, held, &digest);
-        let (forked, doubts) = peer.forks.compare(&digest.vector, &self.head);
-        let told = peer.forks.hear(digest.forked);
+        let (forked, doubts) = peer.forks.compare(now.ms, &digest.vector, &self.head);
+        let told = peer.forks.hear(digest.forked, digest.withheld);
         out.extend(forked.into_iter().chain(told).map(|o| fork_alarm(id, o)));
         out.extend(doubts.into_iter().map(|doubt| Output::ReadHash {
             peer: id,
@@ -144,20 +145,17 @@ impl Core {
             seq: doubt.seq,
             theirs: doubt.theirs,
         }));
-        if let Some(shown) = peer.find_unknown_own_events(now, own, held) {
-            out.push(Output::Alarm(Alarm::OwnEventsUnknown {
-                peer: id,
-                origin: own,
-                shown,
-                held: held.get(own),
-            }));
+        if let Some(dot) = peer.find_unknown_own_events(now, own, held) {
+            out.push(unknown_own_alarm(id, dot, held));
         }
         self.unconfirmed
             .confirm(peer.known().map_or(0, |known| known.get(own)));
         peer.learn_presence(digest.instance, digest.presence);
         if let Some(known) = peer.known().cloned() {
             // What a fork keeps from us is not waited for.
-            let reachable = plan::masked(held, peer.forks.all().collect::<Vec<_>>().iter());
+            let kept_back = peer.forks.all().collect::<Vec<_>>();
+            let kept_back = kept_back.iter().chain(peer.forks.withheld());
+            let reachable = plan::masked(held, kept_back);
             self.has_caught_up |= reachable.covers_all(&known);
             peer.report.report(digest.floor, known, held);
         }
@@ -187,7 +185,8 @@ impl Core {
         if !absorbed.missing.is_empty() {
             peer.learn_missing(now, &absorbed.missing);
         }
-        out.extend(find_forks(peer, from, &absorbed.forked));
+        out.extend(find_forks(now, peer, from, absorbed));
+        self.find_unknown_own(from, absorbed, out);
     }
 
     pub(super) fn push_done(
@@ -228,7 +227,7 @@ impl Core {
         match result {
             Ok(taken) => {
                 peer.hear(now);
-                out.extend(find_forks(peer, id, &taken.forked));
+                out.extend(find_forks(now, peer, id, &taken));
                 peer.orphans.miss(now.ms, &taken.missing);
                 if taken.stored > 0 {
                     peer.pull_succeeded(now);
@@ -242,8 +241,23 @@ impl Core {
                         self.blocked.add(now.ms, origin, &self.head.vector);
                     }
                 }
+                self.find_unknown_own(id, &taken, out);
             }
             Err(_) => peer.pull_failed(now),
+        }
+    }
+
+    /// A peer gave events of our own that are not here. What was found before a new epoch was drawn
+    /// is settled by it.
+    fn find_unknown_own(&mut self, id: ReplicaId, taken: &Taken, out: &mut Vec<Output>) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let is_own = |dot: &Dot| dot.origin == self.me.origin;
+        if let Some(dot) = taken.unknown_own.filter(is_own)
+            && peer.doubt(dot)
+        {
+            out.push(unknown_own_alarm(id, dot, &self.head.vector));
         }
     }
 }
@@ -279,9 +293,19 @@ fn check_protocol(ours: [u16; 2], theirs: [u16; 2]) -> Result<(), Refusal> {
 }
 
 /// Marks origins of which a peer sent other events than are held.
-fn find_forks(peer: &mut Peer, id: ReplicaId, origins: &[Origin]) -> Vec<Output> {
-    let news = origins.iter().filter(|&&origin| peer.forks.find(origin));
+fn find_forks(now: Now, peer: &mut Peer, id: ReplicaId, taken: &Taken) -> Vec<Output> {
+    let news = taken.forked.iter();
+    let news = news.filter(|&&origin| peer.forks.find(now.ms, origin));
     news.map(|&origin| fork_alarm(id, origin)).collect()
+}
+
+fn unknown_own_alarm(peer: ReplicaId, shown: Dot, held: &VersionVector) -> Output {
+    Output::Alarm(Alarm::OwnEventsUnknown {
+        peer,
+        origin: shown.origin,
+        shown: shown.seq,
+        held: held.get(shown.origin),
+    })
 }
 
 pub(super) fn fork_alarm(peer: ReplicaId, origin: Origin) -> Output {

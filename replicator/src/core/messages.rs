@@ -5,6 +5,7 @@ use std::sync::Arc;
 use causeway_domain::chain::Hash;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::Head;
+use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::{Range, VersionVector};
 
 use crate::alarm::Alarm;
@@ -155,6 +156,8 @@ pub struct Taken {
     pub missing: Vec<Range>,
     /// Origins of which other events are held under the same numbers.
     pub forked: Vec<Origin>,
+    /// The highest event of the own origin among them that is not held here.
+    pub unknown_own: Option<Dot>,
 }
 
 /// Why a push or a pull came to nothing.

@@ -161,6 +161,7 @@ fn digest(replica: u16, n: u64, held: &[(u16, u64)]) -> Digest {
         presence: Report::default(),
         pulling: false,
         forked: BTreeSet::new(),
+        withheld: BTreeSet::new(),
     }
 }
 

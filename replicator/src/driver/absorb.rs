@@ -41,6 +41,7 @@ impl Engine {
             all.stored += absorbed.stored;
             all.missing.extend(absorbed.missing);
             all.forked.extend(absorbed.forked);
+            all.unknown_own = all.unknown_own.max(absorbed.unknown_own);
             head = absorbed.head;
         }
         Ok((all, head))

@@ -249,6 +249,7 @@ fn question() -> Digest {
         presence: Report::default(),
         pulling: false,
         forked: BTreeSet::new(),
+        withheld: BTreeSet::new(),
     }
 }
 

@@ -38,7 +38,17 @@ fn a_digest_keeps_its_form() {
         ..digest()
     };
 
-    for (name, digest) in [("digest_least", least), ("digest_most", most)] {
+    let beside_a_fork = Digest {
+        withheld: [origin(3)].into(),
+        ..digest()
+    };
+
+    let all = [
+        ("digest_least", least),
+        ("digest_most", most),
+        ("digest_beside_a_fork", beside_a_fork),
+    ];
+    for (name, digest) in all {
         let sent = serde_json::to_string(&digest).unwrap();
         is_frozen(name, &sent);
         assert_eq!(Digest::parse(frozen(name).as_bytes()).unwrap(), digest);
@@ -151,6 +161,7 @@ fn digest() -> Digest {
         presence: Report::default(),
         pulling: false,
         forked: [].into(),
+        withheld: [].into(),
     }
 }
 

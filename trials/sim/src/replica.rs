@@ -6,6 +6,7 @@ use std::sync::Arc;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
 use causeway_replicator::core::Core;
@@ -135,6 +136,7 @@ pub(crate) struct Parked {
     pub stored: usize,
     pub missing: Vec<Range>,
     pub forked: Vec<Origin>,
+    pub unknown_own: Option<Dot>,
     pub until_ms: u64,
     /// The log is asked to take it.
     pub is_asked: bool,

@@ -25,14 +25,14 @@ impl Batch<'_> {
         let mut stored = 0;
         let mut missing = BTreeSet::new();
         let mut forked = BTreeSet::new();
+        let mut unknown_own = None;
         for event in events {
             let stamp = &event.envelope.stamp;
             if self.head.vector.covers(stamp.dot()) {
                 continue;
             }
             if stamp.origin == self.head.origin {
-                // Somebody knows an event of ours that we do not: our numbers are not safe to give.
-                forked.insert(stamp.origin);
+                unknown_own = unknown_own.max(Some(stamp.dot()));
                 continue;
             }
             let mut needed = stamp.past.beyond(&self.head.vector);
@@ -60,6 +60,7 @@ impl Batch<'_> {
             stored,
             missing: missing.into_iter().collect(),
             forked: forked.into_iter().collect(),
+            unknown_own,
         }
     }
 }

@@ -81,11 +81,176 @@ fn a_former_epoch_is_pulled_like_anyones_once_a_new_one_is_drawn() {
     given.at(1_000);
     given.called(digest(2, 2, &[(1, 5)]));
 
-    let mut renewed = (*head(&[(1, 3)], 0, 9)).clone();
-    renewed.origin.epoch = Epoch(99);
-    given.step(Input::Committed(Arc::new(renewed)));
+    given.is_renewed(&[(1, 3)]);
     let mut outputs = given.answered(digest(2, 3, &[(1, 5)]));
     outputs.extend(given.at(300));
 
     assert_eq!(pulls(&outputs), [2]);
+}
+
+#[test]
+fn who_holds_less_goes_by_the_other_side_whether_an_origin_is_still_forked() {
+    let mut given = Given::peers(3);
+    given.holds(&[(2, 4)]);
+    given.answered(digest(3, 1, &[(2, 7)]));
+    let found = given.pulled_forked(3, 2);
+    given.at(1_000);
+    assert_eq!(pulls(&given.called(saying_forked(3, 2, 7))), NOBODY);
+    given.at(2_000);
+    assert_eq!(pulls(&given.called(saying_forked(3, 3, 7))), NOBODY);
+
+    given.called(digest(3, 4, &[(2, 7)]));
+    given.called(digest(3, 5, &[(2, 7)]));
+
+    assert_eq!(forks(&found), [(3, 2)]);
+    assert_eq!(pulls(&given.at(400)), [3]);
+}
+
+#[test]
+fn who_holds_more_is_given_time_to_find_a_fork_too() {
+    let mut given = Given::peers(2);
+    given.holds(&[(2, 4)]);
+    given.answered(digest(2, 1, &[(2, 7)]));
+    given.pulled_forked(2, 2);
+
+    given.at(1_000);
+    given.called(digest(2, 2, &[(2, 7)]));
+    given.at(1_000);
+    given.called(digest(2, 3, &[(2, 7)]));
+
+    assert_eq!(pulls(&given.at(400)), NOBODY);
+}
+
+#[test]
+fn own_events_in_a_push_are_told_of_once_and_nothing_is_written_under_their_numbers_elsewhere() {
+    let mut given = Given::peers(3);
+    given.answered(digest(2, 1, &[]));
+    given.answered(digest(3, 1, &[]));
+    given.holds(&[(1, 3)]);
+    given.pushed(2, 2, &[(1, 3)], &[(1, 3)]);
+
+    let first = given.is_pushed_own(3, 5);
+    let second = given.is_pushed_own(2, 5);
+
+    assert_eq!(unknown_own(&first), [(3, 5)]);
+    assert_eq!(unknown_own(&second), [(2, 5)]);
+    assert_eq!(unknown_own(&given.is_pushed_own(3, 6)), []);
+    assert_eq!(forks(&first), NO_FORK);
+    assert_eq!(pushes(&given.holds(&[(1, 4)])), NOBODY);
+    let asked = given.core.servable_after(&vector(&[]));
+    assert!(asked.covers(dot(1, 4)), "{asked:?}");
+}
+
+#[test]
+fn what_was_found_in_a_push_before_the_new_epoch_was_drawn_is_settled_by_it() {
+    let mut given = Given::peers(2);
+    given.holds(&[(1, 3)]);
+    given.answered(digest(2, 1, &[(1, 5)]));
+    given.is_renewed(&[(1, 3)]);
+
+    let late = given.is_pushed_own(2, 5);
+
+    assert_eq!(unknown_own(&late), []);
+    assert_eq!(forks(&late), NO_FORK);
+    given.called(digest(2, 2, &[(1, 5)]));
+    assert_eq!(pulls(&given.at(400)), [2]);
+}
+
+#[test]
+fn what_peers_keep_back_because_of_a_fork_is_not_waited_for() {
+    let mut given = Given::peers(4);
+    given.holds(&[(3, 1)]);
+    let keeps_back = |peer, n| Digest {
+        withheld: [origin(3)].into(),
+        ..digest(peer, n, &[(3, 5)])
+    };
+
+    given.answered(keeps_back(2, 1));
+    assert!(given.core.not_awaited().contains(&origin(3)));
+    assert_eq!(pulls(&given.at(400)), NOBODY);
+
+    let outputs = given.answered(digest(4, 1, &[(3, 2)]));
+    assert_eq!(given.core.not_awaited(), [].into(), "somebody gives it");
+    assert_eq!(pulls(&outputs), [4]);
+    given.holds(&[(3, 2)]);
+    assert!(given.core.not_awaited().contains(&origin(3)));
+
+    given.called(digest(2, 2, &[(3, 5)]));
+    assert_eq!(given.core.not_awaited(), [].into());
+}
+
+#[test]
+fn every_peer_is_told_what_is_kept_back_because_of_another() {
+    let mut given = Given::peers(3);
+    given.holds(&[(2, 5)]);
+    let mut forked = digest(2, 1, &[(2, 5)]);
+    forked.vector.insert(origin(2), (5, Hash([9; 32])));
+    given.called(forked.clone());
+
+    let to_third = answer(&given.called(digest(3, 1, &[])));
+    forked.n = 2;
+    let to_second = answer(&given.called(forked));
+
+    assert_eq!(
+        (to_third.forked, to_third.withheld),
+        ([].into(), [origin(2)].into())
+    );
+    assert_eq!(
+        (to_second.forked, to_second.withheld),
+        ([origin(2)].into(), [].into())
+    );
+}
+
+fn saying_forked(peer: u16, n: u64, seq: u64) -> Digest {
+    Digest {
+        forked: [origin(2)].into(),
+        ..digest(peer, n, &[(2, seq)])
+    }
+}
+
+fn unknown_own(outputs: &[Output]) -> Vec<(u16, u64)> {
+    let unknown = |output: &Output| match output {
+        Output::Alarm(Alarm::OwnEventsUnknown { peer, shown, .. }) => Some((peer.get(), *shown)),
+        _ => None,
+    };
+    outputs.iter().filter_map(unknown).collect()
+}
+
+fn answer(outputs: &[Output]) -> Digest {
+    let answer = |output: &Output| match output {
+        Output::Answer(Ok(digest)) => Some((**digest).clone()),
+        _ => None,
+    };
+    outputs.iter().find_map(answer).expect("an answer")
+}
+
+impl Given {
+    fn pulled_forked(&mut self, peer: u16, forked: u16) -> Vec<Output> {
+        let result = Ok(Taken {
+            forked: vec![origin(forked)],
+            ..Taken::default()
+        });
+        self.step(Input::PullDone {
+            peer: id(peer),
+            result,
+        })
+    }
+
+    fn is_pushed_own(&mut self, peer: u16, seq: u64) -> Vec<Output> {
+        let absorbed = Taken {
+            unknown_own: Some(dot(1, seq)),
+            ..Taken::default()
+        };
+        self.step(Input::PushCalled {
+            from: id(peer),
+            absorbed,
+        })
+    }
+
+    fn is_renewed(&mut self, held: &[(u16, u64)]) {
+        self.arrival += 1;
+        let mut renewed = (*head(held, 0, self.arrival)).clone();
+        renewed.origin.epoch = Epoch(99);
+        self.step(Input::Committed(Arc::new(renewed)));
+    }
 }

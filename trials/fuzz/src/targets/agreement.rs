@@ -149,6 +149,7 @@ fn digest(pieces: &mut Pieces<'_>, peer: ReplicaId) -> Option<Box<Digest>> {
         },
         pulling: pieces.byte() < 128,
         forked: vector(pieces).iter().map(|(origin, _)| origin).collect(),
+        withheld: vector(pieces).iter().map(|(origin, _)| origin).collect(),
     };
     let sent = serde_json::to_vec(&said).expect("a digest is JSON");
     Digest::parse(&sent).ok().map(Box::new)
@@ -175,6 +176,7 @@ fn taken(pieces: &mut Pieces<'_>) -> Taken {
         stored: pieces.byte().into(),
         missing: missing.iter().map(range).collect(),
         forked: vector(pieces).iter().map(|(origin, _)| origin).collect(),
+        unknown_own: None,
     }
 }
 

@@ -250,6 +250,7 @@ impl World {
             stored: 0,
             missing: Vec::new(),
             forked: Vec::new(),
+            unknown_own: None,
             until_ms: self.now_ms + EARLY_PATIENCE_MS,
             is_asked: true,
         };
@@ -290,6 +291,7 @@ impl World {
         parked.stored += taken.stored;
         parked.missing = taken.missing;
         parked.forked = taken.forked;
+        parked.unknown_own = taken.unknown_own;
         let held = &process.writing.head().vector;
         parked
             .events
@@ -349,6 +351,7 @@ impl World {
             stored: parked.stored,
             missing: parked.missing,
             forked: parked.forked,
+            unknown_own: parked.unknown_own,
         };
         let answers = self.step(at, Input::PushCalled { from, absorbed });
         for answer in answers {

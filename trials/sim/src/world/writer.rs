@@ -209,7 +209,7 @@ impl World {
         }
     }
 
-    fn note_rows(&mut self, at: usize, rows: &[causeway_domain::writing::NewRow]) {
+    pub(super) fn note_rows(&mut self, at: usize, rows: &[causeway_domain::writing::NewRow]) {
         for row in rows {
             let envelope = &row.event.envelope;
             let (dot, kind, id) = (envelope.stamp.dot(), &envelope.kind, &envelope.id);
@@ -522,6 +522,7 @@ impl World {
                         stored,
                         missing,
                         forked,
+                        unknown_own,
                     },
                 ) => {
                     if !missing.is_empty() {
@@ -531,6 +532,7 @@ impl World {
                         stored,
                         missing,
                         forked,
+                        unknown_own,
                     };
                     self.absorbed(at, &asker, Some(taken));
                 }
