@@ -8,6 +8,7 @@ use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, RawEvent};
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::Origin;
+use causeway_domain::rescue::Parting;
 use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Facts, Found, Head, Needs, NewRow, Record, Row, Server};
@@ -78,6 +79,36 @@ impl Disk {
             Durable::File(record) => self.file = Some(record),
         }
         Ok(())
+    }
+
+    /// Takes out what lies beyond a parting, and closes the gaps; returns what was taken. The read
+    /// model is to be built anew then.
+    pub fn sever(&mut self, parting: &Parting) -> Vec<RawEvent> {
+        let mut left = Self {
+            identity: self.identity.take(),
+            file: self.file.take(),
+            server: self.server.clone(),
+            is_causal: self.is_causal,
+            ..Self::empty(0)
+        };
+        let mut taken = Vec::new();
+        for row in std::mem::take(&mut self.rows) {
+            let envelope = &row.event.envelope;
+            if parting.takes(&envelope.stamp) {
+                taken.push(row.event.clone());
+                continue;
+            }
+            let before = left.places(&envelope.aggregate, &envelope.id).len();
+            let row = NewRow {
+                arrival: 1 + i64::try_from(left.rows.len()).expect("runs are short"),
+                sequence: 1 + i64::try_from(before).expect("runs are short"),
+                ..(*row).clone()
+            };
+            left.append(row)
+                .expect("what follows what is taken is taken too");
+        }
+        *self = left;
+        taken
     }
 
     fn append(&mut self, row: NewRow) -> Result<(), String> {

@@ -48,6 +48,8 @@ hits! {
     NewEpoch = "a start with a new epoch",
     Renewed = "a new epoch because peers knew more",
     Forked = "an origin with two living histories",
+    Rescued = "a side that yielded was rescued",
+    WrittenAgain = "a rescue wrote something again",
     Destroyed = "an answered event whose only copy was destroyed",
     StatementFailed = "a statement failed",
     AnswerLost = "the answer of a commit was lost",

@@ -27,6 +27,8 @@ pub(crate) struct Ledger {
     pub messages: BTreeSet<String>,
     /// Events whose last living copy was destroyed at some time.
     pub destroyed: BTreeSet<(Dot, Hash)>,
+    /// Events that a rescue took out of a log. What they say is in others, or written again.
+    pub set_aside: BTreeSet<(Dot, Hash)>,
     /// Origins under whose numbers other events were committed too.
     pub rewritten: BTreeSet<Origin>,
     pub alarms: Vec<(ReplicaId, Alarm)>,

@@ -30,6 +30,9 @@ struct Options {
     /// Goes on after a seed that fails, and tells of all of them.
     #[arg(long)]
     keep_going: bool,
+    /// Leaves out the seeds in which no number can come to have two contents.
+    #[arg(long)]
+    forks: bool,
     /// How many replicas.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=50))]
     replicas: u16,
@@ -113,7 +116,11 @@ fn work(options: &Options, shared: &Shared) {
             break;
         }
         let seed = options.first + number;
-        let outcome = run(options, seed).go();
+        let run = run(options, seed);
+        if options.forks && !run.can_fork() {
+            continue;
+        }
+        let outcome = run.go();
         hits.add(&outcome.hits);
         shared.done.fetch_add(1, Ordering::Relaxed);
         if let Some(what) = outcome.violation {

@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::hits::Hits;
+use crate::rng::Rng;
 use crate::swarm::Swarm;
 use crate::world::World;
 
@@ -40,6 +41,12 @@ impl Run {
             size: 5,
             swarm: None,
         }
+    }
+
+    /// Tells whether a number may come to have two contents.
+    pub fn can_fork(&self) -> bool {
+        let drawn = || Swarm::any(&mut Rng::new(self.seed));
+        self.swarm.clone().unwrap_or_else(drawn).can_fork()
     }
 
     /// Runs it.

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::Origin;
+use causeway_domain::timeline::Standing;
+use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::core::Alarm;
 use causeway_replicator::liveness::Status;
 
@@ -36,31 +38,79 @@ impl World {
             return self.violate(|| format!("{at} is alarmed without a cause: {alarm}"));
         }
         self.expect_writers_are_sure();
-        let forks = self.forks();
-        if forks.is_empty() {
-            if agreed.is_none() {
-                // The mark of a fork that is no more stands until both sides show one chain.
-                let alarms = &self.ledger.alarms;
-                let is_marked = alarms.iter().any(|(_, a)| matches!(a, Alarm::Fork { .. }));
-                if is_marked || !self.ledger.rewritten.is_empty() {
-                    return self.expect_nothing_lost();
-                }
-                return self.violate(|| format!("not agreed {limit_ms} ms after the faults"));
-            }
-            self.run_for(6_000);
-            self.expect_one_history();
-            self.expect_knowledge();
-            self.expect_readers();
-            self.expect_presence();
-            self.expect_nothing_waits();
-        } else {
+        let is_forked = !self.forks().is_empty();
+        if is_forked {
             self.hit(Hit::Forked);
-            self.expect_fork_is_known(&forks);
+            self.expect_fork_is_known();
+        }
+        self.expect_one_state(agreed.is_some(), limit_ms);
+        if is_forked {
+            self.expect_rescue(limit_ms);
+        }
+    }
+
+    /// All hold and show the same, but for what is kept back, and know so of each other.
+    fn expect_one_state(&mut self, is_agreed: bool, limit_ms: u64) {
+        let kept_back = self.kept_back();
+        if !is_agreed {
+            return self.violate(|| format!("not agreed after {limit_ms} ms beside {kept_back:?}"));
+        }
+        self.run_for(6_000);
+        self.expect_one_history(&kept_back);
+        self.expect_presence();
+        self.expect_nothing_waits();
+        self.expect_knowledge(kept_back.is_empty());
+        // Beside a fork, likes and memberships may arrive before what they follow.
+        if !self.is_alarmed_of_forks() {
+            self.expect_readers();
         }
         self.expect_nothing_lost();
     }
 
-    /// Lets time pass until all hold the same; returns how long that took.
+    /// Once the sides that yield are rescued, everything is the same everywhere, and what was said
+    /// on either side is there.
+    fn expect_rescue(&mut self, limit_ms: u64) {
+        let living = self.replicas[self.places()].iter();
+        let events = living.flat_map(|replica| in_order(&replica.disk.rows));
+        let before = Said::of(&table::expected(events));
+        let rescued = self.rescue_all();
+        let agreed = self.run_until_agreed(limit_ms);
+        self.expect_one_state(agreed.is_some(), limit_ms);
+        let after = Said::of(&self.replicas[0].disk.table.seen);
+        if self.kept_back().is_empty() && self.violation.is_none() {
+            if before.messages != after.messages {
+                self.violate(|| format!("a rescue makes {before:?} into {after:?}"));
+            }
+            // Of several rescues the last one tells, whatever was said last on either side.
+            if rescued == 1 && before != after {
+                self.violate(|| format!("one rescue makes {before:?} into {after:?}"));
+            }
+        }
+    }
+
+    fn is_alarmed_of_forks(&self) -> bool {
+        let mut alarms = self.ledger.alarms.iter();
+        alarms.any(|(_, alarm)| matches!(alarm, Alarm::Fork { .. }))
+    }
+
+    /// The origins that are not exchanged: the forked ones, and those marked so because of a peer
+    /// that is not heard of any more.
+    fn kept_back(&self) -> BTreeSet<Origin> {
+        if !self.is_alarmed_of_forks() {
+            return BTreeSet::new();
+        }
+        let mut origins: BTreeSet<Origin> = self.forks().into_keys().collect();
+        for core in self.places().filter_map(|at| self.replicas[at].core()) {
+            let knowledge = core.knowledge();
+            let silent = knowledge.peers.values();
+            let silent = silent.filter(|peer| peer.liveness.status == Status::Down);
+            origins.extend(silent.flat_map(|peer| &peer.forked));
+        }
+        origins
+    }
+
+    /// Lets time pass until all hold the same, but for what is kept back; returns how long that
+    /// took.
     pub fn run_until_agreed(&mut self, limit_ms: u64) -> Option<u64> {
         let start_ms = self.now_ms();
         while !self.is_agreed() {
@@ -73,43 +123,46 @@ impl World {
     }
 
     fn is_agreed(&self) -> bool {
-        let replicas = &self.replicas[self.places()];
-        let first = &replicas[0].disk;
-        replicas.iter().all(|replica| {
-            replica.is_serving()
-                && replica.disk.rows.len() == first.rows.len()
-                && replica.process.as_ref().is_some_and(|process| {
-                    let head = process.writing.head();
-                    Ok(head.arrival) == i64::try_from(replica.disk.rows.len())
-                        && process.core.is_some()
-                })
-                && replica.disk.table.checkpoint.arrival == first.table.checkpoint.arrival
-                && replica
-                    .core()
-                    .is_some_and(|core| core.question().held() == self.held(0))
-        })
+        let kept_back = self.kept_back();
+        let first = without(&self.held(0), &kept_back);
+        self.replicas[self.places()]
+            .iter()
+            .enumerate()
+            .all(|(at, replica)| {
+                let rows = i64::try_from(replica.disk.rows.len());
+                replica.is_serving()
+                    && replica
+                        .process
+                        .as_ref()
+                        .is_some_and(|process| Ok(process.writing.head().arrival) == rows)
+                    && Ok(replica.disk.table.checkpoint.arrival) == rows
+                    && replica.core().is_some()
+                    && without(&self.held(at), &kept_back) == first
+            })
     }
 
-    fn held(&self, at: usize) -> causeway_domain::version_vector::VersionVector {
+    fn held(&self, at: usize) -> VersionVector {
         let core = self.replicas[at].core();
         core.map(|core| core.question().held()).unwrap_or_default()
     }
 
-    /// The same events, byte for byte, in the same order, and the same to be seen.
-    fn expect_one_history(&mut self) {
+    /// The same events, byte for byte, in the same order, and to be seen what follows from them.
+    fn expect_one_history(&mut self, kept_back: &BTreeSet<Origin>) {
         let wrong = {
             let replicas = &self.replicas[self.places()];
-            let history = in_order(&replicas[0].disk.rows);
-            let bytes = |events: &[&RawEvent]| -> Vec<_> {
-                events.iter().map(|e| e.bytes.clone()).collect()
+            let bytes = |history: &[&RawEvent]| -> Vec<_> {
+                let shared = history.iter();
+                let shared = shared.filter(|it| !kept_back.contains(&it.envelope.stamp.origin));
+                shared.map(|event| event.bytes.clone()).collect()
             };
-            let expected = table::expected(history.iter().copied());
-            let first = bytes(&history);
+            let first = bytes(&in_order(&replicas[0].disk.rows));
             replicas.iter().find_map(|replica| {
                 let disk = &replica.disk;
-                if bytes(&in_order(&disk.rows)) != first {
+                let history = in_order(&disk.rows);
+                if bytes(&history) != first {
                     return Some(format!("the histories of 1 and {} differ", replica.id));
                 }
+                let expected = table::expected(history);
                 if disk.table.seen != expected {
                     let differs = difference(&disk.table.seen, &expected);
                     return Some(format!("{} shows {differs}", replica.id));
@@ -127,7 +180,7 @@ impl World {
     }
 
     /// What replicas say of each other is so, and everything is settled where all hear all.
-    fn expect_knowledge(&mut self) {
+    fn expect_knowledge(&mut self, settles: bool) {
         if self.swarm.ends_as_tree {
             // What was last heard of a peer may be old.
             return;
@@ -149,10 +202,10 @@ impl World {
             }
             let hears_all = knowledge.peers.values().all(|p| is_up(p.liveness.status));
             let highest = replica.disk.head(core_origin(core)).highest;
-            if hears_all && replica.settled < highest {
+            if hears_all && settles && replica.settled < highest {
                 wrong = Some(format!("{} has settled too little", replica.id));
             }
-            is_settled |= hears_all && highest > causeway_domain::hlc::Hlc::default();
+            is_settled |= hears_all && settles && highest > causeway_domain::hlc::Hlc::default();
         }
         if is_settled {
             self.hit(Hit::Settled);
@@ -258,15 +311,18 @@ impl World {
         let answered = self.ledger.answered.iter();
         let lost = answered
             .filter(|event| !self.ledger.destroyed.contains(*event))
+            .filter(|event| !self.ledger.set_aside.contains(*event))
             .find(|event| !is_held(event));
         if let Some((dot, _)) = lost.copied() {
             return self.violate(|| format!("{dot} was answered, and is lost"));
         }
         let lost = self.ledger.messages.iter().find(|id| {
-            let copies = self.ledger.copies.get(*id).into_iter().flatten();
-            let mut surviving = copies.filter(|copy| !self.ledger.destroyed.contains(*copy));
-            let was_destroyed = surviving.clone().next().is_none();
-            !was_destroyed && !surviving.any(is_held)
+            // What was on its way when its disk was destroyed may have come all the same.
+            let mut copies = self.ledger.copies.get(*id).into_iter().flatten();
+            let was_destroyed = copies
+                .clone()
+                .all(|copy| self.ledger.destroyed.contains(copy));
+            !was_destroyed && !copies.any(is_held)
         });
         if let Some(id) = lost.cloned() {
             self.violate(|| format!("message {id} was answered, and is lost"));
@@ -314,8 +370,8 @@ impl World {
     }
 
     /// Two histories of one origin are alarmed.
-    fn expect_fork_is_known(&mut self, forks: &BTreeMap<Origin, u64>) {
-        for &origin in forks.keys() {
+    fn expect_fork_is_known(&mut self) {
+        for origin in self.forks().into_keys() {
             let mut alarms = self.ledger.alarms.iter();
             let is_alarmed = alarms.any(|(_, alarm)| match alarm {
                 Alarm::Fork { origin: told, .. } | Alarm::OwnEventsUnknown { origin: told, .. } => {
@@ -328,6 +384,34 @@ impl World {
             }
         }
     }
+}
+
+/// What is said, whoever wrote it down.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    messages: BTreeSet<String>,
+    likes: BTreeSet<(String, String)>,
+    members: BTreeSet<(String, String)>,
+}
+
+impl Said {
+    fn of(seen: &Seen) -> Self {
+        let is_in = |of: &BTreeMap<(String, String), Standing>| {
+            let within = of.iter().filter(|(_, standing)| standing.is_in);
+            within.map(|(pair, _)| pair.clone()).collect()
+        };
+        Self {
+            messages: seen.messages.keys().cloned().collect(),
+            likes: is_in(&seen.likes),
+            members: is_in(&seen.members),
+        }
+    }
+}
+
+/// A vector without some origins.
+fn without(held: &VersionVector, origins: &BTreeSet<Origin>) -> VersionVector {
+    let others = held.iter().filter(|(origin, _)| !origins.contains(origin));
+    others.collect()
 }
 
 /// The first thing that is shown otherwise.

@@ -8,6 +8,7 @@ mod clients;
 mod life;
 mod nemesis;
 mod readers;
+mod rescue;
 mod writer;
 
 use std::collections::BTreeMap;

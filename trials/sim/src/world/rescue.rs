@@ -1,0 +1,262 @@
+//! What an operator does after a fork: stops the side that yields, and runs `new-epoch --rescue`
+//! there. The hand of that command, written again; what it decides is the code of production.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_domain::chain::Hash;
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::ids::{Epoch, Origin};
+use causeway_domain::rescue::{Parting, Speakers, Subject};
+use causeway_domain::stamp::{Dot, OrderKey};
+use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::{Record, Row, Task, Verdict, Writing, draw};
+use causeway_replicator::wire::events::BATCH_EVENTS;
+
+use super::{Happening, World};
+use crate::disk::{Disk, Durable};
+use crate::hits::Hit;
+
+impl World {
+    /// Rescues one replica after the other until no two hold different events of one origin.
+    /// Returns how many had to be.
+    pub(crate) fn rescue_all(&mut self) -> usize {
+        let mut rescued = 0;
+        let is_first_followed = self.rng.permille(500);
+        while let Some((stays, yields)) = self.at_odds(is_first_followed) {
+            self.rescue(yields, stays);
+            self.hit(Hit::Rescued);
+            rescued += 1;
+            if rescued > self.size() * self.size() {
+                self.violate(|| "rescues come to no end".to_owned());
+                return rescued;
+            }
+        }
+        rescued
+    }
+
+    /// The first replica, or the last, that holds an event under a number of which others hold
+    /// another, and one of these.
+    fn at_odds(&self, is_first_followed: bool) -> Option<(usize, usize)> {
+        let (origin, seq) = self.forks().pop_first()?;
+        let dot = Dot { origin, seq };
+        let hash = |at: usize| self.replicas[at].disk.event(dot).map(|event| event.hash);
+        let mut places: Vec<usize> = self.places().collect();
+        if !is_first_followed {
+            places.reverse();
+        }
+        places.retain(|&at| hash(at).is_some());
+        let stays = *places.first()?;
+        let yields = places.into_iter().find(|&at| hash(at) != hash(stays))?;
+        Some((stays, yields))
+    }
+
+    fn rescue(&mut self, at: usize, follow: usize) {
+        self.crash(at);
+        let parting = part(&self.replicas[at].disk, &self.replicas[follow].disk);
+        self.note(format_args!(
+            "{} is rescued, {} is followed: {parting:?}",
+            at + 1,
+            follow + 1
+        ));
+        let aside = self.replicas[at].disk.sever(&parting);
+        let leaving = aside.iter();
+        let leaving = leaving.map(|event| (event.envelope.stamp.dot(), event.hash));
+        self.ledger.set_aside.extend(leaving);
+        self.new_epoch(at, &aside);
+        let mut writing = self.open(at);
+        let floors = self.places().filter_map(|other| {
+            let process = self.replicas[other].process.as_ref()?;
+            Some(process.writing.head().floor)
+        });
+        let floor = floors.max().unwrap_or_default();
+        self.write(at, &mut writing, Task::Raise(floor));
+        let severed = parting.0.keys().copied().collect();
+        self.pull_all(at, follow, &mut writing, severed);
+        self.write_again(at, &mut writing, &aside);
+        let record = writing.record(writing.reserved());
+        self.make_durable(at, Durable::File(record));
+        self.plan(1, Happening::Start(at));
+    }
+
+    fn new_epoch(&mut self, at: usize, aside: &[RawEvent]) {
+        let fresh_epoch = self.rng.bits();
+        let replica = &self.replicas[at];
+        let disk = &replica.disk;
+        let (Some(row), Some(file)) = (&disk.identity, &disk.file) else {
+            return self.violate(|| format!("{} is rescued before it began", at + 1));
+        };
+        let head = disk.head(row.origin);
+        let stamps = || aside.iter().map(|event| &event.envelope.stamp);
+        let origin = draw(replica.id, fresh_epoch, |origin| {
+            head.vector.get(origin) > 0
+                || origin == row.origin
+                || origin == file.origin
+                || stamps().any(|stamp| stamp.origin == origin)
+        });
+        let readings = [row.reserved, file.hlc, head.highest].into_iter();
+        let reserved = readings.chain(stamps().map(|stamp| stamp.hlc)).max();
+        let reserved = reserved.unwrap_or_default();
+        let (row, record) = (
+            Row {
+                origin,
+                reserved,
+                ..row.clone()
+            },
+            Record {
+                origin,
+                seq_seen: 0,
+                hlc: reserved,
+                ..file.clone()
+            },
+        );
+        self.make_durable(at, Durable::Identity(row));
+        self.make_durable(at, Durable::File(record));
+    }
+
+    fn open(&mut self, at: usize) -> Writing {
+        let wall_ms = self.wall_ms(at);
+        let fresh_epoch = self.rng.bits();
+        let replica = &self.replicas[at];
+        let nobody = Origin {
+            replica: replica.id,
+            epoch: Epoch(fresh_epoch),
+        };
+        let found = replica.disk.found(nobody);
+        let (writing, _) = Writing::begin(replica.id, found, wall_ms, fresh_epoch);
+        let row = Row {
+            origin: writing.origin(),
+            reserved: writing.reserved(),
+            system_identifier: writing.server().system_identifier.clone(),
+            timeline: writing.server().timeline.clone(),
+        };
+        self.make_durable(at, Durable::Identity(row));
+        let record = writing.record(writing.reserved());
+        self.make_durable(at, Durable::File(record));
+        writing
+    }
+
+    fn write(&mut self, at: usize, writing: &mut Writing, task: Task) -> Option<Verdict> {
+        let wall_ms = self.wall_ms(at);
+        let tasks = [task];
+        let needs = writing.needs(&tasks);
+        let facts = self.replicas[at].disk.facts(&needs);
+        let decided = writing.decide(wall_ms, &tasks, &needs, facts);
+        let rows = decided.rows().to_vec();
+        self.note_rows(at, &rows);
+        for row in &rows {
+            if let Err(wrong) = self.ledger.commit(&row.event) {
+                self.violate(|| wrong);
+            }
+        }
+        if let Err(broken) = self.replicas[at].disk.apply(Durable::Rows(rows)) {
+            self.violate(|| format!("the rescue of {}: {broken}", at + 1));
+        }
+        writing.committed(decided).pop()
+    }
+
+    /// Takes in everything that a peer holds.
+    fn pull_all(
+        &mut self,
+        at: usize,
+        from: usize,
+        writing: &mut Writing,
+        mut severed: BTreeSet<Origin>,
+    ) {
+        loop {
+            let held = writing.head().vector.clone();
+            let events = self.replicas[from].disk.read_beyond(&held, BATCH_EVENTS);
+            let before = writing.head().arrival;
+            let task = |severed: &BTreeSet<Origin>| Task::Absorb {
+                events: events.clone(),
+                forked: severed.clone(),
+            };
+            let absorbed = self.write(at, writing, task(&severed));
+            if let Some(Verdict::Absorbed { missing, .. }) = absorbed
+                && !missing.is_empty()
+            {
+                // What the peer itself does not hold, after it gave these events, nobody waits for.
+                let theirs = &self.replicas[from].disk;
+                let orphaned = missing
+                    .iter()
+                    .filter(|range| theirs.seq(range.origin) < range.last);
+                severed.extend(orphaned.map(|range| range.origin));
+                self.write(at, writing, task(&severed));
+            }
+            if writing.head().arrival == before {
+                return;
+            }
+        }
+    }
+
+    /// Writes again what was set aside and is missed, in its old order, under the new epoch.
+    fn write_again(&mut self, at: usize, writing: &mut Writing, aside: &[RawEvent]) {
+        let disk = &self.replicas[at].disk;
+        let is_back = |event: &&RawEvent| disk.holds(event.envelope.stamp.dot(), event.hash);
+        let mut waiting: Vec<&RawEvent> = aside.iter().filter(|event| !is_back(event)).collect();
+        waiting.sort_by_key(|event| event.envelope.stamp.order_key());
+        let mut speakers = Speakers::default();
+        for event in &waiting {
+            let key = event.envelope.stamp.order_key();
+            speakers.hear(Subject::of(&event.envelope), key);
+        }
+        let decided = decided(disk);
+        let missed = waiting.into_iter().filter(|event| {
+            let subject = Subject::of(&event.envelope);
+            let stamp = &event.envelope.stamp;
+            if subject == Subject::Unknown {
+                return stamp.origin.replica == self.replicas[at].id && !is_said(disk, event);
+            }
+            speakers.is_missed(&subject, stamp.order_key(), decided.get(&subject).copied())
+        });
+        let missed: Vec<_> = missed.map(|event| event.envelope.clone()).collect();
+        if !missed.is_empty() {
+            self.hit(Hit::WrittenAgain);
+            self.write(at, writing, Task::Restamp(missed));
+        }
+    }
+}
+
+/// Where the histories of two replicas part.
+fn part(ours: &Disk, theirs: &Disk) -> Parting {
+    let nobody = ours.identity.as_ref().map(|row| row.origin);
+    let held = nobody.map_or_else(VersionVector::default, |own| ours.head(own).vector);
+    let parted = held.iter().filter_map(|(origin, seq)| {
+        let both = seq.min(theirs.seq(origin));
+        let is_shared = |seq: &u64| chain(ours, origin, *seq) == chain(theirs, origin, *seq);
+        let shared = (0..=both).rev().find(is_shared)?;
+        (shared < both).then_some((origin, shared))
+    });
+    Parting(parted.collect())
+}
+
+fn chain(disk: &Disk, origin: Origin, seq: u64) -> Hash {
+    disk.hash_at(origin, seq)
+}
+
+/// The highest order key of what is held about each subject.
+fn decided(disk: &Disk) -> BTreeMap<Subject, OrderKey> {
+    let mut decided = BTreeMap::new();
+    for row in &disk.rows {
+        let envelope = &row.event.envelope;
+        let key = envelope.stamp.order_key();
+        let newest = decided.entry(Subject::of(envelope)).or_insert(key);
+        *newest = key.max(*newest);
+    }
+    decided
+}
+
+/// Tells whether an event is held that says just the same.
+fn is_said(disk: &Disk, event: &RawEvent) -> bool {
+    let said = |event: &RawEvent| {
+        let envelope = &event.envelope;
+        let content = envelope.event.get().to_owned();
+        (
+            envelope.id.clone(),
+            envelope.kind.clone(),
+            envelope.at,
+            content,
+        )
+    };
+    let mut rows = disk.rows.iter();
+    rows.any(|row| said(&row.event) == said(event))
+}
