@@ -10,12 +10,16 @@ use crate::wire::Instance;
 
 /// Former processes remembered, so that what they said late is not taken for news.
 const REMEMBERED: usize = 16;
+/// A process that was believed and is silent for so long has ended: a former one that speaks was
+/// ousted by a late word of its predecessor.
+const ENDED_MS: u64 = 5_000;
 
 /// What is known of a peer's processes.
 #[derive(Debug, Default)]
 pub(crate) struct Identity {
     current: Option<Instance>,
     current_since_ms: u64,
+    current_heard_ms: u64,
     former: Vec<Instance>,
     newcomer: Option<Newcomer>,
 }
@@ -49,12 +53,14 @@ impl Identity {
         is_answering: bool,
     ) -> Admission {
         if self.current == Some(instance) {
+            self.current_heard_ms = now_ms;
             return Admission::Peer;
         }
         if self.is_clone(instance, is_answering) {
             return Admission::Clone;
         }
-        if !is_answering && self.former.contains(&instance) {
+        let is_silent = now_ms >= self.current_heard_ms + ENDED_MS;
+        if !is_answering && !is_silent && self.former.contains(&instance) {
             return Admission::Stranger;
         }
         if !is_answering || self.current.is_none() {
@@ -118,6 +124,7 @@ impl Identity {
     }
 
     fn become_current(&mut self, instance: Instance, now_ms: u64) {
+        self.current_heard_ms = now_ms;
         if self.current == Some(instance) {
             return;
         }
@@ -201,6 +208,19 @@ mod tests {
         assert_eq!(identity.on_call(SECOND, 10, false), Admission::Peer);
         assert!(!identity.on_answer(FIRST, 9, 11), "late answer of the dead");
         assert_eq!(identity.on_call(SECOND, 12, false), Admission::Peer);
+    }
+
+    #[test]
+    fn a_process_ousted_by_a_late_word_of_its_predecessor_is_believed_again() {
+        let mut identity = Identity::default();
+        identity.on_call(SECOND, 0, false);
+        identity.on_call(FIRST, 10, false);
+
+        assert_eq!(identity.on_call(SECOND, 1_000, false), Admission::Stranger);
+        assert_eq!(identity.on_call(FIRST, 4_000, false), Admission::Peer);
+        assert_eq!(identity.on_call(SECOND, 8_000, false), Admission::Stranger);
+        assert_eq!(identity.on_call(SECOND, 9_000, false), Admission::Peer);
+        assert_eq!(identity.on_call(FIRST, 9_100, false), Admission::Stranger);
     }
 
     #[test]
