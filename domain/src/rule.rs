@@ -9,6 +9,8 @@ pub enum Rule {
     EpochIsProven,
     /// The file beside the database has a say in it.
     FileIsAsked,
+    /// Whoever hears of own events that it does not hold goes on with a new epoch.
+    UnknownOwnEventsRenew,
     /// What is held changes with the commit, not before.
     HeldAfterCommit,
     /// Nobody is answered before the commit.

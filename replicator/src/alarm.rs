@@ -3,6 +3,7 @@
 use std::fmt;
 
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::rule::{self, Rule};
 
 use crate::wire::Refusal;
 
@@ -105,6 +106,7 @@ impl Alarm {
     /// hold events of it that are not here, or other ones.
     pub fn doubted(&self) -> Option<Origin> {
         self.origin()
+            .filter(|_| rule::holds(Rule::UnknownOwnEventsRenew))
     }
 }
 

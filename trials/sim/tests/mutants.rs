@@ -4,9 +4,10 @@ use causeway_domain::rule::{Rule, without};
 use causeway_sim::Run;
 
 /// A rule, and the seeds within which its loss is to be noticed.
-const MUTANTS: [(Rule, u64); 21] = [
+const MUTANTS: [(Rule, u64); 22] = [
     (Rule::EpochIsProven, 100),
     (Rule::FileIsAsked, 200),
+    (Rule::UnknownOwnEventsRenew, 200),
     (Rule::HeldAfterCommit, 20),
     (Rule::AnsweredAfterCommit, 20),
     (Rule::ClockIsMerged, 50),
@@ -21,7 +22,7 @@ const MUTANTS: [(Rule, u64); 21] = [
     (Rule::FloorIsReserved, 20),
     (Rule::FloorWaitsForVector, 50),
     (Rule::KeyIsLookedUp, 20),
-    (Rule::ChainIsChecked, 200),
+    (Rule::ChainIsChecked, 500),
     (Rule::MemoryIsForgotten, 50),
     (Rule::SessionIsProven, 100),
     (Rule::StalledPushWaits, 200),
