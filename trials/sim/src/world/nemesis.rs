@@ -276,7 +276,7 @@ impl World {
     }
 
     /// Ends all faults and all writing. What comes after is only for coming together.
-    pub(crate) fn heal(&mut self) {
+    pub fn heal(&mut self) {
         self.note(format_args!("all is healed"));
         self.is_healed = true;
         self.people.requests.clear();

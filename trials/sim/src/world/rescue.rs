@@ -69,7 +69,7 @@ impl World {
             Some(process.writing.head().floor)
         });
         let floor = floors.max().unwrap_or_default();
-        self.write(at, &mut writing, Task::Raise(floor));
+        self.store(at, &mut writing, Task::Raise(floor));
         let severed = parting.0.keys().copied().collect();
         self.pull_all(at, follow, &mut writing, severed);
         self.write_again(at, &mut writing, &aside);
@@ -135,7 +135,7 @@ impl World {
         writing
     }
 
-    fn write(&mut self, at: usize, writing: &mut Writing, task: Task) -> Option<Verdict> {
+    fn store(&mut self, at: usize, writing: &mut Writing, task: Task) -> Option<Verdict> {
         let wall_ms = self.wall_ms(at);
         let tasks = [task];
         let needs = writing.needs(&tasks);
@@ -170,7 +170,7 @@ impl World {
                 events: events.clone(),
                 forked: severed.clone(),
             };
-            let absorbed = self.write(at, writing, task(&severed));
+            let absorbed = self.store(at, writing, task(&severed));
             if let Some(Verdict::Absorbed { missing, .. }) = absorbed
                 && !missing.is_empty()
             {
@@ -180,7 +180,7 @@ impl World {
                     .iter()
                     .filter(|range| theirs.seq(range.origin) < range.last);
                 severed.extend(orphaned.map(|range| range.origin));
-                self.write(at, writing, task(&severed));
+                self.store(at, writing, task(&severed));
             }
             if writing.head().arrival == before {
                 return;
@@ -211,7 +211,7 @@ impl World {
         let missed: Vec<_> = missed.map(|event| event.envelope.clone()).collect();
         if !missed.is_empty() {
             self.hit(Hit::WrittenAgain);
-            self.write(at, writing, Task::Restamp(missed));
+            self.store(at, writing, Task::Restamp(missed));
         }
     }
 }

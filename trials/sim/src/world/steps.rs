@@ -1,0 +1,182 @@
+//! What a core is given, and what becomes of what it wants.
+
+use std::sync::Arc;
+
+use causeway_replicator::core::{Alarm, Input, Now, Output};
+use causeway_replicator::presence::Online;
+use causeway_replicator::view::Knowledge;
+
+use super::{Happening, World};
+use crate::hits::Hit;
+
+impl World {
+    pub(super) fn wake(&mut self, at: usize) {
+        let Some(core) = self.replicas[at].core() else {
+            return;
+        };
+        if core.next_wake() <= self.now_ms {
+            let random = self.rng.next();
+            self.step(at, Input::Tick { random });
+        }
+    }
+
+    /// Steps the core of a replica and starts what it wants; returns the answers.
+    pub(crate) fn step(&mut self, at: usize, input: Input) -> Vec<Output> {
+        let now = self.now(at);
+        let life = self.replicas[at].life;
+        let process = self.replicas[at].process.as_mut();
+        let Some(core) = process.and_then(|process| process.core.as_mut()) else {
+            return Vec::new();
+        };
+        let revision = core.revision();
+        let outputs = core.step(now, input);
+        let knowledge = (core.revision() != revision).then(|| core.knowledge());
+        let wake_ms = core.next_wake();
+        if let Some(knowledge) = knowledge {
+            let replica = &mut self.replicas[at];
+            replica.settled = replica.settled.max(knowledge.settled_floor);
+            self.expect_memory(at, &knowledge);
+        }
+        let mut answers = Vec::new();
+        for output in outputs {
+            if self.trace.is_some() {
+                self.note_output(at, &output);
+            }
+            answers.extend(self.start_output(at, output));
+        }
+        self.plan(
+            wake_ms.saturating_sub(self.now_ms),
+            Happening::Wake(at, life),
+        );
+        answers
+    }
+
+    /// What is known of a peer only grows, while nobody loses anything and all processes live on: a
+    /// late word of a former process cannot always be told from that of its successor.
+    fn expect_memory(&mut self, at: usize, knowledge: &Knowledge) {
+        let Some(process) = &mut self.replicas[at].process else {
+            return;
+        };
+        let mut forgotten = None;
+        for (&peer, known) in &knowledge.peers {
+            let Some(held) = &known.held else { continue };
+            if let Some(former) = process.known.insert(peer, Arc::clone(held))
+                && !Arc::ptr_eq(&former, held)
+                && !held.covers_all(&former)
+            {
+                forgotten = Some(peer);
+            }
+        }
+        if let Some(peer) = forgotten.filter(|_| !self.swarm.loses_state() && !self.swarm.crashes) {
+            self.violate(|| format!("{} forgets what {peer} holds", at + 1));
+        }
+    }
+
+    fn start_output(&mut self, at: usize, output: Output) -> Vec<Output> {
+        match output {
+            Output::Digest { to, digest } => self.send_digest(at, to, digest),
+            Output::Push { to, push } => self.send_push(at, to, &push),
+            Output::Pull { from, after } => self.send_pull(at, from, after),
+            Output::ReadHash {
+                peer,
+                origin,
+                seq,
+                theirs,
+            } => {
+                let event = causeway_domain::stamp::Dot { origin, seq };
+                let ours = self.replicas[at].disk.event(event).map(|event| event.hash);
+                let read = Input::HashRead {
+                    peer,
+                    origin,
+                    seq,
+                    theirs,
+                    ours,
+                };
+                return self.step(at, read);
+            }
+            Output::Alarm(alarm) => self.sound(at, alarm),
+            answer => return vec![answer],
+        }
+        Vec::new()
+    }
+
+    fn sound(&mut self, at: usize, alarm: Alarm) {
+        match &alarm {
+            Alarm::Refused { reason, .. } | Alarm::RefusedBy { reason, .. } => {
+                use causeway_replicator::wire::Refusal;
+                match reason {
+                    Refusal::Clone { .. } => self.hit(Hit::CloneRefused),
+                    Refusal::NoCommonProtocol { .. } => self.hit(Hit::VersionRefused),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        if let Some(origin) = alarm.doubted()
+            && self.replicas[at].origin() == Some(origin)
+        {
+            self.renew(at, origin);
+        }
+        self.ledger.alarms.push((self.replicas[at].id, alarm));
+    }
+
+    pub(crate) fn now(&self, at: usize) -> Now {
+        Now {
+            ms: self.now_ms,
+            wall_ms: i64::try_from(self.wall_ms(at)).expect("clocks are off by a year at most"),
+        }
+    }
+
+    fn note_output(&mut self, at: usize, output: &Output) {
+        let what = match output {
+            Output::Answer(Ok(digest)) => format!("answers digest {}", digest.n),
+            Output::Answer(Err(refusal)) => format!("refuses: {refusal}"),
+            Output::PushAnswer(answer) => format!("answers push {}", answer.n),
+            Output::Digest { to, digest } => format!(
+                "digest {} to {to}: {:?} floor {}",
+                digest.n,
+                digest
+                    .held()
+                    .iter()
+                    .map(|(o, s)| format!("{o}:{s}"))
+                    .collect::<Vec<_>>(),
+                digest.floor.get()
+            ),
+            Output::Push { to, .. } => format!("push to {to}"),
+            Output::Pull { from, .. } => format!("pull from {from}"),
+            Output::ReadHash { origin, seq, .. } => format!("looks up {origin}:{seq}"),
+            Output::Alarm(alarm) => format!("ALARM {alarm:?}"),
+        };
+        self.note(format_args!("{} {what}", at + 1));
+    }
+
+    /// A user comes to or goes from a group at a replica.
+    pub(crate) fn flip_presence(&mut self, at: usize) {
+        let user = self.rng.below(6);
+        let online = Online {
+            group: format!("group{}", user % 2),
+            id: causeway_domain::names::UserId(format!("user{user}")),
+            name: format!("user{user}"),
+        };
+        let process = self.replicas[at].process.as_mut();
+        let Some(process) = process.filter(|process| process.core.is_some()) else {
+            return;
+        };
+        let (mut came, mut went) = (Vec::new(), Vec::new());
+        if let Some(index) = process.online.iter().position(|known| *known == online) {
+            went.push(process.online.remove(index));
+        } else {
+            process.online.push(online.clone());
+            came.push(online);
+        }
+        self.hit(Hit::Presence);
+        self.step(at, Input::Presence { came, went });
+    }
+
+    /// Tells the core and whoever waits that the log has grown or its floor risen.
+    pub(crate) fn ring(&mut self, at: usize, head: causeway_domain::writing::Head) {
+        self.step(at, Input::Committed(Arc::new(head)));
+        self.fold_soon(at);
+        self.look_at_parked(at);
+    }
+}

@@ -1,0 +1,116 @@
+//! How statements end, and what becomes durable.
+
+use causeway_domain::hlc::Hlc;
+use causeway_domain::writing::NewRow;
+
+use super::super::{Happening, World};
+use crate::disk::Durable;
+use crate::hits::Hit;
+use crate::replica::Fate;
+
+impl World {
+    /// How the next statement ends.
+    pub(super) fn fate(&mut self, at: usize, writes: bool) -> Fate {
+        let every = self.swarm.failing_statements;
+        let now_ms = self.now_ms;
+        let is_healed = self.is_healed;
+        let replica = &mut self.replicas[at];
+        replica.statements += 1;
+        if replica.away_until_ms > now_ms {
+            return Fate::Failed;
+        }
+        if writes && replica.full_until_ms > now_ms {
+            return Fate::DiskFull;
+        }
+        if every == 0 || is_healed || !replica.statements.is_multiple_of(every) {
+            return Fate::Done;
+        }
+        self.hit(Hit::StatementFailed);
+        if writes && self.rng.permille(500) {
+            return Fate::AnswerLost;
+        }
+        Fate::Failed
+    }
+
+    /// Sends something to the disk; tells how long its answer takes. It is durable some time
+    /// before.
+    pub(super) fn send_to_disk(&mut self, at: usize, step: Durable, fate: Fate) -> u64 {
+        let life = self.replicas[at].life;
+        let lands_ms = self.rng.below(4);
+        if matches!(fate, Fate::Done | Fate::AnswerLost) {
+            self.process(at).pending = Some(step);
+            self.plan(lands_ms, Happening::Lands(at, life));
+        }
+        lands_ms + self.rng.below(3)
+    }
+
+    pub(in crate::world) fn land(&mut self, at: usize) {
+        let Some(step) = self.process(at).pending.take() else {
+            return;
+        };
+        self.make_durable(at, step);
+    }
+
+    pub(in crate::world) fn make_durable(&mut self, at: usize, step: Durable) {
+        if let Durable::Rows(rows) = &step {
+            self.note_rows(at, rows);
+        }
+        let own = self.replicas[at]
+            .disk
+            .identity
+            .as_ref()
+            .map(|row| row.origin);
+        let settled = self.replicas[at].settled;
+        let promised = self.replicas[at].promised;
+        if let Durable::Rows(rows) = &step {
+            for row in rows.clone() {
+                let envelope = &row.event.envelope;
+                let (dot, hlc) = (envelope.stamp.dot(), envelope.stamp.hlc);
+                let is_own = Some(dot.origin) == own;
+                if let Err(wrong) = self.ledger.commit(&row.event) {
+                    self.violate(|| wrong);
+                }
+                if !self.swarm.loses_state() && hlc <= settled {
+                    self.violate(|| format!("{dot} came to {} below what was settled", at + 1));
+                }
+                if is_own && !self.swarm.loses_state() && hlc <= promised {
+                    self.violate(|| format!("{dot} lies below a floor that {} told", at + 1));
+                }
+                let known = row.key_digest.as_ref();
+                let known = known.and_then(|key| self.replicas[at].disk.sent_under(key));
+                if is_own && known.is_some() {
+                    self.violate(|| format!("{dot} repeats what is held under its key"));
+                }
+            }
+        }
+        if let Err(broken) = self.replicas[at].disk.apply(step) {
+            self.violate(|| format!("at {}: {broken}", at + 1));
+        }
+        if !self.ledger.rewritten.is_empty() && !self.swarm.can_fork() {
+            let origins = self.ledger.rewritten.clone();
+            self.violate(|| format!("numbers of {origins:?} were given out twice"));
+        }
+    }
+
+    pub(in crate::world) fn note_rows(&mut self, at: usize, rows: &[NewRow]) {
+        for row in rows {
+            let envelope = &row.event.envelope;
+            let (dot, kind, id) = (envelope.stamp.dot(), &envelope.kind, &envelope.id);
+            let id = id.get(..8).unwrap_or(id);
+            let user = row.member.as_deref().unwrap_or_default();
+            let user = user.get(..4).unwrap_or_default();
+            self.note(format_args!("{} commits {dot} {kind} {id} {user}", at + 1));
+        }
+    }
+
+    /// A start begins above every floor that was ever told, whenever the crash comes.
+    pub(super) fn expect_remembered(&mut self, at: usize, floor: Hlc, highest: Hlc) {
+        let disk = &self.replicas[at].disk;
+        let in_row = disk.identity.as_ref().map(|row| row.reserved);
+        let in_file = disk.file.as_ref().map(|file| file.hlc);
+        let remembered = in_row.max(in_file).max(Some(highest));
+        if Some(floor) > remembered && !self.swarm.loses_state() {
+            self.violate(|| format!("{} tells a floor that a crash makes it forget", at + 1));
+        }
+    }
+}
