@@ -5,6 +5,7 @@
 
 mod calls;
 mod clients;
+mod directed;
 mod life;
 mod nemesis;
 mod readers;
