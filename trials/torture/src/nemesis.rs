@@ -135,6 +135,10 @@ impl Nemesis {
         } else {
             (None, Some(lock.read().await))
         };
+        // Waiting for the others can take until long after it was time to heal.
+        if *self.stop.borrow() {
+            return;
+        }
         let made = match kind.lane() {
             Lane::Network => self.harm_network(kind).await,
             Lane::Clocks => self.harm_clock().await,
