@@ -41,7 +41,8 @@ use setup::{Setup, Sizes};
 #[derive(Parser)]
 struct Arguments {
     /// What to measure.
-    what: What,
+    #[arg(required = true)]
+    what: Vec<What>,
     /// How often each figure is taken; medians are printed.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -89,16 +90,17 @@ enum What {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     raise_open_files();
-    let mut runtime = if arguments.what == What::BareBroadcast {
+    let is_asked = |what| arguments.what.contains(&what);
+    let mut runtime = if is_asked(What::BareBroadcast) {
         tokio::runtime::Builder::new_multi_thread()
     } else {
         // One thread: what the load costs is no more than one core, and is told.
         tokio::runtime::Builder::new_current_thread()
     };
     let runtime = runtime.enable_all().build()?;
-    match (arguments.what, arguments.address) {
-        (What::BareBroadcast, _) => runtime.block_on(broadcast::serve()),
-        (What::Readers, Some(address)) => runtime.block_on(readers::serve(address)),
+    match arguments.address {
+        _ if is_asked(What::BareBroadcast) => runtime.block_on(broadcast::serve()),
+        Some(address) if is_asked(What::Readers) => runtime.block_on(readers::serve(address)),
         _ => runtime.block_on(measure(arguments)),
     }
 }
@@ -120,7 +122,8 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let mut history = None;
     let mut lines = Vec::new();
     for part in What::PARTS {
-        if ![part, What::All].contains(&arguments.what) {
+        let is_asked = |what: &What| [part, What::All].contains(what);
+        if !arguments.what.iter().any(is_asked) {
             continue;
         }
         if part.needs_history() && history.is_none() {
@@ -140,10 +143,8 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
             (What::Grow, Some(history)) => grow::run(&setup, history).await?,
             _ => Vec::new(),
         };
-        if arguments.what == What::All {
-            // What is known is not lost when a later part fails.
-            eprintln!("{}", print::table(&head, &measured));
-        }
+        // What is known is not lost when a later part fails.
+        eprintln!("{}", print::table(&head, &measured));
         lines.extend(measured);
     }
     let text = if arguments.json {

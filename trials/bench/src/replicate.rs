@@ -51,14 +51,16 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let prober = &five.posters[0][0];
     let (from, to) = (five.replicas[0].public, five.replicas[1].public);
     five.settle().await?;
-    let mut reader = Reader::open(to, &prober.login.token, &prober.groups[0]).await?;
 
     let (mut p50, mut p99, mut all) = (Vec::new(), Vec::new(), Vec::new());
     let (mut shares, mut longest) = (Vec::new(), Duration::ZERO);
     let mut first_try = None;
     for run in 0..setup.runs {
         eprintln!("replicate: run {} of {}", run + 1, setup.runs);
+        // Not open during the load: whoever reads nothing then is closed.
+        let mut reader = Reader::open(to, &prober.login.token, &prober.groups[0]).await?;
         let mut waits = probe(&mut Connection::open(from).await?, prober, &mut reader).await?;
+        drop(reader);
         let mut posts = post(alone.public, &lone[..1], setup.load / 2).await?;
         let yardstick = percentile_ms(&mut posts.latencies, 0.5);
         p50.push((percentile_ms(&mut waits, 0.5), yardstick));
@@ -72,7 +74,6 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         shares.push(best.shares);
         all.push((best.per_second, theirs.per_second / 5.0));
     }
-    drop(reader);
     five.agree(&cluster).await?;
     for replica in five.replicas.into_iter().chain([alone]) {
         replica.stop()?;
