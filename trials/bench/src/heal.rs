@@ -23,8 +23,14 @@ const YARDSTICK: u64 = 100_000;
 const EVERY: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_mins(20);
 
+pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
+    let mut lines = run_small(setup).await?;
+    lines.extend(run_large(setup, history).await?);
+    Ok(lines)
+}
+
 /// Catches up with as many events as a whole history has.
-pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
+async fn run_small(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let folder = setup.folder("heal")?;
     let cluster = Cluster::plan(folder.path(), 2)?;
     let first = cluster.start(0)?;
@@ -38,7 +44,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
 }
 
 /// Catches up with the large history, once: it takes minutes.
-pub async fn run_large(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
+async fn run_large(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
     let first = history.cluster.start(0)?;
     let mut lines = catch_up(setup, &history.cluster, &first, 1).await?;
     lines.truncate(1);

@@ -133,11 +133,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
             (What::Write, _) => write::run(&setup).await?,
             (What::Replicate, _) => replicate::run(&setup).await?,
             (What::Fanout, _) => fanout::run(&setup).await?,
-            (What::Heal, Some(history)) => {
-                let mut lines = heal::run(&setup).await?;
-                lines.extend(heal::run_large(&setup, history).await?);
-                lines
-            }
+            (What::Heal, Some(history)) => heal::run(&setup, history).await?,
             (What::History, Some(history)) => history::run(&setup, history).await?,
             (What::Start, Some(history)) => start::run(&setup, history).await?,
             (What::Grow, Some(history)) => grow::run(&setup, history).await?,

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -32,14 +34,7 @@ impl Cluster {
     /// Plans `size` replicas under a folder.
     pub fn plan(folder: &Path, size: usize) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        // All are held open until all are known, so that no two are the same.
-        let listeners: Vec<TcpListener> = (0..size * 2)
-            .map(|_| TcpListener::bind("127.0.0.1:0"))
-            .collect::<Result<_, _>>()?;
-        let ports: Vec<u16> = listeners
-            .iter()
-            .map(|listener| Ok(listener.local_addr()?.port()))
-            .collect::<anyhow::Result<_>>()?;
+        let ports = free_ports(size * 2)?;
         Ok(Self {
             folder: folder.to_owned(),
             ports: ports.chunks(2).map(|pair| (pair[0], pair[1])).collect(),
@@ -120,6 +115,23 @@ impl Cluster {
         }
         Ok(text)
     }
+}
+
+/// Ports that nobody has, below those that systems give to connections: a replica that is started
+/// later must still find its own free.
+fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    const RANGE: Range<u16> = 16_000..30_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % u32::from(RANGE.end - RANGE.start))?;
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let ports: Vec<u16> = RANGE
+        .map(|_| first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)))
+        .map(|number| RANGE.start + number % (RANGE.end - RANGE.start))
+        .filter(is_free)
+        .take(count)
+        .collect();
+    ensure!(ports.len() == count, "no ports are free");
+    Ok(ports)
 }
 
 impl Replica {
