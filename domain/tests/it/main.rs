@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
 
 mod audit;
+mod cancelled;
 mod clocks;
 mod costs;
 mod early;
