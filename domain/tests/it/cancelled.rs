@@ -1,19 +1,21 @@
 //! People who give up at any moment, and a Postgres that is killed under them: what was acknowledged
-//! is in the table (F13).
+//! is in the table, for everybody and for good (F13).
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use causeway_domain::log::{Log, SubmitError};
+use causeway_domain::log::{Command, Log, SubmitError};
+use causeway_domain::text::IdempotencyKey;
 use causeway_postgres::{Options, PrivatePostgres, Scratch};
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::audit::audit;
+use crate::lossy::Lossy;
 use crate::support::{Store, post};
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -43,11 +45,14 @@ async fn what_was_acknowledged_while_others_gave_up_outlives_a_killed_postgres()
         kill(&postgres.url()).await;
     }
     told.grows_by(100).await;
-    writers.shutdown().await;
+    writers.abort_all();
+    while let Some(ended) = writers.join_next().await {
+        assert!(ended.is_err_and(|end| end.is_cancelled()));
+    }
     kill(&postgres.url()).await;
 
     let acknowledged = told.ids.lock().unwrap().clone();
-    let held = posts(&postgres.url()).await;
+    let held = posts(&mut connection(&postgres.url()).await).await;
     let once: BTreeSet<String> = held.iter().cloned().collect();
     assert_eq!(once.len(), held.len());
     let lost: Vec<_> = acknowledged
@@ -96,6 +101,7 @@ async fn write_and_give_up(log: Log, writer: u64, told: Arc<Told>) {
         match timeout(patience, log.submit(command)).await {
             Ok(Ok(done)) => {
                 let id = done.event.unwrap().envelope.id.clone();
+                assert_ne!(is_there(&log, &id).await, Some(false), "{id}");
                 told.ids.lock().unwrap().push(id);
             }
             // Those who gave up while the database was away still wait in line.
@@ -110,6 +116,58 @@ async fn write_and_give_up(log: Log, writer: u64, told: Arc<Told>) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_acknowledged_after_somebody_gave_up_at_any_statement_is_there_for_all() {
+    let mut store = Store::create(1).await;
+    let direct = store.options.database_url.clone();
+    let way = Lossy::to(&direct).await;
+    store.options.database_url = way.url(&direct);
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    replica.timelines.catch_up().await.unwrap();
+    let mut beside = connection(&direct).await;
+
+    for passing in 0.. {
+        // Afterwards no statement need be prepared: each is one request.
+        let done = replica.log.submit(keyed("kept", passing)).await.unwrap();
+        replica.timelines.reach(done.head.arrival).await.unwrap();
+        way.hold_request_after(passing);
+        let gives_up = tokio::select! {
+            () = way.holds() => true,
+            _ = replica.log.submit(keyed("given up", passing)) => false,
+        };
+        way.release();
+        let done = replica.say("lobby", "anna", "hello").await;
+
+        let id = done.event.unwrap().envelope.id.clone();
+        let held = posts(&mut beside).await;
+        assert!(held.contains(&id), "after {passing} statements");
+        if !gives_up {
+            // Its key is looked up, then it is written.
+            assert!(passing >= 2, "{passing}");
+            break;
+        }
+    }
+    audit(&replica).await;
+}
+
+fn keyed(text: &str, number: u32) -> Command {
+    let key = IdempotencyKey::parse(&format!("{text} {number}"));
+    post("lobby", "anna", text, key.ok())
+}
+
+/// Tells whether another session sees a post, which it does only after the commit; nothing while
+/// the database is away.
+async fn is_there(log: &Log, id: &str) -> Option<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM events WHERE aggregate_type = 'post' AND aggregate_id = $1)",
+    )
+    .bind(id)
+    .fetch_one(log.pool())
+    .await
+    .ok()
+}
+
 /// Kills the postmaster as the system does when memory is short; whoever watches starts it again.
 async fn kill(database_url: &str) {
     let mut connection = connection(database_url).await;
@@ -118,14 +176,16 @@ async fn kill(database_url: &str) {
             .fetch_one(&mut connection)
             .await
             .unwrap();
-    let killed = Command::new("kill").args(["-9", &pid]).status().unwrap();
+    let killed = process::Command::new("kill")
+        .args(["-9", &pid])
+        .status()
+        .unwrap();
     assert!(killed.success());
 }
 
-async fn posts(database_url: &str) -> Vec<String> {
+async fn posts(connection: &mut PgConnection) -> Vec<String> {
     let rows = sqlx::query_scalar("SELECT aggregate_id FROM events WHERE aggregate_type = 'post'");
-    let mut connection = connection(database_url).await;
-    rows.fetch_all(&mut connection).await.unwrap()
+    rows.fetch_all(connection).await.unwrap()
 }
 
 /// A fresh connection, as soon as the database takes one.

@@ -8,7 +8,6 @@ use causeway_domain::log::{Action, Done, Log, ReadError, SubmitError};
 use causeway_domain::names::UserId;
 use causeway_domain::text::IdempotencyKey;
 use causeway_domain::timelines::Anchor;
-use causeway_domain::version_vector::VersionVector;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -17,7 +16,7 @@ use crate::audit::audit;
 use crate::lossy::{Loss, Lossy};
 use crate::support::{Open, Store, name, post};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_settled_and_nothing_is_written_twice() {
@@ -159,57 +158,6 @@ async fn a_reading_that_hangs_is_given_up_and_the_next_one_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_read_while_postgres_dies_fails_or_is_whole_and_never_short() {
-    let store = Store::create(1).await;
-    let replica = store.open().await;
-    replica.join("lobby", "anna").await;
-    for i in 0..60 {
-        replica.say("lobby", "anna", &i.to_string()).await;
-    }
-    let held = replica.log.head().arrival;
-    let nothing = VersionVector::default();
-    let mut failed = 0;
-
-    for round in 0..40_u64 {
-        let url = store.options.database_url.clone();
-        let ending = tokio::spawn(async move {
-            sleep(Duration::from_micros(round * 997 % 5_000)).await;
-            end_readers(&url).await;
-        });
-        for _ in 0..20 {
-            let (after, beyond) = tokio::join!(
-                replica.log.read_after(0, 1_000),
-                replica.log.read_beyond(&nothing, 1_000, usize::MAX),
-            );
-            let counts = [after.map(|it| it.len()), beyond.map(|it| it.len())];
-            for count in counts {
-                match count {
-                    Ok(count) => assert_eq!(i64::try_from(count).unwrap(), held),
-                    Err(_) => failed += 1,
-                }
-            }
-        }
-        ending.await.unwrap();
-    }
-
-    assert!(failed > 0, "no reading was hit");
-}
-
-/// Ends every session but the one that asks and the one that writes.
-async fn end_readers(database_url: &str) {
-    let mut connection = PgConnection::connect(database_url).await.unwrap();
-    sqlx::query(
-        "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
-         WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
-           AND NOT EXISTS (SELECT FROM pg_locks l
-               WHERE l.pid = a.pid AND l.locktype = 'advisory')",
-    )
-    .execute(&mut connection)
-    .await
-    .unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_once_however_often_the_connection_dies() {
     let (store, other) = tokio::join!(Store::create(1), Store::create(2));
     let (replica, other) = tokio::join!(store.open(), other.open());
@@ -218,7 +166,8 @@ async fn what_was_acknowledged_is_there_once_however_often_the_connection_dies()
     for i in 0..40 {
         other.say("attic", "bert", &i.to_string()).await;
     }
-    slow_down(&replica).await;
+    // So that sessions end in the middle of a batch.
+    replica.slow_down("events").await;
 
     let mut writers = JoinSet::new();
     for writer in 0..6 {
@@ -292,19 +241,6 @@ async fn kill_again_and_again(database_url: String) {
         .unwrap();
         sleep(Duration::from_millis(40)).await;
     }
-}
-
-/// Lets every batch take its time, so that sessions end in the middle of one.
-async fn slow_down(replica: &Open) {
-    sqlx::raw_sql(
-        "CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
-             $$ BEGIN PERFORM pg_sleep(0.01); RETURN NULL; END $$;
-         CREATE TRIGGER take_time AFTER INSERT ON events
-             FOR EACH STATEMENT EXECUTE FUNCTION take_time()",
-    )
-    .execute(replica.log.pool())
-    .await
-    .unwrap();
 }
 
 /// Opens the log anew, so that its head comes from the rows.

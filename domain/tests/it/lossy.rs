@@ -1,4 +1,4 @@
-//! A way to Postgres that loses one request or one answer when told to.
+//! A way to Postgres that loses one request or one answer, or holds one up, when told to.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What is lost next, and with it the connection.
@@ -18,11 +19,23 @@ pub enum Loss {
     Answer = 2,
 }
 
+/// How it goes with the request that is to be held up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// There is none.
+    Free,
+    /// It comes after so many others.
+    After(u32),
+    /// It waits on the way.
+    Holding,
+}
+
 /// The way; closed when dropped.
 pub struct Lossy {
     folder: tempfile::TempDir,
     next: Arc<AtomicU8>,
     countdown: Arc<AtomicU32>,
+    hold: watch::Sender<Hold>,
     task: JoinHandle<()>,
 }
 
@@ -39,17 +52,25 @@ impl Lossy {
         let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
         let next = Arc::new(AtomicU8::new(0));
         let countdown = Arc::new(AtomicU32::new(0));
-        let (loss, left) = (next.clone(), countdown.clone());
+        let hold = watch::channel(Hold::Free).0;
+        let (loss, left, held) = (next.clone(), countdown.clone(), hold.clone());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&real).await.unwrap();
-                tokio::spawn(carry(client, server, loss.clone(), left.clone()));
+                tokio::spawn(carry(
+                    client,
+                    server,
+                    loss.clone(),
+                    left.clone(),
+                    held.clone(),
+                ));
             }
         });
         Self {
             folder,
             next,
             countdown,
+            hold,
             task,
         }
     }
@@ -76,6 +97,22 @@ impl Lossy {
         self.countdown.store(0, Ordering::SeqCst);
     }
 
+    /// Lets so many requests pass, of whichever connection, and holds the next one up.
+    pub fn hold_request_after(&self, passing: u32) {
+        self.hold.send_replace(Hold::After(passing));
+    }
+
+    /// Waits until a request is held up.
+    pub async fn holds(&self) {
+        let mut hold = self.hold.subscribe();
+        hold.wait_for(|hold| *hold == Hold::Holding).await.unwrap();
+    }
+
+    /// Lets everything pass, also what was held up.
+    pub fn release(&self) {
+        self.hold.send_replace(Hold::Free);
+    }
+
     /// Tells whether what was to be lost is lost.
     pub fn has_lost(&self) -> bool {
         self.next.load(Ordering::SeqCst) == 0
@@ -96,6 +133,7 @@ async fn carry(
     mut server: UnixStream,
     loss: Arc<AtomicU8>,
     countdown: Arc<AtomicU32>,
+    hold: watch::Sender<Hold>,
 ) {
     let is_counted_out = || {
         let down = |left: u32| left.checked_sub(1);
@@ -114,6 +152,7 @@ async fn carry(
                 if bytes.is_empty() || is_time_for(Loss::Request) || is_counted_out() {
                     return;
                 }
+                pass(&hold).await;
                 if server.write_all(bytes).await.is_err() {
                     return;
                 }
@@ -130,4 +169,18 @@ async fn carry(
             }
         }
     }
+}
+
+/// Waits where this is the request to be held up.
+async fn pass(hold: &watch::Sender<Hold>) {
+    hold.send_if_modified(|now| match *now {
+        Hold::After(0) => std::mem::replace(now, Hold::Holding) != Hold::Holding,
+        Hold::After(passing) => {
+            *now = Hold::After(passing - 1);
+            false
+        }
+        Hold::Free | Hold::Holding => false,
+    });
+    let mut free = hold.subscribe();
+    let _ = free.wait_for(|now| *now != Hold::Holding).await;
 }

@@ -5,6 +5,7 @@ mod audit;
 mod cancelled;
 mod clocks;
 mod costs;
+mod dying_readers;
 mod early;
 mod failing_database;
 mod folds;

@@ -1,14 +1,15 @@
-//! Postgres sorts positions like the one comparator.
+//! Postgres sorts like the one comparator, whatever the language of its database (F17).
 
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, ReplicaId};
+use causeway_domain::names::UserId;
 use causeway_domain::stamp::OrderKey;
 
-use crate::support::Store;
+use crate::support::{Store, name};
 
 #[tokio::test]
 async fn postgres_sorts_positions_like_the_order_key() {
-    let store = Store::create(1).await;
+    let store = Store::create_sorting_for_people(1).await;
     let replica = store.open().await;
     let mut connection = replica.log.pool().acquire().await.unwrap();
     let mut keys = keys();
@@ -32,6 +33,38 @@ async fn postgres_sorts_positions_like_the_order_key() {
     keys.sort_unstable();
     let expected: Vec<String> = keys.iter().map(OrderKey::to_string).collect();
     assert_eq!(sorted, expected);
+}
+
+#[tokio::test]
+async fn names_are_sorted_alike_in_a_database_that_sorts_for_people() {
+    const NAMES: [&str; 6] = ["a-b", "a.b", "a1", "a_b", "ab", "äb"];
+    let store = Store::create_sorting_for_people(1).await;
+    let replica = store.open().await;
+    for i in [3, 0, 5, 2, 4, 1] {
+        replica.join("lobby", NAMES[i]).await;
+        replica.join(NAMES[i], "anna").await;
+    }
+    replica.timelines.catch_up().await.unwrap();
+
+    let (mut members, mut groups) = (Vec::new(), Vec::new());
+    while let Some(more) = {
+        let after = members.last().cloned().unwrap_or_default();
+        let page = replica.timelines.members(name("lobby"), after, 1).await;
+        page.unwrap().unwrap().members.pop()
+    } {
+        members.push(more.name);
+    }
+    while let Some(more) = {
+        let after = groups.last().cloned().unwrap_or_default();
+        let page = replica.timelines.groups(after, 1, UserId("nobody".into()));
+        page.await.unwrap().groups.pop()
+    } {
+        groups.push(more.name);
+    }
+
+    assert_eq!(members, NAMES);
+    groups.retain(|group| group != "lobby");
+    assert_eq!(groups, NAMES);
 }
 
 /// Digits and letters, full and empty places, in an order of no use.

@@ -65,16 +65,7 @@ async fn the_store_marks_contested_standings_and_finds_their_rivals() {
 
 #[test]
 fn a_leave_that_lost_elsewhere_does_not_undo_the_join_a_reader_was_given() {
-    let mut world = World::new([0, 0, 500]);
-    let anna = (0, 0);
-    world.act(0, join(anna));
-    world.act(1, hear(0));
-    world.act(2, hear(0));
-    world.act(1, leave(anna));
-    world.act(2, join(anna));
-    let [first, left, joined] = &world.events[..] else {
-        unreachable!("three events")
-    };
+    let [first, left, joined] = left_here_joined_there();
     let here = vec![first.clone(), joined.clone(), left.clone()];
     let there = vec![first.clone(), left.clone(), joined.clone()];
 
@@ -86,16 +77,7 @@ fn a_leave_that_lost_elsewhere_does_not_undo_the_join_a_reader_was_given() {
 
 #[test]
 fn a_join_given_before_its_replica_was_lost_counts_when_it_arrives_elsewhere() {
-    let mut world = World::new([0, 0, 500]);
-    let anna = (0, 0);
-    world.act(0, join(anna));
-    world.act(1, hear(0));
-    world.act(2, hear(0));
-    world.act(1, leave(anna));
-    world.act(2, join(anna));
-    let [first, left, joined] = &world.events[..] else {
-        unreachable!("three events")
-    };
+    let [first, left, joined] = left_here_joined_there();
     let here = vec![first.clone(), joined.clone(), left.clone()];
     let there = vec![first.clone(), left.clone(), joined.clone()];
 
@@ -107,12 +89,7 @@ fn a_join_given_before_its_replica_was_lost_counts_when_it_arrives_elsewhere() {
 
 #[test]
 fn a_reader_learns_of_the_lower_copy_it_was_given_where_the_higher_came_first() {
-    let mut world = World::new([0, 500, 0]);
-    world.act(0, Act::Send { key: 0 });
-    world.act(1, Act::Send { key: 0 });
-    let [lower, higher] = &world.events[..] else {
-        unreachable!("two events")
-    };
+    let [lower, higher] = sent_here_and_there();
     let here = vec![lower.clone(), higher.clone()];
     let there = vec![higher.clone(), lower.clone()];
 
@@ -123,15 +100,10 @@ fn a_reader_learns_of_the_lower_copy_it_was_given_where_the_higher_came_first() 
 
 #[test]
 fn a_reader_of_a_later_copy_elsewhere_is_told_the_place_of_the_earlier_one_again() {
-    let mut world = World::new([0, 500, 0]);
-    world.act(0, Act::Send { key: 0 });
-    world.act(1, Act::Send { key: 0 });
-    let [lower, higher] = &world.events[..] else {
-        unreachable!("two events")
-    };
+    let [lower, higher] = sent_here_and_there();
     let (mut here, mut there) = (Table::default(), Table::default());
     here.take(&[lower.clone(), higher.clone()]);
-    there.take(std::slice::from_ref(higher));
+    there.take(std::slice::from_ref(&higher));
     let mut reader = Reader::default();
 
     // The place there, which lacks the earlier copy, is what a frame about the message shows.
@@ -145,16 +117,7 @@ fn a_reader_of_a_later_copy_elsewhere_is_told_the_place_of_the_earlier_one_again
 
 #[test]
 fn what_a_given_join_overrules_is_not_told_again() {
-    let mut world = World::new([0, 0, 500]);
-    let anna = (0, 0);
-    world.act(0, join(anna));
-    world.act(1, hear(0));
-    world.act(2, hear(0));
-    world.act(1, leave(anna));
-    world.act(2, join(anna));
-    let [first, left, joined] = &world.events[..] else {
-        unreachable!("three events")
-    };
+    let [first, left, joined] = left_here_joined_there();
     let (mut here, mut there) = (Table::default(), Table::default());
     here.take(&[first.clone(), left.clone(), joined.clone()]);
     there.take(&[first.clone(), joined.clone()]);
@@ -166,6 +129,27 @@ fn what_a_given_join_overrules_is_not_told_again() {
     reader.resume(&here);
 
     assert_eq!(reader.standings(), standings(&here));
+}
+
+/// Anna's join that all know, then her leave at one replica and, later in the order, her join at
+/// another.
+fn left_here_joined_there() -> [RawEvent; 3] {
+    let mut world = World::new([0, 0, 500]);
+    let anna = (0, 0);
+    world.act(0, join(anna));
+    world.act(1, hear(0));
+    world.act(2, hear(0));
+    world.act(1, leave(anna));
+    world.act(2, join(anna));
+    world.events.try_into().expect("three events")
+}
+
+/// Two copies of one message, the one lower in the order first.
+fn sent_here_and_there() -> [RawEvent; 2] {
+    let mut world = World::new([0, 500, 0]);
+    world.act(0, Act::Send { key: 0 });
+    world.act(1, Act::Send { key: 0 });
+    world.events.try_into().expect("two events")
 }
 
 /// What an entry is about: of entries about the same, some may be told again.

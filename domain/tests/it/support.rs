@@ -23,7 +23,24 @@ pub struct Store {
 impl Store {
     pub async fn create(replica: u16) -> Self {
         let folder = Arc::new(Scratch::create());
-        Self::in_folder(replica, folder).await
+        Self::in_folder(replica, folder, "").await
+    }
+
+    /// A replica whose database sorts text as people who speak English do, not by its bytes. Before
+    /// its version 15 Postgres cannot have such a database everywhere: there it sorts by bytes.
+    pub async fn create_sorting_for_people(replica: u16) -> Self {
+        let postgres = tokio::task::spawn_blocking(Disposable::shared).await;
+        let mut admin = PgConnection::connect(&postgres.unwrap().url())
+            .await
+            .unwrap();
+        let version: String = sqlx::query_scalar("SELECT current_setting('server_version_num')")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+        let is_able = version.parse::<u32>().unwrap() >= 150_000;
+        let locale = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'";
+        let folder = Arc::new(Scratch::create());
+        Self::in_folder(replica, folder, if is_able { locale } else { "" }).await
     }
 
     /// A replica whose clock goes `ahead_ms` before the true time.
@@ -39,14 +56,14 @@ impl Store {
         self.options.order = clock;
     }
 
-    async fn in_folder(replica: u16, folder: Arc<Scratch>) -> Self {
+    async fn in_folder(replica: u16, folder: Arc<Scratch>, locale: &str) -> Self {
         let postgres = tokio::task::spawn_blocking(Disposable::shared)
             .await
             .unwrap();
         let number = DATABASES.fetch_add(1, Ordering::Relaxed);
         let database = format!("log_{number}");
         let mut admin = PgConnection::connect(&postgres.url()).await.unwrap();
-        sqlx::query(&format!("CREATE DATABASE {database}"))
+        sqlx::query(&format!("CREATE DATABASE {database} {locale}"))
             .execute(&mut admin)
             .await
             .unwrap();
@@ -66,7 +83,7 @@ impl Store {
 
     /// The same replica after its database was lost; the file beside it is still there.
     pub async fn with_a_fresh_database(&self) -> Self {
-        Self::in_folder(self.options.replica.get(), self.folder.clone()).await
+        Self::in_folder(self.options.replica.get(), self.folder.clone(), "").await
     }
 
     pub async fn open(&self) -> Open {
@@ -125,6 +142,20 @@ impl Open {
         let events = other.log.read_beyond(&held, 1_000, usize::MAX).await;
         let absorbed = self.log.absorb(events.unwrap()).await.unwrap();
         self.timelines.reach(absorbed.head.arrival).await.unwrap();
+    }
+
+    /// Lets every statement that inserts into a table take its time.
+    pub async fn slow_down(&self, table: &str) {
+        let trigger = format!(
+            "CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN PERFORM pg_sleep(0.01); RETURN NULL; END $$;
+             CREATE TRIGGER take_time AFTER INSERT ON {table}
+                 FOR EACH STATEMENT EXECUTE FUNCTION take_time()"
+        );
+        sqlx::raw_sql(&trigger)
+            .execute(self.log.pool())
+            .await
+            .unwrap();
     }
 
     pub async fn texts(&self, group: &str) -> Vec<String> {
