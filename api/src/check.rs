@@ -1,5 +1,7 @@
 //! What is wrong with a replica's settings, database and peers, found without starting it.
 
+mod events;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -63,6 +65,7 @@ pub async fn check(config: &Config) -> Findings {
         folder,
         data_folder::judge(&config.data_dir).map_err(|error| error.to_string()),
     );
+    let mut in_database = Vec::new();
     match &config.database_url {
         None => {
             let found = Programs::find()
@@ -70,10 +73,13 @@ pub async fn check(config: &Config) -> Findings {
                 .map_err(|error| error.to_string());
             findings.add("Postgres programs", found);
         }
-        Some(url) => findings.add(
-            "database",
-            database(url, config.allow_unsafe_postgres).await,
-        ),
+        Some(url) => match database(url, config.allow_unsafe_postgres).await {
+            Ok(looked) => {
+                findings.add("database", Ok(()));
+                in_database = looked;
+            }
+            Err(wrong) => findings.add("database", Err(wrong)),
+        },
     }
     let probe = Probe::new();
     let is_running = match &probe {
@@ -83,6 +89,15 @@ pub async fn check(config: &Config) -> Findings {
             .is_ok(),
         Err(_) => false,
     };
+    let looked = match &probe {
+        Ok(probe) if is_running => {
+            events::ask_replica(probe, &config.own_address().public_url).await
+        }
+        _ => in_database,
+    };
+    for (what, found) in looked {
+        findings.add(what, found);
+    }
     for (key, address) in [
         ("public_listen", config.public_listen),
         ("internal_listen", config.internal_listen),
@@ -118,8 +133,8 @@ pub async fn check(config: &Config) -> Findings {
     findings
 }
 
-/// Connects, and asks for what must not be switched off.
-async fn database(url: &str, may_be_unsafe: bool) -> Result<(), String> {
+/// Connects, asks for what must not be switched off, and looks for events that want a hand.
+async fn database(url: &str, may_be_unsafe: bool) -> Result<Vec<events::Looked>, String> {
     let connecting = timeout(PATIENCE, PgConnection::connect(url)).await;
     let mut connection = connecting
         .map_err(|_| "no answer in time".to_owned())?
@@ -136,8 +151,9 @@ async fn database(url: &str, may_be_unsafe: bool) -> Result<(), String> {
             ));
         }
     }
+    let looked = events::ask_database(&mut connection).await?;
     let _ = connection.close().await;
-    Ok(())
+    Ok(looked)
 }
 
 async fn reaches(peer: &ReplicaAddress) -> Result<(), String> {

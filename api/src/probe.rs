@@ -31,6 +31,12 @@ impl Probe {
         Ok(())
     }
 
+    /// What the replica measures, in the text form of Prometheus.
+    pub async fn metrics(&self, url: &str) -> anyhow::Result<String> {
+        let asked = self.0.get(format!("{url}/metrics")).send().await?;
+        Ok(asked.error_for_status()?.text().await?)
+    }
+
     /// The replica's view, for which it wants somebody logged in.
     pub async fn view(&self, url: &str) -> anyhow::Result<Value> {
         let login = self

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::harness::{Settings, run_to_its_end};
+use sqlx::{Connection, PgConnection};
+
+use crate::harness::{Replica, Settings, run_to_its_end};
 
 #[test]
 fn a_missing_setting_is_named() {
@@ -132,6 +134,39 @@ fn a_check_finds_what_a_start_would_trip_over() {
     assert_eq!(output.status.code(), Some(2));
     let said = [output.stdout, output.stderr].concat();
     assert!(String::from_utf8_lossy(&said).contains("color"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_tells_of_events_that_want_a_hand() {
+    let mut replica = Replica::start().await;
+    replica.member("ann", "lobby").await;
+    replica.stop().await;
+    let mut connection = PgConnection::connect(&replica.database_url())
+        .await
+        .expect("it runs");
+    let config = replica.settings.write();
+    let look = || {
+        let output = run_to_its_end(&["check", "--config", text(&config)], &[]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(look().contains("ok     all events can be shown"));
+
+    sqlx::raw_sql(
+        "INSERT INTO quarantine (arrival, reason) VALUES (1, 'unreadable');
+         INSERT INTO set_aside_events (replica, epoch, seq, hlc, payload, hash)
+         VALUES (1, 1, 1, 1, '{}', ''), (1, 1, 2, 2, '{}', '')",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("the tables are there");
+
+    let said = look();
+    let is_wrong = |what: &str| {
+        let mut lines = said.lines().filter(|line| line.starts_with("WRONG"));
+        lines.any(|line| line.contains(what))
+    };
+    assert!(is_wrong("events set aside: 1;"), "{said}");
+    assert!(is_wrong("events that wait: 2;"), "{said}");
 }
 
 /// Runs a server whose settings were changed like this and returns its one sentence.
