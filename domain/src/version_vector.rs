@@ -4,16 +4,18 @@
 //! the mistake that loses concurrent events (F6). Ask `beyond` for what is missing, per origin.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Origin, ReplicaId};
 use crate::stamp::Dot;
 
-/// Origin → highest seq held with nothing missing below. An absent origin stands at 0.
+/// Origin → highest seq held with nothing missing below. An absent origin stands at 0. Every event
+/// carries one, so a clone is cheap; it is copied when it is changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct VersionVector(BTreeMap<Origin, u64>);
+pub struct VersionVector(Arc<BTreeMap<Origin, u64>>);
 
 /// The numbers `first..=last` of one origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +62,7 @@ impl VersionVector {
     /// Raises an origin to this dot. The caller vouches that nothing below it is missing.
     pub fn record(&mut self, dot: Dot) {
         if dot.seq > self.get(dot.origin) {
-            self.0.insert(dot.origin, dot.seq);
+            Arc::make_mut(&mut self.0).insert(dot.origin, dot.seq);
         }
     }
 
