@@ -22,7 +22,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use connection::{connect_reader, within};
+pub(crate) use connection::{connect_reader, options, shared, within};
 pub use durability::Unsafe;
 pub(crate) use rows::{is_refused_value, read_after};
 

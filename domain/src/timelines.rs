@@ -2,7 +2,8 @@
 //! and answers with pages in the one order.
 //!
 //! It knows nothing of streams or of who asks. What it holds can be dropped and rebuilt from the
-//! log, so its own commits need not wait for the disk.
+//! log, so its own commits do not wait for the disk; what a crash of Postgres takes back is made
+//! again before anybody reads.
 
 mod follow;
 mod history;
@@ -10,6 +11,7 @@ mod level;
 mod pages;
 mod people;
 mod rows;
+mod session;
 mod stream;
 
 use std::sync::Arc;
@@ -60,8 +62,9 @@ impl Timelines {
     /// Starts to follow a log.
     pub async fn follow(log: Log, database_url: &str) -> Result<(Self, FollowTask), ReadError> {
         let followed = follow::spawn(log.clone(), database_url.to_owned()).await?;
+        let told = followed.checkpoint.clone();
         let timelines = Self {
-            pool: log.pool().clone(),
+            pool: session::pool(database_url, told, followed.went_back)?,
             log,
             checkpoint: followed.checkpoint,
             following: followed.following,

@@ -110,6 +110,36 @@ async fn what_was_shown_before_postgres_was_killed_is_shown_after_it_without_ano
 }
 
 #[tokio::test]
+async fn a_page_after_postgres_was_killed_shows_all_that_a_page_before_it_showed() {
+    let (mut replica, folder) = with_private_postgres().await;
+    replica.restart().await;
+    let ann = replica.member("ann", "lobby").await;
+    let mut expected = Vec::new();
+
+    for round in 0..5 {
+        for number in 0..3 {
+            let text = format!("message {round} {number}");
+            ann.says("lobby", &text).await;
+            expected.push(text);
+        }
+        assert_eq!(texts(&ann.history("lobby").await), expected);
+        kill9(postmaster(folder.path()));
+
+        let page = eventually("reading again", async || {
+            let answer = ann.get("/v1/groups/lobby/messages?limit=100").await;
+            match answer.status {
+                503 => Err(answer.body),
+                _ => Ok(answer.with(200)),
+            }
+        })
+        .await;
+        let shown = page["messages"].as_array().expect("a list").clone();
+        assert_eq!(texts(&shown), expected);
+    }
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn everything_killed_at_once_is_recovered() {
     let (mut replica, folder) = with_private_postgres().await;
     replica.restart().await;

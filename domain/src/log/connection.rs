@@ -18,13 +18,17 @@ use super::{OpenError, Options, ReadError, rows};
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long one reading may take.
 const READ: Duration = Duration::from_secs(10);
-/// Connections that readers share.
-const READERS: u32 = 8;
+/// Connections that readers of the log share.
+const READERS: u32 = 4;
 
 /// How every session plans: by index. A fresh database knows nothing of its tables, and a statement
 /// that is prepared while they are empty would read them from end to end until Postgres has next
 /// analyzed them, minutes later.
-pub(crate) const PLANS: [(&str, &str); 1] = [("enable_seqscan", "off")];
+const PLANS: [(&str, &str); 1] = [("enable_seqscan", "off")];
+
+/// How the writer and the read model plan: once per statement. Their few statements look the same
+/// whatever is asked for, and planning them anew would cost as much as running them.
+const PLANNED_ONCE: [(&str, &str); 1] = [("plan_cache_mode", "force_generic_plan")];
 
 /// What the writer starts with.
 pub(super) struct Opened {
@@ -130,11 +134,12 @@ pub(super) async fn connect_and_lock(
     database_url: &str,
     patience: Duration,
 ) -> Result<PgConnection, OpenError> {
-    let options = parse(database_url)?;
+    let options = options(database_url).map_err(unreachable)?;
+    let options = options.options(PLANNED_ONCE);
     let connected = timeout(CONNECT, PgConnection::connect_with(&options)).await;
     let mut connection = match connected {
         Ok(Ok(connection)) => connection,
-        Ok(Err(failure)) => return Err(OpenError::Unreachable(failure.to_string())),
+        Ok(Err(failure)) => return Err(unreachable(failure)),
         Err(_) => return Err(OpenError::Unreachable("it does not answer".to_owned())),
     };
     // A standby that is just being promoted takes no writes yet.
@@ -149,13 +154,17 @@ pub(super) async fn connect_and_lock(
     Ok(connection)
 }
 
-/// Opens the connections that readers share; none is made before it is needed.
+/// Opens the connections that readers of the log share; none is made before it is needed.
 pub(super) fn pool(database_url: &str) -> Result<PgPool, OpenError> {
-    Ok(PgPoolOptions::new()
-        .max_connections(READERS)
+    Ok(shared(READERS).connect_lazy_with(options(database_url).map_err(unreachable)?))
+}
+
+/// How readers share connections.
+pub(crate) fn shared(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
         .acquire_timeout(Duration::from_secs(3))
         .idle_timeout(Duration::from_mins(1))
-        .connect_lazy_with(parse(database_url)?))
 }
 
 /// Bounds one reading: a database that accepts and never answers must hold up nobody for ever (F22).
@@ -165,21 +174,28 @@ pub(crate) async fn within<T>(reading: impl Future<Output = sqlx::Result<T>>) ->
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Connects for a read model's own use. It could be rebuilt, and waits for the disk all the same:
-/// what streams and pages were told of must still be there when Postgres comes back from a crash.
+/// Connects for a read model's own use: it can be made again from the log, so its commits need not
+/// wait for the disk.
 pub(crate) async fn connect_reader(database_url: &str) -> Result<PgConnection, ReadError> {
     let options = PgConnectOptions::from_str(database_url)?
         .application_name("causeway timelines")
-        .options(PLANS);
+        .options(PLANS)
+        .options(PLANNED_ONCE)
+        .options([("synchronous_commit", "off")]);
     match timeout(CONNECT, PgConnection::connect_with(&options)).await {
         Ok(connected) => Ok(connected?),
         Err(_) => Err(ReadError::Database(sqlx::Error::PoolTimedOut)),
     }
 }
 
-fn parse(database_url: &str) -> Result<PgConnectOptions, OpenError> {
-    let options = PgConnectOptions::from_str(database_url)
-        .map_err(|refused| OpenError::Unreachable(refused.to_string()))?;
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
+fn unreachable(failure: sqlx::Error) -> OpenError {
+    OpenError::Unreachable(failure.to_string())
+}
+
+/// How every session begins that writes, or reads for others.
+pub(crate) fn options(database_url: &str) -> sqlx::Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(database_url)?;
     // What keeps a lost client from holding a transaction, and with it the lock, for ever.
     Ok(options
         .application_name("causeway")

@@ -1,12 +1,15 @@
 //! The task that follows the log: reads what is new, folds it, writes the outcome and the new
 //! checkpoint in one transaction.
+//!
+//! Its commits do not wait for the disk, so Postgres may come back from a crash with fewer of them.
+//! Then they are made again, before anybody reads (see `session`): what was told stands.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, PgConnection, PgPool};
-use tokio::sync::watch;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use crate::envelope::{LEVEL, RawEvent};
@@ -55,6 +58,8 @@ impl From<sqlx::Error> for Failed {
 
 pub(super) struct Followed {
     pub checkpoint: watch::Receiver<Arc<Checkpoint>>,
+    /// To be notified where the rows say less than the checkpoint.
+    pub went_back: Arc<Notify>,
     pub following: watch::Receiver<Following>,
     pub task: FollowTask,
 }
@@ -65,31 +70,36 @@ pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, Re
     let (publish, checkpoint) = watch::channel(Arc::default());
     let (condition, following) = watch::channel(Following::default());
     let bell = log.bell();
+    let went_back = Arc::new(Notify::new());
     let mut follower = Follower {
-        // A handle of its own would keep the writer, whose end this task waits for, alive.
-        pool: log.pool().clone(),
         database_url,
         connection: None,
+        folded: Checkpoint::default(),
         publish,
+        went_back: went_back.clone(),
         condition,
         most: STEP,
     };
+    // A handle on the log would keep the writer, whose end this task waits for, alive.
     drop(log);
     follower.believe(&mut connection).await?;
     follower.connection = Some(connection);
     let task = tokio::spawn(follower.run(bell));
     Ok(Followed {
         checkpoint,
+        went_back,
         following,
         task,
     })
 }
 
 struct Follower {
-    pool: PgPool,
     database_url: String,
     connection: Option<PgConnection>,
+    /// What the rows say, which after a crash of Postgres may be less than what was told.
+    folded: Checkpoint,
     publish: watch::Sender<Arc<Checkpoint>>,
+    went_back: Arc<Notify>,
     condition: watch::Sender<Following>,
     /// How many events the next step takes: fewer after a refusal, until the one is found.
     most: usize,
@@ -98,14 +108,17 @@ struct Follower {
 impl Follower {
     async fn run(mut self, mut bell: watch::Receiver<Arc<crate::log::Head>>) {
         loop {
-            let is_behind = bell.borrow_and_update().arrival > self.publish.borrow().arrival;
-            if !is_behind {
-                if bell.changed().await.is_err() {
-                    return;
+            let is_behind = bell.borrow_and_update().arrival > self.folded.arrival;
+            if self.connection.is_some() && !is_behind {
+                tokio::select! {
+                    rung = bell.changed() => if rung.is_err() {
+                        return;
+                    },
+                    () = self.went_back.notified() => self.connection = None,
                 }
                 continue;
             }
-            let outcome = timeout(PATIENCE, self.go_on()).await;
+            let outcome = timeout(PATIENCE, self.go_on(is_behind)).await;
             match outcome.unwrap_or(Err(Failed::Later(sqlx::Error::PoolTimedOut.into()))) {
                 Ok(()) => {
                     self.condition
@@ -135,17 +148,19 @@ impl Follower {
         });
     }
 
-    /// Makes one step, on a fresh connection where there is none.
-    async fn go_on(&mut self) -> Result<(), Failed> {
-        let mut connection = if let Some(open) = self.connection.take() {
-            open
-        } else {
+    /// Makes one step, or connects anew where there is no connection.
+    async fn go_on(&mut self, is_behind: bool) -> Result<(), Failed> {
+        let Some(mut connection) = self.connection.take() else {
             let mut open = connect_reader(&self.database_url).await?;
-            // The rows are true: a step whose answer was lost may have been committed.
+            // The rows are true: a step whose answer was lost may have been committed, and one
+            // whose answer came may be gone.
             self.believe(&mut open).await?;
-            open
+            self.connection = Some(open);
+            return Ok(());
         };
-        self.step(&mut connection).await?;
+        if is_behind {
+            self.step(&mut connection).await?;
+        }
         self.connection = Some(connection);
         Ok(())
     }
@@ -153,17 +168,18 @@ impl Follower {
     async fn believe(&mut self, connection: &mut PgConnection) -> Result<(), ReadError> {
         let checkpoint = rows::checkpoint(connection).await?;
         let set_aside = rows::count_set_aside(connection).await?;
-        self.publish.send_replace(Arc::new(checkpoint));
         self.condition.send_modify(|now| now.set_aside = set_aside);
+        self.folded = checkpoint;
+        self.tell();
         Ok(())
     }
 
     /// Folds the next events in. Commits before it tells. An event that Postgres or the fold refuses
     /// is searched for in ever smaller steps, and set aside when it stands alone.
     async fn step(&mut self, connection: &mut PgConnection) -> Result<(), Failed> {
-        let former = self.publish.borrow().clone();
+        let former = self.folded.clone();
         let limit = i64::try_from(self.most).unwrap_or(1);
-        let events = crate::log::read_after(&self.pool, former.arrival, limit).await?;
+        let events = crate::log::read_after(&mut *connection, former.arrival, limit).await?;
         match take_in(connection, &former, &events).await {
             Ok((checkpoint, set_aside)) => {
                 self.most = (self.most * 2).min(STEP);
@@ -184,11 +200,23 @@ impl Follower {
         }
     }
 
-    fn publish(&self, checkpoint: Checkpoint, set_aside: u64) {
+    fn publish(&mut self, checkpoint: Checkpoint, set_aside: u64) {
         if set_aside > 0 {
             self.condition.send_modify(|now| now.set_aside += set_aside);
         }
-        self.publish.send_replace(Arc::new(checkpoint));
+        self.folded = checkpoint;
+        self.tell();
+    }
+
+    /// Tells how far it is, and never less than before.
+    fn tell(&self) {
+        self.publish.send_if_modified(|told| {
+            let is_further = self.folded.arrival > told.arrival;
+            if is_further {
+                *told = Arc::new(self.folded.clone());
+            }
+            is_further
+        });
     }
 }
 
@@ -210,15 +238,9 @@ async fn take_in(
             }
         }
     }
-    let mut transaction = connection.begin().await?;
-    let step = load(&mut transaction, &Needs::of(&facts)).await?;
+    let step = load(connection, &Needs::of(&facts)).await?;
     let step = folded(step, facts, Step::fold)?;
-    store(&mut transaction, &step).await?;
-    if !set_aside.is_empty() {
-        rows::set_aside(&mut transaction, &set_aside).await?;
-    }
-    rows::store_checkpoint(&mut transaction, &checkpoint).await?;
-    transaction.commit().await?;
+    store(connection, &step, &set_aside, &checkpoint).await?;
     Ok((checkpoint, u64::try_from(set_aside.len()).unwrap_or(0)))
 }
 
@@ -279,10 +301,33 @@ async fn load(connection: &mut PgConnection, needs: &Needs) -> sqlx::Result<Step
     Ok(step)
 }
 
-async fn store(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
-    if !step.messages.is_empty() {
-        rows::store_messages(connection, step.messages.values()).await?;
+/// Writes what has changed, with the checkpoint, in one transaction: mostly one statement.
+async fn store(
+    connection: &mut PgConnection,
+    step: &Step,
+    set_aside: &[SetAside],
+    checkpoint: &Checkpoint,
+) -> sqlx::Result<()> {
+    let is_all = set_aside.is_empty()
+        && step.likes_counts.is_empty()
+        && step.changed_likes.is_empty()
+        && step.changed_members.is_empty()
+        && step.growth.is_empty()
+        && step.contested.is_empty()
+        && step.copied.is_empty();
+    if is_all {
+        return rows::store_news(connection, step, checkpoint).await;
     }
+    let mut transaction = connection.begin().await?;
+    rows::store_news(&mut transaction, step, checkpoint).await?;
+    store_changes(&mut transaction, step).await?;
+    if !set_aside.is_empty() {
+        rows::set_aside(&mut transaction, set_aside).await?;
+    }
+    transaction.commit().await
+}
+
+async fn store_changes(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
     if !step.likes_counts.is_empty() {
         rows::store_likes_counts(connection, &step.likes_counts).await?;
     }
@@ -294,9 +339,6 @@ async fn store(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
     }
     if !step.growth.is_empty() {
         rows::store_growth(connection, step).await?;
-    }
-    if !step.feed.is_empty() {
-        rows::store_feed(connection, &step.feed).await?;
     }
     if !step.contested.is_empty() {
         rows::contest(connection, &step.contested).await?;

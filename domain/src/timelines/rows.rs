@@ -130,52 +130,67 @@ async fn standings(
         .collect()
 }
 
-pub(super) async fn store_messages(
+/// Writes the messages and the feed of a step with its checkpoint, in one statement.
+pub(super) async fn store_news(
     connection: &mut PgConnection,
-    messages: impl Iterator<Item = &Message>,
+    step: &Step,
+    checkpoint: &Checkpoint,
 ) -> sqlx::Result<()> {
-    let messages: Vec<&Message> = messages.collect();
-    let text = |of: fn(&Message) -> &str| messages.iter().map(|m| of(m)).collect::<Vec<&str>>();
+    let messages: Vec<&Message> = step.messages.values().collect();
+    let feed = &step.feed;
+    let said = |of: fn(&Message) -> &str| messages.iter().map(|m| of(m)).collect::<Vec<&str>>();
+    let told = |of: fn(&FeedEntry) -> &str| feed.iter().map(of).collect::<Vec<&str>>();
     sqlx::query(
-        "INSERT INTO messages (id, group_name, position, author_id, author_name, text, sent_at,
-             received_at, vector, likes_count)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
-             $6::text[], $7::int8[], $8::int8[], $9::text[], $10::int8[])
-         ON CONFLICT (id) DO UPDATE SET
-             group_name = excluded.group_name, position = excluded.position,
-             author_id = excluded.author_id, author_name = excluded.author_name,
-             text = excluded.text, sent_at = excluded.sent_at,
-             received_at = excluded.received_at, vector = excluded.vector,
-             likes_count = excluded.likes_count",
+        "WITH new_messages AS (
+             INSERT INTO messages (id, group_name, position, author_id, author_name, text, sent_at,
+                 received_at, vector, likes_count)
+             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+                 $6::text[], $7::int8[], $8::int8[], $9::text[], $10::int8[])
+             ON CONFLICT (id) DO UPDATE SET
+                 group_name = excluded.group_name, position = excluded.position,
+                 author_id = excluded.author_id, author_name = excluded.author_name,
+                 text = excluded.text, sent_at = excluded.sent_at,
+                 received_at = excluded.received_at, vector = excluded.vector,
+                 likes_count = excluded.likes_count
+         ), new_feed AS (
+             INSERT INTO feed (arrival, group_name, kind, subject, user_id, user_name, position,
+                 level, effect)
+             SELECT * FROM unnest($11::int8[], $12::text[], $13::text[], $14::text[], $15::text[],
+                 $16::text[], $17::text[], $18::int4[], $19::text[])
+         )
+         UPDATE timeline_checkpoint SET arrival = $20, hlc = $21, vector = $22",
     )
-    .bind(text(|m| &m.id))
-    .bind(text(|m| m.group.as_str()))
-    .bind(
-        messages
-            .iter()
-            .map(|m| m.position.to_string())
-            .collect::<Vec<_>>(),
-    )
-    .bind(text(|m| &m.author.id.0))
-    .bind(text(|m| &m.author.name))
-    .bind(text(|m| &m.text))
-    .bind(messages.iter().map(|m| m.sent_at_ms).collect::<Vec<_>>())
-    .bind(
-        messages
-            .iter()
-            .map(|m| m.received_at_ms)
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        messages
-            .iter()
-            .map(|m| vector_text(&m.vector))
-            .collect::<Vec<_>>(),
-    )
-    .bind(messages.iter().map(|m| m.likes_count).collect::<Vec<_>>())
+    .bind(said(|m| &m.id))
+    .bind(said(|m| m.group.as_str()))
+    .bind(column(&messages, |m| m.position.to_string()))
+    .bind(said(|m| &m.author.id.0))
+    .bind(said(|m| &m.author.name))
+    .bind(said(|m| &m.text))
+    .bind(column(&messages, |m| m.sent_at_ms))
+    .bind(column(&messages, |m| m.received_at_ms))
+    .bind(column(&messages, |m| vector_text(&m.vector)))
+    .bind(column(&messages, |m| m.likes_count))
+    .bind(column(feed, |entry| entry.arrival))
+    .bind(told(|entry| entry.group.as_str()))
+    .bind(told(|entry| entry.kind.as_str()))
+    .bind(told(|entry| &entry.subject))
+    .bind(told(|entry| &entry.user.id.0))
+    .bind(told(|entry| &entry.user.name))
+    .bind(column(feed, |entry| entry.position.to_string()))
+    .bind(column(feed, |entry| {
+        i32::try_from(entry.level).unwrap_or(i32::MAX)
+    }))
+    .bind(told(|entry| entry.effect.as_str()))
+    .bind(checkpoint.arrival)
+    .bind(i64::try_from(checkpoint.highest.get()).unwrap_or(i64::MAX))
+    .bind(vector_text(&checkpoint.vector))
     .execute(connection)
     .await?;
     Ok(())
+}
+
+fn column<T, V>(rows: &[T], of: impl Fn(&T) -> V) -> Vec<V> {
+    rows.iter().map(of).collect()
 }
 
 pub(super) async fn store_likes_counts(
@@ -265,39 +280,6 @@ pub(super) async fn store_growth(connection: &mut PgConnection, step: &Step) -> 
     )
     .bind(names)
     .bind(growth)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn store_feed(
-    connection: &mut PgConnection,
-    feed: &[FeedEntry],
-) -> sqlx::Result<()> {
-    let text = |of: fn(&FeedEntry) -> &str| feed.iter().map(of).collect::<Vec<&str>>();
-    sqlx::query(
-        "INSERT INTO feed (arrival, group_name, kind, subject, user_id, user_name, position,
-             level, effect)
-         SELECT * FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[], $5::text[],
-             $6::text[], $7::text[], $8::int4[], $9::text[])",
-    )
-    .bind(feed.iter().map(|entry| entry.arrival).collect::<Vec<_>>())
-    .bind(text(|entry| entry.group.as_str()))
-    .bind(text(|entry| entry.kind.as_str()))
-    .bind(text(|entry| &entry.subject))
-    .bind(text(|entry| &entry.user.id.0))
-    .bind(text(|entry| &entry.user.name))
-    .bind(
-        feed.iter()
-            .map(|entry| entry.position.to_string())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        feed.iter()
-            .map(|entry| i32::try_from(entry.level).unwrap_or(i32::MAX))
-            .collect::<Vec<_>>(),
-    )
-    .bind(text(|entry| entry.effect.as_str()))
     .execute(connection)
     .await?;
     Ok(())

@@ -9,9 +9,11 @@ use causeway_domain::timelines::{Anchor, Page, Timelines, rebuild};
 use causeway_domain::version_vector::VersionVector;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::support::{Store, name};
+
+const DEADLINE: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_read_while_postgres_dies_fails_or_is_whole_and_never_short() {
@@ -102,6 +104,51 @@ async fn a_rebuild_while_postgres_dies_never_shows_less_than_its_cursor_says() {
     drop((log, timelines));
     writer.await.unwrap();
     follower.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_that_a_crash_took_back_are_made_again_before_anybody_reads() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    replica.say("lobby", "anna", "first").await;
+    replica.timelines.catch_up().await.unwrap();
+    let pool = replica.log.pool();
+    sqlx::raw_sql("CREATE TABLE kept AS SELECT * FROM timeline_checkpoint")
+        .execute(pool)
+        .await
+        .unwrap();
+
+    for round in 0..5 {
+        replica.say("lobby", "anna", &round.to_string()).await;
+        replica.timelines.catch_up().await.unwrap();
+        let before = newest(&replica.timelines).await.unwrap();
+        // What a commit that did not wait for the disk may come to: it was read, and is gone.
+        sqlx::raw_sql(
+            "BEGIN;
+             UPDATE timeline_checkpoint SET arrival = kept.arrival, hlc = kept.hlc,
+                 vector = kept.vector FROM kept;
+             DELETE FROM feed USING kept WHERE feed.arrival > kept.arrival;
+             DELETE FROM messages WHERE text <> 'first';
+             COMMIT",
+        )
+        .execute(pool)
+        .await
+        .unwrap();
+        end_readers(&store.options.database_url).await;
+
+        let reading = async {
+            loop {
+                // A session that has ended is noticed by the first who wants to use it.
+                if let Some(page) = newest(&replica.timelines).await {
+                    return page;
+                }
+            }
+        };
+        let after = timeout(DEADLINE, reading).await.unwrap();
+        assert_eq!(texts(&after), texts(&before));
+        assert_eq!(after.checkpoint, before.checkpoint);
+    }
 }
 
 /// The newest messages; nothing where the reading failed, or the group is not known yet.

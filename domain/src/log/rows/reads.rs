@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 use crate::chain::Hash;
 use crate::envelope::RawEvent;
@@ -58,7 +58,7 @@ pub(in crate::log) async fn read_ranges(
 
 /// Reads the log after a place, and makes sure that nothing is missing in between (F14).
 pub(crate) async fn read_after(
-    pool: &PgPool,
+    connection: impl PgExecutor<'_>,
     after: i64,
     limit: i64,
 ) -> Result<Vec<(i64, RawEvent)>, ReadError> {
@@ -69,7 +69,7 @@ pub(crate) async fn read_after(
         )
         .bind(after)
         .bind(limit)
-        .fetch_all(pool),
+        .fetch_all(connection),
     )
     .await?;
     let mut events = Vec::with_capacity(rows.len());
