@@ -1,4 +1,5 @@
-//! Reads what a batch needs: at most one statement of each kind.
+//! Reads what a batch needs, in few statements: none for a post of a known member without a key, one
+//! with a key.
 
 use sqlx::PgConnection;
 
@@ -21,12 +22,12 @@ pub(super) async fn read(connection: &mut PgConnection, needs: &Needs) -> sqlx::
             facts.posts.push((id, sequence, envelope_from(&payload)?));
         }
     }
-    if !needs.sequences.is_empty() {
-        facts.sequences = rows::sequences(connection, &pairs(&needs.sequences)).await?;
-    }
-    if !needs.keys.is_empty() {
+    if !(needs.sequences.is_empty() && needs.keys.is_empty()) {
         let digests: Vec<&[u8]> = needs.keys.iter().map(|digest| &digest[..]).collect();
-        for (digest, id) in rows::keys(connection, &digests).await? {
+        let aggregates = pairs(&needs.sequences);
+        let (sequences, keys) = rows::look_up(connection, &aggregates, &digests).await?;
+        facts.sequences = sequences;
+        for (digest, id) in keys {
             if let Ok(digest) = digest.try_into() {
                 facts.keys.push((digest, id));
             }

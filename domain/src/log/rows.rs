@@ -268,39 +268,44 @@ pub(super) async fn memberships(
     .await
 }
 
-/// Reads the last sequence of some aggregates; those without events are left out.
-pub(super) async fn sequences(
+/// What one look-up finds: (type, id, last sequence) of aggregates, (digest, message) of keys.
+pub(super) type LookedUp = (Vec<(String, String, i64)>, Vec<(Vec<u8>, String)>);
+
+/// Reads the last sequence of some aggregates, and which messages were sent under some keys. What
+/// is not there is left out.
+pub(super) async fn look_up(
     connection: &mut PgConnection,
-    wanted: &[(&str, &str)],
-) -> sqlx::Result<Vec<(String, String, i64)>> {
-    let (types, ids): (Vec<&str>, Vec<&str>) = wanted.iter().copied().unzip();
-    sqlx::query_as(
-        "SELECT wanted.aggregate_type, wanted.aggregate_id, last.sequence
+    aggregates: &[(&str, &str)],
+    digests: &[&[u8]],
+) -> sqlx::Result<LookedUp> {
+    let (types, ids): (Vec<&str>, Vec<&str>) = aggregates.iter().copied().unzip();
+    let rows = sqlx::query(
+        "SELECT wanted.aggregate_type, wanted.aggregate_id, last.sequence, NULL::bytea AS key_digest
          FROM unnest($1::text[], $2::text[]) AS wanted (aggregate_type, aggregate_id),
          LATERAL (SELECT e.sequence FROM events e
              WHERE e.aggregate_type = wanted.aggregate_type
                AND e.aggregate_id = wanted.aggregate_id
              ORDER BY e.sequence DESC LIMIT 1) last
-         ORDER BY 1, 2",
+         UNION ALL
+         SELECT DISTINCT NULL, e.aggregate_id, NULL::bigint, e.key_digest FROM events e
+         WHERE e.key_digest = ANY($3)
+         ORDER BY 1, 2, 4",
     )
     .bind(types)
     .bind(ids)
-    .fetch_all(connection)
-    .await
-}
-
-/// Reads which messages were sent under some keys.
-pub(super) async fn keys(
-    connection: &mut PgConnection,
-    digests: &[&[u8]],
-) -> sqlx::Result<Vec<(Vec<u8>, String)>> {
-    sqlx::query_as(
-        "SELECT DISTINCT key_digest, aggregate_id FROM events
-         WHERE key_digest = ANY($1) ORDER BY key_digest, aggregate_id",
-    )
     .bind(digests)
     .fetch_all(connection)
-    .await
+    .await?;
+    let (mut sequences, mut keys) = (Vec::new(), Vec::new());
+    for row in &rows {
+        match row.try_get(0)? {
+            Some(aggregate_type) => {
+                sequences.push((aggregate_type, row.try_get(1)?, row.try_get(2)?));
+            }
+            None => keys.push((row.try_get(3)?, row.try_get(1)?)),
+        }
+    }
+    Ok((sequences, keys))
 }
 
 /// Numbers in events are checked to fit a signed column when they are parsed.
