@@ -230,7 +230,8 @@ async fn absorb_until_held(log: Log, from: Log) {
 /// Ends the session that holds the writer's lock, between and during its batches.
 async fn kill_again_and_again(database_url: String) {
     let mut connection = PgConnection::connect(&database_url).await.unwrap();
-    loop {
+    // Longer and longer, so that a machine of any speed comes through in the end.
+    for pause_ms in (40..).step_by(4) {
         sqlx::query(
             "SELECT pg_terminate_backend(l.pid) FROM pg_locks l
              JOIN pg_database d ON d.oid = l.database
@@ -239,7 +240,7 @@ async fn kill_again_and_again(database_url: String) {
         .execute(&mut connection)
         .await
         .unwrap();
-        sleep(Duration::from_millis(40)).await;
+        sleep(Duration::from_millis(pause_ms)).await;
     }
 }
 
