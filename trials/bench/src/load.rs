@@ -106,9 +106,10 @@ pub async fn posters(
             .iter()
             .map(|group| format!("{prefix}-{group}"))
             .collect();
+        let name = format!("{prefix}-user-{number}");
         entering.spawn(async move {
             let mut connection = Connection::open(address).await?;
-            let login = log_in(&mut connection, &format!("user-{number}")).await?;
+            let login = log_in(&mut connection, &name).await?;
             for group in &groups {
                 join(&mut connection, &login, group).await?;
             }

@@ -67,7 +67,9 @@ impl Reader {
 
     async fn read_more(&mut self) -> anyhow::Result<()> {
         let read = self.stream.read_buf(&mut self.rest).await?;
-        ensure!(read > 0, "the server closed the stream");
+        // The last chunk of an answer is empty.
+        let is_over = read == 0 || self.rest.ends_with(b"\r\n0\r\n\r\n");
+        ensure!(!is_over, "the server closed the stream");
         Ok(())
     }
 }
