@@ -133,14 +133,24 @@ impl World {
             Output::Answer(Err(refusal)) => format!("refuses: {refusal}"),
             Output::PushAnswer(answer) => format!("answers push {}", answer.n),
             Output::Digest { to, digest } => format!(
-                "digest {} to {to}: {:?} floor {}",
+                "digest {} to {to}: {:?} floor {} forked {:?} withheld {:?}",
                 digest.n,
                 digest
                     .held()
                     .iter()
                     .map(|(o, s)| format!("{o}:{s}"))
                     .collect::<Vec<_>>(),
-                digest.floor.get()
+                digest.floor.get(),
+                digest
+                    .forked
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>(),
+                digest
+                    .withheld
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
             ),
             Output::Push { to, .. } => format!("push to {to}"),
             Output::Pull { from, .. } => format!("pull from {from}"),
