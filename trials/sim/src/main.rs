@@ -41,7 +41,7 @@ struct Options {
 fn main() -> ExitCode {
     // A panic is a failed seed, told below; its own words would come in between.
     std::panic::set_hook(Box::new(|_| {}));
-    // `cargo sim -- --seeds 10` and `cargo sim -- --seeds 10` are the same: the alias ends in dashes too.
+    // `cargo sim --seeds 10` and `cargo sim -- --seeds 10` are the same: the alias ends in dashes too.
     let options = Options::parse_from(std::env::args_os().filter(|it| it != "--"));
     let outcome = match options.seed {
         Some(seed) => one(&options, seed),
