@@ -70,13 +70,13 @@ pub enum NotAnEvent {
     Past(String),
 }
 
-/// An event as it is stored and sent: its bytes and the chain up to it.
+/// An event as it is stored and sent: its bytes and the chain up to it. A clone shares both.
 #[derive(Clone, Debug)]
 pub struct RawEvent {
     /// What the origin made, verbatim.
     pub bytes: Arc<str>,
     /// The frame, read from the bytes.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
     /// The chain of its origin up to and with this event.
     pub hash: Hash,
 }
@@ -103,7 +103,7 @@ impl RawEvent {
         }
         Ok(Self {
             bytes,
-            envelope,
+            envelope: envelope.into(),
             hash,
         })
     }
@@ -116,7 +116,7 @@ impl RawEvent {
         let hash = former.then(bytes.as_bytes());
         Self {
             bytes,
-            envelope,
+            envelope: envelope.into(),
             hash,
         }
     }
@@ -151,7 +151,7 @@ mod tests {
     fn an_event_has_the_form_that_every_version_writes() {
         let parsed = parse(EVENT).unwrap();
 
-        let again = RawEvent::create(parsed.envelope, Hash::START);
+        let again = RawEvent::create((*parsed.envelope).clone(), Hash::START);
 
         assert_eq!(&*again.bytes, EVENT);
         assert_eq!(again.hash, Hash::START.then(EVENT.as_bytes()));

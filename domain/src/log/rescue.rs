@@ -216,7 +216,7 @@ impl Log {
         rescued.superseded += superseded.len() as u64;
         let outcome = aside::mark(&self.pool, &superseded, "superseded");
         outcome.await.map_err(read)?;
-        let envelopes = missed.iter().map(|event| event.envelope.clone());
+        let envelopes = missed.iter().map(|event| (*event.envelope).clone());
         self.restamp(envelopes.collect()).await?;
         let outcome = aside::mark(&self.pool, &missed, "rewritten");
         Ok(outcome.await.map_err(read)?)

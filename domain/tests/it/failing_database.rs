@@ -257,7 +257,7 @@ async fn reopened(replica: Open, store: &Store) -> Open {
 }
 
 fn id_of(done: Result<Done, SubmitError>) -> String {
-    done.unwrap().event.unwrap().envelope.id
+    done.unwrap().event.unwrap().envelope.id.clone()
 }
 
 fn posts(events: &[RawEvent]) -> Vec<String> {

@@ -34,7 +34,7 @@ async fn only_members_write_and_nobody_likes_the_own_message() {
     replica.join("lobby", "anna").await;
     let by_stranger = replica.log.submit(post("lobby", "bert", "b", None)).await;
     let posted = replica.say("lobby", "anna", "hello").await;
-    let own = posted.event.unwrap().envelope.id;
+    let own = posted.event.unwrap().envelope.id.clone();
     let like = |message: MessageId, who: &str| Command {
         group: name("lobby"),
         action: Action::Like {
@@ -97,7 +97,7 @@ async fn an_epoch_goes_on_and_the_chain_with_it() {
 
     assert_eq!(replica.log.beginning(), Beginning::Continued);
     assert_eq!(replica.log.origin(), origin);
-    let stamp = after.event.unwrap().envelope.stamp;
+    let stamp = after.event.unwrap().envelope.stamp.clone();
     assert_eq!(stamp.seq, 3);
     assert!(stamp.hlc > before.event.unwrap().envelope.stamp.hlc);
     assert_eq!(replica.texts("lobby").await, ["before", "after"]);

@@ -29,7 +29,7 @@ async fn whoever_reads_while_many_write_sees_every_event_once_and_no_gap() {
             for (arrival, event) in log.read_after(at, 7).await.unwrap() {
                 assert_eq!(arrival, at + 1);
                 at = arrival;
-                seen.push(event.envelope.id);
+                seen.push(event.envelope.id.clone());
             }
         }
         seen
@@ -42,7 +42,7 @@ async fn whoever_reads_while_many_write_sees_every_event_once_and_no_gap() {
             let mut written = Vec::new();
             for _ in 0..EACH {
                 let done = log.submit(post("lobby", "anna", "hello", None)).await;
-                written.push(done.unwrap().event.unwrap().envelope.id);
+                written.push(done.unwrap().event.unwrap().envelope.id.clone());
             }
             written
         });
@@ -68,7 +68,7 @@ async fn whoever_stops_waiting_loses_nothing_that_was_acknowledged() {
             let patience = Duration::from_micros(i * 7_919 % 4_000);
             let command = post("lobby", "anna", "hello", None);
             let answer = timeout(patience, log.submit(command)).await.ok()?;
-            Some(answer.unwrap().event.unwrap().envelope.id)
+            Some(answer.unwrap().event.unwrap().envelope.id.clone())
         });
     }
     let answers = waiting.join_all().await;
@@ -100,7 +100,7 @@ async fn more_writes_than_can_wait_are_told_so_and_the_others_are_all_there() {
         let (log, told) = (replica.log.clone(), told.clone());
         waiting.spawn(async move {
             match log.submit(post("lobby", "anna", "hello", None)).await {
-                Ok(done) => Some(done.event.unwrap().envelope.id),
+                Ok(done) => Some(done.event.unwrap().envelope.id.clone()),
                 Err(failure) => {
                     assert!(matches!(failure, SubmitError::Busy), "{failure}");
                     told.send(()).unwrap();

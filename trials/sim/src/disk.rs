@@ -215,7 +215,7 @@ impl Disk {
         for id in &needs.posts {
             for &place in self.places("post", id) {
                 let row = &self.rows[place];
-                let envelope = row.event.envelope.clone();
+                let envelope = (*row.event.envelope).clone();
                 facts.posts.push((id.clone(), row.sequence, envelope));
             }
         }

@@ -51,7 +51,7 @@ pub fn events(bytes: &[u8]) {
 
 /// Every number and text fits its column, so that one event never fails a batch.
 fn is_storable(event: &RawEvent) {
-    let Envelope { stamp, level, .. } = &event.envelope;
+    let Envelope { stamp, level, .. } = &*event.envelope;
     assert!(event.bytes.len() <= MAX_EVENT_BYTES);
     assert!(i32::try_from(*level).is_ok());
     assert!(i64::try_from(stamp.hlc.get()).is_ok());

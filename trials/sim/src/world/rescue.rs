@@ -208,7 +208,7 @@ impl World {
             }
             speakers.is_missed(&subject, stamp.order_key(), decided.get(&subject).copied())
         });
-        let missed: Vec<_> = missed.map(|event| event.envelope.clone()).collect();
+        let missed: Vec<_> = missed.map(|event| (*event.envelope).clone()).collect();
         if !missed.is_empty() {
             self.hit(Hit::WrittenAgain);
             self.store(at, writing, Task::Restamp(missed));
