@@ -312,7 +312,9 @@ pub(super) async fn contest_copies(
     let ids: Vec<&str> = messages.iter().map(String::as_str).collect();
     sqlx::query(
         "UPDATE feed SET contested = true
-         WHERE subject = ANY($1) AND kind IN ('message', 'moved') AND NOT contested",
+         WHERE arrival IN (SELECT e.arrival FROM events e
+             WHERE e.aggregate_type = 'post' AND e.aggregate_id = ANY($1))
+           AND kind IN ('message', 'moved') AND NOT contested",
     )
     .bind(ids)
     .execute(connection)

@@ -69,25 +69,30 @@ impl Timelines {
     /// Reads all entries that compete with some others, those included: copies of the same
     /// messages, or what is known of the same users' standings. In order of arrival.
     pub async fn rivals(&self, entries: &[&FeedEntry]) -> Result<Vec<Entry>, ReadError> {
-        let text = |of: fn(&FeedEntry) -> &str| entries.iter().map(|e| of(e)).collect::<Vec<_>>();
-        // By subject first: that is the index, and few entries share one.
+        let (copies, standings): (Vec<&FeedEntry>, Vec<&FeedEntry>) =
+            entries.iter().partition(|entry| entry.kind.is_copy());
+        // Copies by the events of their message, standings by subject first, which few entries share:
+        // those are the indexes.
         let query = format!(
-            "SELECT {COLUMNS} FROM feed WHERE subject = ANY($1) AND EXISTS (
-                 SELECT FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[])
-                     AS of (subject, group_name, user_id, is_copy)
-                 WHERE of.subject = feed.subject
-                   AND of.is_copy = (feed.kind IN ('message', 'moved'))
-                   AND (of.is_copy OR of.group_name = feed.group_name
-                                  AND of.user_id = feed.user_id))
+            "SELECT {COLUMNS} FROM feed
+             WHERE kind IN ('message', 'moved') AND arrival IN (
+                 SELECT e.arrival FROM events e
+                 WHERE e.aggregate_type = 'post' AND e.aggregate_id = ANY($1))
+             UNION ALL
+             SELECT {COLUMNS} FROM feed
+             WHERE kind IN ('join', 'leave', 'like', 'unlike') AND subject = ANY($2) AND EXISTS (
+                 SELECT FROM unnest($2::text[], $3::text[], $4::text[])
+                     AS of (subject, group_name, user_id)
+                 WHERE of.subject = feed.subject AND of.group_name = feed.group_name
+                   AND of.user_id = feed.user_id)
              ORDER BY arrival"
         );
-        let copies: Vec<bool> = entries.iter().map(|entry| entry.kind.is_copy()).collect();
         let rows = within(
             sqlx::query(&query)
-                .bind(text(|entry| &entry.subject))
-                .bind(text(|entry| entry.group.as_str()))
-                .bind(text(|entry| &entry.user.id.0))
-                .bind(copies)
+                .bind(text(&copies, |entry| &entry.subject))
+                .bind(text(&standings, |entry| &entry.subject))
+                .bind(text(&standings, |entry| entry.group.as_str()))
+                .bind(text(&standings, |entry| &entry.user.id.0))
                 .fetch_all(&self.pool),
         )
         .await?;
@@ -168,6 +173,10 @@ impl Timelines {
         }
         Ok(false)
     }
+}
+
+fn text<'a>(entries: &[&'a FeedEntry], of: fn(&FeedEntry) -> &str) -> Vec<&'a str> {
+    entries.iter().map(|entry| of(entry)).collect()
 }
 
 fn entry_from(row: &PgRow) -> sqlx::Result<Entry> {
