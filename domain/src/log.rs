@@ -12,6 +12,7 @@ mod facts;
 pub mod rescue;
 mod rows;
 mod sidecar;
+mod tail;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub(crate) use connection::{connect_reader, options, shared, within};
 pub use durability::Unsafe;
 pub(crate) use rows::{is_refused_value, read_after};
+pub(crate) use tail::{Stored, Tail};
 
 use crate::chain::Hash;
 use crate::envelope::RawEvent;
@@ -196,6 +198,7 @@ pub struct Log {
     pool: PgPool,
     inbox: mpsc::Sender<Work>,
     head: watch::Receiver<Arc<Head>>,
+    tail: Arc<Tail>,
     beginning: Beginning,
     has_room: HasRoom,
     unsafe_settings: Arc<[Unsafe]>,
@@ -222,12 +225,14 @@ impl Log {
         let beginning = opened.beginning;
         let has_room = options.has_room.clone();
         let unsafe_settings = opened.unsafe_settings.clone().into();
-        let (writer, head) = writer::Writer::new(options, opened);
+        let tail = Arc::new(Tail::default());
+        let (writer, head) = writer::Writer::new(options, opened, tail.clone());
         let task = tokio::spawn(writer.run(work));
         let log = Self {
             pool,
             inbox,
             head,
+            tail,
             beginning,
             has_room,
             unsafe_settings,
@@ -359,16 +364,26 @@ impl Log {
         max_bytes: usize,
     ) -> Result<Vec<RawEvent>, ReadError> {
         let missing = self.head().vector.beyond(held);
+        if let Some(events) = self.tail.ranges(&missing, limit, max_bytes) {
+            return Ok(events);
+        }
         rows::read_ranges(&self.pool, &missing, limit, max_bytes).await
     }
 
-    /// Reads the log after a place in it: at most `limit` events.
+    /// Reads the log's rows after a place in it: at most `limit` events.
     pub async fn read_after(
         &self,
         arrival: i64,
         limit: i64,
     ) -> Result<Vec<(i64, RawEvent)>, ReadError> {
-        rows::read_after(&self.pool, arrival, limit).await
+        let stored = rows::read_after(&self.pool, arrival, limit).await?;
+        let placed = stored.into_iter();
+        Ok(placed.map(|row| (row.arrival, row.event)).collect())
+    }
+
+    /// The newest events, for whoever follows the log closely.
+    pub(crate) fn tail(&self) -> Arc<Tail> {
+        self.tail.clone()
     }
 
     /// Returns the chain up to one event, or nothing where the event is not held.

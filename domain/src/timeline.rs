@@ -67,6 +67,7 @@ impl Needs {
         let mut needs = Self::default();
         for fact in facts {
             match &fact.what {
+                What::Posted(_) if !fact.may_be_known => {}
                 What::Posted(message) => {
                     needs.messages.insert(message.id.clone());
                 }
@@ -146,6 +147,7 @@ impl Step {
             past,
             level,
             what,
+            may_be_known: _,
         } = fact;
         let (kind, subject, user, effect) = match what {
             What::Posted(message) => {

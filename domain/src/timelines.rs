@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 pub use follow::{FollowTask, rebuild};
@@ -56,6 +56,7 @@ pub struct Timelines {
     log: Log,
     checkpoint: watch::Receiver<Arc<Checkpoint>>,
     following: watch::Receiver<Following>,
+    hurry: Arc<Notify>,
 }
 
 impl Timelines {
@@ -68,6 +69,7 @@ impl Timelines {
             log,
             checkpoint: followed.checkpoint,
             following: followed.following,
+            hurry: followed.hurry,
         };
         Ok((timelines, followed.task))
     }
@@ -94,19 +96,27 @@ impl Timelines {
 
     /// Waits until the event at this place in the log is shown.
     pub async fn reach(&self, arrival: i64) -> Result<(), Behind> {
-        let mut bell = self.checkpoint.clone();
-        let reached = bell.wait_for(|checkpoint| checkpoint.arrival >= arrival);
-        match timeout(CATCH_UP, reached).await {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(Behind),
-        }
+        self.wait(CATCH_UP, |checkpoint| checkpoint.arrival >= arrival)
+            .await
     }
 
     /// Waits until all that a vector names is shown, at most for `patience`.
     pub async fn hold(&self, vector: &VersionVector, patience: Duration) -> Result<(), Behind> {
+        self.wait(patience, |checkpoint| checkpoint.vector.covers_all(vector))
+            .await
+    }
+
+    async fn wait(
+        &self,
+        patience: Duration,
+        is_reached: impl Fn(&Checkpoint) -> bool,
+    ) -> Result<(), Behind> {
         let mut bell = self.checkpoint.clone();
-        let reached = bell.wait_for(|checkpoint| checkpoint.vector.covers_all(vector));
-        match timeout(patience, reached).await {
+        if is_reached(&bell.borrow_and_update()) {
+            return Ok(());
+        }
+        self.hurry.notify_one();
+        match timeout(patience, bell.wait_for(|now| is_reached(now))).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(Behind),
         }

@@ -33,6 +33,11 @@ impl Range {
     pub fn count(&self) -> u64 {
         self.last - self.first + 1
     }
+
+    /// Tells whether a dot is one of them.
+    pub fn holds(&self, dot: Dot) -> bool {
+        dot.origin == self.origin && (self.first..=self.last).contains(&dot.seq)
+    }
 }
 
 impl VersionVector {

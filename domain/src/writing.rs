@@ -144,6 +144,12 @@ impl Writing {
         Needs::of(tasks, &self.hot)
     }
 
+    /// Tells whether a batch may be decided as if nothing were there of what it needs, to be committed
+    /// and answered only if so it is; otherwise it is to be decided once more.
+    pub fn may_presume(&self, tasks: &[Task], needs: &Needs) -> bool {
+        needs.may_be_presumed(tasks, &self.hot)
+    }
+
     /// Decides a batch on what was read for it.
     pub fn decide(
         &mut self,

@@ -1,10 +1,10 @@
-//! Reads what a batch needs, in few statements: none for a post of a known member without a key, one
-//! with a key.
+//! Reads what a batch needs, in few statements: none for a post of a known member without a key, and
+//! none beside the insert for one with a fresh key.
 
 use sqlx::PgConnection;
 
 use crate::envelope::Envelope;
-use crate::writing::{Facts, Needs};
+use crate::writing::{Facts, Needs, NewRow};
 
 use super::rows;
 
@@ -23,8 +23,7 @@ pub(super) async fn read(connection: &mut PgConnection, needs: &Needs) -> sqlx::
         }
     }
     if !(needs.sequences.is_empty() && needs.keys.is_empty()) {
-        let digests: Vec<&[u8]> = needs.keys.iter().map(|digest| &digest[..]).collect();
-        let aggregates = pairs(&needs.sequences);
+        let (aggregates, digests) = (pairs(&needs.sequences), digests(needs));
         let (sequences, keys) = rows::look_up(connection, &aggregates, &digests).await?;
         facts.sequences = sequences;
         for (digest, id) in keys {
@@ -34,6 +33,23 @@ pub(super) async fn read(connection: &mut PgConnection, needs: &Needs) -> sqlx::
         }
     }
     Ok(facts)
+}
+
+/// Commits what was decided as if nothing were there of what a batch needs; tells whether so it is.
+/// Writes nothing otherwise.
+pub(super) async fn insert_as_presumed(
+    connection: &mut PgConnection,
+    needs: &Needs,
+    new: &[NewRow],
+) -> sqlx::Result<bool> {
+    let (aggregates, digests) = (pairs(&needs.sequences), digests(needs));
+    let there = rows::insert_unless_there(connection, new, &aggregates, &digests);
+    let (sequences, keys) = there.await?;
+    Ok(sequences.is_empty() && keys.is_empty())
+}
+
+fn digests(needs: &Needs) -> Vec<&[u8]> {
+    needs.keys.iter().map(|digest| &digest[..]).collect()
 }
 
 fn pairs<'a>(of: impl IntoIterator<Item = &'a (String, String)>) -> Vec<(&'a str, &'a str)> {

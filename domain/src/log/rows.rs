@@ -1,6 +1,7 @@
 //! Every SQL statement of the log: events to rows and back.
 
 pub(super) mod aside;
+mod batch;
 mod reads;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,9 @@ use crate::chain::Hash;
 use crate::hlc::Hlc;
 use crate::ids::{Epoch, Origin, ReplicaId};
 
-use crate::writing::{Head, NewRow, Row, Server};
+use crate::writing::{Head, Row, Server};
 
+pub(super) use batch::{insert, insert_unless_there, look_up};
 pub(crate) use reads::read_after;
 pub(super) use reads::{hash_at, read_ranges};
 
@@ -173,56 +175,6 @@ pub(super) async fn head(connection: &mut PgConnection, origin: Origin) -> sqlx:
     })
 }
 
-/// Commits a batch: one statement, which is one transaction. Any conflict fails the whole.
-pub(super) async fn insert(connection: &mut PgConnection, rows: &[NewRow]) -> sqlx::Result<()> {
-    let column = |of: fn(&NewRow) -> i64| rows.iter().map(of).collect::<Vec<i64>>();
-    let text = |of: fn(&NewRow) -> &str| rows.iter().map(of).collect::<Vec<&str>>();
-    sqlx::query(
-        "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version,
-             payload, metadata, arrival, replica, epoch, seq, hlc, level, hash, key_digest, member)
-         SELECT aggregate_type, aggregate_id, sequence, event_type, level::text,
-             payload::json, '{}', arrival, replica, epoch, seq, hlc, level, hash, key_digest, member
-         FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[], $6::int8[],
-             $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::bytea[],
-             $13::bytea[], $14::text[])
-         AS new (aggregate_type, aggregate_id, sequence, event_type, payload, arrival,
-             replica, epoch, seq, hlc, level, hash, key_digest, member)",
-    )
-    .bind(text(|row| &row.event.envelope.aggregate))
-    .bind(text(|row| &row.event.envelope.id))
-    .bind(column(|row| row.sequence))
-    .bind(text(|row| &row.event.envelope.kind))
-    .bind(text(|row| &row.event.bytes))
-    .bind(column(|row| row.arrival))
-    .bind(column(|row| {
-        i64::from(row.event.envelope.stamp.origin.replica.get())
-    }))
-    .bind(column(|row| {
-        i64::from(row.event.envelope.stamp.origin.epoch.0)
-    }))
-    .bind(column(|row| signed(row.event.envelope.stamp.seq)))
-    .bind(column(|row| signed(row.event.envelope.stamp.hlc.get())))
-    .bind(column(|row| i64::from(row.event.envelope.level)))
-    .bind(
-        rows.iter()
-            .map(|row| &row.event.hash.0[..])
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        rows.iter()
-            .map(|row| row.key_digest.as_ref().map(|digest| &digest[..]))
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        rows.iter()
-            .map(|row| row.member.as_deref())
-            .collect::<Vec<_>>(),
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// Reads the events of some aggregates of one type, aggregate by aggregate, in their order.
 pub(super) async fn aggregates(
     connection: &mut PgConnection,
@@ -266,46 +218,6 @@ pub(super) async fn memberships(
     .bind(users)
     .fetch_all(connection)
     .await
-}
-
-/// What one look-up finds: (type, id, last sequence) of aggregates, (digest, message) of keys.
-pub(super) type LookedUp = (Vec<(String, String, i64)>, Vec<(Vec<u8>, String)>);
-
-/// Reads the last sequence of some aggregates, and which messages were sent under some keys. What
-/// is not there is left out.
-pub(super) async fn look_up(
-    connection: &mut PgConnection,
-    aggregates: &[(&str, &str)],
-    digests: &[&[u8]],
-) -> sqlx::Result<LookedUp> {
-    let (types, ids): (Vec<&str>, Vec<&str>) = aggregates.iter().copied().unzip();
-    let rows = sqlx::query(
-        "SELECT wanted.aggregate_type, wanted.aggregate_id, last.sequence, NULL::bytea AS key_digest
-         FROM unnest($1::text[], $2::text[]) AS wanted (aggregate_type, aggregate_id),
-         LATERAL (SELECT e.sequence FROM events e
-             WHERE e.aggregate_type = wanted.aggregate_type
-               AND e.aggregate_id = wanted.aggregate_id
-             ORDER BY e.sequence DESC LIMIT 1) last
-         UNION ALL
-         SELECT DISTINCT NULL, e.aggregate_id, NULL::bigint, e.key_digest FROM events e
-         WHERE e.key_digest = ANY($3)
-         ORDER BY 1, 2, 4",
-    )
-    .bind(types)
-    .bind(ids)
-    .bind(digests)
-    .fetch_all(connection)
-    .await?;
-    let (mut sequences, mut keys) = (Vec::new(), Vec::new());
-    for row in &rows {
-        match row.try_get(0)? {
-            Some(aggregate_type) => {
-                sequences.push((aggregate_type, row.try_get(1)?, row.try_get(2)?));
-            }
-            None => keys.push((row.try_get(3)?, row.try_get(1)?)),
-        }
-    }
-    Ok((sequences, keys))
 }
 
 /// Numbers in events are checked to fit a signed column when they are parsed.

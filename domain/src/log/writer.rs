@@ -9,10 +9,11 @@ use sqlx::PgConnection;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::writing::{Decided, NotOurs, Task, Time, Verdict, Writing};
+use crate::writing::{Decided, Facts, Needs, NotOurs, Task, Time, Verdict, Writing};
 
 use super::connection::{self, Opened};
 use super::sidecar::Sidecar;
+use super::tail::{Stored, Tail};
 use super::{Absorbed, Asker, Done, Head, Options, SubmitError, Work, durability, facts, rows};
 
 /// Most pieces of work in one transaction.
@@ -39,6 +40,7 @@ pub(super) struct Writer {
     recorded_at: Option<Instant>,
     /// Whether the file beside the database could not be written the last time.
     is_file_stuck: bool,
+    tail: Arc<Tail>,
     publish: watch::Sender<Arc<Head>>,
 }
 
@@ -65,7 +67,11 @@ enum Lost {
 }
 
 impl Writer {
-    pub fn new(options: Options, opened: Opened) -> (Self, watch::Receiver<Arc<Head>>) {
+    pub fn new(
+        options: Options,
+        opened: Opened,
+        tail: Arc<Tail>,
+    ) -> (Self, watch::Receiver<Arc<Head>>) {
         let (publish, head) = watch::channel(Arc::new(opened.writing.head().clone()));
         let writer = Self {
             options,
@@ -74,6 +80,7 @@ impl Writer {
             sidecar: opened.sidecar,
             recorded_at: None,
             is_file_stuck: false,
+            tail,
             publish,
         };
         (writer, head)
@@ -165,26 +172,64 @@ impl Writer {
 
     /// Decides the batch and commits it. After a failure nothing in memory is believed any more.
     async fn attempt(&mut self, tasks: &[Task]) -> Result<Vec<Verdict>, Failed> {
-        let connection = self.connection.as_mut().ok_or(Failed::Lost)?;
         let needs = self.writing.needs(tasks);
+        if self.writing.may_presume(tasks, &needs) {
+            let decided = self.decide(tasks, &needs, Facts::default());
+            // Also where all is refused: the statement proves what that was presumed on.
+            if let Some(verdicts) = self.commit(decided, Some(&needs)).await? {
+                return Ok(verdicts);
+            }
+        }
+        let connection = self.connection.as_mut().ok_or(Failed::Lost)?;
         let found = match timeout(STATEMENT, facts::read(connection, &needs)).await {
             Ok(Ok(found)) => found,
             Ok(Err(failure)) => return Err(self.forget(&failure)),
             Err(_) => return Err(self.forget(&sqlx::Error::PoolTimedOut)),
         };
+        let decided = self.decide(tasks, &needs, found);
+        if decided.rows().is_empty() {
+            return Ok(self.writing.committed(decided));
+        }
+        self.commit(decided, None).await?.ok_or(Failed::Lost)
+    }
+
+    fn decide(&mut self, tasks: &[Task], needs: &Needs, found: Facts) -> Decided {
         let time = Time {
             wall_ms: (self.options.wall)(),
             order_ms: (self.options.order)(),
         };
-        let decided = self.writing.decide(time, tasks, &needs, found);
-        if !decided.rows().is_empty() {
-            let inserted = timeout(STATEMENT, rows::insert(connection, decided.rows())).await;
-            if let Some(failure) = failed(inserted) {
-                let reason = self.forget(&failure);
-                return self.was_committed_after_all(decided).await.ok_or(reason);
+        self.writing.decide(time, tasks, needs, found)
+    }
+
+    /// Commits what was decided, where `presumed` is given only if nothing of that is there: returns
+    /// nothing, and has written nothing, otherwise.
+    async fn commit(
+        &mut self,
+        decided: Decided,
+        presumed: Option<&Needs>,
+    ) -> Result<Option<Vec<Verdict>>, Failed> {
+        let connection = self.connection.as_mut().ok_or(Failed::Lost)?;
+        let rows: Vec<Stored> = decided.rows().iter().map(Stored::from).collect();
+        let inserting = async {
+            match presumed {
+                Some(needs) => facts::insert_as_presumed(connection, needs, decided.rows()).await,
+                None => rows::insert(connection, decided.rows())
+                    .await
+                    .map(|()| true),
             }
-        }
-        Ok(self.writing.committed(decided))
+        };
+        let verdicts = match timeout(STATEMENT, inserting).await {
+            Ok(Ok(true)) => self.writing.committed(decided),
+            Ok(Ok(false)) => return Ok(None),
+            inserted => {
+                let failure = failed(inserted).unwrap_or(sqlx::Error::PoolTimedOut);
+                let reason = self.forget(&failure);
+                let settled = self.was_committed_after_all(decided).await;
+                settled.ok_or(reason)?
+            }
+        };
+        self.tail.push(rows);
+        Ok(Some(verdicts))
     }
 
     /// Settles a commit whose answer was lost: a new session gets the lock only when Postgres has

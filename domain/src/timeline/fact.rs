@@ -18,6 +18,8 @@ pub struct Fact {
     pub(super) position: OrderKey,
     pub(super) past: VersionVector,
     pub(super) level: u32,
+    /// Whether something of its aggregate may have been folded in before.
+    pub(super) may_be_known: bool,
     pub(super) what: What,
 }
 
@@ -71,8 +73,19 @@ impl Fact {
             position: envelope.stamp.order_key(),
             past: envelope.stamp.past.clone(),
             level: envelope.level,
+            may_be_known: true,
             what,
         }))
+    }
+
+    /// Says that it is the first event of its aggregate in this log: of a message that begins with
+    /// it nothing is known yet, so nothing need be read.
+    #[must_use]
+    pub fn with_nothing_before(self) -> Self {
+        Self {
+            may_be_known: false,
+            ..self
+        }
     }
 
     /// The message, where this is about a new one.

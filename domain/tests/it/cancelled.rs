@@ -143,8 +143,8 @@ async fn what_is_acknowledged_after_somebody_gave_up_at_any_statement_is_there_f
         let held = posts(&mut beside).await;
         assert!(held.contains(&id), "after {passing} statements");
         if !gives_up {
-            // Its key is looked up, then it is written.
-            assert!(passing >= 2, "{passing}");
+            // Its key is looked up and it is written, in one statement.
+            assert!(passing >= 1, "{passing}");
             break;
         }
     }

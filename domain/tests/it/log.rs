@@ -83,6 +83,44 @@ async fn a_key_names_one_message_also_within_one_batch() {
 }
 
 #[tokio::test]
+async fn a_batch_tells_what_is_repeated_from_what_is_new_and_asks_the_key_before_the_membership() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    let keyed = |who: &str, text: &str| post("lobby", who, text, IdempotencyKey::parse(text).ok());
+    for who in ["anna", "bert"] {
+        replica.join("lobby", who).await;
+    }
+    for (who, text) in [("anna", "a"), ("bert", "b")] {
+        replica.log.submit(keyed(who, text)).await.unwrap();
+    }
+    let leave = Command {
+        group: name("lobby"),
+        action: Action::Leave { user: user("anna") },
+        above: None,
+    };
+    replica.log.submit(leave).await.unwrap();
+
+    let (left, gone, repeated, new) = tokio::join!(
+        replica.log.submit(keyed("anna", "a")),
+        replica.log.submit(keyed("anna", "new of anna")),
+        replica.log.submit(keyed("bert", "b")),
+        replica.log.submit(keyed("bert", "new of bert")),
+    );
+    let alone = replica.log.submit(keyed("anna", "a")).await;
+    replica.timelines.catch_up().await.unwrap();
+
+    assert!(left.unwrap().event.is_none());
+    assert!(matches!(
+        gone,
+        Err(SubmitError::Refused(Refusal::NotAMember))
+    ));
+    assert!(repeated.unwrap().event.is_none());
+    assert!(new.unwrap().event.is_some());
+    assert!(alone.unwrap().event.is_none());
+    assert_eq!(replica.texts("lobby").await, ["a", "b", "new of bert"]);
+}
+
+#[tokio::test]
 async fn an_epoch_goes_on_and_the_chain_with_it() {
     let store = Store::create(1).await;
     let replica = store.open().await;

@@ -2,6 +2,7 @@
 //! And the same tables worked out without any fold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use causeway_domain::aggregate::Event;
 use causeway_domain::envelope::RawEvent;
@@ -11,6 +12,7 @@ use causeway_domain::timeline::{
     Checkpoint, Contest, Entry, Fact, FeedEntry, Former, Message, Needs, Standing, Step,
 };
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::NewRow;
 
 /// (message or group, user).
 type Pair = (String, String);
@@ -35,14 +37,19 @@ pub(crate) struct Table {
 
 impl Table {
     /// Folds the next events of the log in, as one step. What cannot be read is set aside.
-    pub fn take<'a>(&mut self, events: impl IntoIterator<Item = &'a RawEvent>) {
+    pub fn take(&mut self, rows: &[Rc<NewRow>]) {
         let mut facts = Vec::new();
-        for event in events {
-            let stamp = &event.envelope.stamp;
+        for row in rows {
+            let stamp = &row.event.envelope.stamp;
             self.checkpoint.arrival += 1;
             self.checkpoint.vector.record(stamp.dot());
             self.checkpoint.highest = self.checkpoint.highest.max(stamp.hlc);
-            facts.extend(Fact::read(self.checkpoint.arrival, event).ok().flatten());
+            let fact = Fact::read(self.checkpoint.arrival, &row.event);
+            let fact = fact.ok().flatten().map(|fact| match row.sequence {
+                1 => fact.with_nothing_before(),
+                _ => fact,
+            });
+            facts.extend(fact);
         }
         let mut step = self.load(&Needs::of(&facts));
         for fact in facts {

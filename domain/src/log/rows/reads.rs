@@ -7,7 +7,7 @@ use sqlx::{PgExecutor, PgPool};
 use crate::chain::Hash;
 use crate::envelope::RawEvent;
 use crate::ids::Origin;
-use crate::log::{ReadError, within};
+use crate::log::{ReadError, Stored, within};
 use crate::version_vector::Range;
 
 use super::{hash_from, signed};
@@ -61,10 +61,10 @@ pub(crate) async fn read_after(
     connection: impl PgExecutor<'_>,
     after: i64,
     limit: i64,
-) -> Result<Vec<(i64, RawEvent)>, ReadError> {
-    let rows: Vec<(i64, String, Vec<u8>)> = within(
+) -> Result<Vec<Stored>, ReadError> {
+    let rows: Vec<(i64, i64, String, Vec<u8>)> = within(
         sqlx::query_as(
-            "SELECT arrival, payload::text, hash FROM events
+            "SELECT arrival, sequence, payload::text, hash FROM events
          WHERE arrival > $1 ORDER BY arrival LIMIT $2",
         )
         .bind(after)
@@ -73,11 +73,15 @@ pub(crate) async fn read_after(
     )
     .await?;
     let mut events = Vec::with_capacity(rows.len());
-    for ((arrival, payload, hash), expected) in rows.into_iter().zip(after + 1..) {
+    for ((arrival, sequence, payload, hash), expected) in rows.into_iter().zip(after + 1..) {
         if arrival != expected {
             return Err(ReadError::Corrupt(expected));
         }
-        events.push((arrival, event_from(arrival, payload, hash)?));
+        events.push(Stored {
+            arrival,
+            sequence,
+            event: event_from(arrival, payload, hash)?,
+        });
     }
     Ok(events)
 }

@@ -79,6 +79,21 @@ impl Needs {
         needs
     }
 
+    /// Tells whether nothing of this is likely to be there, so that a batch may be decided as if it
+    /// were not, and once more where it is: so it is of new messages by members who are known here.
+    /// Nothing at hand changes by deciding it.
+    pub(in crate::writing) fn may_be_presumed(&self, tasks: &[Task], hot: &Hot) -> bool {
+        let is_new = |task: &Task| match task {
+            Task::Submit(command) => match &command.action {
+                Action::Post { id, .. } => !hot.posts.holds(&id.0),
+                _ => false,
+            },
+            _ => false,
+        };
+        let is_asked = !(self.sequences.is_empty() && self.keys.is_empty());
+        is_asked && self.members.is_empty() && self.posts.is_empty() && tasks.iter().all(is_new)
+    }
+
     fn add(&mut self, task: &Task) {
         match task {
             Task::Submit(command) => self.add_command(command),

@@ -38,7 +38,7 @@ impl World {
         let first = places(disk.table.checkpoint.arrival);
         let last = told.min(first + most);
         if let Some(rows) = disk.rows.get(first..last) {
-            disk.table.take(rows.iter().map(|row| &row.event));
+            disk.table.take(rows);
         }
         if last < told {
             self.fold_soon(at);

@@ -6,7 +6,7 @@ mod session;
 
 use causeway_domain::ids::Origin;
 use causeway_domain::rule::{self, Rule};
-use causeway_domain::writing::{Decided, Task, Verdict};
+use causeway_domain::writing::{Decided, Facts, Task, Verdict};
 use causeway_replicator::core::Taken;
 
 use super::{Happening, World};
@@ -132,7 +132,15 @@ impl World {
         let process = replica.process.as_mut().expect("it runs");
         let needs = process.writing.needs(&batch.tasks);
         let facts = replica.disk.facts(&needs);
-        let decided = process.writing.decide(wall_ms, &batch.tasks, &needs, facts);
+        let (writing, tasks) = (&mut process.writing, &batch.tasks);
+        let mut decided = None;
+        if writing.may_presume(tasks, &needs) {
+            // Decided at once, and for good if the insert finds what was presumed.
+            let presumed = writing.decide(wall_ms, tasks, &needs, Facts::default());
+            let is_so = facts.sequences.is_empty() && facts.keys.is_empty();
+            decided = is_so.then_some(presumed);
+        }
+        let decided = decided.unwrap_or_else(|| writing.decide(wall_ms, tasks, &needs, facts));
         let rows = decided.rows().to_vec();
         if rows.is_empty() {
             let verdicts = self.process(at).writing.committed(decided);

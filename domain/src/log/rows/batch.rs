@@ -1,0 +1,160 @@
+//! What a batch of the writer asks and says: which aggregates and keys are there, and the new rows.
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row as _};
+
+use crate::stamp::Stamp;
+use crate::writing::NewRow;
+
+use super::signed;
+
+/// The statement that inserts a batch.
+macro_rules! insert {
+    ($condition:literal) => {
+        concat!(
+            "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version,
+                 payload, metadata, arrival, replica, epoch, seq, hlc, level, hash, key_digest,
+                 member)
+             SELECT aggregate_type, aggregate_id, sequence, event_type, level::text,
+                 payload::json, '{}', arrival, replica, epoch, seq, hlc, level, hash, key_digest,
+                 member
+             FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[], $6::int8[],
+                 $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::bytea[],
+                 $13::bytea[], $14::text[])
+             AS new (aggregate_type, aggregate_id, sequence, event_type, payload, arrival,
+                 replica, epoch, seq, hlc, level, hash, key_digest, member) ",
+            $condition
+        )
+    };
+}
+
+/// The statement that looks aggregates and keys up, given the places of its three parameters.
+macro_rules! look_up {
+    ($types:literal, $ids:literal, $digests:literal) => {
+        concat!(
+            "SELECT wanted.aggregate_type, wanted.aggregate_id, last.sequence,
+                 NULL::bytea AS key_digest
+             FROM unnest(",
+            $types,
+            "::text[], ",
+            $ids,
+            "::text[])
+                 AS wanted (aggregate_type, aggregate_id),
+             LATERAL (SELECT e.sequence FROM events e
+                 WHERE e.aggregate_type = wanted.aggregate_type
+                   AND e.aggregate_id = wanted.aggregate_id
+                 ORDER BY e.sequence DESC LIMIT 1) last
+             UNION ALL
+             SELECT DISTINCT NULL, e.aggregate_id, NULL::bigint, e.key_digest FROM events e
+             WHERE e.key_digest = ANY(",
+            $digests,
+            ")
+             ORDER BY 1, 2, 4"
+        )
+    };
+}
+
+/// Commits a batch: one statement, which is one transaction. Any conflict fails the whole.
+pub(in crate::log) async fn insert(
+    connection: &mut PgConnection,
+    rows: &[NewRow],
+) -> sqlx::Result<()> {
+    bound(insert!(""), rows).execute(connection).await?;
+    Ok(())
+}
+
+/// Commits a batch in one statement if nothing is there of some aggregates and keys; else writes
+/// nothing, and returns what is there.
+pub(in crate::log) async fn insert_unless_there(
+    connection: &mut PgConnection,
+    rows: &[NewRow],
+    aggregates: &[(&str, &str)],
+    digests: &[&[u8]],
+) -> sqlx::Result<LookedUp> {
+    let (types, ids): (Vec<&str>, Vec<&str>) = aggregates.iter().copied().unzip();
+    let statement = concat!(
+        "WITH there AS (",
+        look_up!("$15", "$16", "$17"),
+        "), new_events AS (",
+        insert!("WHERE NOT EXISTS (SELECT FROM there)"),
+        ") SELECT * FROM there"
+    );
+    let found = bound(statement, rows)
+        .bind(types)
+        .bind(ids)
+        .bind(digests)
+        .fetch_all(connection)
+        .await?;
+    looked_up(&found)
+}
+
+/// Binds the columns of a batch to the first parameters of a statement.
+fn bound<'q>(statement: &'static str, rows: &'q [NewRow]) -> Query<'q, Postgres, PgArguments> {
+    let column = |of: fn(&NewRow) -> i64| rows.iter().map(of).collect::<Vec<i64>>();
+    let text = |of: fn(&NewRow) -> &str| rows.iter().map(of).collect::<Vec<&str>>();
+    let stamped = |of: fn(&Stamp) -> i64| {
+        let stamps = rows.iter().map(|row| &row.event.envelope.stamp);
+        stamps.map(of).collect::<Vec<i64>>()
+    };
+    sqlx::query(statement)
+        .bind(text(|row| &row.event.envelope.aggregate))
+        .bind(text(|row| &row.event.envelope.id))
+        .bind(column(|row| row.sequence))
+        .bind(text(|row| &row.event.envelope.kind))
+        .bind(text(|row| &row.event.bytes))
+        .bind(column(|row| row.arrival))
+        .bind(stamped(|stamp| i64::from(stamp.origin.replica.get())))
+        .bind(stamped(|stamp| i64::from(stamp.origin.epoch.0)))
+        .bind(stamped(|stamp| signed(stamp.seq)))
+        .bind(stamped(|stamp| signed(stamp.hlc.get())))
+        .bind(column(|row| i64::from(row.event.envelope.level)))
+        .bind(
+            rows.iter()
+                .map(|row| &row.event.hash.0[..])
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|row| row.key_digest.as_ref().map(|digest| &digest[..]))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rows.iter()
+                .map(|row| row.member.as_deref())
+                .collect::<Vec<_>>(),
+        )
+}
+
+/// What one look-up finds: (type, id, last sequence) of aggregates, (digest, message) of keys.
+pub(in crate::log) type LookedUp = (Vec<(String, String, i64)>, Vec<(Vec<u8>, String)>);
+
+/// Reads the last sequence of some aggregates, and which messages were sent under some keys. What
+/// is not there is left out.
+pub(in crate::log) async fn look_up(
+    connection: &mut PgConnection,
+    aggregates: &[(&str, &str)],
+    digests: &[&[u8]],
+) -> sqlx::Result<LookedUp> {
+    let (types, ids): (Vec<&str>, Vec<&str>) = aggregates.iter().copied().unzip();
+    let rows = sqlx::query(look_up!("$1", "$2", "$3"))
+        .bind(types)
+        .bind(ids)
+        .bind(digests)
+        .fetch_all(connection)
+        .await?;
+    looked_up(&rows)
+}
+
+fn looked_up(rows: &[PgRow]) -> sqlx::Result<LookedUp> {
+    let (mut sequences, mut keys) = (Vec::new(), Vec::new());
+    for row in rows {
+        match row.try_get(0)? {
+            Some(aggregate_type) => {
+                sequences.push((aggregate_type, row.try_get(1)?, row.try_get(2)?));
+            }
+            None => keys.push((row.try_get(3)?, row.try_get(1)?)),
+        }
+    }
+    Ok((sequences, keys))
+}

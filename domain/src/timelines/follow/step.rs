@@ -1,0 +1,166 @@
+//! One step: what is there is loaded, the events are folded in, and what has changed is written with
+//! the checkpoint, in one transaction.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sqlx::{Connection, PgConnection};
+
+use crate::log::Stored;
+use crate::timeline::{Fact, Needs, Step};
+use crate::timelines::{Checkpoint, rows};
+
+use super::Failed;
+
+/// An event that was set aside.
+type SetAside = (i64, String);
+
+/// Folds events in and commits; returns the new checkpoint and how many were set aside.
+pub(super) async fn take_in(
+    connection: &mut PgConnection,
+    former: &Checkpoint,
+    events: &[Stored],
+) -> Result<(Checkpoint, u64), Failed> {
+    let checkpoint = after(former, events);
+    let mut facts = Vec::with_capacity(events.len());
+    let mut set_aside: Vec<SetAside> = Vec::new();
+    for stored in events {
+        let arrival = stored.arrival;
+        match Fact::read(arrival, &stored.event) {
+            Ok(Some(fact)) if stored.sequence == 1 => facts.push(fact.with_nothing_before()),
+            Ok(fact) => facts.extend(fact),
+            Err(reason) => {
+                tracing::error!(arrival, %reason, "an event was set aside");
+                set_aside.push((arrival, reason.to_string()));
+            }
+        }
+    }
+    let step = load(connection, &Needs::of(&facts)).await?;
+    let step = folded(step, facts, Step::fold)?;
+    store(connection, &step, &set_aside, &checkpoint).await?;
+    Ok((checkpoint, u64::try_from(set_aside.len()).unwrap_or(0)))
+}
+
+/// Folds; a defect that panics over one event is that event's refusal, not the end of the task.
+fn folded<S, F>(mut step: S, facts: Vec<F>, fold: fn(&mut S, F)) -> Result<S, Failed> {
+    let folding = AssertUnwindSafe(move || {
+        for fact in facts {
+            fold(&mut step, fact);
+        }
+        step
+    });
+    catch_unwind(folding).map_err(|_| Failed::Refused("the fold panicked".to_owned()))
+}
+
+/// Sets the one event aside that was refused, and goes on behind it.
+pub(super) async fn pass_over(
+    connection: &mut PgConnection,
+    former: &Checkpoint,
+    events: &[Stored],
+    reason: &str,
+) -> sqlx::Result<Checkpoint> {
+    let checkpoint = after(former, events);
+    let refused: Vec<SetAside> = events
+        .iter()
+        .map(|stored| (stored.arrival, reason.to_owned()))
+        .collect();
+    let mut transaction = connection.begin().await?;
+    rows::set_aside(&mut transaction, &refused).await?;
+    rows::store_checkpoint(&mut transaction, &checkpoint).await?;
+    transaction.commit().await?;
+    for (arrival, _) in refused {
+        tracing::error!(arrival, %reason, "an event was set aside");
+    }
+    Ok(checkpoint)
+}
+
+fn after(former: &Checkpoint, events: &[Stored]) -> Checkpoint {
+    let mut checkpoint = former.clone();
+    for stored in events {
+        let stamp = &stored.event.envelope.stamp;
+        checkpoint.arrival = stored.arrival;
+        checkpoint.vector.record(stamp.dot());
+        checkpoint.highest = checkpoint.highest.max(stamp.hlc);
+    }
+    checkpoint
+}
+
+async fn load(connection: &mut PgConnection, needs: &Needs) -> sqlx::Result<Step> {
+    let mut step = Step::default();
+    if !needs.messages.is_empty() {
+        (step.former, step.early_likes) = rows::former(connection, &needs.messages).await?;
+    }
+    if !needs.likes.is_empty() {
+        step.likes = rows::likes(connection, &needs.likes).await?;
+    }
+    if !needs.members.is_empty() {
+        step.members = rows::members(connection, &needs.members).await?;
+    }
+    Ok(step)
+}
+
+/// Writes what has changed, with the checkpoint, in one transaction: mostly one statement.
+async fn store(
+    connection: &mut PgConnection,
+    step: &Step,
+    set_aside: &[SetAside],
+    checkpoint: &Checkpoint,
+) -> sqlx::Result<()> {
+    let is_all = set_aside.is_empty()
+        && step.likes_counts.is_empty()
+        && step.changed_likes.is_empty()
+        && step.changed_members.is_empty()
+        && step.growth.is_empty()
+        && step.contested.is_empty()
+        && step.copied.is_empty();
+    if is_all {
+        return rows::store_news(connection, step, checkpoint).await;
+    }
+    let mut transaction = connection.begin().await?;
+    rows::store_news(&mut transaction, step, checkpoint).await?;
+    store_changes(&mut transaction, step).await?;
+    if !set_aside.is_empty() {
+        rows::set_aside(&mut transaction, set_aside).await?;
+    }
+    transaction.commit().await
+}
+
+async fn store_changes(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
+    if !step.likes_counts.is_empty() {
+        rows::store_likes_counts(connection, &step.likes_counts).await?;
+    }
+    if !step.changed_likes.is_empty() {
+        rows::store_likes(connection, step).await?;
+    }
+    if !step.changed_members.is_empty() {
+        rows::store_members(connection, step).await?;
+    }
+    if !step.growth.is_empty() {
+        rows::store_growth(connection, step).await?;
+    }
+    if !step.contested.is_empty() {
+        rows::contest(connection, &step.contested).await?;
+    }
+    if !step.copied.is_empty() {
+        rows::contest_copies(connection, &step.copied).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fold_that_panics_is_a_refusal() {
+        let fold = |sum: &mut u32, fact: u32| {
+            assert!(fact != 3, "as asked");
+            *sum += fact;
+        };
+
+        assert!(matches!(folded(0, vec![1, 2], fold), Ok(3)));
+        assert!(matches!(
+            folded(0, vec![1, 3], fold),
+            Err(Failed::Refused(_))
+        ));
+    }
+}
