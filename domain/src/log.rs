@@ -9,6 +9,7 @@ mod connection;
 mod cqrs;
 mod durability;
 mod facts;
+mod failure;
 pub mod rescue;
 mod rows;
 mod sidecar;
@@ -25,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use connection::{connect_reader, options, shared, within};
 pub use durability::Unsafe;
+pub use failure::{OpenError, ReadError, SubmitError};
 pub(crate) use rows::{is_refused_value, read_after};
 pub(crate) use tail::{Stored, Tail};
 
@@ -32,7 +34,6 @@ use crate::chain::Hash;
 use crate::envelope::RawEvent;
 use crate::hlc::Hlc;
 use crate::ids::{Origin, ReplicaId};
-use crate::post::Refusal;
 use crate::stamp::Dot;
 use crate::version_vector::{Range, VersionVector};
 pub use crate::writing::{Action, Beginning, Command, Head};
@@ -96,83 +97,22 @@ pub struct Absorbed {
     pub head: Arc<Head>,
 }
 
-/// Why a command or batch was not written.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// The rules say no.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// Too much is waiting already.
-    #[error("too many writes are waiting")]
-    Busy,
-    /// The database does not answer. The write may or may not have happened.
-    #[error("the database is not reachable")]
-    Unavailable,
-    /// The disk is full.
-    #[error("the disk is full")]
-    DiskFull,
-    /// The database does not take such an event (only a peer can make one).
-    #[error("the database cannot store this event")]
-    Unstorable,
-    /// Another writer was faster (only where a caller names the expected sequence).
-    #[error("the aggregate has changed since it was read")]
-    Conflict,
-}
-
-/// Why the log could not be opened, in one sentence for the operator.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// No connection.
-    #[error("cannot reach the database: {0}")]
-    Unreachable(String),
-    /// Another process writes there.
-    #[error("another process is using this database; stop it first")]
-    InUse,
-    /// The database is another cluster's.
-    #[error("the database belongs to cluster `{found}`, the configuration says `{expected}`")]
-    OtherCluster {
-        /// In the database.
-        found: String,
-        /// In the configuration.
-        expected: String,
-    },
-    /// It takes no writes.
-    #[error("the database is a standby; promote it first")]
-    Standby,
-    /// There is nothing to renew.
-    #[error("the database is empty; its first start draws an epoch")]
-    Empty,
-    /// Postgres may lose what it has acknowledged.
-    #[error(
-        "Postgres runs with `{} = {}` and can lose acknowledged writes; set it to `{}`, or set `allow_unsafe_postgres = true` to accept that",
-        .0.setting, .0.value, .0.safe
-    )]
-    Unsafe(Unsafe),
-    /// The schema could not be brought up to date.
-    #[error("cannot prepare the database: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
-    /// A statement failed.
-    #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The file beside the database cannot be read or written.
-    #[error("cannot use `{path}`: {source}")]
-    Sidecar {
-        /// Which file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-/// Why reading the log failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The database does not answer or failed.
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
-    /// A stored row is not an event, or an event is missing: never a short history (F14).
-    #[error("event {0} of the log cannot be read")]
-    Corrupt(i64),
+impl Absorbed {
+    /// What became of these events and of those after them.
+    fn and(mut self, later: Self) -> Self {
+        self.missing.extend(later.missing);
+        self.missing.sort_unstable();
+        self.missing.dedup();
+        self.forked.extend(later.forked);
+        self.forked.sort_unstable();
+        self.forked.dedup();
+        Self {
+            stored: self.stored + later.stored,
+            unknown_own: self.unknown_own.max(later.unknown_own),
+            head: later.head,
+            ..self
+        }
+    }
 }
 
 enum Work {
@@ -300,13 +240,23 @@ impl Log {
         forked: BTreeSet<Origin>,
     ) -> Result<Absorbed, SubmitError> {
         self.refuse_without_room()?;
-        let (answer, answered) = oneshot::channel();
-        self.send(Work::Write(
-            Task::Absorb { events, forked },
-            Asker::Absorb(answer),
-        ))
-        .await?;
-        answered.await.map_err(|_| SubmitError::Unavailable)?
+        let mut waiting = Vec::new();
+        for events in writer::pieces(events) {
+            let (answer, answered) = oneshot::channel();
+            let forked = forked.clone();
+            let task = Task::Absorb { events, forked };
+            self.send(Work::Write(task, Asker::Absorb(answer))).await?;
+            waiting.push(answered);
+        }
+        let mut whole: Option<Absorbed> = None;
+        for answered in waiting {
+            let piece = answered.await.map_err(|_| SubmitError::Unavailable)??;
+            whole = Some(match whole {
+                Some(before) => before.and(piece),
+                None => piece,
+            });
+        }
+        whole.ok_or(SubmitError::Unavailable)
     }
 
     /// Lifts the clock: every later event of this replica lies above `seen`.

@@ -1,5 +1,6 @@
 //! The one writer: all that waits, one transaction, then the answers.
 
+mod line;
 mod promises;
 
 use std::sync::Arc;
@@ -11,13 +12,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::writing::{Decided, Facts, Needs, NotOurs, Task, Time, Verdict, Writing};
 
+use self::line::Line;
+pub(super) use self::line::pieces;
 use super::connection::{self, Opened};
 use super::sidecar::Sidecar;
 use super::tail::{Stored, Tail};
 use super::{Absorbed, Asker, Done, Head, Options, SubmitError, Work, durability, facts, rows};
 
-/// Most pieces of work in one transaction.
-const BATCH: usize = 512;
 /// How long a statement of the writer may take before the connection is given up.
 const STATEMENT: Duration = Duration::from_secs(10);
 /// How long a batch waits for the database to come back before it is answered `Unavailable`.
@@ -90,16 +91,16 @@ impl Writer {
     pub async fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
         let mut ticks = interval(IDLE_TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut waiting = Vec::with_capacity(BATCH);
+        let mut line = Line::default();
         loop {
             tokio::select! {
                 biased;
                 _ = ticks.tick() => self.tick().await,
-                count = inbox.recv_many(&mut waiting, BATCH) => {
-                    if count == 0 {
+                there_is_work = line.fill(&mut inbox) => {
+                    if !there_is_work {
                         break;
                     }
-                    self.write(std::mem::take(&mut waiting)).await;
+                    self.write(line.take(Instant::now())).await;
                 }
             }
         }
