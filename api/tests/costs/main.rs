@@ -1,0 +1,28 @@
+//! What the hot paths cost this process, counted in allocations and not timed, so that a change that
+//! makes a post twice as dear is seen on any machine, however busy it is.
+//!
+//! Allocations are counted by thread: each test runs the parts it measures on its own thread, and
+//! clients on others. What Postgres has to do for a post is counted in `domain/tests/it/costs.rs`.
+#![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
+
+mod client;
+mod figure;
+mod http;
+mod log;
+mod replica;
+mod store;
+
+use figure::Figure;
+
+/// A keyed post: its request, its answer, the read model's step, and the frame to one reader. A
+/// quarter belongs to HTTP, from the first byte read to the last one written.
+const POST: Figure = Figure::of("POST", 404);
+/// A page of the newest 50 messages: some 30 for each, half of them reading its row.
+const PAGE: Figure = Figure::of("PAGE", 1_643);
+/// A post and its frame to 1,000 readers of one group: all are handed the same bytes, and each costs
+/// its own connection three.
+const FRAMES: Figure = Figure::of("FRAMES", 3_400);
+/// 500 events of a peer, into the log: not ten for each, most of them looking at what it says.
+const ABSORBED: Figure = Figure::of("ABSORBED", 4_785);
+/// 500 events into a read model that opens for them: reading the log and writing the rows.
+const FOLDED: Figure = Figure::of("FOLDED", 11_419);

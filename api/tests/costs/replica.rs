@@ -1,0 +1,94 @@
+//! A whole replica on the thread of its test.
+
+use std::net::SocketAddr;
+
+use causeway_api::config::Config;
+use causeway_api::server;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, LocalSet};
+
+use crate::client::Client;
+use crate::store::Store;
+
+/// A runtime whose tasks all run on the thread that blocks on it.
+pub fn one_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A replica that serves, as the program does, while its runtime is blocked on.
+pub struct Replica {
+    runtime: Runtime,
+    tasks: LocalSet,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<anyhow::Result<()>>,
+    _store: Store,
+}
+
+impl Replica {
+    pub fn start() -> Self {
+        let runtime = one_thread();
+        let store = runtime.block_on(Store::create());
+        let config = config(&store);
+        let (stop, stopped) = oneshot::channel();
+        let (ready, served) = oneshot::channel();
+        let tasks = LocalSet::new();
+        let serving = tasks.spawn_local(server::run(
+            config,
+            async { drop(stopped.await) },
+            move |public, _| ready.send(public).expect("it is waited for"),
+        ));
+        let address = tasks
+            .block_on(&runtime, served)
+            .expect("the replica starts");
+        Self {
+            runtime,
+            tasks,
+            address,
+            stop,
+            serving,
+            _store: store,
+        }
+    }
+
+    /// Logs somebody in.
+    pub fn client(&self, name: &'static str) -> Client {
+        let address = self.address;
+        self.while_serving(move || Client::log_in(address, name))
+    }
+
+    /// Serves on this thread while a client works on another.
+    pub fn while_serving<T: Send + 'static>(
+        &self,
+        client: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let working = self.runtime.spawn_blocking(client);
+        self.tasks
+            .block_on(&self.runtime, working)
+            .expect("the client is done")
+    }
+
+    pub fn stop(self) {
+        drop(self.stop);
+        let served = self.tasks.block_on(&self.runtime, self.serving);
+        served.unwrap().expect("the replica stops");
+    }
+}
+
+fn config(store: &Store) -> Config {
+    let folder = store.folder.path();
+    let path = folder.join("causeway.toml");
+    let (data, url) = (folder.join("data"), &store.url);
+    let toml = format!(
+        "cluster = \"costs\"\nreplica = 1\ndata_dir = \"{}\"\nauth = \"open\"\n\
+         cluster_key = \"a key for tests, longer than thirty-two bytes\"\n\
+         public_listen = \"127.0.0.1:0\"\ninternal_listen = \"127.0.0.1:0\"\n\
+         database_url = {url:?}\nallow_unsafe_postgres = true\n\
+         [[replicas]]\nid = 1\npublic_url = \"http://127.0.0.1:12001\"\n\
+         internal_url = \"http://127.0.0.1:11001\"\n",
+        data.display()
+    );
+    std::fs::write(&path, toml).expect("a file can be written");
+    Config::load(&path).expect("the settings are good")
+}
