@@ -1,9 +1,9 @@
 //! Builds the public application from ready parts: the documented API, the pages beside it, and
 //! the edge around both.
 
-use poem::endpoint::make_sync;
+use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::StatusCode;
-use poem::{Endpoint, EndpointExt, Response, Route, endpoint::make};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route};
 
 use crate::context::{Context, Parts};
 use crate::edge::Edge;
@@ -36,8 +36,25 @@ pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
         .at("/healthz", page("text/plain", "alive\n".to_owned()))
         .at("/readyz", ready(context.clone()))
         .at("/metrics", metrics(context.clone()))
-        .nest("/", service);
-    edge.around(pages)
+        .boxed();
+    let api = service.into_endpoint();
+    edge.around(Application { api, pages })
+}
+
+/// The documented API and the pages beside it. The edge lets through what is one or the other.
+struct Application {
+    api: BoxEndpoint<'static>,
+    pages: BoxEndpoint<'static>,
+}
+
+impl Endpoint for Application {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let is_api = request.uri().path().starts_with("/v1/");
+        let part = if is_api { &self.api } else { &self.pages };
+        part.call(request).await
+    }
 }
 
 /// The document of the API, YAML, as it is committed.

@@ -23,20 +23,18 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use poem::endpoint::BoxEndpoint;
-use poem::http::{HeaderValue, header};
+use poem::http::{HeaderName, HeaderValue, header};
 use poem::{Body, Endpoint, EndpointExt, IntoEndpoint, Request, Response};
 use tracing::Instrument;
 
 use self::receive::discard;
-use self::request_id::RequestIds;
+use self::request_id::{RequestId, RequestIds};
 use self::routes::{Operation, Routes};
 use crate::problem::{Problem, ProblemBody};
 use crate::token::Tokens;
 
 pub use self::receive::BodyLimits;
 pub(crate) use self::receive::receive;
-pub use self::request_id::RequestId;
 
 /// Reads the wall clock: milliseconds since 1970.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -86,7 +84,7 @@ impl Edge {
     {
         Guarded {
             edge: self,
-            application: application.into_endpoint().map_to_response().boxed(),
+            application: application.into_endpoint().map_to_response(),
         }
     }
 
@@ -103,30 +101,29 @@ impl Edge {
     }
 }
 
-struct Guarded {
+struct Guarded<E> {
     edge: Edge,
-    application: BoxEndpoint<'static>,
+    application: E,
 }
 
-impl Endpoint for Guarded {
+impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+    async fn call(&self, request: Request) -> poem::Result<Response> {
         let id = self.edge.request_ids.of(request.headers());
-        request.extensions_mut().insert(id.clone());
-        let span = tracing::info_span!("request", id = %id.0);
+        let span = tracing::info_span!("request", id = id.as_str());
         let answer = AssertUnwindSafe(self.answer(request).instrument(span)).catch_unwind();
         let outcome = match answer.await {
             Ok(outcome) => outcome.and_then(only_success),
             Err(panic) => Err(panicked(panic.as_ref())),
         };
-        let mut response = outcome.unwrap_or_else(|problem| problem.render(&id.0));
-        mark(&mut response, &id);
+        let mut response = outcome.unwrap_or_else(|problem| problem.render(id.as_str()));
+        mark(&mut response, id);
         Ok(response)
     }
 }
 
-impl Guarded {
+impl<E: Endpoint<Output = Response>> Guarded<E> {
     async fn answer(&self, mut request: Request) -> Result<Response, Problem> {
         let limits = &self.edge.limits;
         let operation = match self.edge.admit(&mut request) {
@@ -141,7 +138,7 @@ impl Guarded {
         };
         let body = request.take_body();
         if operation.takes_body {
-            request.set_body(Body::from_vec(receive(body, limits).await?));
+            request.set_body(Body::from_bytes(receive(body, limits).await?));
         } else {
             discard(body, limits).await;
         }
@@ -171,11 +168,10 @@ fn only_success(response: Response) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn mark(response: &mut Response, id: &RequestId) {
+fn mark(response: &mut Response, id: RequestId) {
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id.0) {
-        headers.insert("x-request-id", id);
-    }
+    headers.insert(REQUEST_ID, id.into_header());
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

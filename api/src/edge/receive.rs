@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use poem::Body;
 use tokio::time::{Instant, timeout_at};
@@ -38,13 +39,13 @@ impl Default for BodyLimits {
 /// # Errors
 ///
 /// Too long, too slow, or broken off.
-pub(crate) async fn receive(body: Body, limits: &BodyLimits) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn receive(body: Body, limits: &BodyLimits) -> Result<Bytes, Problem> {
     if body.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Bytes::new());
     }
     let deadline = Instant::now() + limits.timeout;
     let mut chunks = Box::pin(body.into_bytes_stream());
-    let mut received = Vec::new();
+    let mut received = Received::default();
     let mut length = 0_usize;
     loop {
         let Ok(next) = timeout_at(deadline, chunks.next()).await else {
@@ -56,7 +57,7 @@ pub(crate) async fn receive(body: Body, limits: &BodyLimits) -> Result<Vec<u8>, 
             Some(Ok(chunk)) => {
                 length += chunk.len();
                 if length <= limits.body_bytes {
-                    received.extend_from_slice(&chunk);
+                    received.push(chunk);
                 }
             }
         }
@@ -69,7 +70,23 @@ pub(crate) async fn receive(body: Body, limits: &BodyLimits) -> Result<Vec<u8>, 
             limit_bytes: limits.body_bytes,
         });
     }
-    Ok(received)
+    Ok(received.0)
+}
+
+/// A body as far as it has come. Most come in one piece, which is passed on as it is.
+#[derive(Default)]
+struct Received(Bytes);
+
+impl Received {
+    fn push(&mut self, chunk: Bytes) {
+        if self.0.is_empty() {
+            self.0 = chunk;
+            return;
+        }
+        let mut all = BytesMut::from(std::mem::take(&mut self.0));
+        all.extend_from_slice(&chunk);
+        self.0 = all.freeze();
+    }
 }
 
 /// Reads a body away that nobody wants, within the same bounds.
@@ -112,8 +129,16 @@ mod tests {
         let ten = receive(Body::from("0123456789"), &LIMITS).await.unwrap();
         let eleven = receive(Body::from("0123456789a"), &LIMITS).await;
 
-        assert_eq!(ten, b"0123456789");
+        assert_eq!(ten, b"0123456789"[..]);
         assert_eq!(eleven.unwrap_err().code(), "too_large");
+    }
+
+    #[tokio::test]
+    async fn a_body_in_pieces_is_put_together() {
+        let pieces = ["", "one ", "two", " ", "3"].map(Ok::<_, std::io::Error>);
+        let body = Body::from_bytes_stream(futures_util::stream::iter(pieces));
+
+        assert_eq!(receive(body, &LIMITS).await.unwrap(), b"one two 3"[..]);
     }
 
     #[tokio::test]

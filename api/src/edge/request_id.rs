@@ -1,12 +1,23 @@
 //! The id by which a request is found in the log: the client's own, or a drawn one.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use poem::http::HeaderMap;
+use poem::http::{HeaderMap, HeaderValue};
 
-/// The id of the request being handled; in the extensions of every request.
+/// The id of the request being handled: printable ASCII, as a header carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(pub String);
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().expect("an id is printable ASCII")
+    }
+
+    pub(crate) fn into_header(self) -> HeaderValue {
+        self.0
+    }
+}
 
 /// Gives ids: the seed of the process and a number.
 #[derive(Debug)]
@@ -27,16 +38,16 @@ impl RequestIds {
     pub(crate) fn of(&self, headers: &HeaderMap) -> RequestId {
         let mut given = headers.get_all("x-request-id").iter();
         match (given.next(), given.next()) {
-            (Some(id), None) if is_id(id.as_bytes()) => {
-                RequestId(String::from_utf8_lossy(id.as_bytes()).into_owned())
-            }
+            (Some(id), None) if is_id(id.as_bytes()) => RequestId(id.clone()),
             _ => self.next(),
         }
     }
 
     fn next(&self) -> RequestId {
         let number = self.given.fetch_add(1, Ordering::Relaxed);
-        RequestId(format!("{:016x}-{number:x}", self.seed))
+        let mut id = String::with_capacity(33);
+        write!(id, "{:016x}-{number:x}", self.seed).expect("a text takes whatever is written");
+        RequestId(HeaderValue::try_from(id).expect("an id is printable ASCII"))
     }
 }
 
@@ -57,7 +68,7 @@ mod tests {
         let of = |bytes: &[u8]| {
             let mut headers = HeaderMap::new();
             headers.insert("x-request-id", HeaderValue::from_bytes(bytes).unwrap());
-            ids.of(&headers).0
+            ids.of(&headers).as_str().to_owned()
         };
 
         assert_eq!(of(b"my id 1"), "my id 1");

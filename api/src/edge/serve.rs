@@ -12,19 +12,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use poem::endpoint::BoxEndpoint;
 use poem::http::Request;
 use poem::http::uri::Scheme;
 use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
-use poem::{Endpoint, EndpointExt, IntoEndpoint};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::accept::ConnectionLimits;
-
-type App = Arc<BoxEndpoint<'static>>;
 
 /// Most bytes of one connection that wait, read or to be written.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -42,7 +39,7 @@ pub async fn serve<A, E>(
     E: IntoEndpoint,
     E::Endpoint: 'static,
 {
-    let application: App = Arc::new(application.into_endpoint().map_to_response().boxed());
+    let application = Arc::new(application.into_endpoint().map_to_response());
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
@@ -75,14 +72,15 @@ struct Peer {
     scheme: Scheme,
 }
 
-async fn serve_one<I>(
+async fn serve_one<I, E>(
     io: I,
     peer: Peer,
-    application: App,
+    application: Arc<E>,
     head: Duration,
     mut stopped: watch::Receiver<bool>,
 ) where
     I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    E: Endpoint<Output = Response> + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
         let (application, peer) = (application.clone(), peer.clone());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use causeway_replicator::auth::{HEADER, PeerKeys};
 use causeway_replicator::driver::Replicator;
 use causeway_replicator::serve::{Asked, MAX_REQUEST_BYTES, serve};
@@ -41,7 +42,7 @@ impl Endpoint for Peers {
                 Err(_) => return Ok(StatusCode::BAD_REQUEST.into()),
             }
         } else {
-            Vec::new()
+            Bytes::new()
         };
         let asked = Asked {
             method: request.method().as_str(),
