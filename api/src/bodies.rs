@@ -1,5 +1,7 @@
 //! What answers and frames are made of: the shapes of `openapi.yaml`, written by serde.
 
+use std::fmt::{self, Write as _};
+
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::User;
 use causeway_domain::timeline::Message;
@@ -32,7 +34,9 @@ impl<T: Type> Payload for Reply<T> {
 
 impl<T: Serialize + Send> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
-        let json = serde_json::to_vec(&self.0).expect("answers have only text keys");
+        // Room for one message: most answers need no more.
+        let mut json = Vec::with_capacity(1024);
+        serde_json::to_writer(&mut json, &self.0).expect("answers have only text keys");
         Response::builder()
             .content_type("application/json")
             .body(json)
@@ -164,7 +168,7 @@ impl Painter<'_> {
             liked: None,
             origin: dot.origin.replica.get(),
             vector: self.counts(&message.vector),
-            position: message.position.to_string(),
+            position: written(POSITION_BYTES, &message.position),
             stored_on: numbers(&self.knowledge.stored_on(dot, self.held)),
             settled: self.knowledge.is_settled(message.position.hlc, self.held),
         }
@@ -192,5 +196,17 @@ pub fn rfc3339(ms: i64) -> String {
     } else {
         Timestamp::MAX
     });
-    format!("{moment:.3}")
+    written(RFC_3339_BYTES, &format_args!("{moment:.3}"))
+}
+
+/// The length of a position.
+const POSITION_BYTES: usize = 16 + 4 + 8 + 16;
+/// The length of a moment of these centuries.
+const RFC_3339_BYTES: usize = "2026-01-31T12:00:00.000Z".len();
+
+/// A text that comes in pieces, without growing by each of them.
+fn written(bytes: usize, what: &dyn fmt::Display) -> String {
+    let mut text = String::with_capacity(bytes);
+    write!(text, "{what}").expect("a text takes whatever is written");
+    text
 }

@@ -145,13 +145,16 @@ impl Parts {
         })
     }
 
-    /// Decides and writes a command; returns what came of it and the mark to answer with.
-    pub async fn write(&self, command: Command) -> Result<(Done, String), Problem> {
-        let group = command.group.clone();
+    /// Decides and writes a command for a group; returns what came of it and the mark to answer with.
+    pub async fn write(
+        &self,
+        group: &GroupName,
+        command: Command,
+    ) -> Result<(Done, String), Problem> {
         let submitted = timeout(WRITE, self.log.submit(command)).await;
         // Not to be known in time is not to be refused: the write may still happen.
         let submitted = submitted.unwrap_or(Err(SubmitError::Unavailable));
-        let done = submitted.map_err(|failure| refused(&group, failure))?;
+        let done = submitted.map_err(|failure| refused(group, failure))?;
         let (vector, hlc) = match &done.event {
             Some(event) => {
                 let stamp = &event.envelope.stamp;

@@ -66,7 +66,8 @@ impl Cursors {
 
     /// Returns the text of a cursor: version, what it says, the key's id, the signature.
     pub fn encode(&self, cursor: &Cursor) -> String {
-        let mut bytes = vec![VERSION];
+        let mut bytes = Vec::with_capacity(128);
+        bytes.push(VERSION);
         write(cursor, &mut bytes);
         let (key, signature) = self.keys.sign(&bytes);
         bytes.extend(key);

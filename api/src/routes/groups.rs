@@ -211,7 +211,7 @@ impl Groups {
             action,
             above: None,
         };
-        let (_, mark) = self.0.write(command).await?;
+        let (_, mark) = self.0.write(group, command).await?;
         self.0.show(None).await?;
         Ok(mark)
     }

@@ -102,7 +102,8 @@ impl Messages {
     ) -> Result<Posted, Problem> {
         let group = group_name(&group.0)?;
         let patience = self.patience(wait_for.0, timeout_ms.0)?;
-        let action = self.action(&group, caller.user.clone(), idempotency_key.0, &body.0)?;
+        let reader = caller.user.id.clone();
+        let action = self.action(&group, caller.user, idempotency_key.0, &body.0)?;
         let Action::Post { id, .. } = &action else {
             unreachable!("the line above makes a post")
         };
@@ -117,10 +118,10 @@ impl Messages {
             action,
             above,
         };
-        let (done, mark) = self.0.write(command).await?;
+        let (done, mark) = self.0.write(&group, command).await?;
         let Some(event) = &done.event else {
             self.0.show(None).await?;
-            let known = self.read(&group, &id.0, &caller.user.id).await?;
+            let known = self.read(&group, &id.0, &reader).await?;
             let dot = known.message.position.dot();
             self.wait_until_stored(patience, dot).await;
             return Ok(Posted::Known(Reply(self.paint(&known)), mark));
@@ -326,7 +327,7 @@ impl Messages {
             action,
             above: None,
         };
-        let (_, mark) = self.0.write(command).await?;
+        let (_, mark) = self.0.write(&group, command).await?;
         self.0.show(None).await?;
         let seen = self.read(&group, &id, &caller.user.id).await?;
         Ok(Written::Done(Reply(self.paint(&seen)), mark))

@@ -16,12 +16,12 @@ use figure::Figure;
 
 /// A keyed post: its request, its answer, the read model's step, and the frame to one reader. A
 /// quarter belongs to HTTP, from the first byte read to the last one written.
-const POST: Figure = Figure::of("POST", 404);
+const POST: Figure = Figure::of("POST", 367);
 /// A page of the newest 50 messages: some 30 for each, half of them reading its row.
-const PAGE: Figure = Figure::of("PAGE", 1_643);
+const PAGE: Figure = Figure::of("PAGE", 1_470);
 /// A post and its frame to 1,000 readers of one group: all are handed the same bytes, and each costs
 /// its own connection three.
-const FRAMES: Figure = Figure::of("FRAMES", 3_400);
+const FRAMES: Figure = Figure::of("FRAMES", 3_387);
 /// 500 events of a peer, into the log: not ten for each, most of them looking at what it says.
 const ABSORBED: Figure = Figure::of("ABSORBED", 4_785);
 /// 500 events into a read model that opens for them: reading the log and writing the rows.
