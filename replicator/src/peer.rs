@@ -28,7 +28,7 @@ const MAX_PULL_BACKOFF_MS: u64 = 5_000;
 const LONG_MS: u64 = 750;
 /// Most origins noted from pushes until the next digest: pulls ask for the rest after it.
 const MOST_HINTS: usize = 10_000;
-/// How long a peer that comes back is taken to pull: until it has spoken to us, and an answer has
+/// How long a peer that comes back or starts again is taken to pull: until it has spoken to us, and an answer has
 /// shown it what there is. What is pushed to it before would travel twice (F26).
 const PULLS_FIRST_MS: u64 = 1_500;
 
@@ -162,6 +162,7 @@ impl Peer {
     /// Another process speaks for it now: what the former one said about itself is void.
     pub fn begin_instance(&mut self, now: Now) {
         self.n = 0;
+        self.back_since_ms = now.ms;
         self.pull.due_ms = Some(now.ms);
         self.pull.not_before_ms = 0;
         self.pull.backoff_ms = 0;

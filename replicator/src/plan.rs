@@ -60,8 +60,12 @@ pub(crate) fn push(
             only: None,
         });
     }
-    let has_own_news = held.get(own) > peer.known.get(own) && !excluded.contains(&own);
-    if !peer.is_in_step || !has_own_news {
+    let news = held.get(own).saturating_sub(peer.known.get(own));
+    if !peer.is_in_step || news == 0 || excluded.contains(&own) {
+        return None;
+    }
+    // Thousands come with what it pulls: pushed as well, they would travel twice (F26).
+    if peer.is_pulling && news > BULK_EVENTS {
         return None;
     }
     let others = held.iter().filter(|&(origin, _)| origin != own);
@@ -166,6 +170,19 @@ mod tests {
         };
 
         assert_eq!(push(origin(1), &held, &none(), peer), None);
+    }
+
+    #[test]
+    fn own_events_are_not_pushed_by_thousands_to_a_peer_that_pulls_them() {
+        let known = vector(&[(1, 1_000)]);
+        let peer = Standing {
+            is_pulling: true,
+            ..in_step(&known, &known)
+        };
+        let pushed = |held: u64| push(origin(1), &vector(&[(1, held)]), &none(), peer).is_some();
+
+        assert!(pushed(2_000));
+        assert!(!pushed(2_001));
     }
 
     #[test]

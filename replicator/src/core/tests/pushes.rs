@@ -16,6 +16,24 @@ fn a_peer_that_comes_back_pulls_and_is_pushed_only_what_it_did_not_pull() {
 }
 
 #[test]
+fn a_peer_that_starts_again_pulls_first_however_quickly_it_is_back() {
+    let mut given = Given::peers(2);
+    given.holds(&[(1, 5)]);
+    for n in 1..4 {
+        given.answered(digest(2, n, &[(1, 5)]));
+        given.at(1_000);
+    }
+    let emptied = |n| Digest {
+        instance: Instance(77),
+        ..digest(2, n, &[])
+    };
+
+    assert_eq!(pushes(&given.answered(emptied(1))), NOBODY);
+    given.at(1_600);
+    assert_eq!(pushes(&given.answered(emptied(2))), [2]);
+}
+
+#[test]
 fn an_own_event_is_pushed_to_every_peer_and_the_next_one_after_the_answer() {
     let mut given = Given::peers(3);
     given.answered(digest(2, 1, &[]));
