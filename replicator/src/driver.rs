@@ -4,6 +4,7 @@
 //! (F24). What is to be pushed is read from the log when its turn comes; nothing queues (F25).
 
 mod absorb;
+mod ahead;
 mod calls;
 mod clocks;
 mod turns;

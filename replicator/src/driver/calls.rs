@@ -13,10 +13,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Engine;
+use super::ahead::{self, Ahead};
 use crate::core::{CallFailure, Input, Taken};
-use crate::link::Link;
+use crate::link::{Link, LinkError};
 use crate::plan::Push;
-use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS};
+use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
 use crate::wire::{Digest, PushAnswer};
 
 /// Something to do with one peer.
@@ -36,7 +37,8 @@ pub(super) async fn talk<L: Link>(
     link: L,
     mut inbox: mpsc::UnboundedReceiver<Call>,
 ) {
-    let (engine, link) = (&*engine, &link);
+    let (engine, link) = (&engine, &Arc::new(link));
+    let ahead = &Ahead::default();
     let mut digest = Slot::empty();
     let mut push = Slot::empty();
     let mut pull = Slot::empty();
@@ -51,14 +53,20 @@ pub(super) async fn talk<L: Link>(
                     Call::Pull(_) => Some(&mut pull),
                     Call::ReadHash(..) | Call::Ask(..) => None,
                 };
-                let made = make(engine, peer, link, call);
+                let made = make(engine, peer, link, ahead, call);
                 match slot {
                     Some(slot) => slot.0 = Some(Box::pin(made)),
                     None => others.push(made),
                 }
                 None
             }
-            ended = digest.end() => ended,
+            ended = digest.end() => {
+                // A pull that did not go on at once will not need it.
+                if pull.0.is_none() {
+                    ahead.forget();
+                }
+                ended
+            }
             ended = push.end() => ended,
             ended = pull.end() => ended,
             Some(ended) = others.next() => ended,
@@ -88,7 +96,13 @@ impl<F: Future<Output = Option<Input>>> Slot<F> {
     }
 }
 
-async fn make<L: Link>(engine: &Engine, peer: ReplicaId, link: &L, call: Call) -> Option<Input> {
+async fn make<L: Link>(
+    engine: &Arc<Engine>,
+    peer: ReplicaId,
+    link: &Arc<L>,
+    ahead: &Ahead,
+    call: Call,
+) -> Option<Input> {
     Some(match call {
         Call::Digest(digest) => Input::DigestDone {
             peer,
@@ -96,12 +110,12 @@ async fn make<L: Link>(engine: &Engine, peer: ReplicaId, link: &L, call: Call) -
         },
         Call::Push(plan) => {
             let mut sent = VersionVector::default();
-            let result = push(engine, peer, link, plan, &mut sent).await;
+            let result = push(engine, peer, &**link, plan, &mut sent).await;
             Input::PushDone { peer, sent, result }
         }
         Call::Pull(after) => Input::PullDone {
             peer,
-            result: pull(engine, peer, link, &after).await,
+            result: pull(engine, peer, link, ahead, &after).await,
         },
         Call::ReadHash(origin, seq, theirs) => Input::HashRead {
             peer,
@@ -152,20 +166,23 @@ async fn push<L: Link>(
 }
 
 async fn pull<L: Link>(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     peer: ReplicaId,
-    link: &L,
+    link: &Arc<L>,
+    ahead: &Ahead,
     after: &VersionVector,
 ) -> Result<Taken, CallFailure> {
-    let pulled = link.pull(after, BATCH_EVENTS).await?;
-    engine.traffic.received(peer, pulled.events.len());
-    engine.traffic.left_out(peer, pulled.flawed);
-    if pulled.flawed > 0 {
-        let flawed = pulled.flawed;
-        tracing::error!(%peer, flawed, "a peer sent lines that are no events; left them out");
-    }
+    let pulled = match ahead.take(after).await {
+        Some(pulled) => pulled?,
+        None => receive(engine, peer, &**link, after).await?,
+    };
     if pulled.events.is_empty() {
         return Ok(Taken::default());
+    }
+    if let Some(next) = ahead::beyond(after, &pulled) {
+        let (engine, link, beyond) = (Arc::clone(engine), Arc::clone(link), next.clone());
+        let receiving = async move { receive(&engine, peer, &*link, &beyond).await };
+        ahead.ask(next, receiving);
     }
     let (taken, _) = engine.absorb(peer, pulled.events).await.map_err(|error| {
         if !matches!(error, SubmitError::DiskFull) {
@@ -174,4 +191,20 @@ async fn pull<L: Link>(
         CallFailure::Log
     })?;
     Ok(taken)
+}
+
+async fn receive<L: Link>(
+    engine: &Engine,
+    peer: ReplicaId,
+    link: &L,
+    after: &VersionVector,
+) -> Result<Decoded, LinkError> {
+    let pulled = link.pull(after, BATCH_EVENTS).await?;
+    engine.traffic.received(peer, pulled.events.len());
+    engine.traffic.left_out(peer, pulled.flawed);
+    if pulled.flawed > 0 {
+        let flawed = pulled.flawed;
+        tracing::error!(%peer, flawed, "a peer sent lines that are no events; left them out");
+    }
+    Ok(pulled)
 }

@@ -1,6 +1,7 @@
 //! The replicator as it runs: real logs in Postgres, real HTTP between them.
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
 
+mod ahead;
 mod blocked;
 mod bounds;
 mod hung;

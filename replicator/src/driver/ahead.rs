@@ -1,0 +1,181 @@
+//! The next batch of a pull, asked for while the last one is being stored: the peer reads and sends it
+//! meanwhile, instead of waiting for our disk.
+
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::version_vector::VersionVector;
+use tokio::task::JoinSet;
+
+use crate::link::LinkError;
+use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
+
+/// What was asked for in the hope that it fits; dropping it ends the call.
+struct Asked {
+    after: VersionVector,
+    call: JoinSet<Result<Decoded, LinkError>>,
+}
+
+/// The place of the next batch of one peer: one at most, so that what waits is bounded (F25).
+#[derive(Default)]
+pub(super) struct Ahead(Mutex<Option<Asked>>);
+
+impl Ahead {
+    /// Begins to ask for what lies beyond `after`.
+    pub fn ask(
+        &self,
+        after: VersionVector,
+        call: impl Future<Output = Result<Decoded, LinkError>> + Send + 'static,
+    ) {
+        let mut asked = Asked {
+            after,
+            call: JoinSet::new(),
+        };
+        asked.call.spawn(call);
+        *self.place() = Some(asked);
+    }
+
+    /// Gives what was asked for, as far as it is what a pull beyond `after` would bring: nothing
+    /// where another pull is wanted than was foreseen.
+    pub async fn take(&self, after: &VersionVector) -> Option<Result<Decoded, LinkError>> {
+        let mut asked = self.place().take()?;
+        if !after.covers_all(&asked.after) {
+            return None;
+        }
+        let mut pulled = match asked.call.join_next().await?.ok()? {
+            Ok(pulled) => pulled,
+            Err(failure) => return Some(Err(failure)),
+        };
+        // Meanwhile some may have come another way.
+        let is_news = |event: &RawEvent| !after.covers(event.envelope.stamp.dot());
+        pulled.events.retain(is_news);
+        (!pulled.events.is_empty()).then_some(Ok(pulled))
+    }
+
+    /// Gives up what was asked for.
+    pub fn forget(&self) {
+        self.place().take();
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<Asked>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns what the next batch lies beyond, once `events` are stored; nothing when they were the
+/// last, as a batch that is not full tells.
+pub(super) fn beyond(after: &VersionVector, pulled: &Decoded) -> Option<VersionVector> {
+    let bytes = |event: &RawEvent| event.bytes.len();
+    // Whether one more would have fitted is not known; half full is as good as certain.
+    let is_full = pulled.events.len() >= BATCH_EVENTS
+        || pulled.events.iter().map(bytes).sum::<usize>() > BATCH_BYTES / 2;
+    // One that is no event is given again and again: the core decides how often.
+    if !is_full || pulled.flawed > 0 {
+        return None;
+    }
+    let mut next = after.clone();
+    for event in &pulled.events {
+        next.record(event.envelope.stamp.dot());
+    }
+    Some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_domain::chain::Hash;
+    use causeway_domain::envelope::Envelope;
+    use causeway_domain::hlc::Hlc;
+    use causeway_domain::ids::{Epoch, Origin, ReplicaId};
+    use causeway_domain::stamp::Stamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fits_is_taken_without_what_came_another_way_meanwhile() {
+        let ahead = Ahead::default();
+        ahead.ask(held(&[(1, 3)]), async { Ok(batch(4..=6)) });
+
+        let taken = ahead.take(&held(&[(1, 4), (2, 9)])).await;
+
+        assert_eq!(seqs(&taken.unwrap().unwrap()), [5, 6]);
+        assert!(ahead.take(&held(&[(1, 9)])).await.is_none(), "it was taken");
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_beyond_events_that_could_not_be_stored_is_given_up() {
+        let ahead = Ahead::default();
+        ahead.ask(held(&[(1, 3)]), async { Ok(batch(4..=6)) });
+
+        assert!(ahead.take(&held(&[(1, 2)])).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_failed_has_failed_for_the_pull_that_waits_for_it() {
+        let ahead = Ahead::default();
+        ahead.ask(held(&[]), async { Err(LinkError::Busy) });
+
+        let taken = ahead.take(&held(&[])).await;
+
+        assert_eq!(taken.unwrap().err(), Some(LinkError::Busy));
+    }
+
+    #[test]
+    fn only_a_full_batch_without_flaws_has_a_next_one() {
+        let full = || batch(1..=BATCH_EVENTS as u64);
+        let flawed = Decoded {
+            flawed: 1,
+            ..full()
+        };
+        let after = held(&[(2, 7)]);
+
+        assert_eq!(beyond(&after, &batch(1..=999)), None);
+        assert_eq!(beyond(&after, &flawed), None);
+        assert_eq!(beyond(&after, &full()), Some(held(&[(1, 1_000), (2, 7)])));
+    }
+
+    fn seqs(decoded: &Decoded) -> Vec<u64> {
+        let events = decoded.events.iter();
+        events.map(|event| event.envelope.stamp.seq).collect()
+    }
+
+    fn held(pairs: &[(u16, u64)]) -> VersionVector {
+        let pairs = pairs.iter();
+        pairs
+            .map(|&(replica, seq)| (origin(replica), seq))
+            .collect()
+    }
+
+    fn batch(seqs: impl Iterator<Item = u64>) -> Decoded {
+        Decoded {
+            events: seqs.map(event).collect(),
+            flawed: 0,
+        }
+    }
+
+    fn origin(replica: u16) -> Origin {
+        Origin {
+            replica: ReplicaId::new(replica).unwrap(),
+            epoch: Epoch(7),
+        }
+    }
+
+    fn event(seq: u64) -> RawEvent {
+        let envelope = Envelope {
+            stamp: Stamp {
+                origin: origin(1),
+                seq,
+                hlc: Hlc::at_ms(5),
+                past: VersionVector::default(),
+            },
+            level: 1,
+            aggregate: "post".into(),
+            id: "x".into(),
+            group: None,
+            kind: "Posted".into(),
+            at: 0,
+            event: serde_json::value::RawValue::NULL.to_owned().into(),
+        };
+        RawEvent::create(envelope, Hash::START)
+    }
+}
