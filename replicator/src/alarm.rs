@@ -10,7 +10,8 @@ use crate::wire::Refusal;
 /// What an operator must know. Each is told once, until it has passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Alarm {
-    /// A peer holds other events of this origin: it is exchanged no further.
+    /// A peer holds other events of this origin, or has met a third replica that does: it is
+    /// exchanged no further.
     Fork {
         /// Who.
         peer: ReplicaId,
@@ -115,8 +116,8 @@ impl fmt::Display for Alarm {
         match self {
             Self::Fork { peer, origin } => write!(
                 f,
-                "replica {peer} holds other events of {origin} under the same numbers, so nothing \
-                 more of {origin} is exchanged; stop the side that is to yield and run \
+                "replica {peer} holds or has met other events of {origin} under the same numbers, so \
+                 nothing more of {origin} is exchanged; stop the side that is to yield and run \
                  `causeway-server new-epoch --rescue` there"
             ),
             Self::OwnEventsUnknown {

@@ -22,6 +22,7 @@ pub(crate) use heard::check_answer;
 pub use messages::{CallFailure, Input, Me, Now, Output, Taken};
 
 use crate::blocked::Blocked;
+use crate::forks::FAR;
 use crate::liveness::Outward;
 use crate::peer::Peer;
 use crate::plan;
@@ -230,8 +231,21 @@ impl Core {
             digest.forked = peer.forks.found().collect();
             let others = self.forked().into_iter();
             digest.withheld = others.filter(|it| !digest.forked.contains(it)).collect();
+            digest.rumours = self.rumours_for(to);
         }
         digest
+    }
+
+    /// What is forked, and what others than this peer told of forks elsewhere.
+    fn rumours_for(&self, to: ReplicaId) -> BTreeMap<Origin, u8> {
+        let others = self.peers.iter().filter(|&(&id, _)| id != to);
+        let mut rumours = BTreeMap::new();
+        for (origin, far) in others.flat_map(|(_, peer)| peer.forks.rumours()) {
+            let farthest = rumours.entry(origin).or_insert(far);
+            *farthest = far.max(*farthest);
+        }
+        rumours.extend(self.forked().into_iter().map(|origin| (origin, FAR)));
+        rumours
     }
 
     fn digest(&self, n: u64) -> Digest {
@@ -251,6 +265,7 @@ impl Core {
             pulling: self.peers.values().any(|peer| peer.pull.is_under_way),
             forked: BTreeSet::new(),
             withheld: BTreeSet::new(),
+            rumours: BTreeMap::new(),
         }
     }
 

@@ -16,6 +16,12 @@ const DOUBTS_AT_ONCE: usize = 32;
 /// what we hold, and has looked its own chain up.
 const SAYS_SO_MS: u64 = 2_500;
 
+/// How many replicas pass a fork on: more than lie between any two, and few enough that what has
+/// passed is not told in a circle for long.
+pub(crate) const FAR: u8 = 16;
+/// Most forks passed on of what one peer tells: it can name any number.
+const MOST_RUMOURS: usize = 100;
+
 /// What one peer and we disagree on.
 #[derive(Debug, Default)]
 pub(crate) struct Forks {
@@ -23,6 +29,7 @@ pub(crate) struct Forks {
     found: BTreeMap<Origin, u64>,
     told: BTreeSet<Origin>,
     withheld: BTreeSet<Origin>,
+    rumours: BTreeMap<Origin, u8>,
     checked: BTreeMap<Origin, (u64, Hash)>,
 }
 
@@ -94,19 +101,24 @@ impl Forks {
         is_news && !self.told.contains(&origin)
     }
 
-    /// Takes in which origins the peer finds forked, and which more it withholds; returns which
-    /// forks are news.
+    /// Takes in which origins the peer finds forked, which more it withholds, and of which it was
+    /// told; returns which forks are news. Of what is forked between others only our own origin
+    /// concerns us: its numbers are not safe to give any more.
     pub(crate) fn hear(
         &mut self,
+        own: Origin,
         told: BTreeSet<Origin>,
         withheld: BTreeSet<Origin>,
+        rumours: BTreeMap<Origin, u8>,
     ) -> Vec<Origin> {
-        self.withheld = withheld;
-        let news = told.difference(&self.told).copied();
-        let news = news.filter(|origin| !self.found.contains_key(origin));
-        let news = news.collect();
+        let mut news: BTreeSet<Origin> = told.difference(&self.told).copied().collect();
+        let is_rumoured = rumours.contains_key(&own) && !self.rumours.contains_key(&own);
+        news.extend(Some(own).filter(|_| is_rumoured));
+        news.retain(|origin| !self.found.contains_key(origin));
         self.told = told;
-        news
+        self.withheld = withheld;
+        self.rumours = rumours;
+        news.into_iter().collect()
     }
 
     /// What we found forked ourselves: what the peer is told.
@@ -117,6 +129,12 @@ impl Forks {
     /// What the peer neither gives nor takes, because it is forked between it and others.
     pub(crate) fn withheld(&self) -> &BTreeSet<Origin> {
         &self.withheld
+    }
+
+    /// What the peer told of forks that others are to be told of too, and how far.
+    pub(crate) fn rumours(&self) -> impl Iterator<Item = (Origin, u8)> + '_ {
+        let further = |(&origin, &far): (&Origin, &u8)| Some((origin, far.checked_sub(1)?));
+        self.rumours.iter().filter_map(further).take(MOST_RUMOURS)
     }
 
     /// Every origin that one of both sides found forked.

@@ -83,5 +83,6 @@ pub(crate) fn question(caller: &Caller, now: Now) -> Digest {
         pulling: false,
         forked: BTreeSet::new(),
         withheld: BTreeSet::new(),
+        rumours: BTreeMap::new(),
     }
 }

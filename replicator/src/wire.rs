@@ -103,6 +103,11 @@ pub struct Digest {
     /// them, so what a past names of them is not to be waited for.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub withheld: BTreeSet<Origin>,
+    /// Origins that the speaker knows or was told to be forked, and how many more replicas are to
+    /// pass that on. Whoever writes as one of them needs to know it, and may be heard of through
+    /// others only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rumours: BTreeMap<Origin, u8>,
 }
 
 impl Digest {

@@ -137,7 +137,8 @@ impl Core {
         let held = &self.head.vector;
         peer.learn_vector(now, own, held, &digest);
         let (forked, doubts) = peer.forks.compare(now.ms, &digest.vector, &self.head);
-        let told = peer.forks.hear(digest.forked, digest.withheld);
+        let forks = &mut peer.forks;
+        let told = forks.hear(own, digest.forked, digest.withheld, digest.rumours);
         out.extend(forked.into_iter().chain(told).map(|o| fork_alarm(id, o)));
         out.extend(doubts.into_iter().map(|doubt| Output::ReadHash {
             peer: id,

@@ -162,6 +162,7 @@ fn digest(replica: u16, n: u64, held: &[(u16, u64)]) -> Digest {
         pulling: false,
         forked: BTreeSet::new(),
         withheld: BTreeSet::new(),
+        rumours: BTreeMap::new(),
     }
 }
 

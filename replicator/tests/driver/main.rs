@@ -251,6 +251,7 @@ fn question() -> Digest {
         pulling: false,
         forked: BTreeSet::new(),
         withheld: BTreeSet::new(),
+        rumours: BTreeMap::new(),
     }
 }
 

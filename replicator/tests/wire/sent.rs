@@ -42,11 +42,16 @@ fn a_digest_keeps_its_form() {
         withheld: [origin(3)].into(),
         ..digest()
     };
+    let of_a_fork_elsewhere = Digest {
+        rumours: [(origin(3), 15)].into(),
+        ..digest()
+    };
 
     let all = [
         ("digest_least", least),
         ("digest_most", most),
         ("digest_beside_a_fork", beside_a_fork),
+        ("digest_of_a_fork_elsewhere", of_a_fork_elsewhere),
     ];
     for (name, digest) in all {
         let sent = serde_json::to_string(&digest).unwrap();
@@ -162,6 +167,7 @@ fn digest() -> Digest {
         pulling: false,
         forked: [].into(),
         withheld: [].into(),
+        rumours: [].into(),
     }
 }
 

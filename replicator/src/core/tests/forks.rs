@@ -201,6 +201,58 @@ fn every_peer_is_told_what_is_kept_back_because_of_another() {
     );
 }
 
+#[test]
+fn who_is_told_that_its_own_origin_is_forked_elsewhere_is_alarmed_once() {
+    let mut given = Given::peers(2);
+    given.holds(&[(1, 3)]);
+
+    assert_eq!(forks(&given.answered(telling(2, 1, 1, 0))), [(2, 1)]);
+    assert_eq!(forks(&given.called(telling(2, 2, 1, 0))), NO_FORK);
+
+    given.is_renewed(&[(1, 3)]);
+    given.called(digest(2, 3, &[]));
+    let later = given.called(telling(2, 4, 1, 0));
+    assert_eq!(forks(&later), NO_FORK, "it is a former one");
+}
+
+#[test]
+fn what_is_told_of_forks_is_passed_on_so_far_and_not_to_who_told_it() {
+    let mut given = Given::peers(4);
+    given.called(telling(2, 1, 3, 5));
+    given.called(telling(4, 1, 3, 0));
+
+    let to_second = answer(&given.called(telling(2, 2, 3, 5)));
+    let to_third = answer(&given.called(digest(3, 1, &[])));
+    let to_fourth = answer(&given.called(telling(4, 2, 3, 0)));
+
+    assert_eq!(to_second.rumours, [].into(), "nobody else passes it on");
+    assert_eq!(to_third.rumours, [(origin(3), 4)].into());
+    assert_eq!(to_fourth.rumours, [(origin(3), 4)].into());
+    given.called(digest(2, 3, &[]));
+    let later = answer(&given.called(digest(3, 2, &[])));
+    assert_eq!(later.rumours, [].into(), "it has passed");
+}
+
+#[test]
+fn who_finds_a_fork_tells_everybody() {
+    let mut given = Given::peers(3);
+    given.holds(&[(2, 5)]);
+    let mut forked = digest(2, 1, &[(2, 5)]);
+    forked.vector.insert(origin(2), (5, Hash([9; 32])));
+    given.called(forked);
+
+    let to_third = answer(&given.called(digest(3, 1, &[])));
+
+    assert_eq!(to_third.rumours, [(origin(2), FAR)].into());
+}
+
+fn telling(peer: u16, n: u64, forked: u16, far: u8) -> Digest {
+    Digest {
+        rumours: [(origin(forked), far)].into(),
+        ..digest(peer, n, &[])
+    }
+}
+
 fn saying_forked(peer: u16, n: u64, seq: u64) -> Digest {
     Digest {
         forked: [origin(2)].into(),

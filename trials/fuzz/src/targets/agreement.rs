@@ -150,6 +150,10 @@ fn digest(pieces: &mut Pieces<'_>, peer: ReplicaId) -> Option<Box<Digest>> {
         pulling: pieces.byte() < 128,
         forked: vector(pieces).iter().map(|(origin, _)| origin).collect(),
         withheld: vector(pieces).iter().map(|(origin, _)| origin).collect(),
+        rumours: vector(pieces)
+            .iter()
+            .map(|(origin, _)| (origin, pieces.byte()))
+            .collect(),
     };
     let sent = serde_json::to_vec(&said).expect("a digest is JSON");
     Digest::parse(&sent).ok().map(Box::new)
