@@ -16,7 +16,6 @@ use causeway_domain::timelines::Timelines;
 use causeway_replicator::driver::Clocks;
 use causeway_replicator::inquiry;
 use causeway_replicator::rescue::{Peer, compare, join, pull_all};
-use causeway_replicator::wire::Caller;
 
 use crate::clock::wall_clock;
 use crate::config::{Config, Secret};
@@ -93,7 +92,7 @@ async fn bring_back(config: &Config, url: &str, asked: Rescue) -> anyhow::Result
     let followed = |peer: &&Peer<'_>| partings.is_empty() || partings.contains_key(&peer.id);
     let mut came = 0;
     for peer in peers.iter().filter(followed) {
-        came += pull(&log, peer, &caller, &severed).await?;
+        came += pull(&log, peer, &severed).await?;
     }
     let told = Progress::default();
     let rescued = log.write_again(|seen| told.tell("events looked at", seen));
@@ -125,15 +124,10 @@ async fn part(
     Ok((partings, parting))
 }
 
-async fn pull(
-    log: &Log,
-    peer: &Peer<'_>,
-    caller: &Caller,
-    severed: &BTreeSet<Origin>,
-) -> anyhow::Result<u64> {
+async fn pull(log: &Log, peer: &Peer<'_>, severed: &BTreeSet<Origin>) -> anyhow::Result<u64> {
     let told = Progress::default();
     let what = format!("events from replica {}", peer.id);
-    Ok(pull_all(log, peer, caller, severed.clone(), |came| {
+    Ok(pull_all(log, peer, severed, |came| {
         told.tell(&what, came);
     })
     .await?)

@@ -12,6 +12,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::Head;
 use causeway_domain::rule::{self, Rule};
@@ -24,6 +25,7 @@ pub use messages::{CallFailure, Input, Me, Now, Output, Taken};
 use crate::blocked::Blocked;
 use crate::forks::FAR;
 use crate::liveness::Outward;
+use crate::orphans;
 use crate::peer::Peer;
 use crate::plan;
 use crate::presence::{Online, OwnPresence, Report};
@@ -298,6 +300,28 @@ impl Core {
         let withheld = withheld.filter(|&origin| !is_given(origin));
         let forked = self.forked().into_iter();
         forked.chain(withheld).chain(orphans).collect()
+    }
+
+    /// Origins that the past of what was pulled from a peer may name without being waited for: that
+    /// its log gives them only later shows that it took the events beside a fork. What the peer
+    /// keeps back is missing for another reason.
+    pub fn orphaned_in_pull(
+        &self,
+        from: ReplicaId,
+        after: &VersionVector,
+        pulled: &[RawEvent],
+    ) -> BTreeSet<Origin> {
+        let mut orphaned = orphans::in_pull(pulled, after);
+        if let Some(peer) = self.peers.get(&from) {
+            for origin in peer
+                .forks
+                .all()
+                .chain(peer.forks.withheld().iter().copied())
+            {
+                orphaned.remove(&origin);
+            }
+        }
+        orphaned
     }
 
     /// What is neither pushed nor served: forked origins, and our own where some peer knows more of

@@ -15,7 +15,7 @@ mod identity;
 pub mod inquiry;
 pub mod link;
 pub mod liveness;
-mod orphans;
+pub mod orphans;
 mod peer;
 pub mod plan;
 pub mod presence;

@@ -4,11 +4,17 @@
 //! for one case: it took the event beside a fork, whose side the event knew has yielded since or is
 //! gone. When a peer that gave such an event still does not hold what the event names, it never will
 //! before that event, and waiting for it would be for ever.
+//!
+//! Other events may stand under the numbers named by now, written in the knowledge of the very
+//! event that names them: then the vector of the peer hides what the order of its log shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::Origin;
 use causeway_domain::version_vector::{Range, VersionVector};
+
+use crate::plan;
 
 /// What a peer said before it gave an event can arrive after the event, but not by more: calls are
 /// given up sooner.
@@ -60,9 +66,46 @@ impl Orphans {
     }
 }
 
+/// Lists the origins of which events that were pulled name more than stands before them in the log
+/// that they come from: its holder took them beside a fork. `after`: beyond what was asked.
+pub fn in_pull(pulled: &[RawEvent], after: &VersionVector) -> BTreeSet<Origin> {
+    let mut given = after.clone();
+    let mut orphaned = BTreeSet::new();
+    for event in pulled {
+        let stamp = &event.envelope.stamp;
+        let others = stamp.past.iter().filter(|&(it, _)| it != stamp.origin);
+        let early = others.filter(|&(origin, seq)| given.get(origin) < seq);
+        orphaned.extend(early.map(|(origin, _)| origin));
+        given.record(stamp.dot());
+    }
+    orphaned
+}
+
+/// Lists the same of events that were pushed, as far as they show it by themselves: what is named
+/// comes later in the same push.
+pub fn in_push(pushed: &[RawEvent]) -> BTreeSet<Origin> {
+    let stamps = || pushed.iter().map(|event| &event.envelope.stamp);
+    let mut first = BTreeMap::new();
+    for stamp in stamps() {
+        first.entry(stamp.origin).or_insert(stamp.seq);
+    }
+    if first.len() < 2 {
+        return BTreeSet::new();
+    }
+    let named = stamps().flat_map(|stamp| stamp.past.iter());
+    let named = named.map(|(origin, _)| origin);
+    let others: BTreeSet<Origin> = named.filter(|it| !first.contains_key(it)).collect();
+    let before = first.iter().map(|(&origin, seq)| (origin, seq - 1));
+    in_pull(pushed, &plan::masked(&before.collect(), &others))
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use causeway_domain::chain::Hash;
+    use causeway_domain::envelope::Envelope;
+    use causeway_domain::hlc::Hlc;
     use causeway_domain::ids::{Epoch, ReplicaId};
+    use causeway_domain::stamp::Stamp;
 
     use super::*;
 
@@ -118,13 +161,64 @@ mod tests {
         }
     }
 
-    fn range(last: u64) -> Range {
-        let origin = Origin {
-            replica: ReplicaId::new(2).unwrap(),
-            epoch: Epoch(1),
+    #[test]
+    fn what_stands_later_in_the_log_of_the_giver_was_not_there_when_it_took_the_event() {
+        let cycle = [event(1, 1, &[(2, 2)]), event(2, 1, &[]), event(2, 2, &[])];
+
+        let orphaned = in_pull(&cycle, &VersionVector::default());
+
+        assert_eq!(orphaned, [writer(2)].into());
+        assert_eq!(in_push(&cycle), [writer(2)].into());
+        let first = in_pull(&cycle[..1], &VersionVector::default());
+        assert_eq!(first, [writer(2)].into(), "the batch is full");
+        assert_eq!(
+            in_push(&cycle[..1]),
+            [].into(),
+            "it may have been sent before"
+        );
+    }
+
+    #[test]
+    fn what_stands_before_or_was_not_asked_for_is_waited_for() {
+        let events = [event(2, 4, &[]), event(1, 1, &[(2, 4), (3, 7)])];
+        let after = [(writer(2), 3), (writer(3), 7)].into_iter().collect();
+
+        assert_eq!(in_pull(&events, &after), [].into());
+        assert_eq!(in_push(&events), [].into());
+    }
+
+    /// An event that knows these of others.
+    pub(crate) fn event(replica: u16, seq: u64, past: &[(u16, u64)]) -> RawEvent {
+        let past = past.iter().map(|&(replica, seq)| (writer(replica), seq));
+        let nothing = serde_json::value::to_raw_value(&()).unwrap();
+        let envelope = Envelope {
+            stamp: Stamp {
+                origin: writer(replica),
+                seq,
+                hlc: Hlc::at_ms(5),
+                past: past.collect(),
+            },
+            level: 1,
+            aggregate: "post".into(),
+            id: "x".into(),
+            group: None,
+            kind: "Posted".into(),
+            at: 0,
+            event: nothing.into(),
         };
+        RawEvent::create(envelope, Hash::START)
+    }
+
+    fn writer(replica: u16) -> Origin {
+        Origin {
+            replica: ReplicaId::new(replica).unwrap(),
+            epoch: Epoch(0),
+        }
+    }
+
+    fn range(last: u64) -> Range {
         Range {
-            origin,
+            origin: writer(2),
             first: last,
             last,
         }

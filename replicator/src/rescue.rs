@@ -13,12 +13,12 @@ use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::VersionVector;
 use tokio::time::{Instant, sleep};
 
-use crate::core::Now;
-use crate::inquiry::{Answer, question};
+use crate::inquiry::Answer;
+use crate::link::LinkError;
 use crate::link::http::HttpLink;
-use crate::link::{Link, LinkError};
+use crate::orphans;
+use crate::wire::Refusal;
 use crate::wire::events::BATCH_EVENTS;
-use crate::wire::{Caller, Refusal};
 
 /// How long a peer may still take the server that was just stopped for alive, and so this process
 /// for its copy.
@@ -67,19 +67,6 @@ pub struct Peer<'a> {
     pub link: &'a HttpLink,
     /// What it holds.
     pub answer: &'a Answer,
-}
-
-impl Peer<'_> {
-    /// Asks what it holds now.
-    async fn held(&self, caller: &Caller) -> Result<VersionVector, RescueError> {
-        let question = question(caller, Now::default());
-        let answered = self.link.digest(&question).await;
-        let digest = answered.map_err(|reason| RescueError::Peer {
-            peer: self.id,
-            reason,
-        })?;
-        Ok(digest.held())
-    }
 }
 
 /// Where the histories of this replica and of each peer part. Peers that hold nothing else than
@@ -147,35 +134,25 @@ pub async fn join(
 }
 
 /// Takes in everything that a peer holds. `severed`: what a past names of these origins is not
-/// waited for, because nobody may have it any more. Returns how many events came; calls
-/// `on_progress` with that number after each batch.
+/// waited for, because nobody may have it any more; nor is what the peer itself took events without.
+/// Returns how many events came; calls `on_progress` with that number after each batch.
 pub async fn pull_all(
     log: &Log,
     peer: &Peer<'_>,
-    caller: &Caller,
-    mut severed: BTreeSet<Origin>,
+    severed: &BTreeSet<Origin>,
     on_progress: impl Fn(u64),
 ) -> Result<u64, RescueError> {
     let mut came = 0;
     loop {
-        let events = pull(peer, &log.head().vector, BATCH_EVENTS).await?;
-        if events.is_empty() {
+        let held = log.head().vector.clone();
+        let events = pull(peer, &held, BATCH_EVENTS).await?;
+        let mut not_awaited = orphans::in_pull(&events, &held);
+        not_awaited.extend(severed);
+        let absorbed = log.absorb_beside(events, not_awaited).await?;
+        if absorbed.stored == 0 {
             return Ok(came);
         }
-        let absorbed = log.absorb_beside(events.clone(), severed.clone()).await?;
-        let mut stored = absorbed.stored;
-        if !absorbed.missing.is_empty() {
-            // What the peer itself does not hold, after it gave these events, nobody waits for.
-            let theirs = peer.held(caller).await?;
-            let missing = absorbed.missing.iter();
-            let orphaned = missing.filter(|range| theirs.get(range.origin) < range.last);
-            severed.extend(orphaned.map(|range| range.origin));
-            stored += log.absorb_beside(events, severed.clone()).await?.stored;
-        }
-        if stored == 0 {
-            return Ok(came);
-        }
-        came += stored as u64;
+        came += absorbed.stored as u64;
         on_progress(came);
     }
 }

@@ -20,6 +20,7 @@ use causeway_domain::version_vector::Range;
 use super::*;
 use crate::link::LinkError;
 use crate::liveness::Status;
+use crate::orphans::tests::event;
 use crate::wire::{Instance, PROTOCOL};
 
 const NOBODY: [u16; 0] = [];

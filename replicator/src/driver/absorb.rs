@@ -1,33 +1,37 @@
 //! Taking in what peers push and give: patient with what comes early, and with what cannot be stored.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_domain::envelope::RawEvent;
-use causeway_domain::ids::ReplicaId;
+use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::{Head, SubmitError};
 use tokio::time::{Instant, timeout_at};
 
 use super::Engine;
 use crate::core::{Input, Taken};
+use crate::orphans;
 
 /// How long a push waits for events that must come first and are probably under way from another
 /// peer.
 const EARLY_PATIENCE: Duration = Duration::from_millis(250);
 
 impl Engine {
-    /// Takes events in. When the database refuses one of them, it alone is left out: what its origin
+    /// Takes events in; what they name of the `orphaned` origins is not waited for. When the database refuses one of them, it alone is left out: what its origin
     /// wrote after it waits, all else is stored (F27).
     pub(super) async fn absorb(
         &self,
         from: ReplicaId,
         events: Vec<RawEvent>,
+        orphaned: &BTreeSet<Origin>,
     ) -> Result<(Taken, Arc<Head>), SubmitError> {
         let mut waiting = vec![events];
         let mut all = Taken::default();
         let mut head = self.log.head();
         while let Some(events) = waiting.pop() {
-            let not_awaited = self.core().not_awaited();
+            let mut not_awaited = self.core().not_awaited();
+            not_awaited.extend(orphaned);
             let absorbed = match self.log.absorb_beside(events.clone(), not_awaited).await {
                 Ok(absorbed) => absorbed,
                 Err(SubmitError::Unstorable) => {
@@ -53,9 +57,10 @@ impl Engine {
         mut events: Vec<RawEvent>,
     ) -> Result<Taken, SubmitError> {
         let deadline = Instant::now() + EARLY_PATIENCE;
+        let orphaned = orphans::in_push(&events);
         let mut stored = 0;
         loop {
-            let (mut taken, head) = self.absorb(from, events.clone()).await?;
+            let (mut taken, head) = self.absorb(from, events.clone(), &orphaned).await?;
             stored += taken.stored;
             taken.stored = stored;
             events.retain(|event| !head.vector.covers(event.envelope.stamp.dot()));

@@ -1,5 +1,6 @@
 //! The task of one peer: makes the calls that the core wants and tells it how they ended.
 
+use std::collections::BTreeSet;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -184,7 +185,14 @@ async fn pull<L: Link>(
         let receiving = async move { receive(&engine, peer, &*link, &beyond).await };
         ahead.ask(next, receiving);
     }
-    let (taken, _) = engine.absorb(peer, pulled.events).await.map_err(|error| {
+    let orphaned = if pulled.flawed > 0 {
+        // What is named may stand in a line that was left out.
+        BTreeSet::new()
+    } else {
+        engine.core().orphaned_in_pull(peer, after, &pulled.events)
+    };
+    let absorbed = engine.absorb(peer, pulled.events, &orphaned).await;
+    let (taken, _) = absorbed.map_err(|error| {
         if !matches!(error, SubmitError::DiskFull) {
             tracing::warn!(%peer, %error, "cannot store pulled events");
         }

@@ -1,6 +1,6 @@
 //! One replica: its disk, and the process that runs on it, if one does.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use causeway_domain::envelope::RawEvent;
@@ -133,6 +133,8 @@ pub(crate) struct Parked {
     pub call: u64,
     pub from: usize,
     pub events: Vec<RawEvent>,
+    /// What the events name of these is not waited for.
+    pub orphaned: BTreeSet<Origin>,
     pub stored: usize,
     pub missing: Vec<Range>,
     pub forked: Vec<Origin>,

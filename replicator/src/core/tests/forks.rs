@@ -246,6 +246,22 @@ fn who_finds_a_fork_tells_everybody() {
     assert_eq!(to_third.rumours, [(origin(2), FAR)].into());
 }
 
+#[test]
+fn what_a_peer_gives_only_later_is_not_waited_for_unless_it_keeps_it_back() {
+    let mut given = Given::peers(3);
+    let cycle = [event(3, 1, &[(2, 2)]), event(2, 2, &[(3, 1)])];
+    let after = vector(&[(2, 1)]);
+    let orphaned = |given: &Given| given.core.orphaned_in_pull(id(2), &after, &cycle);
+
+    assert_eq!(orphaned(&given), [origin(2)].into());
+
+    given.called(Digest {
+        withheld: [origin(2)].into(),
+        ..digest(2, 1, &[])
+    });
+    assert_eq!(orphaned(&given), [].into());
+}
+
 fn telling(peer: u16, n: u64, forked: u16, far: u8) -> Digest {
     Digest {
         rumours: [(origin(forked), far)].into(),

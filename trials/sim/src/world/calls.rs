@@ -51,7 +51,7 @@ enum Kind {
     Digest,
     Ask,
     Push { sent: VersionVector },
-    Pull,
+    Pull { after: VersionVector },
 }
 
 /// The same push over and over.
@@ -73,7 +73,10 @@ impl World {
 
     pub(super) fn send_pull(&mut self, at: usize, from: ReplicaId, after: VersionVector) {
         if let Some(caller) = self.caller(at) {
-            self.call(at, from, Question::Pull(caller, after), Kind::Pull);
+            let kind = Kind::Pull {
+                after: after.clone(),
+            };
+            self.call(at, from, Question::Pull(caller, after), kind);
         }
     }
 
@@ -87,7 +90,7 @@ impl World {
         let call = self.counter;
         let timeout_ms = match kind {
             Kind::Digest | Kind::Ask => DIGEST_TIMEOUT_MS,
-            Kind::Push { .. } | Kind::Pull => BULK_TIMEOUT_MS,
+            Kind::Push { .. } | Kind::Pull { .. } => BULK_TIMEOUT_MS,
         };
         // A new call takes the place of one of its kind.
         let is_former = |open: &Open| {
@@ -183,8 +186,9 @@ impl World {
         }
     }
 
-    fn absorb_task(&self, at: usize, events: Vec<RawEvent>) -> Task {
-        let forked = self.not_awaited(at);
+    fn absorb_task(&self, at: usize, events: Vec<RawEvent>, orphaned: &BTreeSet<Origin>) -> Task {
+        let mut forked = self.not_awaited(at);
+        forked.extend(orphaned);
         Task::Absorb { events, forked }
     }
 
@@ -250,13 +254,15 @@ impl World {
                 sent,
                 result: Err(CallFailure::Link(error)),
             },
-            (Kind::Pull, Ok(Answer::Pull(body))) => {
+            (Kind::Pull { after }, Ok(Answer::Pull(body))) => {
                 let pulled = events::decode(&body).events;
                 if pulled.is_empty() {
                     let result = Ok(Taken::default());
                     self.step(from, Input::PullDone { peer, result });
                     return;
                 }
+                let core = self.replicas[from].core();
+                let orphaned = core.map(|core| core.orphaned_in_pull(peer, &after, &pulled));
                 // The call goes on until the log has taken them in.
                 self.counter += 1;
                 let call = self.counter;
@@ -264,13 +270,13 @@ impl World {
                     from,
                     life,
                     to: peer,
-                    kind: Kind::Pull,
+                    kind: Kind::Pull { after },
                 };
                 self.calls.insert(call, open);
-                let task = self.absorb_task(from, pulled);
+                let task = self.absorb_task(from, pulled, &orphaned.unwrap_or_default());
                 return self.hand_over(from, task, Asker::Pull(call));
             }
-            (Kind::Pull, Err(error)) => Input::PullDone {
+            (Kind::Pull { .. }, Err(error)) => Input::PullDone {
                 peer,
                 result: Err(CallFailure::Link(error)),
             },

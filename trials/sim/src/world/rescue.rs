@@ -10,6 +10,7 @@ use causeway_domain::rescue::{Parting, Speakers, Subject};
 use causeway_domain::stamp::{Dot, OrderKey};
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Record, Row, Task, Verdict, Writing, draw};
+use causeway_replicator::orphans;
 use causeway_replicator::wire::events::BATCH_EVENTS;
 
 use super::{Happening, World};
@@ -71,7 +72,7 @@ impl World {
         let floor = floors.max().unwrap_or_default();
         self.store(at, &mut writing, Task::Raise(floor));
         let severed = parting.0.keys().copied().collect();
-        self.pull_all(at, follow, &mut writing, severed);
+        self.pull_all(at, follow, &mut writing, &severed);
         self.write_again(at, &mut writing, &aside);
         let record = writing.record(writing.reserved());
         self.make_durable(at, Durable::File(record));
@@ -160,28 +161,15 @@ impl World {
         at: usize,
         from: usize,
         writing: &mut Writing,
-        mut severed: BTreeSet<Origin>,
+        severed: &BTreeSet<Origin>,
     ) {
         loop {
             let held = writing.head().vector.clone();
             let events = self.replicas[from].disk.read_beyond(&held, BATCH_EVENTS);
+            let mut forked = orphans::in_pull(&events, &held);
+            forked.extend(severed);
             let before = writing.head().arrival;
-            let task = |severed: &BTreeSet<Origin>| Task::Absorb {
-                events: events.clone(),
-                forked: severed.clone(),
-            };
-            let absorbed = self.store(at, writing, task(&severed));
-            if let Some(Verdict::Absorbed { missing, .. }) = absorbed
-                && !missing.is_empty()
-            {
-                // What the peer itself does not hold, after it gave these events, nobody waits for.
-                let theirs = &self.replicas[from].disk;
-                let orphaned = missing
-                    .iter()
-                    .filter(|range| theirs.seq(range.origin) < range.last);
-                severed.extend(orphaned.map(|range| range.origin));
-                self.store(at, writing, task(&severed));
-            }
+            self.store(at, writing, Task::Absorb { events, forked });
             if writing.head().arrival == before {
                 return;
             }

@@ -4,6 +4,7 @@ use causeway_domain::ids::ReplicaId;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Task;
 use causeway_replicator::core::{Input, Output, Taken};
+use causeway_replicator::orphans;
 use causeway_replicator::plan::Push;
 use causeway_replicator::wire::events::{self, BATCH_EVENTS};
 
@@ -74,11 +75,13 @@ impl World {
     pub(super) fn park(&mut self, call: u64, from: usize, to: usize, body: &[u8]) {
         self.counter += 1;
         let ticket = self.counter;
+        let events = events::decode(body).events;
         let parked = Parked {
             ticket,
             call,
             from,
-            events: events::decode(body).events,
+            orphaned: orphans::in_push(&events),
+            events,
             stored: 0,
             missing: Vec::new(),
             forked: Vec::new(),
@@ -86,7 +89,7 @@ impl World {
             until_ms: self.now_ms + EARLY_PATIENCE_MS,
             is_asked: true,
         };
-        let task = self.absorb_task(to, parked.events.clone());
+        let task = self.absorb_task(to, parked.events.clone(), &parked.orphaned);
         let life = self.replicas[to].life;
         if let Some(process) = &mut self.replicas[to].process {
             process.parked.push(parked);
@@ -141,7 +144,7 @@ impl World {
                 parked.is_asked = true;
                 let task = Task::Absorb {
                     events: parked.events.clone(),
-                    forked: forked.clone(),
+                    forked: forked.union(&parked.orphaned).copied().collect(),
                 };
                 again.push((parked.ticket, task));
             }
