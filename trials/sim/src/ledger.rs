@@ -6,6 +6,7 @@ use causeway_domain::chain::Hash;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::rescue::Subject;
 use causeway_domain::stamp::Dot;
 use causeway_replicator::core::Alarm;
 
@@ -21,6 +22,8 @@ pub(crate) struct Ledger {
     events: BTreeMap<Dot, Committed>,
     /// Who posted a message: every copy of it.
     pub copies: BTreeMap<String, BTreeSet<(Dot, Hash)>>,
+    /// All that was ever said about something.
+    said: BTreeMap<Subject, BTreeSet<(Dot, Hash)>>,
     /// What clients were told is written.
     pub answered: Vec<(Dot, Hash)>,
     /// Messages that clients were told are written.
@@ -29,6 +32,8 @@ pub(crate) struct Ledger {
     pub destroyed: BTreeSet<(Dot, Hash)>,
     /// Events that a rescue took out of a log. What they say is in others, or written again.
     pub set_aside: BTreeSet<(Dot, Hash)>,
+    /// Events that a rescue wrote again, where no copy was.
+    pub written_again: BTreeSet<Dot>,
     /// Origins under whose numbers other events were committed too.
     pub rewritten: BTreeSet<Origin>,
     pub alarms: Vec<(ReplicaId, Alarm)>,
@@ -56,11 +61,42 @@ impl Ledger {
             let hlc = stamp.hlc;
             self.events.insert(dot, Committed { hash, hlc });
         }
+        let said = self.said.entry(Subject::of(envelope)).or_default();
+        said.insert((dot, hash));
         if envelope.kind == "MessagePosted" {
             let copies = self.copies.entry(envelope.id.clone()).or_default();
             copies.insert((dot, hash));
         }
         Ok(())
+    }
+
+    /// Tells whether all that was ever said about something is still there, and under numbers that
+    /// have one content: then whoever reads anywhere knows it as everybody does.
+    pub fn is_plain(&self, subject: &Subject) -> bool {
+        let is_plain = |event: &(Dot, Hash)| {
+            !self.rewritten.contains(&event.0.origin) && !self.destroyed.contains(event)
+        };
+        let said = self.said.get(subject);
+        let is_message_plain = match subject {
+            Subject::Like { message, .. } => self.is_plain(&Subject::Message {
+                id: message.clone(),
+            }),
+            _ => true,
+        };
+        is_message_plain && said.is_none_or(|said| said.iter().all(is_plain))
+    }
+
+    /// Tells whether somebody may never be given a message: a copy stands under a number that has two
+    /// contents, and whoever was given the other is not given this one; nor a further copy, where
+    /// it came beside the first. What a rescue wrote again came where no copy was.
+    pub fn is_hidden(&self, message: &str) -> bool {
+        let copies = self.copies.get(message).into_iter().flatten();
+        let dots = copies.map(|(dot, _)| *dot);
+        let (forked, others): (Vec<Dot>, Vec<Dot>) =
+            dots.partition(|dot| self.rewritten.contains(&dot.origin));
+        let is_brought_back =
+            !others.is_empty() && others.iter().all(|dot| self.written_again.contains(dot));
+        !forked.is_empty() && !is_brought_back
     }
 
     /// A client was told that this event is written.

@@ -51,12 +51,25 @@ pub(crate) struct Reader {
     pub told: Vec<(Dot, Kind)>,
 }
 
+/// A frame that should not have been given.
+pub(crate) struct Wrong {
+    pub message: String,
+    pub what: &'static str,
+}
+
 /// A stream at one replica.
 pub(crate) struct Stay {
     pub at: usize,
     pub progress: Progress,
     /// What was missed is still to be read from the table.
     pub is_behind: bool,
+}
+
+impl Wrong {
+    fn new(entry: &FeedEntry, what: &'static str) -> Self {
+        let message = entry.subject.clone();
+        Self { message, what }
+    }
 }
 
 impl Default for People {
@@ -105,14 +118,14 @@ impl Reader {
         }
     }
 
-    /// Takes in one frame; tells what is wrong with it.
+    /// Takes in one frame; tells what is wrong with it, and about which message.
     pub fn hear(
         &mut self,
         entry: &FeedEntry,
         kind: Kind,
         table: &Table,
         is_ahead: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Wrong> {
         self.told.push((entry.position.dot(), kind));
         let is_membership = matches!(kind, Kind::Join | Kind::Leave);
         if !is_membership {
@@ -121,7 +134,7 @@ impl Reader {
                 let is_like = matches!(kind, Kind::Like | Kind::Unlike);
                 return is_like
                     .then_some(())
-                    .ok_or("a frame about no message".into());
+                    .ok_or(Wrong::new(entry, "a frame about no message"));
             };
             self.messages.insert(entry.subject.clone(), shown.position);
         }
@@ -130,7 +143,7 @@ impl Reader {
                 // A replica cannot know that a copy it lacks was given elsewhere.
                 let is_new = self.given.insert(entry.subject.clone());
                 if !is_new && !is_ahead {
-                    return Err(format!("message {} is given twice", entry.subject));
+                    return Err(Wrong::new(entry, "a message is given twice"));
                 }
                 if is_new {
                     self.hear_likes(&entry.subject, table);

@@ -1,6 +1,7 @@
 //! What must be so once everything has come together.
 
 mod forks;
+mod readers;
 
 use std::collections::BTreeSet;
 
@@ -61,10 +62,7 @@ impl World {
         self.expect_presence();
         self.expect_nothing_waits();
         self.expect_knowledge(kept_back.is_empty());
-        // Beside a fork, likes and memberships may arrive before what they follow.
-        if !self.is_alarmed_of_forks() {
-            self.expect_readers();
-        }
+        self.expect_readers();
         self.expect_nothing_lost();
     }
 
@@ -197,70 +195,6 @@ impl World {
         if let Some(wrong) = wrong {
             self.violate(|| wrong);
         }
-    }
-
-    /// Each reader comes once more, anywhere, and ends with what everybody sees.
-    fn expect_readers(&mut self) {
-        if !self.ledger.rewritten.is_empty() {
-            return;
-        }
-        for number in 0..self.people.readers.len() {
-            let at = self.rng.index(self.size());
-            self.people.readers[number].stay = None;
-            self.come(number, at);
-            self.follow(number, usize::MAX, false);
-            if let Err(wrong) = self.reader_has_all(number, at) {
-                self.violate(|| format!("reader {number} at {}: {wrong}", at + 1));
-            }
-        }
-    }
-
-    fn reader_has_all(&self, number: usize, at: usize) -> Result<(), String> {
-        let reader = &self.people.readers[number];
-        let seen = &self.replicas[at].disk.table.seen;
-        let is_whole = self.ledger.destroyed.is_empty();
-        for (id, message) in &seen.messages {
-            if message.group != reader.group {
-                continue;
-            }
-            match reader.messages.get(id) {
-                None => return Err(format!("message {id} was never given")),
-                Some(position) if *position != message.position && is_whole => {
-                    return Err(format!("message {id} was given at another place"));
-                }
-                Some(_) => {}
-            }
-        }
-        let invented = reader
-            .messages
-            .keys()
-            .find(|&id| !seen.messages.contains_key(id));
-        if let Some(id) = invented.filter(|_| is_whole) {
-            return Err(format!("message {id} is nowhere"));
-        }
-        if !is_whole {
-            return Ok(());
-        }
-        let told = reader.standings.iter().filter(|(_, is_in)| **is_in);
-        let told: BTreeSet<_> = told.map(|(standing, _)| standing.clone()).collect();
-        let mut expected = BTreeSet::new();
-        for (is_membership, of) in [(true, &seen.members), (false, &seen.likes)] {
-            let within = of.iter().filter(|(_, standing)| standing.is_in);
-            let of_group = within.filter(|((of, _), _)| {
-                let message = seen.messages.get(of);
-                let group = message.map_or(of.as_str(), |m| m.group.as_str());
-                group == reader.group.as_str()
-            });
-            expected
-                .extend(of_group.map(|((of, user), _)| (is_membership, of.clone(), user.clone())));
-        }
-        if told != expected {
-            let differing: Vec<_> = told.symmetric_difference(&expected).collect();
-            return Err(format!(
-                "is told something else than everybody sees: {differing:?}"
-            ));
-        }
-        Ok(())
     }
 
     /// Whoever was told that something is written finds it, unless its only copy was destroyed.

@@ -1,10 +1,11 @@
 //! The read model and its readers: what `timelines` and `feeds` do.
 
+use causeway_domain::rescue::Subject;
 use causeway_domain::timeline::{Arrival, Effect, Entry, Kind, Progress};
 
 use super::{Happening, World};
 use crate::hits::Hit;
-use crate::people::{Reader, Stay};
+use crate::people::{Reader, Stay, Wrong};
 use crate::table::Table;
 
 impl World {
@@ -118,15 +119,20 @@ impl World {
         match heard {
             Ok(true) => self.hit(Hit::ReaderMoved),
             Ok(false) => {}
-            // Numbers with two contents are another matter.
-            Err(_) if !self.ledger.rewritten.is_empty() => {}
-            Err(wrong) => self.violate(|| format!("reader {number} at {}: {wrong}", at + 1)),
+            Err(Wrong { message, what }) => {
+                let id = message.clone();
+                // Numbers with two contents are another matter.
+                let is_single = self.ledger.rewritten.is_empty();
+                if is_single || self.ledger.is_plain(&Subject::Message { id }) {
+                    self.violate(|| format!("reader {number} at {}: {what}: {message}", at + 1));
+                }
+            }
         }
     }
 }
 
 /// Gives the frames that are made once for all readers.
-fn share(reader: &mut Reader, table: &Table, progress: &mut Progress) -> Result<bool, String> {
+fn share(reader: &mut Reader, table: &Table, progress: &mut Progress) -> Result<bool, Wrong> {
     let mut has_moved = false;
     for Entry { entry, .. } in after(table, progress.at()) {
         if entry.group == reader.group && entry.effect == Effect::Shown {
@@ -145,7 +151,7 @@ fn read_table(
     table: &Table,
     stay: &mut Stay,
     limit: usize,
-) -> Result<bool, String> {
+) -> Result<bool, Wrong> {
     let progress = &mut stay.progress;
     progress.weigh(&table.checkpoint);
     let entries = after(table, progress.at()).iter();

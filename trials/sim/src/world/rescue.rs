@@ -199,7 +199,11 @@ impl World {
         let missed: Vec<_> = missed.map(|event| (*event.envelope).clone()).collect();
         if !missed.is_empty() {
             self.hit(Hit::WrittenAgain);
+            let before = self.replicas[at].disk.rows.len();
             self.store(at, writing, Task::Restamp(missed));
+            let again = self.replicas[at].disk.rows[before..].iter();
+            let again = again.map(|row| row.event.envelope.stamp.dot());
+            self.ledger.written_again.extend(again);
         }
     }
 }
