@@ -145,7 +145,8 @@ impl Writing {
     }
 
     /// Tells whether a batch may be decided as if nothing were there of what it needs, to be committed
-    /// and answered only if so it is; otherwise it is to be decided once more.
+    /// and answered only if so it is and there is something to commit; otherwise it is to be decided
+    /// once more.
     pub fn may_presume(&self, tasks: &[Task], needs: &Needs) -> bool {
         needs.may_be_presumed(tasks, &self.hot)
     }

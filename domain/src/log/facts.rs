@@ -35,17 +35,15 @@ pub(super) async fn read(connection: &mut PgConnection, needs: &Needs) -> sqlx::
     Ok(facts)
 }
 
-/// Commits what was decided as if nothing were there of what a batch needs; tells whether so it is.
-/// Writes nothing otherwise.
+/// Commits what was decided as if nothing were there of what a batch needs, which are posts and keys;
+/// tells whether so it is. Writes nothing otherwise.
 pub(super) async fn insert_as_presumed(
     connection: &mut PgConnection,
     needs: &Needs,
     new: &[NewRow],
 ) -> sqlx::Result<bool> {
-    let (aggregates, digests) = (pairs(&needs.sequences), digests(needs));
-    let there = rows::insert_unless_there(connection, new, &aggregates, &digests);
-    let (sequences, keys) = there.await?;
-    Ok(sequences.is_empty() && keys.is_empty())
+    let posts: Vec<&str> = needs.sequences.iter().map(|(_, id)| id.as_str()).collect();
+    rows::insert_unless_there(connection, new, &posts, &digests(needs)).await
 }
 
 fn digests(needs: &Needs) -> Vec<&[u8]> {

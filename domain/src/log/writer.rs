@@ -176,8 +176,10 @@ impl Writer {
         let needs = self.writing.needs(tasks);
         if self.writing.may_presume(tasks, &needs) {
             let decided = self.decide(tasks, &needs, Facts::default());
-            // Also where all is refused: the statement proves what that was presumed on.
-            if let Some(verdicts) = self.commit(decided, Some(&needs)).await? {
+            // The insert proves what was presumed. Where all is refused there is none.
+            if !decided.rows().is_empty()
+                && let Some(verdicts) = self.commit(decided, Some(&needs)).await?
+            {
                 return Ok(verdicts);
             }
         }

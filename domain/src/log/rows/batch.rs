@@ -1,6 +1,6 @@
 //! What a batch of the writer asks and says: which aggregates and keys are there, and the new rows.
 
-use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row as _};
 
@@ -29,32 +29,6 @@ macro_rules! insert {
     };
 }
 
-/// The statement that looks aggregates and keys up, given the places of its three parameters.
-macro_rules! look_up {
-    ($types:literal, $ids:literal, $digests:literal) => {
-        concat!(
-            "SELECT wanted.aggregate_type, wanted.aggregate_id, last.sequence,
-                 NULL::bytea AS key_digest
-             FROM unnest(",
-            $types,
-            "::text[], ",
-            $ids,
-            "::text[])
-                 AS wanted (aggregate_type, aggregate_id),
-             LATERAL (SELECT e.sequence FROM events e
-                 WHERE e.aggregate_type = wanted.aggregate_type
-                   AND e.aggregate_id = wanted.aggregate_id
-                 ORDER BY e.sequence DESC LIMIT 1) last
-             UNION ALL
-             SELECT DISTINCT NULL, e.aggregate_id, NULL::bigint, e.key_digest FROM events e
-             WHERE e.key_digest = ANY(",
-            $digests,
-            ")
-             ORDER BY 1, 2, 4"
-        )
-    };
-}
-
 /// Commits a batch: one statement, which is one transaction. Any conflict fails the whole.
 pub(in crate::log) async fn insert(
     connection: &mut PgConnection,
@@ -64,29 +38,30 @@ pub(in crate::log) async fn insert(
     Ok(())
 }
 
-/// Commits a batch in one statement if nothing is there of some aggregates and keys; else writes
-/// nothing, and returns what is there.
+/// Commits a batch that is not empty if nothing is there of some posts and keys; tells whether so it
+/// is. Writes nothing otherwise.
 pub(in crate::log) async fn insert_unless_there(
     connection: &mut PgConnection,
     rows: &[NewRow],
-    aggregates: &[(&str, &str)],
+    posts: &[&str],
     digests: &[&[u8]],
-) -> sqlx::Result<LookedUp> {
-    let (types, ids): (Vec<&str>, Vec<&str>) = aggregates.iter().copied().unzip();
-    let statement = concat!(
-        "WITH there AS (",
-        look_up!("$15", "$16", "$17"),
-        "), new_events AS (",
-        insert!("WHERE NOT EXISTS (SELECT FROM there)"),
-        ") SELECT * FROM there"
+) -> sqlx::Result<bool> {
+    // One after the other, each by its index: asked for all of them at once, Postgres may read all
+    // posts there are.
+    let statement = insert!(
+        "WHERE NOT EXISTS (SELECT FROM unnest($15::text[]) AS wanted (id),
+                 LATERAL (SELECT FROM events e
+                     WHERE e.aggregate_type = 'post' AND e.aggregate_id = wanted.id
+                     LIMIT 1) there)
+             AND NOT EXISTS (SELECT FROM unnest($16::bytea[]) AS wanted (digest),
+                 LATERAL (SELECT FROM events e WHERE e.key_digest = wanted.digest LIMIT 1) there)"
     );
-    let found = bound(statement, rows)
-        .bind(types)
-        .bind(ids)
+    let inserted = bound(statement, rows)
+        .bind(posts)
         .bind(digests)
-        .fetch_all(connection)
+        .execute(connection)
         .await?;
-    looked_up(&found)
+    Ok(inserted.rows_affected() > 0)
 }
 
 /// Binds the columns of a batch to the first parameters of a statement.
@@ -137,18 +112,25 @@ pub(in crate::log) async fn look_up(
     digests: &[&[u8]],
 ) -> sqlx::Result<LookedUp> {
     let (types, ids): (Vec<&str>, Vec<&str>) = aggregates.iter().copied().unzip();
-    let rows = sqlx::query(look_up!("$1", "$2", "$3"))
+    let rows = sqlx::query(
+        "SELECT wanted.aggregate_type, wanted.aggregate_id, last.sequence, NULL::bytea AS key_digest
+         FROM unnest($1::text[], $2::text[]) AS wanted (aggregate_type, aggregate_id),
+         LATERAL (SELECT e.sequence FROM events e
+             WHERE e.aggregate_type = wanted.aggregate_type
+               AND e.aggregate_id = wanted.aggregate_id
+             ORDER BY e.sequence DESC LIMIT 1) last
+         UNION ALL
+         SELECT DISTINCT NULL, e.aggregate_id, NULL::bigint, e.key_digest FROM events e
+         WHERE e.key_digest = ANY($3)
+         ORDER BY 1, 2, 4",
+    )
         .bind(types)
         .bind(ids)
         .bind(digests)
         .fetch_all(connection)
         .await?;
-    looked_up(&rows)
-}
-
-fn looked_up(rows: &[PgRow]) -> sqlx::Result<LookedUp> {
     let (mut sequences, mut keys) = (Vec::new(), Vec::new());
-    for row in rows {
+    for row in &rows {
         match row.try_get(0)? {
             Some(aggregate_type) => {
                 sequences.push((aggregate_type, row.try_get(1)?, row.try_get(2)?));

@@ -138,7 +138,7 @@ impl World {
             // Decided at once, and for good if the insert finds what was presumed.
             let presumed = writing.decide(wall_ms, tasks, &needs, Facts::default());
             let is_so = facts.sequences.is_empty() && facts.keys.is_empty();
-            decided = is_so.then_some(presumed);
+            decided = (is_so && !presumed.rows().is_empty()).then_some(presumed);
         }
         let decided = decided.unwrap_or_else(|| writing.decide(wall_ms, tasks, &needs, facts));
         let rows = decided.rows().to_vec();
