@@ -1,5 +1,7 @@
 //! One running replica: opens its parts in order, serves, and closes them in order.
 
+mod lasting;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use crate::keys::ClusterKeys;
 use crate::routes::Sight;
 use crate::routes::peers::Peers;
 use crate::token::Tokens;
+use lasting::{Lasting, ended};
 
 /// How long a start waits for the clocks of peers.
 const CLOCKS: Duration = Duration::from_secs(1);
@@ -123,11 +126,11 @@ async fn serve_with(
     let answers = inquiry::ask(&links, &caller, clocks.now(), CLOCKS).await;
     clocks.bound(inquiry::ceiling_ms(&answers, clocks.now()));
     let disk = Arc::new(disk_of(config));
-    let (log, mut writer) = Log::open(options(config, url, &clocks, &disk)?).await?;
+    let (log, writer) = Log::open(options(config, url, &clocks, &disk)?).await?;
     tell_beginning(&log);
-    let (timelines, mut follower) = Timelines::follow(log.clone(), url).await?;
+    let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
     let replicator = Replicator::spawn(me(config, &caller, &log), links, log.clone(), clocks);
-    let (context, mut hub, presence) = context(
+    let (context, hub, presence) = context(
         config,
         &keys,
         log.clone(),
@@ -152,39 +155,29 @@ async fn serve_with(
     let serving_clients = spawn_serving(public, app::app(&context), limits, stopped)?;
     on_ready();
 
+    let mut lasting = Lasting {
+        writer,
+        follower,
+        hub,
+        presence,
+        peers: serving_peers,
+        clients: serving_clients,
+    };
     let outcome = tokio::select! {
         () = stop => Ok(()),
-        part = first_to_end(&mut writer, &mut follower, &mut hub) => Err(anyhow::anyhow!(
+        part = lasting.first_to_end(&replicator) => Err(anyhow::anyhow!(
             "{part} has stopped, which is a defect; the log above says why"
         )),
     };
     stopping.send_replace(true);
-    let _ = tokio::join!(serving_clients, serving_peers);
+    let _ = tokio::join!(ended(lasting.clients), ended(lasting.peers));
     replicator.stop().await;
-    hub.abort();
-    presence.abort();
-    if outcome.is_ok() {
-        let _ = tokio::join!(hub, presence);
-    }
+    lasting.hub.abort();
+    lasting.presence.abort();
+    let _ = tokio::join!(ended(lasting.hub), ended(lasting.presence));
     drop((context, replicator, log));
-    if outcome.is_ok() {
-        close(writer, follower).await;
-    }
+    close(lasting.writer, lasting.follower).await;
     outcome
-}
-
-/// Waits until one of the parts ends without which a server only looks as if it served: better that
-/// whoever watches over it starts it again.
-async fn first_to_end(
-    writer: &mut WriterTask,
-    follower: &mut FollowTask,
-    hub: &mut JoinHandle<()>,
-) -> &'static str {
-    tokio::select! {
-        _ = writer => "the writer of the log",
-        _ = follower => "the read model",
-        _ = hub => "what feeds the streams",
-    }
 }
 
 fn tell_beginning(log: &Log) {
@@ -310,7 +303,7 @@ async fn raise_above_peers(log: &Log, replicator: &Replicator) {
 
 async fn close(writer: WriterTask, follower: FollowTask) {
     let ended = async {
-        let _ = tokio::join!(writer, follower);
+        let _ = tokio::join!(ended(writer), ended(follower));
     };
     if timeout(LAST_WRITES, ended).await.is_err() {
         tracing::warn!("the log did not close in time");
@@ -358,20 +351,4 @@ fn random_bytes() -> anyhow::Result<[u8; 16]> {
     getrandom::fill(&mut bytes)
         .map_err(|failure| anyhow::anyhow!("the system gives no random bytes: {failure}"))?;
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_part_that_panics_ends_the_server() {
-        let mut writer = tokio::spawn(std::future::pending());
-        let mut follower = tokio::spawn(async { panic!("as asked") });
-        let mut hub = tokio::spawn(std::future::pending());
-
-        let part = first_to_end(&mut writer, &mut follower, &mut hub).await;
-
-        assert_eq!(part, "the read model");
-    }
 }

@@ -10,7 +10,9 @@ mod clocks;
 mod turns;
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
 use std::time::Duration;
 
 use causeway_domain::envelope::RawEvent;
@@ -59,6 +61,16 @@ pub enum TurnError {
 }
 
 impl Replicator {
+    /// Waits until one of its tasks ends, which none does by itself: a defect, of which the log tells.
+    pub async fn ended(&self) {
+        let next = |context: &mut Context<'_>| self.tasks().poll_join_next(context);
+        drop(poll_fn(next).await);
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Starts to agree with the peers, each over its link. A peer without a link is only listened
     /// to.
     pub fn spawn<L: Link>(
@@ -185,10 +197,7 @@ impl Replicator {
 
     /// Ends all calls and tasks.
     pub async fn stop(&self) {
-        let mut tasks = {
-            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *tasks)
-        };
+        let mut tasks = std::mem::take(&mut *self.tasks());
         tasks.shutdown().await;
     }
 }
