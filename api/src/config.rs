@@ -97,6 +97,11 @@ pub struct Limits {
     /// Most connections on the public port at once, 1–1000000; the next ones wait. An open stream
     /// costs some 40 kB. `CAUSEWAY_LIMITS_MAX_CONNECTIONS`, default 20000.
     pub max_connections: usize,
+    /// Most writes of clients that wait for their answer at once, 1–1000000; the next ones are told to
+    /// come back (503 `busy`). What peers send is not counted. More rides out a longer stall of the
+    /// database, costs some kB each, and answers later. `CAUSEWAY_LIMITS_MAX_WAITING_WRITES`, default
+    /// 4096.
+    pub max_waiting_writes: usize,
     /// How much of the disk of `data_dir` stays free, in bytes: with less, writes are refused (507)
     /// until there is room again, and reading goes on. 0: never minded. More leaves more time to make
     /// room, and is lost to messages. A database elsewhere has its own disk, which is not watched:
@@ -110,6 +115,7 @@ impl Default for Limits {
         Self {
             max_text_chars: DEFAULT_MAX_TEXT_CHARS,
             max_connections: 20_000,
+            max_waiting_writes: 4_096,
             min_free_disk_bytes: None,
         }
     }

@@ -329,6 +329,7 @@ pub(crate) fn options(
         wall: clocks.wall(),
         order: clocks.order(),
         fresh_epoch: u32::try_from(random_number()? >> 32)?,
+        max_waiting_writes: config.limits.max_waiting_writes,
         allow_unsafe_postgres: config.allow_unsafe_postgres,
         has_room: Arc::new(move || disk.has_room()),
     })

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 pub(crate) use connection::{connect_reader, options, shared, within};
 pub use durability::Unsafe;
@@ -47,7 +47,7 @@ pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 /// How long a start waits for another process to give the database up (also for the session of a
 /// killed predecessor to end).
 const LOCK: Duration = Duration::from_secs(30);
-/// Most commands and batches that wait for the writer; one more is answered `Busy`.
+/// Most commands and batches on their way to the writer; whoever brings one more waits.
 const INBOX: usize = 4_096;
 
 /// What the log needs to know to open.
@@ -67,6 +67,8 @@ pub struct Options {
     pub order: WallClock,
     /// 32 fresh random bits, used when a new epoch must be drawn.
     pub fresh_epoch: u32,
+    /// Most commands that wait for their answer; one more is `Busy`. Peers' events are not counted.
+    pub max_waiting_writes: usize,
     /// Accept a Postgres that can lose acknowledged writes (F29).
     pub allow_unsafe_postgres: bool,
     /// Says no before the disk is full: nothing more is taken in then (F31).
@@ -126,7 +128,11 @@ enum Work {
 
 /// Who waits for what becomes of a task.
 enum Asker {
-    Submit(oneshot::Sender<Result<Done, SubmitError>>),
+    /// Keeps its place among those who wait until it is answered, also when nobody listens any more.
+    Submit(
+        oneshot::Sender<Result<Done, SubmitError>>,
+        OwnedSemaphorePermit,
+    ),
     Absorb(oneshot::Sender<Result<Absorbed, SubmitError>>),
     Persist(oneshot::Sender<Result<(), SubmitError>>),
     Raise(oneshot::Sender<()>),
@@ -137,6 +143,7 @@ enum Asker {
 pub struct Log {
     pool: PgPool,
     inbox: mpsc::Sender<Work>,
+    places: Arc<Semaphore>,
     head: watch::Receiver<Arc<Head>>,
     tail: Arc<Tail>,
     beginning: Beginning,
@@ -162,6 +169,7 @@ impl Log {
         let opened = connection::open(&options, patience).await?;
         let pool = connection::pool(&options.database_url)?;
         let (inbox, work) = mpsc::channel(INBOX);
+        let most = options.max_waiting_writes.min(Semaphore::MAX_PERMITS);
         let beginning = opened.beginning;
         let has_room = options.has_room.clone();
         let unsafe_settings = opened.unsafe_settings.clone().into();
@@ -171,6 +179,7 @@ impl Log {
         let log = Self {
             pool,
             inbox,
+            places: Arc::new(Semaphore::new(most)),
             head,
             tail,
             beginning,
@@ -214,16 +223,12 @@ impl Log {
     /// Decides and writes one command. Whoever stops waiting does not stop the write.
     pub async fn submit(&self, command: Command) -> Result<Done, SubmitError> {
         self.refuse_without_room()?;
+        let place = self.places.clone().try_acquire_owned();
+        let place = place.map_err(|_| SubmitError::Busy)?;
         let (answer, answered) = oneshot::channel();
-        self.inbox
-            .try_send(Work::Write(
-                Task::Submit(Box::new(command)),
-                Asker::Submit(answer),
-            ))
-            .map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
-                mpsc::error::TrySendError::Closed(_) => SubmitError::Unavailable,
-            })?;
+        let task = Task::Submit(Box::new(command));
+        self.send(Work::Write(task, Asker::Submit(answer, place)))
+            .await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 

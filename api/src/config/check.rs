@@ -272,6 +272,12 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
             usual.max_connections,
             1_000_000,
         )?,
+        max_waiting_writes: within(
+            "limits.max_waiting_writes",
+            raw.max_waiting_writes,
+            usual.max_waiting_writes,
+            1_000_000,
+        )?,
         min_free_disk_bytes: bytes("limits.min_free_disk_bytes", raw.min_free_disk_bytes)?,
     })
 }

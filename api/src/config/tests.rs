@@ -63,6 +63,7 @@ fn every_setting_can_come_from_the_environment() {
         ("CAUSEWAY_REPLICAS", list),
         ("CAUSEWAY_LIMITS_MAX_TEXT_CHARS", "80"),
         ("CAUSEWAY_LIMITS_MAX_CONNECTIONS", "7"),
+        ("CAUSEWAY_LIMITS_MAX_WAITING_WRITES", "9"),
         ("CAUSEWAY_LIMITS_MIN_FREE_DISK_BYTES", "0"),
         ("CAUSEWAY_LOG", "debug"),
         ("CAUSEWAY_SOMETHING_ELSE", "is not ours"),
@@ -95,6 +96,7 @@ fn every_setting_can_come_from_the_environment() {
         Limits {
             max_text_chars: 80,
             max_connections: 7,
+            max_waiting_writes: 9,
             min_free_disk_bytes: Some(0),
         }
     );

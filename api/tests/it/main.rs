@@ -13,6 +13,7 @@ mod bad_programs;
 mod bad_requests;
 mod bad_settings;
 mod bad_tokens;
+mod busy;
 mod changes;
 mod clocks;
 mod crashes;

@@ -309,7 +309,9 @@ fn failed<T>(outcome: Result<sqlx::Result<T>, tokio::time::error::Elapsed>) -> O
 /// An answer nobody waits for any more is dropped: the write stands all the same (F13).
 fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
     match (asker, verdict) {
-        (Asker::Submit(to), Verdict::Submitted(decided)) => {
+        (Asker::Submit(to, place), Verdict::Submitted(decided)) => {
+            // Before the answer: whoever has it may write again at once.
+            drop(place);
             let head = head.clone();
             let done = decided.map(|event| Done { event, head });
             let _ = to.send(done.map_err(SubmitError::Refused));
@@ -343,7 +345,7 @@ fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
 
 fn refuse(asker: Asker, failure: &SubmitError) {
     match asker {
-        Asker::Submit(to) => drop(to.send(Err(failure.clone()))),
+        Asker::Submit(to, _) => drop(to.send(Err(failure.clone()))),
         Asker::Absorb(to) => drop(to.send(Err(failure.clone()))),
         Asker::Persist(to) => drop(to.send(Err(failure.clone()))),
         Asker::Raise(to) => drop(to),

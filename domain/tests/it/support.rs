@@ -75,6 +75,7 @@ impl Store {
             wall: Arc::new(wall_ms),
             order: Arc::new(wall_ms),
             fresh_epoch: number,
+            max_waiting_writes: 4_096,
             allow_unsafe_postgres: true,
             has_room: Arc::new(|| true),
         };

@@ -120,6 +120,40 @@ async fn more_writes_than_can_wait_are_told_so_and_the_others_are_all_there() {
     assert_eq!(held, acknowledged);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peers_events_are_not_turned_away_because_too_many_writes_wait() {
+    let mut store = Store::create(1).await;
+    store.options.max_waiting_writes = 1;
+    let (replica, peer) = (store.open().await, Store::create(2).await.open().await);
+    replica.join("lobby", "anna").await;
+    peer.join("other", "bob").await;
+    let held = replica.log.head().vector.clone();
+    let events = peer.log.read_beyond(&held, 10, usize::MAX).await.unwrap();
+    let mut lock = PgConnection::connect(&store.options.database_url)
+        .await
+        .unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE events IN SHARE MODE")
+        .execute(&mut lock)
+        .await
+        .unwrap();
+    let mut writes = JoinSet::new();
+    for _ in 0..2 {
+        let log = replica.log.clone();
+        writes.spawn(async move { log.submit(post("lobby", "anna", "hello", None)).await });
+    }
+    let refused = timeout(DEADLINE, writes.join_next()).await.unwrap();
+    assert!(matches!(refused.unwrap().unwrap(), Err(SubmitError::Busy)));
+
+    let log = replica.log.clone();
+    let absorbing = tokio::spawn(async move { log.absorb(events).await });
+    drop(lock);
+
+    let absorbed = timeout(DEADLINE, absorbing).await.unwrap().unwrap();
+    assert_eq!(absorbed.unwrap().stored, 1);
+    let written = timeout(DEADLINE, writes.join_next()).await.unwrap();
+    written.unwrap().unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_second_process_is_refused_and_the_first_goes_on() {
     let store = Store::create(1).await;

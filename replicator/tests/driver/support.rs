@@ -99,6 +99,7 @@ impl Replica {
             wall: wall.clone(),
             order: wall.clone(),
             fresh_epoch: u32::from(id.get()),
+            max_waiting_writes: 4_096,
             allow_unsafe_postgres: true,
             has_room: Arc::new(|| true),
         };
