@@ -76,7 +76,7 @@ fn ready(context: Context) -> impl Endpoint {
         async move {
             match health::unready(&context).await {
                 None => Ok(text("ready\n")),
-                Some(why) => Err(poem::Error::from(Problem::unavailable(why))),
+                Some(why) => Err(poem::Error::from(Problem::NotReady { why })),
             }
         }
     })

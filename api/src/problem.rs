@@ -93,6 +93,12 @@ pub enum Problem {
     /// The machinery does not answer: most often the database.
     #[error("This replica cannot do this at the moment. Try again, here or at another replica.")]
     Unavailable(#[source] Cause),
+    /// This replica does not serve yet, or not now; for whoever sends it clients.
+    #[error("This replica is not ready: {why}.")]
+    NotReady {
+        /// A clause for the operator.
+        why: &'static str,
+    },
     /// The replica does not hold yet what the caller has seen elsewhere.
     #[error("This replica does not hold yet what you have seen elsewhere. Try again.")]
     Behind,
@@ -188,7 +194,7 @@ impl Problem {
                 Some(*retry_after_s),
             ),
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "Busy", Some(1)),
-            Self::Unavailable(_) => (
+            Self::Unavailable(_) | Self::NotReady { .. } => (
                 S::SERVICE_UNAVAILABLE,
                 "unavailable",
                 "Unavailable",

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 
 use crate::harness::{Passage, Replica, User, Way, eventually, texts};
 
@@ -38,11 +39,9 @@ async fn outage(passage: Passage) {
         answer.refused(503, "unavailable");
     }
     assert_eq!(replica.door.get("/healthz").await.status, 200);
-    replica
-        .door
-        .get("/readyz")
-        .await
-        .refused(503, "unavailable");
+    let answer = replica.door.get("/readyz").await;
+    answer.refused(503, "unavailable");
+    assert!(answer.body.contains("the database does not answer"));
     ann.get("/v1/server").await.with(200);
     ann.view().await;
     let began = Instant::now();
@@ -99,4 +98,39 @@ async fn post(ann: &User, number: u32) -> crate::harness::Answer {
 
 fn text(number: u32) -> String {
     format!("{number} again and again")
+}
+
+#[tokio::test]
+async fn a_replica_whose_read_model_does_not_follow_is_not_ready_and_says_so() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+    let mut database = PgConnection::connect(&replica.database_url())
+        .await
+        .unwrap();
+
+    let away = "ALTER TABLE messages RENAME TO messages_away";
+    sqlx::raw_sql(away).execute(&mut database).await.unwrap();
+    let path = "/v1/groups/lobby/messages";
+    ann.post(path, &json!({"text": "not shown yet"})).await;
+    eventually("to be told why it is not ready", async || {
+        let answer = replica.door.get("/readyz").await;
+        let is_told = answer.body.contains("the read model cannot follow the log");
+        match answer.status {
+            503 if is_told => Ok(()),
+            status => Err(format!("{status} {}", answer.body)),
+        }
+    })
+    .await;
+
+    let back = "ALTER TABLE messages_away RENAME TO messages";
+    sqlx::raw_sql(back).execute(&mut database).await.unwrap();
+    eventually("to be ready again", async || {
+        let answer = replica.door.get("/readyz").await;
+        match answer.status {
+            200 => Ok(()),
+            _ => Err(answer.body),
+        }
+    })
+    .await;
+    assert_eq!(texts(&ann.history("lobby").await), ["not shown yet"]);
 }

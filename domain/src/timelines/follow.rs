@@ -129,12 +129,16 @@ impl Follower {
                 }
                 continue;
             }
+            let steps = self.connection.is_some();
             let (begun, before) = (Instant::now(), self.folded.arrival);
             let outcome = timeout(PATIENCE, self.go_on(is_behind)).await;
             match outcome.unwrap_or(Err(Failed::Later(sqlx::Error::PoolTimedOut.into()))) {
                 Ok(()) => {
-                    self.condition
-                        .send_if_modified(|now| now.failing_since.take().is_some());
+                    // A new connection alone is no progress: the next step may fail as the last did.
+                    if steps || bell.borrow().arrival <= self.folded.arrival {
+                        self.condition
+                            .send_if_modified(|now| now.failing_since.take().is_some());
+                    }
                     self.rest(begun, before).await;
                 }
                 // The connection may still be in the transaction that failed.
