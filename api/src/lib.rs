@@ -21,6 +21,7 @@ pub mod keys;
 pub mod links;
 pub mod log;
 pub mod new_epoch;
+pub mod open_files;
 pub mod probe;
 pub mod problem;
 pub mod routes;

@@ -14,7 +14,7 @@ use causeway_api::dev::{self, DevOptions};
 use causeway_api::failure::{NotAsGiven, exit_code, sentence, tell};
 use causeway_api::log::Log;
 use causeway_api::new_epoch::Rescue;
-use causeway_api::{check, init, new_epoch, server, stop};
+use causeway_api::{check, init, new_epoch, open_files, server, stop};
 use causeway_domain::ids::ReplicaId;
 use clap::{Args, Parser, Subcommand};
 use futures_util::FutureExt;
@@ -168,6 +168,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             config,
             until_stdin_closes,
         } => {
+            open_files::raise();
             run(config.load()?, until_stdin_closes).await?;
         }
         Command::Dev {
@@ -182,6 +183,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
                 base_port,
                 fresh,
             };
+            open_files::raise();
             dev::run(options, stop::requested(false)?).await?;
         }
         Command::Openapi => print(&server::openapi()),

@@ -126,3 +126,13 @@ async fn peers_are_not_served_on_the_public_port() {
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_takes_as_many_open_files_as_the_system_gives() {
+    let replica = Replica::start().await;
+
+    let (soft, hard) = replica.process().open_files();
+
+    assert_eq!(soft, hard);
+}

@@ -65,6 +65,19 @@ impl Process {
         self.log.lock().expect("no holder panics").clone()
     }
 
+    /// The soft and the hard limit of its open files, as the system tells them.
+    #[cfg(target_os = "linux")]
+    pub fn open_files(&self) -> (String, String) {
+        let path = format!("/proc/{}/limits", self.child.id());
+        let limits = std::fs::read_to_string(path).expect("it runs");
+        let line = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max open files"));
+        let mut words = line.expect("there is a limit").split_whitespace();
+        let mut word = || words.next().expect("two of them").to_owned();
+        (word(), word())
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill9(mut self) {
         self.end();
@@ -160,7 +173,10 @@ pub fn run_to_its_end(arguments: &[&str], environment: &[(&str, &str)]) -> Outpu
 }
 
 fn server(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway-server"));
+    // With few open files, as many systems begin: the server asks for more itself.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -S -n 256; exec \"$0\" \"$@\""]);
+    command.arg(env!("CARGO_BIN_EXE_causeway-server"));
     command.args(arguments);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CAUSEWAY_")) {
         command.env_remove(name);
