@@ -23,37 +23,52 @@ pub(in crate::log) async fn read_ranges(
     if ranges.is_empty() {
         return Ok(Vec::new());
     }
+    let rows = rows_within(pool, ranges, limit, max_bytes).await?;
+    let events = rows.into_iter();
+    events
+        .map(|(arrival, payload, hash)| event_from(arrival, payload, hash))
+        .collect()
+}
+
+type Row = (i64, String, Vec<u8>);
+
+/// Postgres cuts by bytes: an event may be large, and a thousand of them would fill memory before they
+/// were cut here.
+async fn rows_within(
+    pool: &PgPool,
+    ranges: &[Range],
+    limit: usize,
+    max_bytes: usize,
+) -> Result<Vec<Row>, ReadError> {
     let column = |of: fn(&Range) -> i64| ranges.iter().map(of).collect::<Vec<i64>>();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows: Vec<(i64, String, Vec<u8>)> = within(
+    let max_bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
+    let rows = within(
         sqlx::query_as(
-            "SELECT e.arrival, e.payload::text, e.hash
+            "SELECT arrival, payload, hash FROM (
+         SELECT arrival, payload, hash,
+             sum(octet_length(payload)) OVER (ORDER BY arrival) AS bytes,
+             row_number() OVER (ORDER BY arrival) AS place
+         FROM (SELECT e.arrival, e.payload::text AS payload, e.hash
          FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[])
               AS wanted (replica, epoch, first, last),
          LATERAL (SELECT arrival, payload, hash FROM events
              WHERE replica = wanted.replica AND epoch = wanted.epoch
                AND seq BETWEEN wanted.first AND wanted.last
              ORDER BY seq LIMIT $5) e
-         ORDER BY e.arrival LIMIT $5",
+         ORDER BY e.arrival LIMIT $5) first
+         ) summed WHERE bytes <= $6 OR place = 1 ORDER BY arrival",
         )
         .bind(column(|range| i64::from(range.origin.replica.get())))
         .bind(column(|range| i64::from(range.origin.epoch.0)))
         .bind(column(|range| signed(range.first)))
         .bind(column(|range| signed(range.last)))
         .bind(limit)
+        .bind(max_bytes)
         .fetch_all(pool),
     )
     .await?;
-    let mut events = Vec::with_capacity(rows.len());
-    let mut bytes = 0;
-    for (arrival, payload, hash) in rows {
-        bytes += payload.len();
-        if bytes > max_bytes && !events.is_empty() {
-            break;
-        }
-        events.push(event_from(arrival, payload, hash)?);
-    }
-    Ok(events)
+    Ok(rows)
 }
 
 /// Reads the log after a place, and makes sure that nothing is missing in between (F14).
@@ -111,4 +126,53 @@ fn event_from(arrival: i64, payload: String, hash: Vec<u8>) -> Result<RawEvent, 
         tracing::error!(arrival, %reason, "a stored event cannot be read");
         ReadError::Corrupt(arrival)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_postgres::Disposable;
+    use sqlx::{Connection, PgConnection};
+
+    use super::*;
+    use crate::ids::{Epoch, ReplicaId};
+
+    #[tokio::test]
+    async fn postgres_hands_out_no_more_bytes_than_were_asked_for_but_always_one_event() {
+        let (pool, range) = ten_rows_of_a_thousand_bytes().await;
+
+        for (max_bytes, rows) in [(0, 1), (1_000, 1), (1_999, 1), (3_500, 3), (usize::MAX, 10)] {
+            let read = rows_within(&pool, &[range], 1_000, max_bytes).await;
+
+            let arrivals: Vec<i64> = read.unwrap().into_iter().map(|row| row.0).collect();
+            assert_eq!(arrivals, (1..=rows).collect::<Vec<i64>>(), "{max_bytes}");
+        }
+    }
+
+    async fn ten_rows_of_a_thousand_bytes() -> (PgPool, Range) {
+        let postgres = tokio::task::spawn_blocking(Disposable::shared).await;
+        let postgres = postgres.unwrap();
+        let mut admin = PgConnection::connect(&postgres.url()).await.unwrap();
+        sqlx::raw_sql("CREATE DATABASE reads")
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        let pool = PgPool::connect(&postgres.database_url("reads"))
+            .await
+            .unwrap();
+        let table = "CREATE TABLE events AS
+            SELECT n::int8 AS arrival, n::int8 AS seq, 1 AS replica, 7::int8 AS epoch, 'x'::bytea AS hash,
+                to_json(repeat('x', 998)) AS payload
+            FROM generate_series(1, 10) n";
+        sqlx::raw_sql(table).execute(&pool).await.unwrap();
+        let origin = Origin {
+            replica: ReplicaId::new(1).unwrap(),
+            epoch: Epoch(7),
+        };
+        let range = Range {
+            origin,
+            first: 1,
+            last: 10,
+        };
+        (pool, range)
+    }
 }
