@@ -9,6 +9,8 @@ use serde::Serialize;
 
 /// A new epoch was drawn, by this start or since.
 pub const NEW_EPOCH: &str = "new_epoch";
+/// Peers held other events of this replica than its database.
+const ROLLED_BACK: &str = "rolled_back";
 
 /// Something an operator must know.
 #[derive(Debug, Object, Serialize)]
@@ -39,7 +41,23 @@ impl From<&Alarm> for AlarmBody {
 /// Lists what stands now. `began_as` is who this process wrote as at its start.
 pub fn standing(log: &Log, began_as: Origin, knowledge: &Knowledge) -> Vec<AlarmBody> {
     let shown = knowledge.alarms.iter().map(AlarmBody::from);
-    new_epoch(log, began_as).into_iter().chain(shown).collect()
+    let own = new_epoch(log, began_as)
+        .into_iter()
+        .chain(rolled_back(log.origin(), began_as));
+    own.chain(shown).collect()
+}
+
+/// Stands until the next start as well: the replicator's own alarm of this kind has passed as soon as the
+/// new epoch is drawn.
+fn rolled_back(origin: Origin, began_as: Origin) -> Option<AlarmBody> {
+    (origin != began_as).then(|| AlarmBody {
+        kind: ROLLED_BACK.to_owned(),
+        replica: None,
+        origin: Some(began_as.to_string()),
+        detail: format!(
+            "peers held events of {began_as} that this database did not: it was rolled back or copied"
+        ),
+    })
 }
 
 /// Stands until the next start, which continues the new epoch.

@@ -103,6 +103,17 @@ async fn a_replica_rolled_back_with_its_file_is_noticed_and_gets_its_tail_back()
         }
     })
     .await;
+    let view = ann[1].view().await;
+    let alarms = view["alarms"].as_array().unwrap();
+    let rolled_back = alarms.iter().find(|alarm| alarm["kind"] == "rolled_back");
+    let origin = &rolled_back.expect("the alarm stands")["origin"];
+    assert!(
+        before
+            .as_str()
+            .is_some_and(|epoch| *origin == format!("2.{epoch}"))
+    );
+    let metric = "causeway_alarms{kind=\"rolled_back\"}";
+    assert_eq!(cluster.at(2).metric(metric).await, 1);
     ann[1].says("lobby", "2 after it").await;
 
     let history = cluster.agree(&[1, 2, 3], "lobby", 3).await;
