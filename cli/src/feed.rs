@@ -80,7 +80,7 @@ async fn follow_until_lost(
             Ok(response) => response,
             Err(CallError::Unreachable(reason)) => return What::Lost(reason),
             Err(error) if error.passes() => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(error.wait()).await;
                 continue;
             }
             Err(error) => return What::Refused(error),

@@ -1,5 +1,7 @@
 //! What comes back of a call: its body, or why there is none.
 
+use std::time::Duration;
+
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -7,6 +9,10 @@ use crate::wire::Problem;
 
 /// More than any page has, even with the longest messages: an answer beyond it has no end.
 const MAX_BODY_BYTES: usize = 64 << 20;
+/// The wait before a call is tried again where the server names none, or none at all.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// The longest, whatever it names: a person sits before it.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Why a call gave no answer to show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +29,8 @@ pub enum CallError {
         code: String,
         /// A sentence for people.
         detail: String,
+        /// After how many seconds to come back, where the server says so.
+        retry_after_s: Option<u64>,
     },
     /// The answer is not of the API.
     #[error("the answer is not one of a Causeway server: {0}")]
@@ -33,6 +41,17 @@ impl CallError {
     /// Whether the server refused with this code.
     pub fn is(&self, wanted: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == wanted)
+    }
+
+    /// How long to wait before the same call is tried again.
+    pub fn wait(&self) -> Duration {
+        match self {
+            Self::Refused {
+                retry_after_s: Some(seconds),
+                ..
+            } => Duration::from_secs(*seconds).clamp(SHORTEST_WAIT, LONGEST_WAIT),
+            _ => SHORTEST_WAIT,
+        }
     }
 
     /// Whether the same call may be answered a little later by the same server.
@@ -86,6 +105,7 @@ pub(super) async fn answer(call: RequestBuilder) -> Result<Response, CallError> 
 
 async fn refusal(response: Response) -> CallError {
     let status = response.status();
+    let retry_after_s = retry_after_of(&response);
     let problem: Problem = match bounded(response).await {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
         Err(_) => Problem::default(),
@@ -97,7 +117,13 @@ async fn refusal(response: Response) -> CallError {
         status: status.as_u16(),
         code: problem.code,
         detail: detail.unwrap_or_else(|| plain(status)),
+        retry_after_s,
     }
+}
+
+fn retry_after_of(response: &Response) -> Option<u64> {
+    let seconds = response.headers().get("retry-after")?;
+    seconds.to_str().ok()?.trim().parse().ok()
 }
 
 fn plain(status: StatusCode) -> String {
@@ -141,4 +167,30 @@ fn unreachable(error: &reqwest::Error) -> CallError {
         said
     };
     CallError::Unreachable(said.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refused_call_waits_as_long_as_the_server_asks() {
+        for (header, seconds) in [
+            (Some("7"), 7),
+            (Some("0"), 1),
+            (Some("999999"), 60),
+            (Some("soon"), 1),
+            (None, 1),
+        ] {
+            let mut answer = http::Response::builder().status(503);
+            if let Some(value) = header {
+                answer = answer.header("Retry-After", value);
+            }
+            let answer = answer.body(Vec::new()).expect("it is well formed");
+
+            let refused = refusal(Response::from(answer)).await;
+
+            assert_eq!(refused.wait(), Duration::from_secs(seconds), "{header:?}");
+        }
+    }
 }
