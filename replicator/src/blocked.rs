@@ -58,3 +58,33 @@ impl Blocked {
         waiting.map(|(&origin, _)| origin)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use causeway_domain::ids::{Epoch, ReplicaId};
+
+    use super::*;
+
+    #[test]
+    fn a_peer_that_names_origins_without_end_costs_no_more_memory_and_old_ones_make_room() {
+        let mut blocked = Blocked::default();
+        let held = VersionVector::default();
+        for epoch in 0..12_000 {
+            blocked.add(0, origin(epoch), &held);
+        }
+        assert_eq!(blocked.0.len(), MOST);
+
+        let later = 2 * LONGEST_MS;
+        blocked.add(later, origin(12_001), &held);
+
+        assert!(blocked.now(later).eq([origin(12_001)]));
+        assert_eq!(blocked.0.len(), 1);
+    }
+
+    fn origin(epoch: u32) -> Origin {
+        Origin {
+            replica: ReplicaId::new(1).expect("not zero"),
+            epoch: Epoch(epoch),
+        }
+    }
+}

@@ -379,3 +379,6 @@ impl FloorReport {
         self.settled
     }
 }
+
+#[cfg(test)]
+mod tests;
