@@ -1,5 +1,6 @@
 //! Frames: made once, shared by all readers of a group.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -92,8 +93,11 @@ pub(super) enum News {
         highest: Hlc,
         frames: Vec<Frame>,
     },
-    /// A frame without a cursor, for everybody or for one user.
-    Notice { to: Option<UserId>, item: Item },
+    /// A frame without a cursor, for everybody.
+    Notice(Item),
+    /// Frames without a cursor, each user's own. All of a round together: a reader has room for few
+    /// pieces of news, and must not be pushed out of it by what an author is told.
+    Own(BTreeMap<UserId, Vec<Item>>),
 }
 
 /// Makes frames out of entries.

@@ -83,10 +83,7 @@ impl Hub {
     /// Hands a frame without a cursor to every reader.
     pub(super) fn tell_all(&self, item: &Item) {
         for room in self.rooms().values() {
-            let news = News::Notice {
-                to: None,
-                item: item.clone(),
-            };
+            let news = News::Notice(item.clone());
             let _ = room.channel.send(Arc::new(news));
         }
     }
@@ -152,10 +149,7 @@ impl Hub {
                 count: room.online.len(),
             };
             let data = serde_json::to_string(&presence).expect("frames have only text keys");
-            let news = News::Notice {
-                to: None,
-                item: Item::without_id("presence", data),
-            };
+            let news = News::Notice(Item::without_id("presence", data));
             let _ = room.channel.send(Arc::new(news));
         }
         if room.is_empty() {

@@ -164,10 +164,10 @@ impl Reader {
 
     fn take(&mut self, news: &News) {
         match news {
-            News::Notice { to, item } => {
-                if to.as_ref().is_none_or(|to| *to == self.user) {
-                    self.ready.push_back(item.clone());
-                }
+            News::Notice(item) => self.ready.push_back(item.clone()),
+            News::Own(items) => {
+                let own = items.get(&self.user).into_iter().flatten();
+                self.ready.extend(own.cloned());
             }
             News::Events { up_to, .. } if *up_to <= self.progress.at() => {}
             News::Events { after, .. } if *after > self.progress.at() => self.is_behind = true,

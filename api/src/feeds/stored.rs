@@ -1,6 +1,6 @@
 //! Tells authors, while they listen, which replicas hold what they have written lately.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use causeway_domain::ids::ReplicaId;
@@ -120,11 +120,14 @@ impl Hub {
         let checkpoint = self.setup.timelines.checkpoint();
         let all = self.setup.replicas.len();
         let rooms = self.rooms();
+        let mut changes: BTreeMap<GroupName, BTreeMap<UserId, Vec<Item>>> = BTreeMap::new();
         stored.followed.retain_mut(|followed| {
             let listens = rooms
                 .get(&followed.group)
                 .filter(|room| room.local.contains_key(&followed.author));
-            let Some(room) = listens else { return false };
+            if listens.is_none() {
+                return false;
+            }
             let now = state_of(followed.position, knowledge, &checkpoint.vector);
             let (stored_on, settled) = &now;
             let is_final = stored_on.len() == all && *settled;
@@ -135,14 +138,18 @@ impl Hub {
                     settled: *settled,
                 };
                 let data = serde_json::to_string(&body).expect("frames have only text keys");
-                let news = News::Notice {
-                    to: Some(followed.author.clone()),
-                    item: Item::without_id("stored", data),
-                };
-                let _ = room.channel.send(Arc::new(news));
+                let of_group = changes.entry(followed.group.clone()).or_default();
+                let of_author = of_group.entry(followed.author.clone()).or_default();
+                of_author.push(Item::without_id("stored", data));
                 followed.told = Some(now);
             }
             !is_final
         });
+        for (group, items) in changes {
+            if let Some(room) = rooms.get(&group) {
+                // Fails only when the last reader has just gone.
+                let _ = room.channel.send(Arc::new(News::Own(items)));
+            }
+        }
     }
 }

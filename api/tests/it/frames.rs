@@ -1,5 +1,6 @@
 //! What a stream tells, frame by frame.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -239,6 +240,43 @@ async fn a_quiet_stream_is_kept_alive() {
     }
 
     assert!(stream.comments > 0, "nothing came for so long");
+}
+
+#[tokio::test]
+async fn an_author_who_is_told_of_much_at_once_closes_nobodys_stream() {
+    const MESSAGES: usize = 400;
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let bert = cluster.member_everywhere("bert", "lobby").await;
+    let (mut own, mut other) = (
+        ann[0].listens("lobby").await,
+        bert[0].listens("lobby").await,
+    );
+    own.catches_up().await;
+    other.catches_up().await;
+    cluster.isolate(2);
+    for number in 0..MESSAGES {
+        let message = ann[0].says("lobby", &format!("message {number}")).await;
+        for stream in [&mut own, &mut other] {
+            stream
+                .next_where("the message", |frame| frame.data["id"] == message["id"])
+                .await;
+        }
+    }
+
+    cluster.heal();
+
+    let mut told = BTreeSet::new();
+    while told.len() < MESSAGES {
+        let frame = own.next_of(&["stored"]).await;
+        if frame.data["stored_on"] == json!([1, 2]) {
+            told.insert(frame.data["id"].to_string());
+        }
+    }
+    let last = ann[0].says("lobby", "after all that").await;
+    other
+        .next_where("the last message", |frame| frame.data["id"] == last["id"])
+        .await;
 }
 
 fn is_stored(frame: &Frame, message: &Value) -> bool {
