@@ -1,10 +1,13 @@
 //! Forks: a replica rolled back together with its file, or copied, that is written to where nobody
 //! else sees it. An operator rescues it; all that was acknowledged on either side has to be there again.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -19,8 +22,10 @@ use crate::writer::Writer;
 /// Added to the number of a replica, so that what one of its two lives has lost is not looked for in
 /// the other.
 const OTHER_LIFE: u16 = 100;
-/// How long the alarm may stand after a rescue.
-const PASSING: Duration = Duration::from_mins(1);
+/// How long the alarm may stand after a rescue before somebody else is rescued too.
+const SEEN: Duration = Duration::from_secs(15);
+/// After how long nobody more is rescued.
+const PASSING: Duration = Duration::from_mins(2);
 /// How often an operator tries a rescue that finds no peer.
 const TRIES: u32 = 5;
 
@@ -95,9 +100,32 @@ impl Nemesis {
         Ok(Stranded { stop, writing })
     }
 
-    /// What an operator does: a rescue, perhaps killed and begun again, and a start.
+    /// What an operator does: a rescue and a start, and the same wherever the fork stands then. Both
+    /// lives of a copied replica may have met peers before anybody saw that there were two.
     async fn comes_back(&mut self, replica: &mut Replica) -> Result<(), Failed> {
-        let cluster = self.cluster.clone();
+        let number = replica.number();
+        self.rescue(replica).await?;
+        let mut rescued = BTreeSet::from([number]);
+        let started = Instant::now();
+        while let Err(at_odds) = self.no_fork_is_left().await {
+            let next = at_odds.with(number).find(|it| !rescued.contains(it));
+            let Some(next) = next.filter(|_| started.elapsed() < PASSING) else {
+                return Err(anyhow::anyhow!("after a rescue the fork stands: {at_odds}").into());
+            };
+            let cluster = self.cluster.clone();
+            // Another fault may hold it.
+            let Ok(mut other) = cluster.free_replica(next) else {
+                continue;
+            };
+            other.stop(&cluster.network).await?;
+            self.rescue(&mut other).await?;
+            rescued.insert(next);
+        }
+        Ok(())
+    }
+
+    /// A rescue, perhaps killed and begun again, and a start.
+    async fn rescue(&mut self, replica: &mut Replica) -> Result<(), Failed> {
         let after = Duration::from_millis(self.rng.between(50, 2_000));
         let mut killed_after = self.rng.chance(30).then_some(after);
         let mut rescued = Ok(());
@@ -107,34 +135,59 @@ impl Nemesis {
                 break;
             }
         }
-        replica.start(&cluster.network, true).await?;
-        rescued?;
-        self.no_fork_is_left().await
+        replica.start(&self.cluster.network, true).await?;
+        Ok(rescued?)
     }
 
-    async fn no_fork_is_left(&self) -> Result<(), Failed> {
-        let mut door = Door::new(http()?, self.cluster.clone(), "operator");
+    /// Waits until nobody tells of a fork; returns who still does otherwise.
+    async fn no_fork_is_left(&self) -> Result<(), AtOdds> {
+        let mut told = AtOdds::default();
+        let Ok(client) = http() else {
+            return Err(told);
+        };
+        let mut door = Door::new(client, self.cluster.clone(), "operator");
         let call = Call::new(reqwest::Method::GET, "/v1/view");
         let started = Instant::now();
-        loop {
-            let mut told = Vec::new();
+        while started.elapsed() < SEEN {
+            told = AtOdds::default();
             for number in self.cluster.numbers() {
                 let Answer::Done { body, .. } = door.call(number, &call).await else {
-                    told.push(format!("replica {number} does not answer"));
+                    told.0.push((number, json!("no answer")));
                     continue;
                 };
                 let alarms = body["alarms"].as_array().into_iter().flatten();
                 let forks = alarms.filter(|alarm| alarm["kind"] == "fork");
-                told.extend(forks.map(|alarm| format!("replica {number}: {alarm}")));
+                told.0.extend(forks.map(|alarm| (number, alarm.clone())));
             }
-            if told.is_empty() {
+            if told.0.is_empty() {
                 return Ok(());
-            }
-            if started.elapsed() > PASSING {
-                let told = told.join(", ");
-                return Err(anyhow::anyhow!("after a rescue the fork stands: {told}").into());
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
+        Err(told)
+    }
+}
+
+/// Who tells of a fork, and what.
+#[derive(Default)]
+struct AtOdds(Vec<(u16, Value)>);
+
+impl AtOdds {
+    /// Those who hold other events than this replica.
+    fn with(&self, number: u16) -> impl Iterator<Item = u16> + '_ {
+        let differ = self
+            .0
+            .iter()
+            .filter(move |(teller, alarm)| *teller != number && alarm["replica"] == number);
+        differ.map(|(teller, _)| *teller)
+    }
+}
+
+impl fmt::Display for AtOdds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (teller, alarm) in &self.0 {
+            write!(f, "replica {teller}: {alarm}, ")?;
+        }
+        Ok(())
     }
 }
