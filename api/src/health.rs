@@ -63,8 +63,9 @@ fn gathered(parts: &Parts) -> prometheus::Result<String> {
         registry.register(Box::new(gauge))
     };
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let head = parts.log.head();
+    // In this order: the read model may take a step in between.
     let checkpoint = parts.timelines.checkpoint();
+    let head = parts.log.head();
     gauge("causeway_events", "Events held.", head.arrival)?;
     gauge(
         "causeway_timeline_lag_events",

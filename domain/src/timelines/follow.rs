@@ -119,8 +119,10 @@ struct Follower {
 impl Follower {
     async fn run(mut self, mut bell: watch::Receiver<Arc<crate::log::Head>>) {
         loop {
-            let is_behind = bell.borrow_and_update().arrival > self.folded.arrival;
-            if self.connection.is_some() && !is_behind {
+            // Up to what was told, not to what is there already: nothing is shown before it is told.
+            let behind = bell.borrow_and_update().arrival - self.folded.arrival;
+            let behind = usize::try_from(behind).unwrap_or(0);
+            if self.connection.is_some() && behind == 0 {
                 tokio::select! {
                     rung = bell.changed() => if rung.is_err() {
                         return;
@@ -131,7 +133,7 @@ impl Follower {
             }
             let steps = self.connection.is_some();
             let (begun, before) = (Instant::now(), self.folded.arrival);
-            let outcome = timeout(PATIENCE, self.go_on(is_behind)).await;
+            let outcome = timeout(PATIENCE, self.go_on(behind)).await;
             match outcome.unwrap_or(Err(Failed::Later(sqlx::Error::PoolTimedOut.into()))) {
                 Ok(()) => {
                     // A new connection alone is no progress: the next step may fail as the last did.
@@ -178,7 +180,7 @@ impl Follower {
     }
 
     /// Makes one step, or connects anew where there is no connection.
-    async fn go_on(&mut self, is_behind: bool) -> Result<(), Failed> {
+    async fn go_on(&mut self, behind: usize) -> Result<(), Failed> {
         let Some(mut connection) = self.connection.take() else {
             let mut open = connect_reader(&self.database_url).await?;
             // The rows are true: a step whose answer was lost may have been committed, and one
@@ -187,8 +189,8 @@ impl Follower {
             self.connection = Some(open);
             return Ok(());
         };
-        if is_behind {
-            self.step(&mut connection).await?;
+        if behind > 0 {
+            self.step(&mut connection, behind).await?;
         }
         self.connection = Some(connection);
         Ok(())
@@ -203,12 +205,13 @@ impl Follower {
         Ok(())
     }
 
-    /// Folds the next events in. Commits before it tells. An event that Postgres or the fold refuses
+    /// Folds the next events in, at most so many. Commits before it tells. An event that Postgres or the fold refuses
     /// is searched for in ever smaller steps, and set aside when it stands alone.
-    async fn step(&mut self, connection: &mut PgConnection) -> Result<(), Failed> {
+    async fn step(&mut self, connection: &mut PgConnection, behind: usize) -> Result<(), Failed> {
         let former = self.folded.clone();
-        let limit = i64::try_from(self.most).unwrap_or(1);
-        let events = match self.tail.after(former.arrival, self.most) {
+        let most = self.most.min(behind);
+        let limit = i64::try_from(most).unwrap_or(1);
+        let events = match self.tail.after(former.arrival, most) {
             Some(events) => events,
             None => crate::log::read_after(&mut *connection, former.arrival, limit).await?,
         };
