@@ -205,8 +205,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Folds the next events in, at most so many. Commits before it tells. An event that Postgres or the fold refuses
-    /// is searched for in ever smaller steps, and set aside when it stands alone.
+    /// Folds the next events in, at most so many. Commits before it tells. An event that Postgres or
+    /// the fold refuses is searched for in ever smaller steps, and set aside when it stands alone.
     async fn step(&mut self, connection: &mut PgConnection, behind: usize) -> Result<(), Failed> {
         let former = self.folded.clone();
         let most = self.most.min(behind);

@@ -18,8 +18,9 @@ use crate::orphans;
 const EARLY_PATIENCE: Duration = Duration::from_millis(250);
 
 impl Engine {
-    /// Takes events in; what they name of the `orphaned` origins is not waited for. When the database refuses one of them, it alone is left out: what its origin
-    /// wrote after it waits, all else is stored (F27).
+    /// Takes events in; what they name of the `orphaned` origins is not waited for. When the database
+    /// refuses one of them, it alone is left out: what its origin wrote after it waits, all else is
+    /// stored (F27).
     pub(super) async fn absorb(
         &self,
         from: ReplicaId,

@@ -83,13 +83,10 @@ pub(super) fn beyond(after: &VersionVector, pulled: &Decoded) -> Option<VersionV
 
 #[cfg(test)]
 mod tests {
-    use causeway_domain::chain::Hash;
-    use causeway_domain::envelope::Envelope;
-    use causeway_domain::hlc::Hlc;
     use causeway_domain::ids::{Epoch, Origin, ReplicaId};
-    use causeway_domain::stamp::Stamp;
 
     use super::*;
+    use crate::orphans::tests::event;
 
     #[tokio::test]
     async fn what_fits_is_taken_without_what_came_another_way_meanwhile() {
@@ -148,7 +145,7 @@ mod tests {
 
     fn batch(seqs: impl Iterator<Item = u64>) -> Decoded {
         Decoded {
-            events: seqs.map(event).collect(),
+            events: seqs.map(|seq| event(1, seq, &[])).collect(),
             flawed: 0,
         }
     }
@@ -156,26 +153,7 @@ mod tests {
     fn origin(replica: u16) -> Origin {
         Origin {
             replica: ReplicaId::new(replica).unwrap(),
-            epoch: Epoch(7),
+            epoch: Epoch(0),
         }
-    }
-
-    fn event(seq: u64) -> RawEvent {
-        let envelope = Envelope {
-            stamp: Stamp {
-                origin: origin(1),
-                seq,
-                hlc: Hlc::at_ms(5),
-                past: VersionVector::default(),
-            },
-            level: 1,
-            aggregate: "post".into(),
-            id: "x".into(),
-            group: None,
-            kind: "Posted".into(),
-            at: 0,
-            event: serde_json::value::RawValue::NULL.to_owned().into(),
-        };
-        RawEvent::create(envelope, Hash::START)
     }
 }
