@@ -1,10 +1,12 @@
 //! Reads what a batch needs, in few statements: none for a post of a known member without a key, and
-//! none beside the insert for one with a fresh key.
+//! none beside the insert for one with a fresh key, or one that a peer sent.
+
+use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
 use crate::envelope::Envelope;
-use crate::writing::{Facts, Needs, NewRow};
+use crate::writing::{Facts, Needs, NewRow, Presumed};
 
 use super::rows;
 
@@ -23,7 +25,7 @@ pub(super) async fn read(connection: &mut PgConnection, needs: &Needs) -> sqlx::
         }
     }
     if !(needs.sequences.is_empty() && needs.keys.is_empty()) {
-        let (aggregates, digests) = (pairs(&needs.sequences), digests(needs));
+        let (aggregates, digests) = (pairs(&needs.sequences), digests(&needs.keys));
         let (sequences, keys) = rows::look_up(connection, &aggregates, &digests).await?;
         facts.sequences = sequences;
         for (digest, id) in keys {
@@ -35,19 +37,24 @@ pub(super) async fn read(connection: &mut PgConnection, needs: &Needs) -> sqlx::
     Ok(facts)
 }
 
-/// Commits what was decided as if nothing were there of what a batch needs, which are posts and keys;
-/// tells whether so it is. Writes nothing otherwise.
+/// Commits what was decided as if something were not there; tells whether so it is. Writes nothing
+/// otherwise.
 pub(super) async fn insert_as_presumed(
     connection: &mut PgConnection,
-    needs: &Needs,
+    presumed: &Presumed,
     new: &[NewRow],
 ) -> sqlx::Result<bool> {
-    let posts: Vec<&str> = needs.sequences.iter().map(|(_, id)| id.as_str()).collect();
-    rows::insert_unless_there(connection, new, &posts, &digests(needs)).await
+    let posts: Vec<&str> = presumed.posts.iter().map(String::as_str).collect();
+    let digests = digests(&presumed.keys);
+    match rows::insert_unless_there(connection, new, &posts, &digests).await {
+        // What the statement does not ask for: a message whose id is not made of its key.
+        Err(sqlx::Error::Database(said)) if said.is_unique_violation() => Ok(false),
+        inserted => inserted,
+    }
 }
 
-fn digests(needs: &Needs) -> Vec<&[u8]> {
-    needs.keys.iter().map(|digest| &digest[..]).collect()
+fn digests(keys: &BTreeSet<[u8; 16]>) -> Vec<&[u8]> {
+    keys.iter().map(|digest| &digest[..]).collect()
 }
 
 fn pairs<'a>(of: impl IntoIterator<Item = &'a (String, String)>) -> Vec<(&'a str, &'a str)> {

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::writing::{Decided, Facts, Needs, NotOurs, Task, Time, Verdict, Writing};
+use crate::writing::{Decided, Facts, Needs, NotOurs, Presumed, Task, Time, Verdict, Writing};
 
 use self::line::Line;
 pub(super) use self::line::pieces;
@@ -174,11 +174,11 @@ impl Writer {
     /// Decides the batch and commits it. After a failure nothing in memory is believed any more.
     async fn attempt(&mut self, tasks: &[Task]) -> Result<Vec<Verdict>, Failed> {
         let needs = self.writing.needs(tasks);
-        if self.writing.may_presume(tasks, &needs) {
+        if let Some(presumed) = self.writing.presumed(tasks, &needs) {
             let decided = self.decide(tasks, &needs, Facts::default());
             // The insert proves what was presumed. Where all is refused there is none.
             if !decided.rows().is_empty()
-                && let Some(verdicts) = self.commit(decided, Some(&needs)).await?
+                && let Some(verdicts) = self.commit(decided, Some(&presumed)).await?
             {
                 return Ok(verdicts);
             }
@@ -209,13 +209,15 @@ impl Writer {
     async fn commit(
         &mut self,
         decided: Decided,
-        presumed: Option<&Needs>,
+        presumed: Option<&Presumed>,
     ) -> Result<Option<Vec<Verdict>>, Failed> {
         let connection = self.connection.as_mut().ok_or(Failed::Lost)?;
         let rows: Vec<Stored> = decided.rows().iter().map(Stored::from).collect();
         let inserting = async {
             match presumed {
-                Some(needs) => facts::insert_as_presumed(connection, needs, decided.rows()).await,
+                Some(presumed) => {
+                    facts::insert_as_presumed(connection, presumed, decided.rows()).await
+                }
                 None => rows::insert(connection, decided.rows())
                     .await
                     .map(|()| true),

@@ -36,10 +36,15 @@ pub enum PostEvent {
     Unknown,
 }
 
+impl PostEvent {
+    /// The type of [`PostEvent::MessagePosted`].
+    pub(crate) const POSTED: &str = "MessagePosted";
+}
+
 impl Event for PostEvent {
     fn kind(&self) -> &'static str {
         match self {
-            Self::MessagePosted { .. } => "MessagePosted",
+            Self::MessagePosted { .. } => Self::POSTED,
             Self::MessageLiked { .. } => "MessageLiked",
             Self::MessageUnliked { .. } => "MessageUnliked",
             Self::Unknown => "Unknown",
@@ -59,7 +64,7 @@ impl Event for PostEvent {
             user: User,
         }
         match kind {
-            "MessagePosted" => {
+            Self::POSTED => {
                 let Posted {
                     author,
                     text,

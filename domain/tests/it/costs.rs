@@ -33,6 +33,34 @@ async fn a_post_takes_no_more_transactions_than_it_needs() {
     assert!(cost.transactions <= most, "{cost:?}, at most {most}");
 }
 
+#[tokio::test]
+async fn a_message_of_a_peer_takes_no_more_transactions_than_a_post() {
+    let (left, store) = tokio::join!(Store::create(1), Store::create(2));
+    let left = left.open().await;
+    left.join("lobby", "anna").await;
+    for number in 0..POSTS {
+        left.say("lobby", "anna", &format!("message {number}"))
+            .await;
+    }
+    let events = left.log.read_after(0, 1_000).await.unwrap();
+
+    store.open().await.close().await;
+    let before = counted(&store).await;
+    let open = store.open().await;
+    for (_, event) in events {
+        let absorbed = open.log.absorb(vec![event]).await.unwrap();
+        assert_eq!(absorbed.stored, 1);
+        let arrival = absorbed.head.arrival;
+        open.timelines.reach(arrival).await.unwrap();
+    }
+    open.close().await;
+    let after = counted(&store).await;
+
+    let transactions = after.transactions - before.transactions;
+    let most = 3 * POSTS - 1;
+    assert!(transactions <= most, "{transactions}, at most {most}");
+}
+
 #[derive(Debug)]
 struct Cost {
     transactions: i64,

@@ -7,7 +7,9 @@ use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{NotAnEvent, RawEvent};
 use causeway_domain::log::SubmitError;
 use causeway_domain::post::Refusal;
+use causeway_domain::text::IdempotencyKey;
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::Action;
 
 use crate::support::{Open, Store, name, post};
 
@@ -91,6 +93,32 @@ async fn content_that_no_index_can_hold_is_set_aside() {
     assert_eq!(set_aside(&replica).await, [2, 3, 5]);
 }
 
+#[tokio::test]
+async fn a_message_is_accepted_also_where_an_unknown_event_has_its_id() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    // From here on the writer knows where she stands, and asks for less.
+    replica.say("lobby", "anna", "first").await;
+    let key = IdempotencyKey::parse("key").unwrap();
+    let command = post("lobby", "anna", "hello", Some(key));
+    let Action::Post { id, .. } = &command.action else {
+        panic!("it is a post");
+    };
+    let later = Peer::new().event("post", &id.0, "MessagePinned", "{}");
+    replica.log.absorb(vec![later]).await.unwrap();
+    let session = writing_session(&replica).await;
+
+    let first = replica.log.submit(command.clone()).await.unwrap();
+    let again = replica.log.submit(command).await.unwrap();
+    replica.timelines.catch_up().await.unwrap();
+
+    assert!(first.event.is_some() && again.event.is_none());
+    assert_eq!(replica.texts("lobby").await, ["first", "hello"]);
+    // And nothing had to be begun anew for it.
+    assert_eq!(writing_session(&replica).await, session);
+}
+
 #[test]
 fn a_frame_that_no_column_can_hold_is_refused() {
     let long = "x".repeat(10_000);
@@ -116,6 +144,16 @@ const ANNA: &str = r#"{"user":{"id":"u1","name":"anna"}}"#;
 
 fn posted(text: &str) -> String {
     format!(r#"{{"author":{{"id":"u1","name":"anna"}},"text":"{text}"}}"#)
+}
+
+/// Which session of Postgres the writer has.
+async fn writing_session(replica: &Open) -> i32 {
+    let held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    sqlx::query_scalar(held)
+        .fetch_one(replica.log.pool())
+        .await
+        .unwrap()
 }
 
 async fn set_aside(replica: &Open) -> Vec<i64> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::envelope::Envelope;
 use crate::names::{User, key_digest};
+use crate::post::PostEvent;
 use crate::writing::hot::Hot;
 use crate::writing::{Action, Command, Task};
 
@@ -20,6 +21,15 @@ pub struct Needs {
     /// The last sequence of an aggregate: (type, id).
     pub sequences: BTreeSet<(String, String)>,
     /// The messages sent under a key.
+    pub keys: BTreeSet<[u8; 16]>,
+}
+
+/// What a batch is decided without, as if it were not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presumed {
+    /// Ids of messages that peers sent.
+    pub posts: BTreeSet<String>,
+    /// Keys that messages are sent under.
     pub keys: BTreeSet<[u8; 16]>,
 }
 
@@ -79,19 +89,37 @@ impl Needs {
         needs
     }
 
-    /// Tells whether nothing of this is likely to be there, so that a batch may be decided as if it
-    /// were not, and once more where it is: so it is of new messages by members who are known here.
-    /// Nothing at hand changes by deciding it.
-    pub(in crate::writing) fn may_be_presumed(&self, tasks: &[Task], hot: &Hot) -> bool {
-        let is_new = |task: &Task| match task {
-            Task::Submit(command) => match &command.action {
-                Action::Post { id, .. } => !hot.posts.holds(&id.0),
-                _ => false,
-            },
-            _ => false,
+    /// What of this is likely not to be there, where all of it is likely so: a batch may be decided as
+    /// if it were not, and once more where it is. So it is of new messages, sent by members who are
+    /// known here or come from peers. Nothing at hand changes by deciding them.
+    pub(in crate::writing) fn presumed(&self, tasks: &[Task], hot: &Hot) -> Option<Presumed> {
+        let mut presumed = Presumed {
+            posts: BTreeSet::new(),
+            keys: self.keys.clone(),
         };
-        let is_asked = !(self.sequences.is_empty() && self.keys.is_empty());
-        is_asked && self.members.is_empty() && self.posts.is_empty() && tasks.iter().all(is_new)
+        for task in tasks {
+            match task {
+                Task::Submit(command) => match &command.action {
+                    // Its id is made of its key: where nothing has the key, nothing has the id.
+                    Action::Post { id, .. } if !hot.posts.holds(&id.0) => {}
+                    _ => return None,
+                },
+                Task::Absorb { events, .. } => {
+                    for event in events {
+                        let envelope = &event.envelope;
+                        let is_message =
+                            envelope.aggregate == POST && envelope.kind == PostEvent::POSTED;
+                        if !is_message || hot.posts.holds(&envelope.id) {
+                            return None;
+                        }
+                        presumed.posts.insert(envelope.id.clone());
+                    }
+                }
+                _ => return None,
+            }
+        }
+        let is_asked = !(presumed.posts.is_empty() && presumed.keys.is_empty());
+        (is_asked && self.members.is_empty() && self.posts.is_empty()).then_some(presumed)
     }
 
     fn add(&mut self, task: &Task) {
