@@ -1,4 +1,5 @@
-//! A peer whose calls never end keeps nobody waiting for the others (F24).
+//! A peer whose calls never end keeps nobody waiting for the others (F24); a call that breaks its task is
+//! told of.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -13,8 +14,10 @@ use causeway_replicator::link::http::HttpLink;
 use causeway_replicator::link::{Link, LinkError};
 use causeway_replicator::wire::events::Decoded;
 use causeway_replicator::wire::{Digest, Instance, PushAnswer};
+use futures_util::FutureExt as _;
+use tokio::time::timeout;
 
-use crate::support::{expect_agreement, replicas_beside, until};
+use crate::support::{DEADLINE, expect_agreement, replicas_beside, until};
 use crate::{question, stop};
 
 #[tokio::test]
@@ -54,6 +57,21 @@ async fn a_peer_that_never_answers_anything_keeps_nobody_waiting_for_the_others(
     stop(replicas).await;
 }
 
+#[tokio::test]
+async fn a_task_that_dies_is_told_of_where_it_was_and_nowhere_else() {
+    let dying = |id: ReplicaId| (id.get() == 1).then(Hung::that_breaks);
+    let replicas = replicas_beside(2, |_| b"key", dying).await;
+    let (broken, other) = (&replicas[0].replicator, &replicas[1].replicator);
+    assert_eq!(broken.ended().now_or_never(), None);
+
+    replicas[0].join("ann").await;
+    timeout(DEADLINE, broken.ended()).await.unwrap();
+
+    expect_agreement(&replicas, 1).await;
+    assert_eq!(other.ended().now_or_never(), None);
+    stop(replicas).await;
+}
+
 /// How often it was called.
 #[derive(Default)]
 pub struct Asked {
@@ -66,6 +84,7 @@ pub struct Asked {
 pub struct Hung {
     asked: Arc<Asked>,
     answers_digests: bool,
+    breaks: bool,
 }
 
 impl Hung {
@@ -79,6 +98,7 @@ impl Hung {
         Self {
             asked,
             answers_digests: false,
+            breaks: false,
         }
     }
 
@@ -86,6 +106,15 @@ impl Hung {
         Self {
             asked,
             answers_digests: true,
+            breaks: false,
+        }
+    }
+
+    /// The first push breaks the task that makes it.
+    fn that_breaks() -> Self {
+        Self {
+            breaks: true,
+            ..Self::after_digests(Arc::default())
         }
     }
 
@@ -117,6 +146,7 @@ impl Link for Hung {
     }
 
     async fn push(&self, _: &[RawEvent]) -> Result<PushAnswer, LinkError> {
+        assert!(!self.breaks, "a defect, as the test wants it");
         self.asked.pushes.fetch_add(1, Ordering::Relaxed);
         pending().await
     }

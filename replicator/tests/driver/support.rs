@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 use crate::hung::{Hung, Way};
 
 /// Longer than anything here takes on a busy machine.
-const DEADLINE: Duration = Duration::from_mins(1);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What a replica's door does with those who call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
