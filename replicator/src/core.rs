@@ -24,6 +24,7 @@ pub use messages::{CallFailure, Input, Me, Now, Output, Taken};
 
 use crate::blocked::Blocked;
 use crate::forks::FAR;
+use crate::identity::Identity;
 use crate::liveness::Outward;
 use crate::orphans;
 use crate::peer::Peer;
@@ -31,7 +32,7 @@ use crate::plan;
 use crate::presence::{Online, OwnPresence, Report};
 use crate::unconfirmed::Unconfirmed;
 use crate::view::Knowledge;
-use crate::wire::{Caller, Digest, PushAnswer, Refusal};
+use crate::wire::{Caller, Digest, Instance, PushAnswer, Refusal};
 
 /// The longest time without a tick.
 const IDLE_MS: u64 = 1_000;
@@ -107,11 +108,24 @@ impl Core {
         next.unwrap_or(self.now.ms + IDLE_MS)
     }
 
-    /// Judges a caller of a push or a pull.
-    pub fn admit(&self, caller: &Caller) -> Result<(), Refusal> {
+    /// Judges a caller of a pull.
+    pub fn admit_pull(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.admit(caller, Identity::may_pull)
+    }
+
+    /// Judges a caller of a push.
+    pub fn admit_push(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.admit(caller, Identity::may_push)
+    }
+
+    fn admit(
+        &self,
+        caller: &Caller,
+        may: impl Fn(&Identity, Instance, bool) -> bool,
+    ) -> Result<(), Refusal> {
         let peer = self.known_peer(&caller.cluster, caller.replica)?;
         let is_answering = peer.liveness.out == Outward::Ok;
-        if !peer.identity.is_trusted(caller.instance, is_answering) {
+        if !may(&peer.identity, caller.instance, is_answering) {
             return Err(Refusal::Clone {
                 replica: caller.replica,
             });

@@ -111,9 +111,19 @@ impl Replicator {
             .map(|digest| *digest)
     }
 
-    /// Lets a push or a pull in, as one of a few of each peer at a time. Held until it is answered.
-    pub fn take_turn(&self, caller: &Caller) -> Result<Turn, TurnError> {
-        self.engine.core().admit(caller)?;
+    /// Lets a push in, as one of a few calls of each peer at a time. Held until it is answered.
+    pub fn take_turn_to_push(&self, caller: &Caller) -> Result<Turn, TurnError> {
+        self.engine.core().admit_push(caller)?;
+        self.take_turn(caller)
+    }
+
+    /// Lets a pull in, as one of a few calls of each peer at a time. Held until it is answered.
+    pub fn take_turn_to_pull(&self, caller: &Caller) -> Result<Turn, TurnError> {
+        self.engine.core().admit_pull(caller)?;
+        self.take_turn(caller)
+    }
+
+    fn take_turn(&self, caller: &Caller) -> Result<Turn, TurnError> {
         self.engine
             .turns
             .take(caller.replica)

@@ -4,7 +4,8 @@
 //! A call from a process that has not been heard of before starts a check: a digest to the
 //! configured address. Whoever answers a check begun after the newcomer showed up is the peer. A
 //! newcomer that does not answer there, while another does, is a clone and is refused for as long
-//! as that stays so. Where nobody answers the newcomer is believed: a link may work one way only.
+//! as that stays so. Where nobody answers the check the newcomer is believed: a link may work one way
+//! only. That nobody answered before proves nothing: the peer itself may be starting again.
 
 use crate::wire::Instance;
 
@@ -29,6 +30,8 @@ struct Newcomer {
     instance: Instance,
     since_ms: u64,
     is_clone: bool,
+    /// Nobody answered the last check begun after it showed up.
+    is_unanswered: bool,
 }
 
 /// What to do with a call.
@@ -63,21 +66,35 @@ impl Identity {
         if !is_answering && !is_silent && self.former.contains(&instance) {
             return Admission::Stranger;
         }
-        if !is_answering || self.current.is_none() {
+        if self.current.is_none() || self.is_believed_unanswered(instance, is_answering) {
             self.become_current(instance, now_ms);
             return Admission::Peer;
         }
         // A former process that still calls is checked like a newcomer: it may be a copy that was
-        // believed before anybody answered.
-        if self.newcomer.is_some_and(|n| n.instance == instance) {
+        // believed before anybody answered. One that is about to be believed is not displaced.
+        let is_settled = |known: Newcomer| {
+            known.instance == instance
+                || (known.is_unanswered && now_ms < known.since_ms + ENDED_MS)
+        };
+        if self.newcomer.is_some_and(is_settled) {
             return Admission::Stranger;
         }
         self.newcomer = Some(Newcomer {
             instance,
             since_ms: now_ms,
             is_clone: false,
+            is_unanswered: false,
         });
         Admission::Newcomer
+    }
+
+    /// Takes in that nobody answered a call made at `called_ms` to the configured address.
+    pub(crate) fn on_silence(&mut self, called_ms: u64) {
+        if let Some(newcomer) = &mut self.newcomer
+            && called_ms >= newcomer.since_ms
+        {
+            newcomer.is_unanswered = true;
+        }
     }
 
     /// Takes in who answered a call made at `called_ms` to the configured address. Tells whether
@@ -88,6 +105,7 @@ impl Identity {
             && called_ms >= newcomer.since_ms
         {
             newcomer.is_clone = true;
+            newcomer.is_unanswered = false;
         }
         if self.former.contains(&instance) {
             if called_ms < self.current_since_ms {
@@ -98,16 +116,29 @@ impl Identity {
                 instance: ousted,
                 since_ms: self.current_since_ms,
                 is_clone: true,
+                is_unanswered: false,
             });
         }
         self.become_current(instance, now_ms);
         true
     }
 
-    /// Tells whether events may be exchanged with this process: the peer, or anybody who gives its
-    /// number while nobody answers at its address.
-    pub(crate) fn is_trusted(&self, instance: Instance, is_answering: bool) -> bool {
-        !is_answering || self.current.is_none_or(|current| current == instance)
+    /// Tells whether events may be given to this process: the peer, or anybody who gives its number
+    /// while nobody answers at its address; a rescue calls as nobody else does.
+    pub(crate) fn may_pull(&self, instance: Instance, is_answering: bool) -> bool {
+        !is_answering || self.may_push(instance, is_answering)
+    }
+
+    /// Tells whether events may be taken from this process: the peer, and who is to be believed at its
+    /// next call.
+    pub(crate) fn may_push(&self, instance: Instance, is_answering: bool) -> bool {
+        self.current.is_none_or(|current| current == instance)
+            || self.is_believed_unanswered(instance, is_answering)
+    }
+
+    fn is_believed_unanswered(&self, instance: Instance, is_answering: bool) -> bool {
+        let is_it = |known: Newcomer| known.instance == instance && known.is_unanswered;
+        !is_answering && self.newcomer.is_some_and(is_it)
     }
 
     /// Tells whether this process is known to be a copy.
@@ -147,6 +178,15 @@ mod tests {
 
     const FIRST: Instance = Instance(1);
     const SECOND: Instance = Instance(2);
+    const THIRD: Instance = Instance(3);
+
+    impl Identity {
+        fn believes_on_silence(&mut self, instance: Instance, now_ms: u64) {
+            self.on_call(instance, now_ms, false);
+            self.on_silence(now_ms);
+            assert_eq!(self.on_call(instance, now_ms, false), Admission::Peer);
+        }
+    }
 
     #[test]
     fn a_restarted_peer_is_believed_once_it_answers_at_its_address() {
@@ -157,8 +197,8 @@ mod tests {
         assert!(identity.on_answer(SECOND, 11, 12));
 
         assert_eq!(identity.on_call(SECOND, 13, true), Admission::Peer);
-        assert!(identity.is_trusted(SECOND, true));
-        assert!(!identity.is_trusted(FIRST, true));
+        assert!(identity.may_push(SECOND, true));
+        assert!(!identity.may_push(FIRST, true));
         assert_eq!(identity.on_call(FIRST, 14, false), Admission::Stranger);
     }
 
@@ -169,7 +209,7 @@ mod tests {
         identity.on_answer(FIRST, 4, 6);
 
         assert_eq!(identity.on_call(SECOND, 10, true), Admission::Newcomer);
-        assert!(!identity.is_trusted(SECOND, true));
+        assert!(!identity.may_push(SECOND, true));
         identity.on_answer(FIRST, 11, 12);
 
         assert_eq!(identity.on_call(SECOND, 13, true), Admission::Clone);
@@ -186,7 +226,38 @@ mod tests {
 
         assert_eq!(identity.on_call(SECOND, 13, true), Admission::Clone);
         assert_eq!(identity.on_call(FIRST, 14, true), Admission::Peer);
+        identity.on_silence(16);
         assert_eq!(identity.on_call(SECOND, 20, false), Admission::Peer);
+    }
+
+    #[test]
+    fn a_clone_that_calls_while_the_peer_starts_again_is_not_believed_before_it_was_asked() {
+        let mut identity = Identity::default();
+        identity.on_answer(FIRST, 0, 1);
+        identity.on_silence(5);
+
+        assert_eq!(identity.on_call(SECOND, 10, false), Admission::Newcomer);
+        assert!(!identity.may_push(SECOND, false));
+        identity.on_silence(9);
+        assert_eq!(identity.on_call(SECOND, 11, false), Admission::Stranger);
+        identity.on_answer(THIRD, 12, 13);
+
+        assert_eq!(identity.on_call(SECOND, 14, true), Admission::Clone);
+        assert_eq!(identity.on_call(THIRD, 14, true), Admission::Peer);
+    }
+
+    #[test]
+    fn who_is_about_to_be_believed_is_not_displaced_by_another_call() {
+        let mut identity = Identity::default();
+        identity.on_answer(FIRST, 0, 1);
+
+        assert_eq!(identity.on_call(SECOND, 10, false), Admission::Newcomer);
+        identity.on_silence(11);
+
+        assert_eq!(identity.on_call(THIRD, 12, false), Admission::Stranger);
+        assert!(!identity.may_push(THIRD, false));
+        assert!(identity.may_push(SECOND, false));
+        assert_eq!(identity.on_call(SECOND, 13, false), Admission::Peer);
     }
 
     #[test]
@@ -205,21 +276,23 @@ mod tests {
         let mut identity = Identity::default();
 
         assert_eq!(identity.on_call(FIRST, 0, false), Admission::Peer);
-        assert_eq!(identity.on_call(SECOND, 10, false), Admission::Peer);
-        assert!(!identity.on_answer(FIRST, 9, 11), "late answer of the dead");
+        assert_eq!(identity.on_call(SECOND, 10, false), Admission::Newcomer);
+        identity.on_silence(10);
         assert_eq!(identity.on_call(SECOND, 12, false), Admission::Peer);
+        assert!(!identity.on_answer(FIRST, 9, 13), "late answer of the dead");
+        assert_eq!(identity.on_call(SECOND, 14, false), Admission::Peer);
     }
 
     #[test]
     fn a_process_ousted_by_a_late_word_of_its_predecessor_is_believed_again() {
         let mut identity = Identity::default();
         identity.on_call(SECOND, 0, false);
-        identity.on_call(FIRST, 10, false);
+        identity.believes_on_silence(FIRST, 10);
 
         assert_eq!(identity.on_call(SECOND, 1_000, false), Admission::Stranger);
         assert_eq!(identity.on_call(FIRST, 4_000, false), Admission::Peer);
         assert_eq!(identity.on_call(SECOND, 8_000, false), Admission::Stranger);
-        assert_eq!(identity.on_call(SECOND, 9_000, false), Admission::Peer);
+        identity.believes_on_silence(SECOND, 9_000);
         assert_eq!(identity.on_call(FIRST, 9_100, false), Admission::Stranger);
     }
 
@@ -227,7 +300,7 @@ mod tests {
     fn a_clone_that_was_believed_while_nobody_answered_is_found_out() {
         let mut identity = Identity::default();
         identity.on_call(FIRST, 0, false);
-        identity.on_call(SECOND, 10, false);
+        identity.believes_on_silence(SECOND, 10);
 
         assert!(identity.on_answer(FIRST, 20, 21));
 

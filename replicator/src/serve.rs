@@ -140,13 +140,13 @@ async fn answer(replicator: &Replicator, asked: &Asked<'_>) -> Result<Answer, An
         ("POST", DIGEST_PATH) => take_digest(replicator, asked.body),
         ("POST", EVENTS_PATH) => {
             let caller = caller(query)?;
-            let _turn = replicator.take_turn(&caller)?;
+            let _turn = replicator.take_turn_to_push(&caller)?;
             take_push(replicator, &caller, asked.body).await
         }
         ("GET", EVENTS_PATH) => {
             let (after, limit) = query::parse_pull(query).ok_or(Answer::problem(400))?;
             let caller = caller(query)?;
-            let _turn = replicator.take_turn(&caller)?;
+            let _turn = replicator.take_turn_to_pull(&caller)?;
             let after = if query::asks_for_forked(query) {
                 after
             } else {

@@ -94,6 +94,7 @@ impl Core {
         let digest = match checked {
             Ok(digest) => digest,
             Err(error) => {
+                peer.identity.on_silence(called_ms);
                 peer.liveness.out = Outward::Failing;
                 self.revision += u64::from(out_before != Outward::Failing);
                 if let LinkError::Refused(reason) = error

@@ -69,6 +69,14 @@ impl Given {
         self.answered_as(digest.replica.get(), digest)
     }
 
+    /// Nobody answers a digest.
+    fn fails(&mut self, peer: u16) -> Vec<Output> {
+        self.step(Input::DigestDone {
+            peer: id(peer),
+            result: Err(LinkError::Unreachable),
+        })
+    }
+
     fn answered_as(&mut self, peer: u16, digest: Digest) -> Vec<Output> {
         let result = Ok(Box::new(digest));
         self.step(Input::DigestDone {

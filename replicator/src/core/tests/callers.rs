@@ -79,10 +79,7 @@ fn a_peer_becomes_suspect_and_down_by_silence_alone() {
     let status = |given: &Given| given.core.knowledge().peers[&id(2)].liveness.status;
 
     assert_eq!(status(&given), Status::Up);
-    given.step(Input::DigestDone {
-        peer: id(2),
-        result: Err(LinkError::Unreachable),
-    });
+    given.fails(2);
     assert_eq!(status(&given), Status::Up, "it may still call");
     given.at(2_000);
     assert_eq!(status(&given), Status::Suspect);
@@ -124,5 +121,37 @@ fn a_clone_is_refused_also_when_it_pushes_or_pulls() {
         replica: id(2),
         instance: clone.instance,
     };
-    assert_eq!(given.core.admit(&caller), Err(refusal));
+    assert_eq!(given.core.admit_push(&caller), Err(refusal.clone()));
+    assert_eq!(given.core.admit_pull(&caller), Err(refusal));
+}
+
+#[test]
+fn a_newcomer_teaches_nothing_before_its_peer_was_asked_though_that_was_away() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    given.at(1_000);
+    given.fails(2);
+    let newcomer = Instance(66);
+    let caller = Caller {
+        cluster: "c".into(),
+        replica: id(2),
+        instance: newcomer,
+    };
+    let call = |n| Digest {
+        instance: newcomer,
+        ..digest(2, n, &[(2, 7)])
+    };
+
+    let asked = given.called(call(1));
+    let to_push = given.core.admit_push(&caller);
+    given.fails(2);
+
+    let is_asked = |output: &Output| matches!(output, Output::Digest { .. });
+    assert!(asked.iter().any(is_asked), "its address is asked at once");
+    let refusal = Refusal::Clone { replica: id(2) };
+    assert_eq!(to_push, Err(refusal), "it may be a copy of it");
+    assert_eq!(given.known(2), vector(&[]));
+    assert_eq!(given.core.admit_push(&caller), Ok(()), "nobody is there");
+    given.called(call(2));
+    assert_eq!(given.known(2), vector(&[(2, 7)]));
 }

@@ -48,9 +48,6 @@ fn a_push_that_hangs_is_made_anew_when_the_link_works_again() {
 impl Given {
     fn loses_the_link(&mut self) {
         self.at(10_000);
-        self.step(Input::DigestDone {
-            peer: id(2),
-            result: Err(LinkError::Unreachable),
-        });
+        self.fails(2);
     }
 }

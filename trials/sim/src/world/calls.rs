@@ -157,7 +157,8 @@ impl World {
         };
         let refused = match &body {
             Question::Digest(_) => None,
-            Question::Push(caller, _) | Question::Pull(caller, _) => core.admit(caller).err(),
+            Question::Push(caller, _) => core.admit_push(caller).err(),
+            Question::Pull(caller, _) => core.admit_pull(caller).err(),
         };
         if let Some(refusal) = refused {
             return self.answer(call, from, to, Answer::Refused(refusal));
