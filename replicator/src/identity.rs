@@ -29,9 +29,18 @@ pub(crate) struct Identity {
 struct Newcomer {
     instance: Instance,
     since_ms: u64,
-    is_clone: bool,
-    /// Nobody answered the last check begun after it showed up.
-    is_unanswered: bool,
+    check: Check,
+}
+
+/// What came of the last check begun after a newcomer showed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    /// Nothing yet.
+    Open,
+    /// Another process answered: the newcomer is a copy.
+    Clone,
+    /// Nobody answered.
+    Silence,
 }
 
 /// What to do with a call.
@@ -74,7 +83,7 @@ impl Identity {
         // believed before anybody answered. One that is about to be believed is not displaced.
         let is_settled = |known: Newcomer| {
             known.instance == instance
-                || (known.is_unanswered && now_ms < known.since_ms + ENDED_MS)
+                || (known.check == Check::Silence && now_ms < known.since_ms + ENDED_MS)
         };
         if self.newcomer.is_some_and(is_settled) {
             return Admission::Stranger;
@@ -82,8 +91,7 @@ impl Identity {
         self.newcomer = Some(Newcomer {
             instance,
             since_ms: now_ms,
-            is_clone: false,
-            is_unanswered: false,
+            check: Check::Open,
         });
         Admission::Newcomer
     }
@@ -93,7 +101,7 @@ impl Identity {
         if let Some(newcomer) = &mut self.newcomer
             && called_ms >= newcomer.since_ms
         {
-            newcomer.is_unanswered = true;
+            newcomer.check = Check::Silence;
         }
     }
 
@@ -104,8 +112,7 @@ impl Identity {
             && newcomer.instance != instance
             && called_ms >= newcomer.since_ms
         {
-            newcomer.is_clone = true;
-            newcomer.is_unanswered = false;
+            newcomer.check = Check::Clone;
         }
         if self.former.contains(&instance) {
             if called_ms < self.current_since_ms {
@@ -115,8 +122,7 @@ impl Identity {
             self.newcomer = self.current.map(|ousted| Newcomer {
                 instance: ousted,
                 since_ms: self.current_since_ms,
-                is_clone: true,
-                is_unanswered: false,
+                check: Check::Clone,
             });
         }
         self.become_current(instance, now_ms);
@@ -137,16 +143,18 @@ impl Identity {
     }
 
     fn is_believed_unanswered(&self, instance: Instance, is_answering: bool) -> bool {
-        let is_it = |known: Newcomer| known.instance == instance && known.is_unanswered;
-        !is_answering && self.newcomer.is_some_and(is_it)
+        !is_answering && self.has_come_of(instance, Check::Silence)
     }
 
     /// Tells whether this process is known to be a copy.
     pub(crate) fn is_clone(&self, instance: Instance, is_answering: bool) -> bool {
-        is_answering
-            && self
-                .newcomer
-                .is_some_and(|known| known.instance == instance && known.is_clone)
+        is_answering && self.has_come_of(instance, Check::Clone)
+    }
+
+    /// Tells whether this process is the newcomer and its check ended so.
+    fn has_come_of(&self, instance: Instance, check: Check) -> bool {
+        let is_it = |known: Newcomer| known.instance == instance && known.check == check;
+        self.newcomer.is_some_and(is_it)
     }
 
     /// The process believed to be the peer.
