@@ -88,14 +88,16 @@ impl Ledger {
 
     /// Tells whether somebody may never be given a message: a copy stands under a number that has two
     /// contents, and whoever was given the other is not given this one; nor a further copy, where
-    /// it came beside the first. What a rescue wrote again came where no copy was.
-    pub fn is_hidden(&self, message: &str) -> bool {
+    /// it came beside the first. What a rescue wrote again came where no copy was, and reaches all
+    /// if it is `held` still: a later rescue may find the first copy and set that one aside.
+    pub fn is_hidden(&self, message: &str, held: impl Fn(Dot, Hash) -> bool) -> bool {
         let copies = self.copies.get(message).into_iter().flatten();
-        let dots = copies.map(|(dot, _)| *dot);
-        let (forked, others): (Vec<Dot>, Vec<Dot>) =
-            dots.partition(|dot| self.rewritten.contains(&dot.origin));
-        let is_brought_back =
-            !others.is_empty() && others.iter().all(|dot| self.written_again.contains(dot));
+        let (forked, others): (Vec<_>, Vec<_>) =
+            copies.partition(|(dot, _)| self.rewritten.contains(&dot.origin));
+        let is_brought_back = others.iter().any(|&&(dot, hash)| held(dot, hash))
+            && others
+                .iter()
+                .all(|(dot, _)| self.written_again.contains(dot));
         !forked.is_empty() && !is_brought_back
     }
 

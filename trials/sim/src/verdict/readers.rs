@@ -30,9 +30,11 @@ impl World {
 
     fn has_messages(&self, number: usize, at: usize) -> Result<(), String> {
         let reader = &self.people.readers[number];
-        let seen = &self.replicas[at].disk.table.seen;
+        let disk = &self.replicas[at].disk;
+        let held = |dot, hash| disk.holds(dot, hash);
+        let seen = &disk.table.seen;
         for (id, message) in &seen.messages {
-            if message.group != reader.group || self.ledger.is_hidden(id) {
+            if message.group != reader.group || self.ledger.is_hidden(id, held) {
                 continue;
             }
             match reader.messages.get(id) {
