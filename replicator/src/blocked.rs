@@ -4,7 +4,7 @@
 //! whose whole batch is of that origin would ask for the same batch for ever, and what others wrote
 //! would wait behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::ids::Origin;
 use causeway_domain::version_vector::VersionVector;
@@ -28,22 +28,42 @@ struct Wait {
 }
 
 impl Blocked {
-    /// Leaves an origin out that a pull brought no further: longer each time.
-    pub fn add(&mut self, now_ms: u64, origin: Origin, held: &VersionVector) {
+    /// Leaves origins out that a pull brought no further: longer each time. They may have waited for
+    /// some that this pull `left_out`. Then they wait as long as those: origins whose events
+    /// name each other can only go on together.
+    pub fn add(
+        &mut self,
+        now_ms: u64,
+        stuck: &BTreeSet<Origin>,
+        left_out: &BTreeSet<Origin>,
+        held: &VersionVector,
+    ) {
+        let others = left_out.iter().filter_map(|origin| self.0.get(origin));
+        let others = others.map(|wait| wait.until_ms);
+        let with_others_ms = others.filter(|&until_ms| until_ms > now_ms).min();
+        let former = stuck.iter().map(|origin| self.pause_ms(*origin)).min();
+        let pause_ms = (former.unwrap_or_default() * 2).clamp(FIRST_MS, LONGEST_MS);
+        for &origin in stuck {
+            let wait = Wait {
+                held: held.get(origin),
+                pause_ms: with_others_ms.map_or(pause_ms, |_| self.pause_ms(origin)),
+                until_ms: with_others_ms.unwrap_or(now_ms + pause_ms),
+            };
+            self.keep(now_ms, origin, wait);
+        }
+    }
+
+    fn pause_ms(&self, origin: Origin) -> u64 {
+        self.0.get(&origin).map_or(0, |wait| wait.pause_ms)
+    }
+
+    fn keep(&mut self, now_ms: u64, origin: Origin, wait: Wait) {
         if self.0.len() >= MOST && !self.0.contains_key(&origin) {
             self.0.retain(|_, wait| wait.until_ms > now_ms);
         }
-        if self.0.len() >= MOST {
-            return;
+        if self.0.len() < MOST || self.0.contains_key(&origin) {
+            self.0.insert(origin, wait);
         }
-        let former = self.0.get(&origin).map_or(0, |wait| wait.pause_ms);
-        let pause_ms = (former * 2).clamp(FIRST_MS, LONGEST_MS);
-        let wait = Wait {
-            held: held.get(origin),
-            pause_ms,
-            until_ms: now_ms + pause_ms,
-        };
-        self.0.insert(origin, wait);
     }
 
     /// Forgets the origins that have gone on.
@@ -70,12 +90,12 @@ mod tests {
         let mut blocked = Blocked::default();
         let held = VersionVector::default();
         for epoch in 0..12_000 {
-            blocked.add(0, origin(epoch), &held);
+            blocked.add(0, &[origin(epoch)].into(), &BTreeSet::new(), &held);
         }
         assert_eq!(blocked.0.len(), MOST);
 
         let later = 2 * LONGEST_MS;
-        blocked.add(later, origin(12_001), &held);
+        blocked.add(later, &[origin(12_001)].into(), &BTreeSet::new(), &held);
 
         assert!(blocked.now(later).eq([origin(12_001)]));
         assert_eq!(blocked.0.len(), 1);

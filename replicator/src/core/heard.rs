@@ -1,7 +1,5 @@
 //! What the core makes of what peers say.
 
-use std::collections::BTreeSet;
-
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::rule::{self, Rule};
 use causeway_domain::stamp::Dot;
@@ -235,13 +233,11 @@ impl Core {
                     peer.pull_succeeded(now);
                 } else {
                     peer.pull_failed(now);
-                    let left_out = &peer.pull.left_out;
                     let missing = taken.missing.iter().map(|range| range.origin);
-                    let stuck: BTreeSet<Origin> =
-                        missing.filter(|it| !left_out.contains(it)).collect();
-                    for origin in stuck {
-                        self.blocked.add(now.ms, origin, &self.head.vector);
-                    }
+                    let (left_out, stuck) =
+                        missing.partition(|origin| peer.pull.left_out.contains(origin));
+                    let held = &self.head.vector;
+                    self.blocked.add(now.ms, &stuck, &left_out, held);
                 }
                 self.find_unknown_own(id, &taken, out);
             }

@@ -105,9 +105,9 @@ impl Given {
         })
     }
 
-    fn stuck(&mut self, peer: u16, missing: Range) -> Vec<Output> {
+    fn stuck(&mut self, peer: u16, missing: &[Range]) -> Vec<Output> {
         let result = Ok(Taken {
-            missing: vec![missing],
+            missing: missing.to_vec(),
             ..Taken::default()
         });
         self.step(Input::PullDone {

@@ -86,7 +86,7 @@ fn an_origin_that_a_pull_got_stuck_on_is_left_out_for_a_while_and_then_tried_aga
     let mut given = Given::peers(2);
     given.answered(digest(2, 1, &[(2, 5_000), (3, 5)]));
 
-    given.stuck(2, range(2, 1, 999));
+    given.stuck(2, &[range(2, 1, 999)]);
     let others = after(&given.at(250));
     assert!(others.covers(dot(2, 5_000)), "2 waits");
     assert!(!others.covers(dot(3, 1)), "3 does not");
@@ -103,12 +103,30 @@ fn an_origin_that_a_pull_got_stuck_on_is_left_out_for_a_while_and_then_tried_aga
 }
 
 #[test]
+fn what_waits_for_an_origin_that_is_left_out_is_tried_again_together_with_it() {
+    let mut given = Given::peers(2);
+    let theirs = [(2, 50), (3, 50)];
+    given.answered(digest(2, 1, &theirs));
+    given.stuck(2, &[range(2, 1, 50)]);
+    let without = after(&given.at(400));
+    assert!(without.covers(dot(2, 50)) && !without.covers(dot(3, 1)));
+
+    given.stuck(2, &[range(2, 1, 9), range(3, 1, 50)]);
+
+    given.at(600);
+    given.answered(digest(2, 2, &theirs));
+    let together = after(&given.at(250));
+    assert!(!together.covers(dot(2, 1)), "2 again");
+    assert!(!together.covers(dot(3, 1)), "3 with it");
+}
+
+#[test]
 fn what_another_pull_is_to_bring_is_not_what_a_pull_got_stuck_on() {
     let mut given = Given::peers(3);
     given.answered(digest(2, 1, &[(2, 5)]));
     given.answered(digest(3, 1, &[(2, 5), (3, 5)]));
 
-    given.stuck(3, range(2, 1, 5));
+    given.stuck(3, &[range(2, 1, 5)]);
     given.holds(&[(2, 3)]);
     let goes_on = given.pulled(2, 3);
 

@@ -289,6 +289,7 @@ impl World {
     /// The log took in what it could of a pull.
     pub(super) fn pull_absorbed(&mut self, at: usize, call: u64, taken: Option<Taken>) {
         if let Some(open) = self.calls.remove(&call) {
+            self.note(format_args!("{} took {taken:?}", at + 1));
             let result = taken.ok_or(CallFailure::Log);
             self.step(
                 at,

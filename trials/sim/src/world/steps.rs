@@ -153,7 +153,7 @@ impl World {
                     .collect::<Vec<_>>()
             ),
             Output::Push { to, .. } => format!("push to {to}"),
-            Output::Pull { from, .. } => format!("pull from {from}"),
+            Output::Pull { from, after } => format!("pull from {from} after {after:?}"),
             Output::ReadHash { origin, seq, .. } => format!("looks up {origin}:{seq}"),
             Output::Alarm(alarm) => format!("ALARM {alarm:?}"),
         };
