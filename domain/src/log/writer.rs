@@ -140,8 +140,9 @@ impl Writer {
             }
             match self.attempt(&tasks).await {
                 Ok(verdicts) => {
-                    self.record_in_time().await;
+                    // Peers and streams need not wait for the file; who wrote does.
                     self.publish();
+                    self.record_in_time().await;
                     let head = self.publish.borrow().clone();
                     for (asker, verdict) in askers.into_iter().zip(verdicts) {
                         answer(asker, verdict, &head);

@@ -232,7 +232,8 @@ impl World {
         }
     }
 
-    /// A batch is in the rows: first the file, unless that was done just now, then the answers.
+    /// A batch is in the rows: peers are told, then comes the file, unless that was written just now,
+    /// then the answers.
     fn written(&mut self, at: usize, batch: Batch, verdicts: Vec<Verdict>) {
         let now_ms = self.now_ms;
         let process = self.process(at);
@@ -241,8 +242,10 @@ impl World {
             .is_none_or(|at_ms| now_ms >= at_ms + RECORD_EVERY_MS);
         if is_due && !process.writing.is_recorded() {
             let record = process.writing.record(process.writing.reserved());
-            return self.begin_record(at, record, Some((batch, verdicts)));
+            self.begin_record(at, record, Some((batch, verdicts)));
+            return self.publish(at);
         }
+        self.publish(at);
         self.respond(at, batch, verdicts);
     }
 
@@ -284,7 +287,6 @@ impl World {
     }
 
     fn respond(&mut self, at: usize, batch: Batch, verdicts: Vec<Verdict>) {
-        self.publish(at);
         for (asker, verdict) in batch.askers.into_iter().zip(verdicts) {
             match (asker, verdict) {
                 (Asker::Client(request), Verdict::Submitted(answer)) => {
