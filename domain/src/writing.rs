@@ -11,7 +11,7 @@ mod identity;
 mod promises;
 mod work;
 
-pub use batch::{Facts, Needs, Presumed};
+pub use batch::{Facts, Needs};
 pub use identity::{Beginning, Doubt, Record, Row, Server, draw};
 pub use work::{Action, Command, Conflict, Head, NewRow, Task, Unstamped, Verdict};
 
@@ -144,10 +144,11 @@ impl Writing {
         Needs::of(tasks, &self.hot)
     }
 
-    /// What a batch may be decided without, as if it were not there: to be committed and answered only
-    /// if so it is and there is something to commit; otherwise it is to be decided once more.
-    pub fn presumed(&self, tasks: &[Task], needs: &Needs) -> Option<Presumed> {
-        needs.presumed(tasks, &self.hot)
+    /// Tells whether a batch may be decided without what it needs, as if nothing of that were there: to
+    /// be committed and answered only if so it is and there is something to commit; otherwise it is to
+    /// be decided once more.
+    pub fn is_likely_new(&self, tasks: &[Task], needs: &Needs) -> bool {
+        needs.is_likely_new(tasks, &self.hot)
     }
 
     /// Decides a batch on what was read for it.

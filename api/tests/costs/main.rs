@@ -16,7 +16,7 @@ use figure::Figure;
 
 /// A keyed post: its request, its answer, the read model's step, and the frame to one reader. A
 /// quarter belongs to HTTP, from the first byte read to the last one written.
-const POST: Figure = Figure::of("POST", 367);
+const POST: Figure = Figure::of("POST", 272);
 /// A page of the newest 50 messages: some 30 for each, half of them reading its row.
 const PAGE: Figure = Figure::of("PAGE", 1_470);
 /// A post and its frame to 1,000 readers of one group: all are handed the same bytes, and each costs

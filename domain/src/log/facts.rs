@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 
 use crate::envelope::Envelope;
-use crate::writing::{Facts, Needs, NewRow, Presumed};
+use crate::writing::{Facts, Needs, NewRow};
 
 use super::rows;
 
@@ -37,17 +37,20 @@ pub(super) async fn read(connection: &mut PgConnection, needs: &Needs) -> sqlx::
     Ok(facts)
 }
 
-/// Commits what was decided as if something were not there; tells whether so it is. Writes nothing
+/// Commits what was decided as if nothing it needs were there; tells whether so it is. Writes nothing
 /// otherwise.
-pub(super) async fn insert_as_presumed(
+pub(super) async fn insert_if_new(
     connection: &mut PgConnection,
-    presumed: &Presumed,
+    needs: &Needs,
     new: &[NewRow],
 ) -> sqlx::Result<bool> {
-    let posts: Vec<&str> = presumed.posts.iter().map(String::as_str).collect();
-    let digests = digests(&presumed.keys);
-    match rows::insert_unless_there(connection, new, &posts, &digests).await {
-        // What the statement does not ask for: a message whose id is not made of its key.
+    let inserted = if needs.keys.is_empty() {
+        rows::insert(connection, new).await.map(|()| true)
+    } else {
+        rows::insert_unless_sent_before(connection, new, &digests(&needs.keys)).await
+    };
+    match inserted {
+        // The numbers inside an aggregate have no gap: the first one is taken where anything is there.
         Err(sqlx::Error::Database(said)) if said.is_unique_violation() => Ok(false),
         inserted => inserted,
     }

@@ -15,7 +15,7 @@ use crate::ids::{Epoch, Origin, ReplicaId};
 
 use crate::writing::{Head, Row, Server};
 
-pub(super) use batch::{insert, insert_unless_there, look_up};
+pub(super) use batch::{insert, insert_unless_sent_before, look_up};
 pub(crate) use reads::read_after;
 pub(super) use reads::{hash_at, read_ranges};
 

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::writing::{Decided, Facts, Needs, NotOurs, Presumed, Task, Time, Verdict, Writing};
+use crate::writing::{Decided, Facts, Needs, NotOurs, Task, Time, Verdict, Writing};
 
 use self::line::Line;
 pub(super) use self::line::pieces;
@@ -175,11 +175,11 @@ impl Writer {
     /// Decides the batch and commits it. After a failure nothing in memory is believed any more.
     async fn attempt(&mut self, tasks: &[Task]) -> Result<Vec<Verdict>, Failed> {
         let needs = self.writing.needs(tasks);
-        if let Some(presumed) = self.writing.presumed(tasks, &needs) {
+        if self.writing.is_likely_new(tasks, &needs) {
             let decided = self.decide(tasks, &needs, Facts::default());
-            // The insert proves what was presumed. Where all is refused there is none.
+            // The insert proves that it is. Where all is refused there is none.
             if !decided.rows().is_empty()
-                && let Some(verdicts) = self.commit(decided, Some(&presumed)).await?
+                && let Some(verdicts) = self.commit(decided, Some(&needs)).await?
             {
                 return Ok(verdicts);
             }
@@ -205,20 +205,18 @@ impl Writer {
         self.writing.decide(time, tasks, needs, found)
     }
 
-    /// Commits what was decided, where `presumed` is given only if nothing of that is there: returns
+    /// Commits what was decided, where `unmet` is given only if nothing of that is there: returns
     /// nothing, and has written nothing, otherwise.
     async fn commit(
         &mut self,
         decided: Decided,
-        presumed: Option<&Presumed>,
+        unmet: Option<&Needs>,
     ) -> Result<Option<Vec<Verdict>>, Failed> {
         let connection = self.connection.as_mut().ok_or(Failed::Lost)?;
         let rows: Vec<Stored> = decided.rows().iter().map(Stored::from).collect();
         let inserting = async {
-            match presumed {
-                Some(presumed) => {
-                    facts::insert_as_presumed(connection, presumed, decided.rows()).await
-                }
+            match unmet {
+                Some(needs) => facts::insert_if_new(connection, needs, decided.rows()).await,
                 None => rows::insert(connection, decided.rows())
                     .await
                     .map(|()| true),

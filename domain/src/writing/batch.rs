@@ -22,7 +22,7 @@ use crate::rule::{self, Rule};
 use crate::stamp::Stamp;
 
 use absorb::{key_of, member_of};
-pub use needs::{Facts, Needs, Presumed};
+pub use needs::{Facts, Needs};
 
 use super::hot::Hot;
 use super::{Action, Command, Conflict, Head, NewRow, Task, Time, Unstamped, Verdict};

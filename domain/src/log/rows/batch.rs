@@ -38,26 +38,20 @@ pub(in crate::log) async fn insert(
     Ok(())
 }
 
-/// Commits a batch that is not empty if nothing is there of some posts and keys; tells whether so it
-/// is. Writes nothing otherwise.
-pub(in crate::log) async fn insert_unless_there(
+/// Commits a batch that is not empty if no message was sent under some keys; tells whether so it is.
+/// Writes nothing otherwise.
+pub(in crate::log) async fn insert_unless_sent_before(
     connection: &mut PgConnection,
     rows: &[NewRow],
-    posts: &[&str],
     digests: &[&[u8]],
 ) -> sqlx::Result<bool> {
     // One after the other, each by its index: asked for all of them at once, Postgres may read all
-    // posts there are.
+    // keys there are.
     let statement = insert!(
-        "WHERE NOT EXISTS (SELECT FROM unnest($15::text[]) AS wanted (id),
-                 LATERAL (SELECT FROM events e
-                     WHERE e.aggregate_type = 'post' AND e.aggregate_id = wanted.id
-                     LIMIT 1) there)
-             AND NOT EXISTS (SELECT FROM unnest($16::bytea[]) AS wanted (digest),
+        "WHERE NOT EXISTS (SELECT FROM unnest($15::bytea[]) AS wanted (digest),
                  LATERAL (SELECT FROM events e WHERE e.key_digest = wanted.digest LIMIT 1) there)"
     );
     let inserted = bound(statement, rows)
-        .bind(posts)
         .bind(digests)
         .execute(connection)
         .await?;

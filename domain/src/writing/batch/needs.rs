@@ -24,15 +24,6 @@ pub struct Needs {
     pub keys: BTreeSet<[u8; 16]>,
 }
 
-/// What a batch is decided without, as if it were not there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Presumed {
-    /// Ids of messages that peers sent.
-    pub posts: BTreeSet<String>,
-    /// Keys that messages are sent under.
-    pub keys: BTreeSet<[u8; 16]>,
-}
-
 /// What was found of it. What is not there is left out.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -89,37 +80,27 @@ impl Needs {
         needs
     }
 
-    /// What of this is likely not to be there, where all of it is likely so: a batch may be decided as
-    /// if it were not, and once more where it is. So it is of new messages, sent by members who are
-    /// known here or come from peers. Nothing at hand changes by deciding them.
-    pub(in crate::writing) fn presumed(&self, tasks: &[Task], hot: &Hot) -> Option<Presumed> {
-        let mut presumed = Presumed {
-            posts: BTreeSet::new(),
-            keys: self.keys.clone(),
+    /// Tells whether likely nothing of this is there: a batch may be decided as if so it were, and once
+    /// more where something is. So it is of new messages, sent by members who are known here or come
+    /// from peers. Nothing at hand changes by deciding them.
+    pub(in crate::writing) fn is_likely_new(&self, tasks: &[Task], hot: &Hot) -> bool {
+        let is_asked = !(self.sequences.is_empty() && self.keys.is_empty());
+        let is_new_message = |envelope: &Envelope| {
+            envelope.aggregate == POST
+                && envelope.kind == PostEvent::POSTED
+                && !hot.posts.holds(&envelope.id)
         };
-        for task in tasks {
-            match task {
-                Task::Submit(command) => match &command.action {
-                    // Its id is made of its key: where nothing has the key, nothing has the id.
-                    Action::Post { id, .. } if !hot.posts.holds(&id.0) => {}
-                    _ => return None,
-                },
-                Task::Absorb { events, .. } => {
-                    for event in events {
-                        let envelope = &event.envelope;
-                        let is_message =
-                            envelope.aggregate == POST && envelope.kind == PostEvent::POSTED;
-                        if !is_message || hot.posts.holds(&envelope.id) {
-                            return None;
-                        }
-                        presumed.posts.insert(envelope.id.clone());
-                    }
-                }
-                _ => return None,
+        let is_new = |task: &Task| match task {
+            Task::Submit(command) => match &command.action {
+                Action::Post { id, .. } => !hot.posts.holds(&id.0),
+                _ => false,
+            },
+            Task::Absorb { events, .. } => {
+                events.iter().all(|event| is_new_message(&event.envelope))
             }
-        }
-        let is_asked = !(presumed.posts.is_empty() && presumed.keys.is_empty());
-        (is_asked && self.members.is_empty() && self.posts.is_empty()).then_some(presumed)
+            _ => false,
+        };
+        is_asked && self.members.is_empty() && self.posts.is_empty() && tasks.iter().all(is_new)
     }
 
     fn add(&mut self, task: &Task) {

@@ -134,7 +134,7 @@ impl World {
         let facts = replica.disk.facts(&needs);
         let (writing, tasks) = (&mut process.writing, &batch.tasks);
         let mut decided = None;
-        if writing.presumed(tasks, &needs).is_some() {
+        if writing.is_likely_new(tasks, &needs) {
             // Decided at once, and for good if the insert finds nothing in its way.
             let presumed = writing.decide(wall_ms, tasks, &needs, Facts::default());
             let is_so = facts.sequences.is_empty() && facts.keys.is_empty();
