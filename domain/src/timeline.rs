@@ -138,6 +138,12 @@ pub struct Step {
 }
 
 impl Step {
+    /// Tells whether a message that was known before is to be written: all others are new.
+    pub fn moves_a_message(&self) -> bool {
+        let mut written = self.messages.keys();
+        written.any(|id| self.former.contains_key(id))
+    }
+
     /// Folds one fact in.
     pub fn fold(&mut self, fact: Fact) {
         let Fact {

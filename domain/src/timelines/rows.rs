@@ -130,6 +130,27 @@ async fn standings(
         .collect()
 }
 
+/// The statement that writes a step's messages and feed with its checkpoint.
+macro_rules! news {
+    ($conflict:literal) => {
+        concat!(
+            "WITH new_messages AS (
+                 INSERT INTO messages (id, group_name, position, author_id, author_name, text,
+                     sent_at, received_at, vector, likes_count)
+                 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+                     $6::text[], $7::int8[], $8::int8[], $9::text[], $10::int8[]) ",
+            $conflict,
+            "), new_feed AS (
+                 INSERT INTO feed (arrival, group_name, kind, subject, user_id, user_name, position,
+                     level, effect)
+                 SELECT * FROM unnest($11::int8[], $12::text[], $13::text[], $14::text[],
+                     $15::text[], $16::text[], $17::text[], $18::int4[], $19::text[])
+             )
+             UPDATE timeline_checkpoint SET arrival = $20, hlc = $21, vector = $22"
+        )
+    };
+}
+
 /// Writes the messages and the feed of a step with its checkpoint, in one statement.
 pub(super) async fn store_news(
     connection: &mut PgConnection,
@@ -140,52 +161,46 @@ pub(super) async fn store_news(
     let feed = &step.feed;
     let said = |of: fn(&Message) -> &str| messages.iter().map(|m| of(m)).collect::<Vec<&str>>();
     let told = |of: fn(&FeedEntry) -> &str| feed.iter().map(of).collect::<Vec<&str>>();
-    sqlx::query(
-        "WITH new_messages AS (
-             INSERT INTO messages (id, group_name, position, author_id, author_name, text, sent_at,
-                 received_at, vector, likes_count)
-             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
-                 $6::text[], $7::int8[], $8::int8[], $9::text[], $10::int8[])
-             ON CONFLICT (id) DO UPDATE SET
+    // To look for a conflict in each index first costs Postgres a fifth of the statement.
+    let statement = if step.moves_a_message() {
+        news!(
+            "ON CONFLICT (id) DO UPDATE SET
                  group_name = excluded.group_name, position = excluded.position,
                  author_id = excluded.author_id, author_name = excluded.author_name,
                  text = excluded.text, sent_at = excluded.sent_at,
                  received_at = excluded.received_at, vector = excluded.vector,
-                 likes_count = excluded.likes_count
-         ), new_feed AS (
-             INSERT INTO feed (arrival, group_name, kind, subject, user_id, user_name, position,
-                 level, effect)
-             SELECT * FROM unnest($11::int8[], $12::text[], $13::text[], $14::text[], $15::text[],
-                 $16::text[], $17::text[], $18::int4[], $19::text[])
-         )
-         UPDATE timeline_checkpoint SET arrival = $20, hlc = $21, vector = $22",
-    )
-    .bind(said(|m| &m.id))
-    .bind(said(|m| m.group.as_str()))
-    .bind(column(&messages, |m| m.position.to_string()))
-    .bind(said(|m| &m.author.id.0))
-    .bind(said(|m| &m.author.name))
-    .bind(said(|m| &m.text))
-    .bind(column(&messages, |m| m.sent_at_ms))
-    .bind(column(&messages, |m| m.received_at_ms))
-    .bind(column(&messages, |m| vector_text(&m.vector)))
-    .bind(column(&messages, |m| m.likes_count))
-    .bind(column(feed, |entry| entry.arrival))
-    .bind(told(|entry| entry.group.as_str()))
-    .bind(told(|entry| entry.kind.as_str()))
-    .bind(told(|entry| &entry.subject))
-    .bind(told(|entry| &entry.user.id.0))
-    .bind(told(|entry| &entry.user.name))
-    .bind(column(feed, |entry| entry.position.to_string()))
-    .bind(column(feed, |entry| {
-        i32::try_from(entry.level).unwrap_or(i32::MAX)
-    }))
-    .bind(told(|entry| entry.effect.as_str()))
-    .bind(checkpoint.arrival)
-    .bind(i64::try_from(checkpoint.highest.get()).unwrap_or(i64::MAX))
-    .bind(vector_text(&checkpoint.vector))
-    .execute(connection)
-    .await?;
+                 likes_count = excluded.likes_count"
+        )
+    } else {
+        news!("")
+    };
+    sqlx::query(statement)
+        .bind(said(|m| &m.id))
+        .bind(said(|m| m.group.as_str()))
+        .bind(column(&messages, |m| m.position.to_string()))
+        .bind(said(|m| &m.author.id.0))
+        .bind(said(|m| &m.author.name))
+        .bind(said(|m| &m.text))
+        .bind(column(&messages, |m| m.sent_at_ms))
+        .bind(column(&messages, |m| m.received_at_ms))
+        .bind(column(&messages, |m| vector_text(&m.vector)))
+        .bind(column(&messages, |m| m.likes_count))
+        .bind(column(feed, |entry| entry.arrival))
+        .bind(told(|entry| entry.group.as_str()))
+        .bind(told(|entry| entry.kind.as_str()))
+        .bind(told(|entry| &entry.subject))
+        .bind(told(|entry| &entry.user.id.0))
+        .bind(told(|entry| &entry.user.name))
+        .bind(column(feed, |entry| entry.position.to_string()))
+        .bind(column(feed, |entry| {
+            i32::try_from(entry.level).unwrap_or(i32::MAX)
+        }))
+        .bind(told(|entry| entry.effect.as_str()))
+        .bind(checkpoint.arrival)
+        .bind(i64::try_from(checkpoint.highest.get()).unwrap_or(i64::MAX))
+        .bind(vector_text(&checkpoint.vector))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
