@@ -5,7 +5,9 @@
 //! log, so its own commits do not wait for the disk; what a crash of Postgres takes back is made
 //! again before anybody reads.
 
+mod demand;
 mod follow;
+mod fresh;
 mod history;
 mod level;
 mod pages;
@@ -18,10 +20,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
+pub use demand::Attention;
 pub use follow::{FollowTask, rebuild};
+pub use fresh::Fresh;
 pub use history::Seen;
 pub use pages::{Anchor, Page, Place, Snapshot};
 pub use people::{Group, Groups, Members};
@@ -31,6 +35,9 @@ pub use crate::timeline::{Checkpoint, Entry};
 
 use crate::log::{Log, ReadError};
 use crate::version_vector::VersionVector;
+
+use demand::Demand;
+use fresh::FreshEntries;
 
 /// How long an answer waits for the read model to show what was acknowledged before.
 const CATCH_UP: Duration = Duration::from_secs(5);
@@ -56,7 +63,8 @@ pub struct Timelines {
     log: Log,
     checkpoint: watch::Receiver<Arc<Checkpoint>>,
     following: watch::Receiver<Following>,
-    hurry: Arc<Notify>,
+    fresh: Arc<FreshEntries>,
+    demand: Arc<Demand>,
 }
 
 impl Timelines {
@@ -69,7 +77,8 @@ impl Timelines {
             log,
             checkpoint: followed.checkpoint,
             following: followed.following,
-            hurry: followed.hurry,
+            fresh: followed.fresh,
+            demand: followed.demand,
         };
         Ok((timelines, followed.task))
     }
@@ -77,6 +86,12 @@ impl Timelines {
     /// The bell: rings after every step.
     pub fn bell(&self) -> watch::Receiver<Arc<Checkpoint>> {
         self.checkpoint.clone()
+    }
+
+    /// Follows each step as it comes: as long as nobody does, and nobody waits, what is new gathers for
+    /// some milliseconds.
+    pub fn attend(&self) -> Attention {
+        self.demand.attend()
     }
 
     /// How the following goes.
@@ -115,7 +130,7 @@ impl Timelines {
         if is_reached(&bell.borrow_and_update()) {
             return Ok(());
         }
-        self.hurry.notify_one();
+        self.demand.hurry();
         match timeout(patience, bell.wait_for(|now| is_reached(now))).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(Behind),

@@ -9,7 +9,7 @@ use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::ReadError;
 use causeway_domain::names::GroupName;
 use causeway_domain::timeline::{Effect, Kind};
-use causeway_domain::timelines::{Checkpoint, Entry};
+use causeway_domain::timelines::{Checkpoint, Fresh};
 use tokio::time::{Instant, sleep_until};
 
 use super::frame::{FrameMaker, Item, News};
@@ -18,7 +18,7 @@ use super::stored::Stored;
 use super::{Hub, Setup};
 
 /// Most entries read at once.
-const STEP: i64 = 500;
+const STEP: usize = 500;
 /// How long changes of presence and of what is stored where are gathered.
 const GATHER: Duration = Duration::from_millis(50);
 
@@ -113,7 +113,7 @@ async fn follow(hub: &Hub, at: &mut Checkpoint, stored: &mut Stored) -> Result<(
             .timelines
             .entries(at.arrival, target.arrival, STEP)
             .await?;
-        let is_last = i64::try_from(entries.len()).unwrap_or(STEP) < STEP;
+        let is_last = entries.len() < STEP;
         let mut next = match entries.last() {
             Some(last) if !is_last => {
                 let mut next = at.clone();
@@ -123,7 +123,7 @@ async fn follow(hub: &Hub, at: &mut Checkpoint, stored: &mut Stored) -> Result<(
             _ => (*target).clone(),
         };
         if !is_last {
-            for Entry { entry, .. } in &entries {
+            for entry in entries.iter().map(|fresh| &fresh.entry) {
                 next.vector.record(entry.position.dot());
                 next.highest = next.highest.max(entry.position.hlc);
             }
@@ -139,14 +139,30 @@ async fn tell(
     hub: &Hub,
     from: &Checkpoint,
     to: &Checkpoint,
-    entries: &[Entry],
+    entries: &[Arc<Fresh>],
     stored: &mut Stored,
 ) -> Result<(), ReadError> {
-    let rooms: Vec<GroupName> = hub.rooms().keys().cloned().collect();
-    let is_told =
-        |entry: &&Entry| entry.entry.effect == Effect::Shown && rooms.contains(&entry.entry.group);
-    let told: Vec<&Entry> = entries.iter().filter(is_told).collect();
-    let messages = hub.messages_of(told.iter().copied()).await?;
+    let entries: Vec<&Fresh> = entries.iter().map(AsRef::as_ref).collect();
+    // The open rooms among the groups of these; in one whose people are all online elsewhere nobody
+    // listens.
+    let mut rooms: BTreeMap<&GroupName, bool> = BTreeMap::new();
+    {
+        let open = hub.rooms();
+        for Fresh { entry, .. } in &entries {
+            if let Some(room) = open.get(&entry.group) {
+                rooms.insert(&entry.group, room.channel.receiver_count() > 0);
+            }
+        }
+    }
+    let is_asked_for = |fresh: &&&Fresh| {
+        let is_heard = rooms.get(&fresh.entry.group) == Some(&true);
+        is_heard && fresh.entry.effect == Effect::Shown && fresh.message.is_none()
+    };
+    let unknown = entries
+        .iter()
+        .filter(is_asked_for)
+        .map(|fresh| &fresh.entry);
+    let messages = hub.messages_of(unknown).await?;
     let knowledge = hub.setup.knowledge.borrow().clone();
     let held = &hub.setup.timelines.checkpoint().vector;
     let maker = FrameMaker::new(hub, &knowledge, held);
@@ -154,13 +170,12 @@ async fn tell(
     let mut vector = from.vector.clone();
     let mut highest = from.highest;
     let mut frames: BTreeMap<GroupName, Vec<_>> = BTreeMap::new();
-    for entry in entries {
-        let entry = &entry.entry;
+    for Fresh { entry, message } in entries {
         vector.record(entry.position.dot());
         highest = highest.max(entry.position.hlc);
-        if !rooms.contains(&entry.group) {
+        let Some(is_heard) = rooms.get(&entry.group) else {
             continue;
-        }
+        };
         // Also without a frame: a reader that was given more elsewhere must look.
         let of_group = frames.entry(entry.group.clone()).or_insert_with(Vec::new);
         if entry.effect != Effect::Shown {
@@ -170,7 +185,11 @@ async fn tell(
             let stirred = (entry.group.clone(), entry.user.id.clone());
             hub.stirred().insert(stirred);
         }
-        let Some(data) = maker.data(entry, messages.get(&entry.subject)) else {
+        if !is_heard {
+            continue;
+        }
+        let message = message.as_ref().or_else(|| messages.get(&entry.subject));
+        let Some(data) = maker.data(entry, message) else {
             continue;
         };
         of_group.push(maker.shared(entry, data, &vector, highest));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::ReadError;
 use causeway_domain::names::{GroupName, UserId};
-use causeway_domain::timeline::Kind;
-use causeway_domain::timelines::{Entry, Seen};
+use causeway_domain::timeline::{FeedEntry, Kind};
+use causeway_domain::timelines::Seen;
 use causeway_replicator::presence::Online;
 use causeway_replicator::view::Knowledge;
 use serde::Serialize;
@@ -67,11 +67,11 @@ impl Hub {
 
     pub(super) async fn messages_of(
         &self,
-        entries: impl Iterator<Item = &Entry>,
+        entries: impl Iterator<Item = &FeedEntry>,
     ) -> Result<BTreeMap<String, Seen>, ReadError> {
         let ids: BTreeSet<String> = entries
-            .filter(|entry| !matches!(entry.entry.kind, Kind::Join | Kind::Leave))
-            .map(|entry| entry.entry.subject.clone())
+            .filter(|entry| !matches!(entry.kind, Kind::Join | Kind::Leave))
+            .map(|entry| entry.subject.clone())
             .collect();
         if ids.is_empty() {
             return Ok(BTreeMap::new());

@@ -11,7 +11,7 @@ use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::timeline::{
     Arrival, Checkpoint, Effect, Entry, FeedEntry, Kind, Place, Progress,
 };
-use causeway_domain::timelines::Seen;
+use causeway_domain::timelines::{Attention, Seen};
 use causeway_domain::version_vector::VersionVector;
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -41,6 +41,7 @@ pub struct Reader {
     group: GroupName,
     user: UserId,
     news: broadcast::Receiver<Arc<News>>,
+    _attention: Attention,
     progress: Progress,
     /// What was told is to be looked at once more, from the first entry that was not weighed.
     looks_again: bool,
@@ -68,6 +69,7 @@ impl Reader {
             group,
             user,
             news,
+            _attention: timelines.attend(),
             progress: Progress::after(&checkpoint),
             looks_again: false,
             newest: Hlc::default(),
@@ -221,7 +223,9 @@ impl Reader {
         } else {
             timelines.rivals(&rivalled).await?
         };
-        let messages = hub.messages_of(entries.iter()).await?;
+        let messages = hub
+            .messages_of(entries.iter().map(|entry| &entry.entry))
+            .await?;
 
         // From here on nothing waits, so a reader that is dropped in between has lost nothing.
         self.give_entries(&entries, &rivals, &messages, &target.vector);

@@ -14,17 +14,21 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use crate::envelope::LEVEL;
-use crate::log::{Log, ReadError, Tail, connect_reader, is_refused_value};
+use crate::log::{Head, Log, ReadError, Tail, connect_reader, is_refused_value};
 
+use super::demand::Demand;
+use super::fresh::FreshEntries;
 use super::{Checkpoint, Following, level, rows};
-use step::{pass_over, take_in};
+use step::{TakenIn, pass_over, take_in};
 
 /// Most events of one step.
 const STEP: usize = 1_000;
 /// After a step of so many events, a rest: what comes meanwhile is one step, and a step costs much the
-/// same whether it folds thirty events in or three hundred.
+/// same whether it folds thirty events in or three hundred. Where nobody follows the steps, each one
+/// is rested for.
 const MANY: usize = 16;
-/// How long after the beginning of such a step the next one begins, unless somebody waits for it.
+/// How long what is new gathers, unless somebody waits for it: since the former step began, or since
+/// it came where nobody follows.
 const REST: Duration = Duration::from_millis(15);
 /// How long a step may take before its connection is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,8 +67,8 @@ pub(super) struct Followed {
     pub checkpoint: watch::Receiver<Arc<Checkpoint>>,
     /// To be notified where the rows say less than the checkpoint.
     pub went_back: Arc<Notify>,
-    /// To be notified where somebody waits for the next step.
-    pub hurry: Arc<Notify>,
+    pub demand: Arc<Demand>,
+    pub fresh: Arc<FreshEntries>,
     pub following: watch::Receiver<Following>,
     pub task: FollowTask,
 }
@@ -76,7 +80,7 @@ pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, Re
     let (condition, following) = watch::channel(Following::default());
     let bell = log.bell();
     let went_back = Arc::new(Notify::new());
-    let hurry = Arc::new(Notify::new());
+    let (demand, fresh) = (Arc::<Demand>::default(), Arc::<FreshEntries>::default());
     let mut follower = Follower {
         tail: log.tail(),
         database_url,
@@ -84,7 +88,8 @@ pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, Re
         folded: Checkpoint::default(),
         publish,
         went_back: went_back.clone(),
-        hurry: hurry.clone(),
+        demand: demand.clone(),
+        fresh: fresh.clone(),
         condition,
         most: STEP,
     };
@@ -96,7 +101,8 @@ pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, Re
     Ok(Followed {
         checkpoint,
         went_back,
-        hurry,
+        demand,
+        fresh,
         following,
         task,
     })
@@ -110,18 +116,17 @@ struct Follower {
     folded: Checkpoint,
     publish: watch::Sender<Arc<Checkpoint>>,
     went_back: Arc<Notify>,
-    hurry: Arc<Notify>,
+    demand: Arc<Demand>,
+    fresh: Arc<FreshEntries>,
     condition: watch::Sender<Following>,
     /// How many events the next step takes: fewer after a refusal, until the one is found.
     most: usize,
 }
 
 impl Follower {
-    async fn run(mut self, mut bell: watch::Receiver<Arc<crate::log::Head>>) {
+    async fn run(mut self, mut bell: watch::Receiver<Arc<Head>>) {
         loop {
-            // Up to what was told, not to what is there already: nothing is shown before it is told.
-            let behind = bell.borrow_and_update().arrival - self.folded.arrival;
-            let behind = usize::try_from(behind).unwrap_or(0);
+            let mut behind = self.behind(&mut bell);
             if self.connection.is_some() && behind == 0 {
                 tokio::select! {
                     rung = bell.changed() => if rung.is_err() {
@@ -132,6 +137,10 @@ impl Follower {
                 continue;
             }
             let steps = self.connection.is_some();
+            if steps && behind < self.most && !self.demand.is_attended() {
+                self.rest_until(Instant::now() + REST).await;
+                behind = self.behind(&mut bell);
+            }
             let (begun, before) = (Instant::now(), self.folded.arrival);
             let outcome = timeout(PATIENCE, self.go_on(behind)).await;
             match outcome.unwrap_or(Err(Failed::Later(sqlx::Error::PoolTimedOut.into()))) {
@@ -156,15 +165,26 @@ impl Follower {
         }
     }
 
+    /// How many events it has not folded in of what was told, which may be less than what is there:
+    /// nothing is shown before it is told.
+    fn behind(&self, bell: &mut watch::Receiver<Arc<Head>>) -> usize {
+        let behind = bell.borrow_and_update().arrival - self.folded.arrival;
+        usize::try_from(behind).unwrap_or(0)
+    }
+
     /// Lets events gather while many come, and nobody waits to see them. A step that was as large as
     /// it may be is followed by the next at once.
     async fn rest(&self, begun: Instant, before: i64) {
         let folded = usize::try_from(self.folded.arrival - before).unwrap_or(0);
-        if (MANY..self.most).contains(&folded) {
-            tokio::select! {
-                () = tokio::time::sleep_until((begun + REST).into()) => {}
-                () = self.hurry.notified() => {}
-            }
+        if self.demand.is_attended() && (MANY..self.most).contains(&folded) {
+            self.rest_until(begun + REST).await;
+        }
+    }
+
+    async fn rest_until(&self, end: Instant) {
+        tokio::select! {
+            () = tokio::time::sleep_until(end.into()) => {}
+            () = self.demand.hurried() => {}
         }
     }
 
@@ -216,9 +236,9 @@ impl Follower {
             None => crate::log::read_after(&mut *connection, former.arrival, limit).await?,
         };
         match take_in(connection, &former, &events).await {
-            Ok((checkpoint, set_aside)) => {
+            Ok(taken) => {
                 self.most = (self.most * 2).min(STEP);
-                self.publish(checkpoint, set_aside);
+                self.publish(taken);
                 Ok(())
             }
             Err(Failed::Refused(reason)) if events.len() > 1 => {
@@ -228,18 +248,22 @@ impl Follower {
             Err(Failed::Refused(reason)) => {
                 let mut fresh = connect_reader(&self.database_url).await?;
                 let passed = pass_over(&mut fresh, &former, &events, &reason).await;
-                self.publish(passed.map_err(ReadError::from).map_err(Failed::Later)?, 1);
+                self.publish(passed.map_err(ReadError::from).map_err(Failed::Later)?);
                 Ok(())
             }
             later => later.map(drop),
         }
     }
 
-    fn publish(&mut self, checkpoint: Checkpoint, set_aside: u64) {
-        if set_aside > 0 {
-            self.condition.send_modify(|now| now.set_aside += set_aside);
+    fn publish(&mut self, taken: TakenIn) {
+        if taken.set_aside > 0 {
+            self.condition
+                .send_modify(|now| now.set_aside += taken.set_aside);
         }
-        self.folded = checkpoint;
+        // Before it is told: whoever hears of it looks there.
+        let (after, up_to) = (self.folded.arrival, taken.checkpoint.arrival);
+        self.fresh.push(after, up_to, taken.step);
+        self.folded = taken.checkpoint;
         self.tell();
     }
 

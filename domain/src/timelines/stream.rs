@@ -1,5 +1,7 @@
 //! What streams read: the entries of a group's feed, by arrival.
 
+use std::sync::Arc;
+
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
@@ -10,21 +12,24 @@ use crate::stamp::OrderKey;
 use crate::timeline::{Effect, Entry, FeedEntry, Kind};
 use crate::version_vector::VersionVector;
 
-use super::Timelines;
 use super::rows::position_from;
+use super::{Fresh, Timelines};
 
 const COLUMNS: &str = "arrival, group_name, kind, subject, user_id, user_name, position, level, \
      effect, contested";
 
 impl Timelines {
-    /// Reads the entries of all groups after a place in the log and up to another, in order: at
-    /// most `limit`.
+    /// Returns the entries of all groups after a place in the log and up to another, in order: at
+    /// most `limit`. The newest ones are at hand.
     pub async fn entries(
         &self,
         after: i64,
         up_to: i64,
-        limit: i64,
-    ) -> Result<Vec<Entry>, ReadError> {
+        limit: usize,
+    ) -> Result<Vec<Arc<Fresh>>, ReadError> {
+        if let Some(fresh) = self.fresh.between(after, up_to, limit) {
+            return Ok(fresh);
+        }
         let query = format!(
             "SELECT {COLUMNS} FROM feed WHERE arrival > $1 AND arrival <= $2
              ORDER BY arrival LIMIT $3"
@@ -33,11 +38,16 @@ impl Timelines {
             sqlx::query(&query)
                 .bind(after)
                 .bind(up_to)
-                .bind(limit)
+                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
                 .fetch_all(&self.pool),
         )
         .await?;
-        Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
+        let entries = rows.iter().map(|row| {
+            let entry = entry_from(row)?.entry;
+            let message = None;
+            Ok(Arc::new(Fresh { entry, message }))
+        });
+        Ok(entries.collect::<sqlx::Result<_>>()?)
     }
 
     /// Reads the entries of one group after a place in the log and up to another, in order: at

@@ -14,12 +14,20 @@ use super::Failed;
 /// An event that was set aside.
 type SetAside = (i64, String);
 
-/// Folds events in and commits; returns the new checkpoint and how many were set aside.
+/// What was committed.
+pub(super) struct TakenIn {
+    pub checkpoint: Checkpoint,
+    pub step: Step,
+    /// How many events were set aside.
+    pub set_aside: u64,
+}
+
+/// Folds events in and commits.
 pub(super) async fn take_in(
     connection: &mut PgConnection,
     former: &Checkpoint,
     events: &[Stored],
-) -> Result<(Checkpoint, u64), Failed> {
+) -> Result<TakenIn, Failed> {
     let checkpoint = after(former, events);
     let mut facts = Vec::with_capacity(events.len());
     let mut set_aside: Vec<SetAside> = Vec::new();
@@ -37,7 +45,11 @@ pub(super) async fn take_in(
     let step = load(connection, &Needs::of(&facts)).await?;
     let step = folded(step, facts, Step::fold)?;
     store(connection, &step, &set_aside, &checkpoint).await?;
-    Ok((checkpoint, u64::try_from(set_aside.len()).unwrap_or(0)))
+    Ok(TakenIn {
+        checkpoint,
+        step,
+        set_aside: u64::try_from(set_aside.len()).unwrap_or(0),
+    })
 }
 
 /// Folds; a defect that panics over one event is that event's refusal, not the end of the task.
@@ -57,7 +69,7 @@ pub(super) async fn pass_over(
     former: &Checkpoint,
     events: &[Stored],
     reason: &str,
-) -> sqlx::Result<Checkpoint> {
+) -> sqlx::Result<TakenIn> {
     let checkpoint = after(former, events);
     let refused: Vec<SetAside> = events
         .iter()
@@ -70,7 +82,11 @@ pub(super) async fn pass_over(
     for (arrival, _) in refused {
         tracing::error!(arrival, %reason, "an event was set aside");
     }
-    Ok(checkpoint)
+    Ok(TakenIn {
+        checkpoint,
+        step: Step::default(),
+        set_aside: 1,
+    })
 }
 
 fn after(former: &Checkpoint, events: &[Stored]) -> Checkpoint {
