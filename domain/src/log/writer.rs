@@ -41,6 +41,8 @@ pub(super) struct Writer {
     recorded_at: Option<Instant>,
     /// Whether the file beside the database could not be written the last time.
     is_file_stuck: bool,
+    /// What was sent to be committed and never answered: the next session tells whether it was.
+    in_doubt: Option<Decided>,
     tail: Arc<Tail>,
     publish: watch::Sender<Arc<Head>>,
 }
@@ -81,6 +83,7 @@ impl Writer {
             sidecar: opened.sidecar,
             recorded_at: None,
             is_file_stuck: false,
+            in_doubt: None,
             tail,
             publish,
         };
@@ -134,11 +137,16 @@ impl Writer {
     /// Writes all tasks in one transaction, then answers.
     async fn write_tasks(&mut self, tasks: Vec<Task>, askers: Vec<Asker>) {
         let mut failure = SubmitError::Unavailable;
+        self.in_doubt = None;
         for _ in 0..ATTEMPTS {
             if self.connect().await.is_err() {
                 break;
             }
-            match self.attempt(&tasks).await {
+            let outcome = match self.settle() {
+                Some(verdicts) => Ok(verdicts),
+                None => self.attempt(&tasks).await,
+            };
+            match outcome {
                 Ok(verdicts) => {
                     // Peers and streams need not wait for the file; who wrote does.
                     self.publish();
@@ -213,7 +221,6 @@ impl Writer {
         unmet: Option<&Needs>,
     ) -> Result<Option<Vec<Verdict>>, Failed> {
         let connection = self.connection.as_mut().ok_or(Failed::Lost)?;
-        let rows: Vec<Stored> = decided.rows().iter().map(Stored::from).collect();
         let inserting = async {
             match unmet {
                 Some(needs) => facts::insert_if_new(connection, needs, decided.rows()).await,
@@ -222,25 +229,34 @@ impl Writer {
                     .map(|()| true),
             }
         };
-        let verdicts = match timeout(STATEMENT, inserting).await {
-            Ok(Ok(true)) => self.writing.committed(decided),
-            Ok(Ok(false)) => return Ok(None),
+        match timeout(STATEMENT, inserting).await {
+            Ok(Ok(true)) => {
+                let rows = stored(&decided);
+                let verdicts = self.writing.committed(decided);
+                self.tail.push(rows);
+                Ok(Some(verdicts))
+            }
+            Ok(Ok(false)) => Ok(None),
             inserted => {
                 let failure = failed(inserted).unwrap_or(sqlx::Error::PoolTimedOut);
                 let reason = self.forget(&failure);
-                let settled = self.was_committed_after_all(decided).await;
-                settled.ok_or(reason)?
+                self.in_doubt = Some(decided);
+                // Where there is no session now, the next attempt asks once there is.
+                let is_back = self.connect().await.is_ok();
+                let settled = is_back.then(|| self.settle()).flatten();
+                settled.map(Some).ok_or(reason)
             }
-        };
-        self.tail.push(rows);
-        Ok(Some(verdicts))
+        }
     }
 
     /// Settles a commit whose answer was lost: a new session gets the lock only when Postgres has
     /// ended the former one, and then the rows are there or never will be (F12).
-    async fn was_committed_after_all(&mut self, decided: Decided) -> Option<Vec<Verdict>> {
-        self.connect().await.ok()?;
-        self.writing.was_committed(decided)
+    fn settle(&mut self) -> Option<Vec<Verdict>> {
+        let decided = self.in_doubt.take()?;
+        let rows = stored(&decided);
+        let verdicts = self.writing.was_committed(decided)?;
+        self.tail.push(rows);
+        Some(verdicts)
     }
 
     fn forget(&mut self, failure: &sqlx::Error) -> Failed {
@@ -297,6 +313,10 @@ impl Writer {
         self.connection = Some(connection);
         Ok(())
     }
+}
+
+fn stored(decided: &Decided) -> Vec<Stored> {
+    decided.rows().iter().map(Stored::from).collect()
 }
 
 fn failed<T>(outcome: Result<sqlx::Result<T>, tokio::time::error::Elapsed>) -> Option<sqlx::Error> {

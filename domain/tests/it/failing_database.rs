@@ -1,7 +1,7 @@
 //! The writer while its connection dies, again and again, at every moment.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::log::{Action, Done, Log, ReadError, SubmitError};
@@ -42,6 +42,35 @@ async fn a_lost_answer_is_settled_and_nothing_is_written_twice() {
     }
 
     assert_eq!(posts(&audit(&replica).await), acknowledged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_settled_also_when_the_database_stays_away_for_longer() {
+    let mut store = Store::create(1).await;
+    let way = Lossy::to(&store.options.database_url).await;
+    store.options.database_url = way.url(&store.options.database_url);
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    replica.timelines.catch_up().await.unwrap();
+
+    way.lose_next(Loss::Answer);
+    // Each tenth of a second one: longer than a session is waited for once, not for twice that.
+    way.shut_to(40);
+    let lost_at = Instant::now();
+    let (told, closed_for) = tokio::join!(
+        replica.log.submit(post("lobby", "anna", "one", None)),
+        async {
+            way.opens().await;
+            lost_at.elapsed()
+        }
+    );
+
+    assert!(way.has_lost());
+    let written = posts(&audit(&replica).await);
+    if closed_for < Duration::from_secs(5) {
+        assert_eq!(written, [id_of(told)]);
+    }
+    assert_eq!(written.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

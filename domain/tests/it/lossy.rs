@@ -36,6 +36,8 @@ pub struct Lossy {
     next: Arc<AtomicU8>,
     countdown: Arc<AtomicU32>,
     hold: watch::Sender<Hold>,
+    /// How many callers are still to be turned away.
+    shut: watch::Sender<u32>,
     task: JoinHandle<()>,
 }
 
@@ -53,9 +55,14 @@ impl Lossy {
         let next = Arc::new(AtomicU8::new(0));
         let countdown = Arc::new(AtomicU32::new(0));
         let hold = watch::channel(Hold::Free).0;
+        let shut = watch::channel(0).0;
         let (loss, left, held) = (next.clone(), countdown.clone(), hold.clone());
+        let turned_away = shut.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if turned_away.send_if_modified(count_down) {
+                    continue;
+                }
                 let server = UnixStream::connect(&real).await.unwrap();
                 tokio::spawn(carry(
                     client,
@@ -71,6 +78,7 @@ impl Lossy {
             next,
             countdown,
             hold,
+            shut,
             task,
         }
     }
@@ -113,6 +121,17 @@ impl Lossy {
         self.hold.send_replace(Hold::Free);
     }
 
+    /// Turns so many of those away who come from now on.
+    pub fn shut_to(&self, callers: u32) {
+        self.shut.send_replace(callers);
+    }
+
+    /// Waits until they have come.
+    pub async fn opens(&self) {
+        let mut shut = self.shut.subscribe();
+        shut.wait_for(|left| *left == 0).await.unwrap();
+    }
+
     /// Tells whether what was to be lost is lost.
     pub fn has_lost(&self) -> bool {
         self.next.load(Ordering::SeqCst) == 0
@@ -126,6 +145,12 @@ impl Drop for Lossy {
 }
 
 const SOCKET: &str = ".s.PGSQL.5432";
+
+fn count_down(left: &mut u32) -> bool {
+    let is_any = *left > 0;
+    *left = left.saturating_sub(1);
+    is_any
+}
 
 /// Carries bytes both ways until one side closes or something is to be lost.
 async fn carry(

@@ -4,7 +4,7 @@ use causeway_domain::ids::Origin;
 use causeway_domain::writing::{Decided, Record, Row, Verdict};
 
 use super::super::{Happening, World};
-use super::{PATIENCE_MS, RENEW_AGAIN_MS};
+use super::{ATTEMPTS, PATIENCE_MS, RENEW_AGAIN_MS};
 use crate::disk::Durable;
 use crate::hits::Hit;
 use crate::replica::{Batch, Doing, Fate};
@@ -30,7 +30,7 @@ impl World {
     ) {
         let is_reachable = self.fate(at, false) == Fate::Done && !self.process(at).is_cut_off;
         if !is_reachable {
-            let Some((batch, decided)) = waiting else {
+            let Some((mut batch, decided)) = waiting else {
                 return;
             };
             if self.now_ms < until_ms {
@@ -38,8 +38,10 @@ impl World {
                 return self.does(at, doing, 100);
             }
             self.hit(Hit::GaveUp);
-            if decided.is_some() {
-                self.again(at, batch);
+            // What may have been committed is settled by the next session, whenever that comes.
+            batch.attempts += 1;
+            if decided.is_some() && batch.attempts < ATTEMPTS {
+                self.connect(at, Some((batch, decided)));
             } else {
                 self.refuse(at, batch);
             }
