@@ -308,8 +308,9 @@ impl Core {
     /// what is named any more.
     pub fn not_awaited(&self) -> BTreeSet<Origin> {
         let peers = || self.peers.values();
-        let orphans = peers().flat_map(|peer| peer.orphans.origins());
-        let is_given = |origin| peers().any(|peer| peer.gives(origin, &self.head.vector));
+        let held = &self.head.vector;
+        let orphans = peers().flat_map(|peer| peer.orphans.origins(held));
+        let is_given = |origin| peers().any(|peer| peer.gives(origin, held));
         let withheld = peers().flat_map(|peer| peer.forks.withheld()).copied();
         let withheld = withheld.filter(|&origin| !is_given(origin));
         let forked = self.forked().into_iter();

@@ -60,9 +60,12 @@ impl Orphans {
         });
     }
 
-    /// Origins that are not to be waited for.
-    pub(crate) fn origins(&self) -> impl Iterator<Item = Origin> + '_ {
-        self.found.keys().copied()
+    /// Origins that are not to be waited for. What is `held` here by now came from elsewhere: the peer
+    /// lost it after it gave what names it.
+    pub(crate) fn origins(&self, held: &VersionVector) -> impl Iterator<Item = Origin> {
+        let found = self.found.iter();
+        let found = found.filter(|&(&origin, &last)| held.get(origin) < last);
+        found.map(|(&origin, _)| origin)
     }
 }
 
@@ -116,16 +119,20 @@ pub(crate) mod tests {
 
         orphans.compare(1_000, &held(6));
         assert_eq!(
-            orphans.origins().count(),
+            orphans.origins(&held(0)).count(),
             0,
             "said before it gave the event, perhaps"
         );
         orphans.miss(1_500, &[range(7)]);
         orphans.compare(2_500, &held(6));
-        assert_eq!(orphans.origins().next(), Some(range(7).origin));
+        assert_eq!(orphans.origins(&held(0)).next(), Some(range(7).origin));
 
         orphans.compare(2_600, &held(7));
-        assert_eq!(orphans.origins().count(), 0, "it has come after all");
+        assert_eq!(
+            orphans.origins(&held(0)).count(),
+            0,
+            "it has come after all"
+        );
     }
 
     #[test]
@@ -136,7 +143,17 @@ pub(crate) mod tests {
         orphans.compare(9_000, &held(7));
         orphans.compare(9_000, &held(7));
 
-        assert_eq!(orphans.origins().count(), 0);
+        assert_eq!(orphans.origins(&held(0)).count(), 0);
+    }
+
+    #[test]
+    fn what_the_giver_has_lost_and_came_from_elsewhere_is_waited_for() {
+        let mut orphans = Orphans::default();
+        orphans.miss(0, &[range(7)]);
+        orphans.compare(9_000, &held(6));
+        assert_eq!(orphans.origins(&held(6)).count(), 1);
+
+        assert_eq!(orphans.origins(&held(7)).count(), 0);
     }
 
     #[test]
