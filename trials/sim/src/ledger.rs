@@ -30,10 +30,15 @@ pub(crate) struct Ledger {
     pub messages: BTreeSet<String>,
     /// Events whose last living copy was destroyed at some time.
     pub destroyed: BTreeSet<(Dot, Hash)>,
+    /// Events that became durable when their process ended, and that no process has found since:
+    /// if their disk is lost, nobody ever knew of them.
+    pub untold: BTreeSet<(Dot, Hash)>,
     /// Events that a rescue took out of a log. What they say is in others, or written again.
     pub set_aside: BTreeSet<(Dot, Hash)>,
     /// Events that a rescue wrote again, where no copy was.
     pub written_again: BTreeSet<Dot>,
+    /// What a rescue may write again although it was said before what stands elsewhere.
+    pub unordered: BTreeSet<Subject>,
     /// Origins under whose numbers other events were committed too.
     pub rewritten: BTreeSet<Origin>,
     pub alarms: Vec<(ReplicaId, Alarm)>,
@@ -44,8 +49,11 @@ impl Ledger {
     pub fn commit(&mut self, event: &RawEvent) -> Result<(), String> {
         let (envelope, hash) = (&event.envelope, event.hash);
         let (stamp, dot) = (&envelope.stamp, envelope.stamp.dot());
-        if let Some(known) = self.events.get(&dot) {
-            if known.hash != hash {
+        if let Some(known) = self.events.get(&dot).map(|known| known.hash) {
+            if known != hash && self.untold.remove(&(dot, known)) {
+                let hlc = stamp.hlc;
+                self.events.insert(dot, Committed { hash, hlc });
+            } else if known != hash {
                 self.rewritten.insert(dot.origin);
             }
         } else {

@@ -33,6 +33,9 @@ impl World {
             replica: replica.id,
             epoch: Epoch(fresh_epoch),
         };
+        let disk = &replica.disk;
+        let untold = &mut self.ledger.untold;
+        untold.retain(|&(dot, hash)| !disk.holds(dot, hash));
         let found = replica.disk.found(nobody);
         let (writing, beginning) = Writing::begin(replica.id, found, wall_ms, fresh_epoch);
         let row = Row {
@@ -151,6 +154,13 @@ impl World {
         let lands = self.rng.permille(500);
         self.note(format_args!("{} crashes", at + 1));
         if let Some(step) = process.pending.filter(|_| lands) {
+            if let Durable::Rows(rows) = &step {
+                let events = rows.iter().map(|row| &row.event);
+                let events = events.map(|event| (event.envelope.stamp.dot(), event.hash));
+                let own = process.writing.origin();
+                let own = events.filter(|(dot, _)| dot.origin == own);
+                self.ledger.untold.extend(own);
+            }
             self.make_durable(at, step);
         }
         self.end(at);

@@ -59,6 +59,7 @@ impl World {
             at + 1,
             follow + 1
         ));
+        self.find_unordered(at, follow);
         let aside = self.replicas[at].disk.sever(&parting);
         let leaving = aside.iter();
         let leaving = leaving.map(|event| (event.envelope.stamp.dot(), event.hash));
@@ -77,6 +78,28 @@ impl World {
         let record = writing.record(writing.reserved());
         self.make_durable(at, Durable::File(record));
         self.plan(1, Happening::Start(at));
+    }
+
+    /// Neither of two events under one stamp is the later one, and what is written again comes after
+    /// all that whoever is followed has not heard of.
+    fn find_unordered(&mut self, at: usize, follow: usize) {
+        let followed = &self.replicas[follow].disk;
+        for other in self.places() {
+            for event in self.replicas[other].disk.rows.iter().map(|row| &row.event) {
+                let stamp = &event.envelope.stamp;
+                let subject = Subject::of(&event.envelope);
+                let found = followed.event(stamp.dot());
+                let is_tied = found.is_some_and(|known| {
+                    known.hash != event.hash
+                        && known.envelope.stamp.order_key() == stamp.order_key()
+                        && Subject::of(&known.envelope) == subject
+                });
+                let is_unheard = found.is_none_or(|known| known.hash != event.hash);
+                if (other == at && is_tied) || (other != at && is_unheard) {
+                    self.ledger.unordered.insert(subject);
+                }
+            }
+        }
     }
 
     fn new_epoch(&mut self, at: usize, aside: &[RawEvent]) {
