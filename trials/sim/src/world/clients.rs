@@ -195,7 +195,12 @@ impl World {
         let stamp = &event.envelope.stamp;
         let dot = stamp.dot();
         let is_destroyed = self.ledger.destroyed.contains(&(dot, event.hash));
-        if !is_destroyed && !self.replicas[at].disk.holds(dot, event.hash) {
+        // Its own disk may have been exchanged since; then peers have it, or it was the only one.
+        let is_somewhere = self
+            .replicas
+            .iter()
+            .any(|it| it.disk.holds(dot, event.hash));
+        if !is_destroyed && !is_somewhere {
             return self.violate(|| format!("{} answers {dot}, which is not committed", at + 1));
         }
         if command.above.is_some_and(|above| stamp.hlc <= above) {
