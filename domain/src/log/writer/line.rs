@@ -21,7 +21,7 @@ const BATCH: usize = 512;
 /// Most events of peers in one transaction while nobody else writes.
 const ALONE: usize = 512;
 /// Most events of peers that are one piece of work: some milliseconds for Postgres.
-const PIECE: usize = 128;
+const PIECE: usize = 64;
 /// How long after somebody wrote peers are served piece by piece.
 const SHARED: Duration = Duration::from_secs(1);
 
@@ -138,7 +138,8 @@ mod tests {
     #[tokio::test]
     async fn peers_alone_are_served_as_fast_as_it_goes() {
         let (inbox, mut work) = mpsc::channel(100);
-        for events in [PIECE, PIECE, PIECE, PIECE, 1, ALONE + 1] {
+        let full = ALONE / PIECE;
+        for events in [vec![PIECE; full], vec![1, ALONE + 1]].concat() {
             inbox.try_send(piece(events)).ok().unwrap();
         }
         let mut line = Line::default();
@@ -146,7 +147,7 @@ mod tests {
 
         assert!(line.fill(&mut work).await);
 
-        assert_eq!(kinds(&line.take(now)), "pppp");
+        assert_eq!(kinds(&line.take(now)), "p".repeat(full));
         assert_eq!(kinds(&line.take(now)), "p");
         assert_eq!(kinds(&line.take(now)), "p", "too large, but there");
     }
