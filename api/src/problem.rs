@@ -237,6 +237,10 @@ impl Problem {
         {
             headers.insert(header::ALLOW, allow);
         }
+        if let Self::TooLarge { .. } = self {
+            // What is left of it may not be read, and then nothing can follow on the connection.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = row.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -61,6 +61,7 @@ async fn a_client_that_sends_far_too_much_before_it_reads_still_gets_its_answer(
     let answer = read_to_end(stream).await;
 
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
     demo.stop().await;
 }
 
