@@ -61,6 +61,28 @@ async fn a_message_of_a_peer_takes_no_more_transactions_than_a_post() {
     assert!(transactions <= most, "{transactions}, at most {most}");
 }
 
+#[tokio::test]
+async fn what_nobody_reads_is_taken_into_the_read_model_in_few_steps() {
+    let store = Store::create(1).await;
+    store.open().await.close().await;
+    let before = counted(&store).await;
+    let open = store.open().await;
+    open.join("lobby", "anna").await;
+
+    let begun = Instant::now();
+    for number in 0..POSTS {
+        open.say("lobby", "anna", &format!("message {number}"))
+            .await;
+    }
+    open.close().await;
+    let rests = i64::try_from(begun.elapsed().as_millis() / 15).unwrap();
+
+    let transactions = counted(&store).await.transactions - before.transactions;
+    // Each post is one, and each step after a rest of 15 ms; opening and reservations are few.
+    let most = POSTS + rests + POSTS / 4;
+    assert!(transactions <= most, "{transactions}, at most {most}");
+}
+
 #[derive(Debug)]
 struct Cost {
     transactions: i64,
