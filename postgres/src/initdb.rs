@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::StartError;
 use crate::folder::Folder;
 use crate::guard::{Guard, Reach};
+use crate::log_size::LogSize;
 use crate::programs::Programs;
-use crate::small_disk::SmallLog;
 
 const HALF_DONE: &str = "cluster.new";
 
@@ -47,7 +47,6 @@ pub(crate) fn ensure(
     let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
     arguments.push(reach.name().to_string_lossy().into_owned());
     arguments.push(format!("--wal-segsize={PIECE_MIB}"));
-    let small = SmallLog::for_disk_of(&place);
 
     let guard = Guard {
         account: folder.account,
@@ -66,8 +65,8 @@ pub(crate) fn ensure(
             log: folder.log_path(),
         });
     }
-    if let Some(log) = small {
-        append(&place.join("postgresql.conf"), &log.settings()).map_err(failed)?;
+    if let Some(size) = LogSize::for_disk_of(&place) {
+        append(&place.join("postgresql.conf"), &size.settings()).map_err(failed)?;
     }
     fs::rename(&place, folder.cluster()).map_err(failed)?;
     fs::File::open(&folder.path)

@@ -11,12 +11,12 @@ mod folder;
 mod guard;
 mod initdb;
 mod launch;
+mod log_size;
 mod options;
 mod orphan;
 mod programs;
 mod scratch;
 mod server;
-mod small_disk;
 mod socket;
 mod supervisor;
 

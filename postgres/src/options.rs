@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct Options {
     /// How many connections the server accepts. Default 100; each costs some 10 kB of shared memory.
     pub max_connections: u16,
-    /// Postgres' page cache in MiB, taken from the machine only as it fills. Default 64.
+    /// Postgres' page cache in MiB, taken from the machine only as it fills. Default 256, or a
+    /// sixteenth of a smaller memory: the indexes of a million messages are to fit in.
     pub shared_buffers_mib: u32,
     /// Whether a commit waits for the disk. Only what may be lost with the machine says `false`.
     pub durable: bool,
@@ -23,13 +24,19 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_connections: 100,
-            shared_buffers_mib: 64,
+            shared_buffers_mib: usual_buffers_mib(),
             durable: true,
             settings: Vec::new(),
             lock_timeout: Duration::from_secs(30),
             ready_timeout: Duration::from_mins(5),
         }
     }
+}
+
+fn usual_buffers_mib() -> u32 {
+    let machine = rustix::system::sysinfo();
+    let total = u128::from(machine.totalram) * u128::from(machine.mem_unit);
+    u32::try_from(total / 16 / (1024 * 1024)).map_or(256, |mib| mib.clamp(16, 256))
 }
 
 impl Options {
