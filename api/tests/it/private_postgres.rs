@@ -48,7 +48,7 @@ async fn a_killed_postgres_comes_back_under_a_running_server() {
         stream
             .next_where("the message before", |frame| frame.data["text"] == before)
             .await;
-        kill9(postmaster(folder.path()));
+        kill_postmaster(folder.path()).await;
         let text = format!("after kill {round}");
         eventually("writing again", async || {
             let answer = ann.says_once("lobby", &text, &text).await;
@@ -89,7 +89,7 @@ async fn what_was_shown_before_postgres_was_killed_is_shown_after_it_without_ano
         stream
             .next_where("the message", |frame| frame.data["id"] == message["id"])
             .await;
-        kill9(postmaster(folder.path()));
+        kill_postmaster(folder.path()).await;
 
         let path = format!(
             "/v1/groups/lobby/messages/{}",
@@ -123,7 +123,7 @@ async fn a_page_after_postgres_was_killed_shows_all_that_a_page_before_it_showed
             expected.push(text);
         }
         assert_eq!(texts(&ann.history("lobby").await), expected);
-        kill9(postmaster(folder.path()));
+        kill_postmaster(folder.path()).await;
 
         let page = eventually("reading again", async || {
             let answer = ann.get("/v1/groups/lobby/messages?limit=100").await;
@@ -146,7 +146,7 @@ async fn everything_killed_at_once_is_recovered() {
     let ann = replica.member("ann", "lobby").await;
     ann.says("lobby", "acknowledged").await;
 
-    let postmaster = postmaster(folder.path());
+    let postmaster = postmaster(folder.path()).expect("a Postgres runs");
     replica.kill9();
     // It may have ended by itself in the meantime.
     let _ = kill_process(postmaster, Signal::KILL);
@@ -169,18 +169,21 @@ async fn with_private_postgres() -> (Replica, TempDir) {
     (replica, folder)
 }
 
-/// The process number of the Postgres that keeps its data somewhere under a folder.
-fn postmaster(folder: &Path) -> Pid {
-    let file = find(folder, "postmaster.pid").expect("a Postgres runs");
-    let text = std::fs::read_to_string(file).expect("it can be read");
-    let number = text.lines().next().and_then(|line| line.parse().ok());
-    number
-        .and_then(Pid::from_raw)
-        .expect("it begins with a process number")
+/// The process number of the Postgres that keeps its data somewhere under a folder, where one is
+/// written down: it may have ended.
+fn postmaster(folder: &Path) -> Option<Pid> {
+    let text = std::fs::read_to_string(find(folder, "postmaster.pid")?).ok()?;
+    Pid::from_raw(text.lines().next()?.parse().ok()?)
 }
 
-fn kill9(process: Pid) {
-    kill_process(process, Signal::KILL).expect("it runs");
+/// Kills the Postgres of a folder. What was asked of a session that outlived the one before it may be
+/// answered before there is another.
+async fn kill_postmaster(folder: &Path) {
+    eventually("a Postgres to be killed", async || {
+        let postmaster = postmaster(folder).ok_or("none is written down")?;
+        kill_process(postmaster, Signal::KILL).map_err(|none| none.to_string())
+    })
+    .await;
 }
 
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
