@@ -12,13 +12,16 @@ use causeway_domain::timeline::{Effect, Kind};
 use causeway_domain::timelines::{Checkpoint, Fresh};
 use tokio::time::{Instant, sleep_until};
 
-use super::frame::{FrameMaker, Item, News};
+use super::frame::{Frame, FrameMaker, Item, News};
 use super::online::PeersOnline;
 use super::stored::Stored;
 use super::{Hub, Setup};
 
 /// Most entries read at once.
 const STEP: usize = 500;
+/// Most bytes of frames that a room is handed at once: it keeps some tens of such batches for slow
+/// readers. More than that each reader reads from the tables, at its own pace.
+const BATCH_BYTES: usize = 512 * 1024;
 /// How long changes of presence and of what is stored where are gathered.
 const GATHER: Duration = Duration::from_millis(50);
 
@@ -205,9 +208,12 @@ async fn tell(
         let Some(room) = rooms.get_mut(&group) else {
             continue;
         };
+        // Since it was last told of, nothing has happened in this group.
+        let since = room.told.unwrap_or(from.arrival);
+        // Where it is too much at once, there is none for whoever is not there yet.
+        let (after, frames) = kept(frames).map_or((to.arrival, Vec::new()), |it| (since, it));
         let news = News::Events {
-            // Since it was last told of, nothing has happened in this group.
-            after: room.told.unwrap_or(from.arrival),
+            after,
             up_to: to.arrival,
             vector: vector.clone(),
             highest: to.highest,
@@ -218,4 +224,38 @@ async fn tell(
         let _ = room.channel.send(Arc::new(news));
     }
     Ok(())
+}
+
+/// Returns the frames of one step where a room can keep them.
+fn kept(frames: Vec<Frame>) -> Option<Vec<Frame>> {
+    let bytes: usize = frames.iter().map(|frame| frame.item.bytes().len()).sum();
+    (bytes <= BATCH_BYTES).then_some(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_domain::hlc::Hlc;
+    use causeway_domain::ids::{Epoch, ReplicaId};
+    use causeway_domain::stamp::OrderKey;
+
+    use super::*;
+
+    #[test]
+    fn a_room_keeps_no_more_than_some_bytes_of_a_step() {
+        let frame = |bytes: usize| Frame {
+            arrival: 1,
+            kind: Kind::Message,
+            effect: Effect::Shown,
+            position: OrderKey {
+                hlc: Hlc::default(),
+                replica: ReplicaId::new(1).unwrap(),
+                epoch: Epoch(1),
+                seq: 1,
+            },
+            item: Item::without_id("message", "x".repeat(bytes)),
+        };
+
+        assert_eq!(kept(vec![frame(9), frame(9)]).unwrap().len(), 2);
+        assert!(kept(vec![frame(BATCH_BYTES / 2), frame(BATCH_BYTES / 2)]).is_none());
+    }
 }

@@ -204,6 +204,28 @@ async fn a_merge_is_announced_before_its_messages() {
 }
 
 #[tokio::test]
+async fn more_at_once_than_a_room_keeps_reaches_its_readers_in_order_and_once() {
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    cluster.cut(&[1], &[2]);
+    let text = |number: usize| format!("{number:03}{}", "\u{1f600}".repeat(3_900));
+    for number in 0..100 {
+        ann[0].says("lobby", &text(number)).await;
+    }
+    let mut stream = ann[1].listens("lobby").await;
+    stream.catches_up().await;
+
+    cluster.heal();
+
+    for number in 0..100 {
+        let frame = stream.next_of(&["message"]).await;
+        assert_eq!(frame.data["text"], text(number));
+    }
+    ann[0].says("lobby", "after it").await;
+    assert_eq!(stream.next_of(&["message"]).await.data["text"], "after it");
+}
+
+#[tokio::test]
 async fn an_earlier_copy_of_a_message_moves_it() {
     let cluster = Cluster::of(2).await;
     let ann = cluster.member_everywhere("ann", "lobby").await;
