@@ -83,11 +83,10 @@ impl Terminal {
         let (orders, waiting) = mpsc::sync_channel(ORDERS);
         let (typed, lines) = tokio::sync::mpsc::channel(16);
         let wake = Arc::new(AtomicBool::new(false));
-        let mut typist = Typist::new(waiting, typed, Arc::clone(&wake), color);
+        let mut typist = Typist::new(quiet, waiting, typed, Arc::clone(&wake), color);
         let thread = std::thread::Builder::new()
             .name("terminal".into())
             .spawn(move || {
-                let _quiet = quiet;
                 // The terminal is gone: whoever waits for a line learns it by the closed channel.
                 let _ = typist.run();
             })?;

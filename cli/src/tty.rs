@@ -15,6 +15,7 @@ const PASTE_AS_TYPED: &str = "\u{1b}[?2004l";
 #[derive(Debug)]
 pub struct Quiet {
     before: Termios,
+    quiet: Termios,
 }
 
 impl Quiet {
@@ -36,7 +37,23 @@ impl Quiet {
         tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
         write!(io::stdout(), "{PASTE_IN_ONE_PIECE}")?;
         io::stdout().flush()?;
-        Ok(Self { before })
+        Ok(Self { before, quiet })
+    }
+
+    /// Lets Ctrl-C be a key like any other, from now on, or a signal again. Where a line is being
+    /// typed it is a key also in the moments in which reedline does not read: the signal would end
+    /// the program, and throw away what was typed.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn keys_only(&mut self, keys_only: bool) -> io::Result<()> {
+        let mut wanted = self.quiet.clone();
+        wanted.local_modes.set(LocalModes::ISIG, !keys_only);
+        if wanted.local_modes != self.quiet.local_modes {
+            tcsetattr(io::stdin(), OptionalActions::Now, &wanted)?;
+            self.quiet = wanted;
+        }
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::layout;
 use crate::pager::Pager;
 use crate::paper::{Paper, clear_rows, write_codes};
 use crate::recall::Recall;
+use crate::tty::Quiet;
 
 /// How long a message may wait before it is shown.
 const POLL: Duration = Duration::from_millis(30);
@@ -23,6 +24,7 @@ const POLL: Duration = Duration::from_millis(30);
 const TYPED: &str = "the line typed last";
 
 pub(super) struct Typist {
+    quiet: Quiet,
     orders: Receiver<Order>,
     typed: Sender<Typed>,
     wake: Arc<AtomicBool>,
@@ -40,12 +42,14 @@ pub(super) struct Typist {
 
 impl Typist {
     pub(super) fn new(
+        quiet: Quiet,
         orders: Receiver<Order>,
         typed: Sender<Typed>,
         wake: Arc<AtomicBool>,
         color: bool,
     ) -> Self {
         Self {
+            quiet,
             orders,
             typed,
             wake,
@@ -105,11 +109,17 @@ impl Typist {
         loop {
             let order = match (&self.prompt, self.orders.try_recv()) {
                 (_, Ok(order)) => order,
-                (Some(front), Err(TryRecvError::Empty)) => return Ok(Some(front.clone())),
-                (None, Err(TryRecvError::Empty)) => match self.orders.recv() {
-                    Ok(order) => order,
-                    Err(_) => return Ok(None),
-                },
+                (Some(front), Err(TryRecvError::Empty)) => {
+                    self.quiet.keys_only(true)?;
+                    return Ok(Some(front.clone()));
+                }
+                (None, Err(TryRecvError::Empty)) => {
+                    self.quiet.keys_only(false)?;
+                    match self.orders.recv() {
+                        Ok(order) => order,
+                        Err(_) => return Ok(None),
+                    }
+                }
                 (_, Err(TryRecvError::Disconnected)) => return Ok(None),
             };
             match order {

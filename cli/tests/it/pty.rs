@@ -147,9 +147,14 @@ impl Screen {
         });
     }
 
+    /// How the terminal is set, in words.
+    pub fn settings(&self) -> String {
+        format!("{:?}", self.master.get_termios())
+    }
+
     /// Whether the terminal is set as it was before the program began.
     pub fn assert_as_before(&self) {
-        let settings = format!("{:?}", self.master.get_termios());
+        let settings = self.settings();
         assert_eq!(settings, self.settings_before);
         assert!(settings.contains("ICANON"), "{settings}");
         self.wait("the usual cursor and way of pasting", |screen| {

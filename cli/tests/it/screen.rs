@@ -243,6 +243,27 @@ fn control_c_twice_leaves() {
 }
 
 #[test]
+fn control_c_is_a_key_and_no_signal_while_messages_come_in_above_the_line() {
+    let (cluster, _server, screen) = in_lobby();
+    screen.type_in("half a line");
+    screen.wait_for("half a line");
+
+    for number in 1..=30 {
+        cluster.say("bob", &text_of(number));
+        screen.wait(&label(number), |screen| {
+            // Between two readings of keys is a moment; so look often.
+            for _ in 0..200 {
+                assert!(!screen.settings().contains("ISIG"), "Ctrl-C is a signal");
+            }
+            screen.rows().iter().any(|row| row.contains(&label(number)))
+        });
+    }
+    screen.type_in("\x03");
+
+    screen.wait_for("Ctrl-C once more leaves");
+}
+
+#[test]
 fn a_program_told_to_end_gives_the_terminal_back() {
     for (typed, seen) in [("half a line", "half a line"), ("p\r", "--more--")] {
         let (cluster, _server, mut screen) = in_lobby();
