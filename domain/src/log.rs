@@ -133,7 +133,8 @@ enum Asker {
         oneshot::Sender<Result<Done, SubmitError>>,
         OwnedSemaphorePermit,
     ),
-    Absorb(oneshot::Sender<Result<Absorbed, SubmitError>>),
+    /// With how many events the peer sent at once.
+    Absorb(oneshot::Sender<Result<Absorbed, SubmitError>>, usize),
     Persist(oneshot::Sender<Result<(), SubmitError>>),
     Raise(oneshot::Sender<()>),
 }
@@ -246,11 +247,13 @@ impl Log {
     ) -> Result<Absorbed, SubmitError> {
         self.refuse_without_room()?;
         let mut waiting = Vec::new();
+        let sent_at_once = events.len();
         for events in writer::pieces(events) {
             let (answer, answered) = oneshot::channel();
             let forked = forked.clone();
             let task = Task::Absorb { events, forked };
-            self.send(Work::Write(task, Asker::Absorb(answer))).await?;
+            let asker = Asker::Absorb(answer, sent_at_once);
+            self.send(Work::Write(task, asker)).await?;
             waiting.push(answered);
         }
         let mut whole: Option<Absorbed> = None;

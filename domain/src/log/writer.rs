@@ -104,6 +104,7 @@ impl Writer {
                         break;
                     }
                     self.write(line.take(Instant::now())).await;
+                    line.written(Instant::now());
                 }
             }
         }
@@ -338,7 +339,7 @@ fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
             let _ = to.send(done.map_err(SubmitError::Refused));
         }
         (
-            Asker::Absorb(to),
+            Asker::Absorb(to, _),
             Verdict::Absorbed {
                 stored,
                 missing,
@@ -367,7 +368,7 @@ fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
 fn refuse(asker: Asker, failure: &SubmitError) {
     match asker {
         Asker::Submit(to, _) => drop(to.send(Err(failure.clone()))),
-        Asker::Absorb(to) => drop(to.send(Err(failure.clone()))),
+        Asker::Absorb(to, _) => drop(to.send(Err(failure.clone()))),
         Asker::Persist(to) => drop(to.send(Err(failure.clone()))),
         Asker::Raise(to) => drop(to),
     }
