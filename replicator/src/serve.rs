@@ -1,6 +1,7 @@
 //! The peer API as a function: what was asked over HTTP in, what to answer out. The server's routes
 //! only carry it; the way back is `link/http`.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use causeway_domain::log::SubmitError;
@@ -68,7 +69,7 @@ pub async fn serve(replicator: &Replicator, keys: &PeerKeys, asked: Asked<'_>) -
     let answer = answer(replicator, &asked)
         .await
         .unwrap_or_else(|problem| problem);
-    answer.into_served(&signed, asked.accepts_gzip)
+    answer.into_served(&signed, asked.accepts_gzip).await
 }
 
 const JSON: &str = "application/json";
@@ -97,17 +98,19 @@ impl Answer {
         }
     }
 
-    fn into_served(self, signed: &SignedRequest, accepts_gzip: bool) -> Served {
+    async fn into_served(self, signed: &SignedRequest, accepts_gzip: bool) -> Served {
         let signature = signed.sign_answer(self.status, &self.body);
-        let compressed = (accepts_gzip && self.body.len() >= COMPRESS_FROM)
-            .then(|| gzip(&self.body))
-            .flatten();
+        let (body, is_gzip) = if accepts_gzip && self.body.len() >= COMPRESS_FROM {
+            compress(self.body).await
+        } else {
+            (self.body, false)
+        };
         Served {
             status: self.status,
             signature: Some(signature),
             content_type: self.content_type,
-            is_gzip: compressed.is_some(),
-            body: compressed.unwrap_or(self.body),
+            is_gzip,
+            body,
         }
     }
 }
@@ -173,7 +176,7 @@ async fn take_push(
     if body.len() > events::MAX_BODY_BYTES {
         return Err(Answer::problem(413));
     }
-    let pushed = events::decode(body);
+    let pushed = events::decode_aside(Cow::Borrowed(body)).await;
     if pushed.flawed > 0 {
         let (peer, flawed) = (caller.replica, pushed.flawed);
         replicator.traffic().left_out(peer, flawed);
@@ -219,6 +222,16 @@ fn caller(query: &str) -> Result<Caller, Answer> {
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("bodies of the peer API have only text keys")
+}
+
+/// Compresses where that can be done, on a thread that may take milliseconds for it. Returns whether it
+/// was.
+async fn compress(body: Vec<u8>) -> (Vec<u8>, bool) {
+    let compressing = tokio::task::spawn_blocking(move || match gzip(&body) {
+        Some(compressed) => (compressed, true),
+        None => (body, false),
+    });
+    compressing.await.expect("compressing does not panic")
 }
 
 fn gzip(body: &[u8]) -> Option<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! The link over HTTP. Every call has a time-out for connecting, for silence and in total, because
 //! reqwest has none of its own (F22).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -63,7 +64,8 @@ impl HttpLink {
             timeout: BULK_TIMEOUT,
             most_bytes: MAX_BODY_BYTES,
         };
-        Ok(events::decode(&self.call(call).await?))
+        let body = self.call(call).await?;
+        Ok(events::decode_aside(Cow::Owned(body)).await)
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, LinkError> {
