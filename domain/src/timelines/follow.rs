@@ -22,7 +22,7 @@ use super::{Checkpoint, Following, level, rows};
 use step::{TakenIn, pass_over, take_in};
 
 /// Most events of one step.
-const STEP: usize = 1_000;
+const STEP: usize = 250;
 /// After a step of so many events, a rest: what comes meanwhile is one step, and a step costs much the
 /// same whether it folds thirty events in or three hundred. Where nobody follows the steps, each one
 /// is rested for.
