@@ -14,7 +14,7 @@ use crate::replica::{Cluster, Replica};
 use crate::report::{Goal, Line, paired};
 use crate::rows::Rows;
 use crate::setup::Setup;
-use crate::stats::percentile_ms;
+use crate::stats::{Spread, percentile_ms};
 use crate::write::{CONNECTIONS, GROUPS};
 
 /// How many events the yardstick inserts at most: its rate does not depend on it.
@@ -62,7 +62,7 @@ async fn catch_up(
     let yardstick = Yardstick::start(folder.path()).await?;
     let rows = Rows::read(&mut cluster.database(0).await?, YARDSTICK).await?;
     let (mut pairs, mut shares, mut moved) = (Vec::new(), Vec::new(), 0.0_f64);
-    let (mut quiet, mut held) = (Vec::new(), 0);
+    let (mut quiet, mut shared, mut held) = (Vec::new(), Vec::new(), 0);
     for run in 0..runs {
         held = Held::at(first.public).await?.events;
         eprintln!("heal: {held} events, run {} of {runs}", run + 1);
@@ -86,7 +86,9 @@ async fn catch_up(
         std::fs::remove_dir_all(cluster.data_dir(1))?;
         pairs.push((ours, rows.insert(&mut yardstick.emptied().await?).await?));
         if runs > 1 {
-            quiet.push(posts_meanwhile(cluster, first).await?);
+            let (busy, calm, rate) = posts_meanwhile(cluster, first).await?;
+            quiet.push((busy, calm));
+            shared.push(rate);
         }
     }
     let what = format!("catch-up of {held} events until readable; the same rows, UNNEST of 500");
@@ -98,21 +100,29 @@ async fn catch_up(
     ];
     if !quiet.is_empty() {
         let what = "a post at the replica that catches up, p99; when it is quiet, p99";
-        lines.push(paired("B5", what, "ms", &quiet, Goal::at_most(3.0, 3.0)));
+        lines.push(
+            paired("B5", what, "ms", &quiet, Goal::at_most(3.0, 3.0)).with(format!(
+                "meanwhile it catches up with {:.0} events/s",
+                Spread::of(shared).median
+            )),
+        );
     }
     Ok(lines)
 }
 
-/// The p99 of posts at a replica while it catches up, and afterwards.
-async fn posts_meanwhile(cluster: &Cluster, first: &Replica) -> anyhow::Result<(f64, f64)> {
+/// The p99 of posts at a replica while it catches up, and afterwards; and how many events per second
+/// it catches up with meanwhile.
+async fn posts_meanwhile(cluster: &Cluster, first: &Replica) -> anyhow::Result<(f64, f64, f64)> {
     let held = Held::at(first.public).await?.events;
     let second = cluster.start(1)?;
     let posters = posters(second.public, "meanwhile", 1, 1).await?;
     let mut watched = Connection::open(second.public).await?;
     let mut busy = Vec::new();
+    let (begun, before) = (Instant::now(), Held::ask(&mut watched).await?.readable());
     while Held::ask(&mut watched).await?.readable() < held {
         busy.extend(some_posts(&second, &posters[0], 10).await?);
     }
+    let caught_up = rate(held.saturating_sub(before), begun.elapsed());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut calm = some_posts(&second, &posters[0], busy.len().max(50)).await?;
     second.stop()?;
@@ -120,6 +130,7 @@ async fn posts_meanwhile(cluster: &Cluster, first: &Replica) -> anyhow::Result<(
     Ok((
         percentile_ms(&mut busy, 0.99),
         percentile_ms(&mut calm, 0.99),
+        caught_up,
     ))
 }
 
