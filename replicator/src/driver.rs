@@ -5,6 +5,7 @@
 
 mod absorb;
 mod ahead;
+pub(crate) mod aside;
 mod calls;
 mod clocks;
 mod turns;

@@ -10,6 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::auth::{PeerKeys, SignedRequest};
+use crate::driver::aside::{self, aside};
 use crate::driver::{Replicator, TurnError};
 use crate::wire::events::{self, BATCH_BYTES};
 use crate::wire::{Caller, DIGEST_PATH, Digest, EVENTS_PATH, Refusal, query};
@@ -101,7 +102,11 @@ impl Answer {
     async fn into_served(self, signed: &SignedRequest, accepts_gzip: bool) -> Served {
         let signature = signed.sign_answer(self.status, &self.body);
         let (body, is_gzip) = if accepts_gzip && self.body.len() >= COMPRESS_FROM {
-            compress(self.body).await
+            aside(move || match gzip(&self.body) {
+                Some(compressed) => (compressed, true),
+                None => (self.body, false),
+            })
+            .await
         } else {
             (self.body, false)
         };
@@ -176,7 +181,7 @@ async fn take_push(
     if body.len() > events::MAX_BODY_BYTES {
         return Err(Answer::problem(413));
     }
-    let pushed = events::decode_aside(Cow::Borrowed(body)).await;
+    let pushed = aside::decode(Cow::Borrowed(body)).await;
     if pushed.flawed > 0 {
         let (peer, flawed) = (caller.replica, pushed.flawed);
         replicator.traffic().left_out(peer, flawed);
@@ -222,16 +227,6 @@ fn caller(query: &str) -> Result<Caller, Answer> {
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("bodies of the peer API have only text keys")
-}
-
-/// Compresses where that can be done, on a thread that may take milliseconds for it. Returns whether it
-/// was.
-async fn compress(body: Vec<u8>) -> (Vec<u8>, bool) {
-    let compressing = tokio::task::spawn_blocking(move || match gzip(&body) {
-        Some(compressed) => (compressed, true),
-        None => (body, false),
-    });
-    compressing.await.expect("compressing does not panic")
 }
 
 fn gzip(body: &[u8]) -> Option<Vec<u8>> {

@@ -12,6 +12,7 @@ use reqwest::{Client, Method, StatusCode};
 
 use super::{Link, LinkError};
 use crate::auth::{HEADER, PeerKeys};
+use crate::driver::aside;
 use crate::wire::events::{self, Decoded, MAX_BODY_BYTES};
 use crate::wire::{Caller, DIGEST_PATH, Digest, MAX_DIGEST_BYTES, PushAnswer, Refusal, query};
 
@@ -65,7 +66,7 @@ impl HttpLink {
             most_bytes: MAX_BODY_BYTES,
         };
         let body = self.call(call).await?;
-        Ok(events::decode_aside(Cow::Owned(body)).await)
+        Ok(aside::decode(Cow::Owned(body)).await)
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, LinkError> {

@@ -3,7 +3,6 @@
 //! JSON text has no raw line feed, so the bytes need no escaping and travel as their origin made
 //! them.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
@@ -17,8 +16,6 @@ pub const BATCH_BYTES: usize = 1 << 20;
 pub const MAX_BODY_BYTES: usize = BATCH_BYTES + MAX_EVENT_BYTES + BATCH_EVENTS * 66;
 
 const HASH_LEN: usize = 64;
-/// Read in well under a millisecond.
-const AT_ONCE_BYTES: usize = 32 * 1024;
 
 /// Writes events as lines.
 pub fn encode<'a>(events: impl IntoIterator<Item = &'a RawEvent>) -> Vec<u8> {
@@ -57,17 +54,6 @@ pub fn decode(body: &[u8]) -> Decoded {
     decoded
 }
 
-/// Reads lines like [`decode`]. Many are read on a thread that may take milliseconds for them, in which
-/// the threads of the runtime go on with what people wait for.
-pub async fn decode_aside(body: Cow<'_, [u8]>) -> Decoded {
-    if body.len() <= AT_ONCE_BYTES {
-        return decode(&body);
-    }
-    let body = body.into_owned();
-    let reading = tokio::task::spawn_blocking(move || decode(&body));
-    reading.await.expect("no bytes make it panic")
-}
-
 fn decode_line(line: &[u8]) -> Option<RawEvent> {
     let (hash, rest) = line.split_at_checked(HASH_LEN)?;
     let hash: Hash = std::str::from_utf8(hash).ok()?.parse().ok()?;
@@ -99,18 +85,6 @@ mod tests {
             .iter()
             .map(|event| (&*event.bytes, event.hash));
         assert!(sent.eq(came));
-    }
-
-    #[tokio::test]
-    async fn many_are_read_aside_as_few_are_at_once() {
-        for count in [1, AT_ONCE_BYTES / 100] {
-            let sent: Vec<_> = (0..count).map(|_| event("one of many")).collect();
-            let body = encode(&sent);
-
-            let came = decode_aside(Cow::Borrowed(&body)).await;
-
-            assert_eq!(encode(&came.events), body);
-        }
     }
 
     #[test]
