@@ -52,7 +52,7 @@ impl FromStr for Hash {
             text: text.chars().take(64).collect(),
             expected: "a hash: 64 hexadecimal digits",
         };
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(refused());
         }
         let mut hash = [0; 32];
@@ -104,6 +104,12 @@ mod tests {
         ) {
             prop_assert_eq!(chain(&a) == chain(&b), a == b);
         }
+    }
+
+    #[test]
+    fn a_sign_is_no_digit() {
+        assert!("ab".repeat(32).parse::<Hash>().is_ok());
+        assert!("ab+b".repeat(16).parse::<Hash>().is_err());
     }
 
     #[test]

@@ -254,7 +254,7 @@ mod epoch_text {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Epoch, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.len() != 8 {
+        if text.len() != 8 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(D::Error::custom("an epoch has 8 hexadecimal digits"));
         }
         u32::from_str_radix(&text, 16)
@@ -281,6 +281,16 @@ mod tests {
 
         let again = serde_json::to_string(&digest).unwrap();
         assert_eq!(again, text.replace(['\n', ' '], ""));
+    }
+
+    #[test]
+    fn a_sign_is_no_digit_of_an_epoch() {
+        let text = DIGEST.replace("HASH", &"ab".repeat(32));
+        let text = text.replacen("9f3c07aa", "+f3c07aa", 1);
+
+        let refused = Digest::parse(text.as_bytes());
+
+        assert!(matches!(refused, Err(MalformedReport::Form(_))));
     }
 
     #[test]

@@ -79,6 +79,9 @@ fn percent_decode(text: &str) -> Option<String> {
             continue;
         }
         let (digits, after) = rest.split_at_checked(2)?;
+        if !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
         bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
         rest = after;
     }
@@ -92,6 +95,12 @@ mod tests {
 
     use super::*;
     use crate::wire::Instance;
+
+    #[test]
+    fn a_sign_is_no_digit_of_an_escaped_byte() {
+        assert_eq!(percent_decode("a%2Bb").as_deref(), Some("a+b"));
+        assert_eq!(percent_decode("a%+Bb"), None);
+    }
 
     proptest! {
         #[test]
