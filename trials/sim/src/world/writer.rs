@@ -123,7 +123,8 @@ impl World {
     }
 
     fn decide(&mut self, at: usize, batch: Batch) {
-        if self.fate(at, false) != Fate::Done {
+        // A session that has ended meanwhile answers no more.
+        if self.fate(at, false) != Fate::Done || !self.process(at).is_connected {
             self.lose_connection(at);
             return self.again(at, batch);
         }
