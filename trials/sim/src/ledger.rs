@@ -97,12 +97,15 @@ impl Ledger {
     /// Tells whether somebody may never be given a message: a copy stands under a number that has two
     /// contents, and whoever was given the other is not given this one; nor a further copy, where
     /// it came beside the first. What a rescue wrote again came where no copy was, and reaches all
-    /// if it is `held` still: a later rescue may find the first copy and set that one aside.
+    /// if it is `held` still: a later rescue may find the first copy and set that one aside; and if
+    /// the first is not: another rescue may have kept it at the same time.
     pub fn is_hidden(&self, message: &str, held: impl Fn(Dot, Hash) -> bool) -> bool {
         let copies = self.copies.get(message).into_iter().flatten();
         let (forked, others): (Vec<_>, Vec<_>) =
             copies.partition(|(dot, _)| self.rewritten.contains(&dot.origin));
-        let is_brought_back = others.iter().any(|&&(dot, hash)| held(dot, hash))
+        let is_held = |copy: &&(Dot, Hash)| held(copy.0, copy.1);
+        let is_brought_back = others.iter().any(is_held)
+            && !forked.iter().any(is_held)
             && others
                 .iter()
                 .all(|(dot, _)| self.written_again.contains(dot));
