@@ -62,10 +62,7 @@ pub fn new_key() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?;
-    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    }))
+    Ok(hex::encode(bytes))
 }
 
 /// Writes a file that only its owner can read; one that is there is replaced.

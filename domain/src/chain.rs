@@ -52,13 +52,8 @@ impl FromStr for Hash {
             text: text.chars().take(64).collect(),
             expected: "a hash: 64 hexadecimal digits",
         };
-        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(refused());
-        }
         let mut hash = [0; 32];
-        for (byte, i) in hash.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&text[i..i + 2], 16).map_err(|_| refused())?;
-        }
+        hex::decode_to_slice(text, &mut hash).map_err(|_| refused())?;
         Ok(Self(hash))
     }
 }

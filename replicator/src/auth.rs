@@ -4,8 +4,6 @@
 //! bound to its question, so an old answer is not taken for a new one. While keys are being
 //! rotated, the current one signs and either is accepted; an answer uses its question's key.
 
-use std::fmt::Write;
-
 use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
@@ -135,32 +133,16 @@ impl Key {
     }
 
     fn header(&self, mac: &[u8; 32]) -> String {
-        format!("{}:{}", hex(&self.id), hex(mac))
+        format!("{}:{}", hex::encode(self.id), hex::encode(mac))
     }
 }
 
 fn parse(header: &str) -> Option<([u8; 4], [u8; 32])> {
     let (id, mac) = header.split_once(':')?;
-    Some((unhex(id)?, unhex(mac)?))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("a string takes whatever is written to it");
-    }
-    text
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+    let (mut read_id, mut read_mac) = ([0; 4], [0; 32]);
+    hex::decode_to_slice(id, &mut read_id).ok()?;
+    hex::decode_to_slice(mac, &mut read_mac).ok()?;
+    Some((read_id, read_mac))
 }
 
 #[cfg(test)]

@@ -44,15 +44,12 @@ impl FromStr for Instance {
     type Err = NotThatForm;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_hex = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        u64::from_str_radix(text, 16)
-            .ok()
-            .filter(|_| is_hex)
-            .map(Self)
-            .ok_or_else(|| NotThatForm {
-                text: text.chars().take(64).collect(),
-                expected: "an instance: 16 hexadecimal digits",
-            })
+        let mut bytes = [0; 8];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| NotThatForm {
+            text: text.chars().take(64).collect(),
+            expected: "an instance: 16 hexadecimal digits",
+        })?;
+        Ok(Self(u64::from_be_bytes(bytes)))
     }
 }
 
@@ -254,12 +251,10 @@ mod epoch_text {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Epoch, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.len() != 8 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(D::Error::custom("an epoch has 8 hexadecimal digits"));
-        }
-        u32::from_str_radix(&text, 16)
-            .map(Epoch)
-            .map_err(D::Error::custom)
+        let mut bytes = [0; 4];
+        hex::decode_to_slice(text, &mut bytes)
+            .map_err(|_| D::Error::custom("an epoch has 8 hexadecimal digits"))?;
+        Ok(Epoch(u32::from_be_bytes(bytes)))
     }
 }
 
