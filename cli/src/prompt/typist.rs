@@ -107,19 +107,14 @@ impl Typist {
     /// to close.
     fn carry_out_orders(&mut self) -> io::Result<Option<String>> {
         loop {
+            self.quiet.keys_only(self.prompt.is_some())?;
             let order = match (&self.prompt, self.orders.try_recv()) {
                 (_, Ok(order)) => order,
-                (Some(front), Err(TryRecvError::Empty)) => {
-                    self.quiet.keys_only(true)?;
-                    return Ok(Some(front.clone()));
-                }
-                (None, Err(TryRecvError::Empty)) => {
-                    self.quiet.keys_only(false)?;
-                    match self.orders.recv() {
-                        Ok(order) => order,
-                        Err(_) => return Ok(None),
-                    }
-                }
+                (Some(front), Err(TryRecvError::Empty)) => return Ok(Some(front.clone())),
+                (None, Err(TryRecvError::Empty)) => match self.orders.recv() {
+                    Ok(order) => order,
+                    Err(_) => return Ok(None),
+                },
                 (_, Err(TryRecvError::Disconnected)) => return Ok(None),
             };
             match order {
