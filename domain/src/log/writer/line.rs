@@ -60,7 +60,7 @@ impl Line {
         if self.is_empty() && inbox.recv_many(&mut come, BATCH).await == 0 {
             return false;
         }
-        self.line_up(&mut come);
+        self.line_up(come.drain(..));
         while let Some(end) = self.rests_until
             && self.locals.is_empty()
             && self.len() < BATCH
@@ -70,19 +70,18 @@ impl Line {
                 // It has rested, or nothing comes any more.
                 self.rests_until = None;
             }
-            self.line_up(&mut come);
+            self.line_up(come.drain(..));
         }
         while self.len() < BATCH
             && let Ok(work) = inbox.try_recv()
         {
-            come.push(work);
-            self.line_up(&mut come);
+            self.line_up([work]);
         }
         true
     }
 
-    fn line_up(&mut self, come: &mut Vec<Work>) {
-        for work in come.drain(..) {
+    fn line_up(&mut self, come: impl IntoIterator<Item = Work>) {
+        for work in come {
             match &work {
                 Work::Write(Task::Absorb { events, .. }, Asker::Absorb(_, sent_at_once)) => {
                     self.pieces.push_back(Piece {
@@ -103,7 +102,6 @@ impl Line {
         if batch.iter().any(is_from_people) {
             self.written_at = Some(now);
         }
-        self.piece_since = None;
         let is_resting = self.rests_until.is_some_and(|end| now < end);
         if is_resting && !batch.is_empty() {
             return batch;
