@@ -10,8 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::auth::{PeerKeys, SignedRequest};
-use crate::driver::aside::{self, aside};
-use crate::driver::{Replicator, TurnError};
+use crate::driver::{Replicator, TurnError, aside};
 use crate::wire::events::{self, BATCH_BYTES};
 use crate::wire::{Caller, DIGEST_PATH, Digest, EVENTS_PATH, Refusal, query};
 
@@ -102,7 +101,7 @@ impl Answer {
     async fn into_served(self, signed: &SignedRequest, accepts_gzip: bool) -> Served {
         let signature = signed.sign_answer(self.status, &self.body);
         let (body, is_gzip) = if accepts_gzip && self.body.len() >= COMPRESS_FROM {
-            aside(move || match gzip(&self.body) {
+            aside::run(move || match gzip(&self.body) {
                 Some(compressed) => (compressed, true),
                 None => (self.body, false),
             })

@@ -9,7 +9,7 @@ use crate::wire::events::{self, Decoded};
 const AT_ONCE_BYTES: usize = 32 * 1024;
 
 /// Does it on another thread, and waits for it.
-pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let doing = tokio::task::spawn_blocking(work);
     doing.await.expect("what is done aside does not panic")
 }
@@ -20,7 +20,7 @@ pub(crate) async fn decode(body: Cow<'_, [u8]>) -> Decoded {
         return events::decode(&body);
     }
     let body = body.into_owned();
-    aside(move || events::decode(&body)).await
+    run(move || events::decode(&body)).await
 }
 
 #[cfg(test)]
