@@ -120,6 +120,7 @@ async fn posts_meanwhile(cluster: &Cluster, first: &Replica) -> anyhow::Result<(
     let mut busy = Vec::new();
     let (begun, before) = (Instant::now(), Held::ask(&mut watched).await?.readable());
     while Held::ask(&mut watched).await?.readable() < held {
+        ensure!(begun.elapsed() < PATIENCE, "a replica does not catch up");
         busy.extend(some_posts(&second, &posters[0], 10).await?);
     }
     let caught_up = rate(held.saturating_sub(before), begun.elapsed());
