@@ -78,6 +78,7 @@ fn is_of_the_database(error: &OpenError) -> bool {
         | OpenError::Empty
         | OpenError::Standby
         | OpenError::Unsafe(_)
+        | OpenError::NewerSchema(_)
         | OpenError::Sidecar { .. } => true,
         OpenError::Migration(_) | OpenError::Database(_) => false,
     }

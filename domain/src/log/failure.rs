@@ -1,5 +1,7 @@
 //! Why the log was not opened, written or read.
 
+use sqlx::migrate::MigrateError;
+
 use crate::post::Refusal;
 
 use super::Unsafe;
@@ -56,9 +58,14 @@ pub enum OpenError {
         .0.setting, .0.value, .0.safe
     )]
     Unsafe(Unsafe),
+    /// The schema is a later version's.
+    #[error(
+        "a newer version of the server has changed this database ({0}): run that version, or replace this replica by an empty one"
+    )]
+    NewerSchema(i64),
     /// The schema could not be brought up to date.
     #[error("cannot prepare the database: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(MigrateError),
     /// A statement failed.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
@@ -70,6 +77,15 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl From<MigrateError> for OpenError {
+    fn from(failure: MigrateError) -> Self {
+        match failure {
+            MigrateError::VersionMissing(change) => Self::NewerSchema(change),
+            other => Self::Migration(other),
+        }
+    }
 }
 
 /// Why reading the log failed.

@@ -18,6 +18,7 @@ mod order;
 mod poison;
 mod readers;
 mod refused;
+mod schema;
 mod support;
 mod table;
 mod unsafe_postgres;
