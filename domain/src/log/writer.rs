@@ -115,8 +115,12 @@ impl Writer {
     /// former one.
     async fn write(&mut self, work: Vec<Work>) {
         let (mut tasks, mut askers) = (Vec::new(), Vec::new());
+        let may_give_numbers = self.may_give_numbers().await;
         for item in work {
             match item {
+                Work::Write(task, asker) if task.gives_numbers() && !may_give_numbers => {
+                    refuse(asker, &SubmitError::Unavailable);
+                }
                 Work::Write(task, asker) => {
                     tasks.push(task);
                     askers.push(asker);
@@ -132,7 +136,9 @@ impl Writer {
                 }
             }
         }
-        self.write_tasks(tasks, askers).await;
+        if !tasks.is_empty() {
+            self.write_tasks(tasks, askers).await;
+        }
     }
 
     /// Writes all tasks in one transaction, then answers.

@@ -86,6 +86,16 @@ pub enum Task {
     Raise(Hlc),
 }
 
+impl Task {
+    /// Tells whether events of this replica's own may come of it.
+    pub fn gives_numbers(&self) -> bool {
+        match self {
+            Self::Submit(_) | Self::Persist(_) | Self::Restamp(_) => true,
+            Self::Absorb { .. } | Self::Raise(_) => false,
+        }
+    }
+}
+
 /// An event that has no stamp yet.
 #[derive(Clone, Debug)]
 pub struct Unstamped {

@@ -13,6 +13,7 @@ mod forked;
 mod golden;
 mod log;
 mod lossy;
+mod lost_file;
 mod members;
 mod order;
 mod poison;

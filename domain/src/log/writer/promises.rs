@@ -74,6 +74,15 @@ impl Writer {
         }
     }
 
+    /// Tells whether own events may be written: not while the file cannot be, because a database that
+    /// is put back would not be seen to lack them (F1). Tries it again.
+    pub(super) async fn may_give_numbers(&mut self) -> bool {
+        if self.is_file_stuck {
+            self.record(self.writing.reserved()).await;
+        }
+        !self.is_file_stuck
+    }
+
     /// Stores a new reservation, in the database and then in the file.
     async fn reserve(&mut self, reserved: Hlc) {
         let Some(connection) = self.connection.as_mut() else {

@@ -1,0 +1,52 @@
+//! The file beside the database cannot be written: without it a database that is put back would not
+//! be seen to lack what was written meanwhile.
+
+use std::fs;
+
+use causeway_domain::log::SubmitError;
+
+use crate::support::{Store, post};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_number_is_given_while_the_file_cannot_be_written_and_all_else_goes_on() {
+    let (store, other) = tokio::join!(Store::create(1), Store::create(2));
+    let file = store.options.data_dir.join("identity.json");
+    let (replica, other) = tokio::join!(store.open(), other.open());
+    replica.join("lobby", "anna").await;
+    other.join("lobby", "bert").await;
+    let say = async || {
+        replica
+            .log
+            .submit(post("lobby", "anna", "hello", None))
+            .await
+    };
+
+    // Nothing can be written to a folder, not even by root.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let mut written = 0;
+    let refused = loop {
+        match say().await {
+            Ok(_) => written += 1,
+            Err(refused) => break refused,
+        }
+        assert!(written < 1_000, "it is not noticed");
+    };
+    assert!(matches!(refused, SubmitError::Unavailable));
+    assert!(matches!(say().await, Err(SubmitError::Unavailable)));
+    replica.pull_from(&other).await;
+    let held = replica.log.head().vector.clone();
+    assert_eq!(held.get(replica.log.origin()), 1 + written);
+    assert_eq!(held.get(other.log.origin()), 1);
+
+    fs::remove_dir(&file).unwrap();
+    say().await.unwrap();
+    replica.close().await;
+    let replica = store.open().await;
+    assert_eq!(
+        replica.log.head().vector.get(replica.log.origin()),
+        2 + written
+    );
+    replica.close().await;
+    other.close().await;
+}
