@@ -147,7 +147,15 @@ async fn serve_with(
         keys: peer_keys,
     };
     let serving_peers = spawn_serving(internal, peers, limits, stopped.clone())?;
-    raise_above_peers(&log, &replicator).await;
+    let began_as = log.origin();
+    anyhow::ensure!(
+        replicator.look_back(answers).await,
+        "peers know messages of this replica that its database has lost, and the database does not \
+         take the new epoch to go on with: see what is wrong with it"
+    );
+    if log.beginning() != Beginning::Continued || log.origin() != began_as {
+        raise_above_peers(&log, &replicator).await;
+    }
     let limits = ConnectionLimits {
         connections: config.limits.max_connections,
         ..limits
@@ -288,9 +296,6 @@ fn spawn_serving(
 
 /// A new origin writes above every promise that others have made about their past.
 async fn raise_above_peers(log: &Log, replicator: &Replicator) {
-    if log.beginning() == Beginning::Continued {
-        return;
-    }
     if let Some(floor) = replicator.ask_floors().await
         && let Err(failure) = log.raise(floor).await
     {

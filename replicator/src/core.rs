@@ -144,6 +144,11 @@ impl Core {
         plan::masked(after, &self.withheld())
     }
 
+    /// Tells whether some peer knows more of an origin of ours than is held here.
+    pub fn is_known_to_have_lost(&self, own: Origin) -> bool {
+        self.peers.values().any(|peer| peer.knows_more_of(own))
+    }
+
     /// A digest that asks and tells nothing, for the start.
     pub fn question(&self) -> Digest {
         self.digest(0)
@@ -170,6 +175,7 @@ impl Core {
             }
             Input::Committed(head) => self.committed(head),
             Input::Presence { came, went } => self.presence_changed(now, came, went),
+            Input::AnsweredBefore { peer, digest } => self.answered_before(peer, &digest, out),
             Input::DigestCalled(digest) => {
                 return Some(Reply::Digest(self.digest_called(now, *digest, out)));
             }
@@ -344,8 +350,7 @@ impl Core {
     fn withheld(&self) -> BTreeSet<Origin> {
         let own = self.me.origin;
         let mut origins = self.forked();
-        let is_doubted = self.peers.values().any(|peer| peer.knows_more_of(own));
-        origins.extend(is_doubted.then_some(own));
+        origins.extend(self.is_known_to_have_lost(own).then_some(own));
         origins
     }
 

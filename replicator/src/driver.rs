@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
 use crate::core::{Alarm, Core, Input, Me, Now, Output};
+use crate::inquiry::Answer;
 use crate::link::Link;
 use crate::presence::Online;
 use crate::traffic::Traffic;
@@ -41,6 +42,8 @@ use turns::Turns;
 const RENEW_AGAIN: Duration = Duration::from_secs(1);
 /// How long a start waits for the floors of peers.
 const FLOOR_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a start waits for a new epoch to be durable.
+const RENEWAL: Duration = Duration::from_secs(10);
 
 /// A handle on the running replicator. Cheap to clone; its tasks end with `stop` or with the last
 /// handle.
@@ -199,6 +202,23 @@ impl Replicator {
         });
         let answers = join_all(asked).await;
         answers.into_iter().filter_map(|a| a.ok()?.ok()).max()
+    }
+
+    /// Hands over what peers answered before anything was written here. Where they know events of
+    /// this replica that it has lost, waits until it has a new epoch: whatever it wrote before that would
+    /// have numbers that were given already (F1). Tells whether it may write.
+    pub async fn look_back(&self, answers: BTreeMap<ReplicaId, Answer>) -> bool {
+        let former = self.log().origin();
+        for (peer, answer) in answers {
+            let digest = Box::new(answer.digest);
+            self.engine.step(Input::AnsweredBefore { peer, digest });
+        }
+        if !self.engine.core().is_known_to_have_lost(former) {
+            return true;
+        }
+        let mut bell = self.log().bell();
+        let is_renewed = bell.wait_for(|head| head.origin != former);
+        matches!(timeout(RENEWAL, is_renewed).await, Ok(Ok(_)))
     }
 
     /// The log it replicates.

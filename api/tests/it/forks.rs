@@ -15,6 +15,9 @@ async fn a_side_that_wrote_more_than_the_others_know_exchanges_all_that_comes_af
 
 async fn everything_else_goes_on(known_to_all: usize, known_to_nobody: usize) {
     let (mut cluster, ann) = forked(known_to_all, known_to_nobody).await;
+    for number in [1, 2] {
+        is_alarmed(&cluster, number).await;
+    }
     let mut expected = Vec::new();
     for number in [1, 2, 3] {
         let text = format!("after the fork, from {number}");
@@ -66,6 +69,34 @@ async fn forked(known_to_all: usize, known_to_nobody: usize) -> (Cluster, Vec<Us
     .await;
     let ann = cluster.member_everywhere("ann", "lobby").await;
     (cluster, ann)
+}
+
+/// The fork is told in the view, in the metrics and in the log.
+async fn is_alarmed(cluster: &Cluster, number: u16) {
+    let replica = cluster.at(number);
+    let kind = "causeway_alarms{kind=\"fork\"}";
+    eventually("the alarm", async || {
+        let told = (
+            replica.metric(kind).await,
+            replica.metric("causeway_forked_origins").await,
+        );
+        if told.0 > 0 && told.1 == 1 {
+            Ok(())
+        } else {
+            Err(format!("{told:?}"))
+        }
+    })
+    .await;
+    let view = replica.user("ann").await.view().await;
+    let alarms = view["alarms"].as_array().unwrap();
+    let forks = alarms.iter().filter(|alarm| alarm["kind"] == "fork");
+    let origins: Vec<String> = forks.map(|alarm| alarm["origin"].to_string()).collect();
+    assert!(
+        !origins.is_empty() && origins.iter().all(|origin| origin.starts_with("\"2.")),
+        "{alarms:?}"
+    );
+    let said = replica.process().log();
+    assert!(said.contains("under the same numbers"), "{said}");
 }
 
 async fn epoch(cluster: &Cluster) -> String {

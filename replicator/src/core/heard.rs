@@ -171,6 +171,27 @@ impl Core {
         }
     }
 
+    /// Looks whether a peer that was asked before anything was written here knows more of our own
+    /// events than we do: nothing can have been quicker than the bell yet, so that is certain.
+    pub(super) fn answered_before(
+        &mut self,
+        id: ReplicaId,
+        digest: &Digest,
+        out: &mut Vec<Output>,
+    ) {
+        let (origin, held) = (self.me.origin, &self.head.vector);
+        let Some(&(seq, _)) = digest.vector.get(&origin) else {
+            return;
+        };
+        let shown = Dot { origin, seq };
+        if !held.covers(shown)
+            && let Some(peer) = self.peers.get_mut(&id)
+            && peer.doubt(shown)
+        {
+            out.push(unknown_own_alarm(id, shown, held));
+        }
+    }
+
     pub(super) fn push_called(
         &mut self,
         now: Now,

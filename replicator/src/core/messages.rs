@@ -55,6 +55,13 @@ pub enum Input {
         /// Who went.
         went: Vec<Online>,
     },
+    /// A peer told what it holds before anything was written here by this process.
+    AnsweredBefore {
+        /// Who.
+        peer: ReplicaId,
+        /// What it answered.
+        digest: Box<Digest>,
+    },
     /// A peer sent its digest. Yields exactly one [`Output::Answer`].
     DigestCalled(Box<Digest>),
     /// A digest sent was answered, or not.

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin};
 use causeway_domain::writing::{Beginning, Row, Task, Writing};
-use causeway_replicator::core::{Core, Me};
+use causeway_replicator::core::{Core, Input, Me};
 use causeway_replicator::wire::Instance;
 
 use super::{Happening, World, number};
 use crate::disk::{Disk, Durable};
 use crate::hits::Hit;
+use crate::net::Way;
 use crate::replica::{Asker, CLUSTER, Doing, Fate, Process};
 
 /// How long a start waits for the floors of peers.
@@ -94,6 +95,7 @@ impl World {
         self.plan(tick_ms, Happening::Tick(at, life));
         self.fold_soon(at);
         if beginning == Beginning::Continued {
+            self.look_back(at);
             return self.serve(at);
         }
         if beginning != Beginning::First {
@@ -106,6 +108,22 @@ impl World {
             self.send_question(at, peer, question.clone());
         }
         self.plan(FLOOR_PATIENCE_MS, Happening::Serve(at, life));
+    }
+
+    /// Before anything is written the replica hears what the peers within reach hold; not of those
+    /// whose answer is late.
+    fn look_back(&mut self, at: usize) {
+        for peer in (0..self.size).filter(|&peer| peer != at) {
+            let asked = &self.replicas[peer];
+            let is_reached =
+                self.net.way(at, peer) == Way::Open && asked.paused_until_ms <= self.now_ms;
+            let core = asked.process.as_ref().and_then(|p| p.core.as_ref());
+            let is_in_time = is_reached && self.rng.permille(500);
+            if let Some(core) = core.filter(|_| is_in_time) {
+                let (peer, digest) = (number(peer), Box::new(core.question()));
+                self.step(at, Input::AnsweredBefore { peer, digest });
+            }
+        }
     }
 
     /// A peer told its floor, or did not answer.

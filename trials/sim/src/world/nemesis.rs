@@ -3,7 +3,7 @@
 use super::{Happening, World, number};
 use crate::disk::Disk;
 use crate::hits::Hit;
-use crate::net::Weather;
+use crate::net::{Way, Weather};
 use crate::replica::{Doing, Fate, Replica};
 
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
@@ -252,6 +252,13 @@ impl World {
         disk.table = crate::table::Table::default();
         self.note(format_args!("{} is rolled back", at + 1));
         self.exchange_disk(at, disk);
+        // Alone it finds nobody to ask what it has lost, and writes other events instead.
+        if self.rng.permille(500) {
+            for other in 0..self.size {
+                self.net.set(at, other, Way::Cut);
+                self.net.set(other, at, Way::Cut);
+            }
+        }
         self.start_later(at);
     }
 
