@@ -5,6 +5,7 @@ mod events;
 use std::fmt;
 use std::time::Duration;
 
+use causeway_domain::log::{OpenError, unsafe_settings};
 use causeway_postgres::Programs;
 use sqlx::{Connection, PgConnection};
 use tokio::net::TcpStream;
@@ -16,9 +17,6 @@ use crate::failure::listen;
 use crate::probe::Probe;
 
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Settings of Postgres that may lose acknowledged writes when they are off (F29).
-const SAFETY: &[&str] = &["fsync", "synchronous_commit", "full_page_writes"];
 
 /// What was looked at, one line each.
 #[derive(Debug, Default)]
@@ -139,17 +137,10 @@ async fn database(url: &str, may_be_unsafe: bool) -> Result<Vec<events::Looked>,
     let mut connection = connecting
         .map_err(|_| "no answer in time".to_owned())?
         .map_err(|error| error.to_string())?;
-    for setting in SAFETY {
-        let asked = sqlx::query_scalar::<_, String>("SELECT current_setting($1)").bind(setting);
-        let value = asked
-            .fetch_one(&mut connection)
-            .await
-            .map_err(|error| error.to_string())?;
-        if value == "off" && !may_be_unsafe {
-            return Err(format!(
-                "{setting} is off, so acknowledged messages could be lost; switch it on"
-            ));
-        }
+    let found = unsafe_settings(&mut connection).await;
+    let found = found.map_err(|error| error.to_string())?.into_iter().next();
+    if let Some(found) = found.filter(|_| !may_be_unsafe) {
+        return Err(OpenError::Unsafe(found).to_string());
     }
     let looked = events::ask_database(&mut connection).await?;
     let _ = connection.close().await;

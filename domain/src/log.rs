@@ -25,7 +25,7 @@ use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 pub(crate) use connection::{connect_reader, options, shared, within};
-pub use durability::Unsafe;
+pub use durability::{Unsafe, examine as unsafe_settings};
 pub use failure::{OpenError, ReadError, SubmitError};
 pub(crate) use rows::{is_refused_value, read_after};
 pub(crate) use tail::{Stored, Tail};

@@ -17,7 +17,7 @@ pub struct Unsafe {
 
 /// Reads them as they are for this session, so also what was set for its role or its database. A
 /// safe one is then pinned: nobody switches it off under an open session.
-pub(super) async fn examine(connection: &mut PgConnection) -> sqlx::Result<Vec<Unsafe>> {
+pub async fn examine(connection: &mut PgConnection) -> sqlx::Result<Vec<Unsafe>> {
     let found: Vec<(String, String)> = sqlx::query_as(
         "SELECT name, setting FROM pg_settings
          WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'data_sync_retry')

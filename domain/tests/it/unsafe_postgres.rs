@@ -1,10 +1,10 @@
 //! A Postgres that can lose what it has acknowledged is refused, setting by setting (F29, F30).
 
-use causeway_domain::log::{Log, OpenError};
+use causeway_domain::log::{Log, OpenError, SubmitError};
 use causeway_postgres::{Options, PrivatePostgres, Scratch};
 use sqlx::{Connection, PgConnection};
 
-use crate::support::Store;
+use crate::support::{Store, post};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_setting_that_can_lose_acknowledged_writes_is_refused_and_named() {
@@ -58,6 +58,44 @@ async fn a_commit_that_does_not_wait_for_the_disk_is_seen_wherever_it_was_set() 
     tokio::task::spawn_blocking(|| postgres.stop())
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_through_a_new_session_that_does_not_wait_for_the_disk() {
+    let folder = Folder::new();
+    let postgres = folder.start(&[]).await;
+    let url = postgres.url();
+    let data = Scratch::create();
+    let mut store = Store::create(1).await;
+    store.options.data_dir = data.path().to_owned();
+    store.options.database_url = url.clone();
+    store.options.allow_unsafe_postgres = false;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+
+    order(&url, "ALTER ROLE causeway SET synchronous_commit = off").await;
+    replica
+        .say("lobby", "anna", "through the session of before")
+        .await;
+    end_other_sessions(&url).await;
+    let refused = replica
+        .log
+        .submit(post("lobby", "anna", "lost?", None))
+        .await;
+
+    assert!(matches!(refused, Err(SubmitError::Unavailable)));
+    order(&url, "ALTER ROLE causeway RESET synchronous_commit").await;
+    replica.say("lobby", "anna", "through a safe one").await;
+    replica.close().await;
+    tokio::task::spawn_blocking(|| postgres.stop())
+        .await
+        .unwrap();
+}
+
+async fn end_other_sessions(url: &str) {
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    order(url, end).await;
 }
 
 /// A folder for a Postgres that is started again and again with other settings.
