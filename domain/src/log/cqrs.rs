@@ -1,7 +1,8 @@
 //! The log as cqrs-es knows an event repository.
 //!
-//! Reading is left to postgres-es, whose table this is. `persist` hands over to the one writer and
-//! returns after its commit: the stamp an event came with is replaced by the writer's.
+//! Reading one aggregate is left to postgres-es, whose table this is. Its streams are not used: where
+//! the database fails they end like a history that is whole (F14). `persist` hands over to the one
+//! writer and returns after its commit: the stamp an event came with is replaced by the writer's.
 
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{
@@ -13,7 +14,10 @@ use serde_json::Value;
 use crate::envelope::Envelope;
 use crate::writing::Unstamped;
 
-use super::{Log, SubmitError};
+use super::{Log, SubmitError, rows};
+
+/// Events that a stream reads at once.
+const PAGE: usize = 200;
 
 impl Log {
     fn stored(&self) -> PostgresEventRepository {
@@ -79,10 +83,43 @@ impl PersistedEventRepository for Log {
         &self,
         aggregate_id: &str,
     ) -> Result<ReplayStream, PersistenceError> {
-        self.stored().stream_events::<A>(aggregate_id).await
+        let events = self.get_events::<A>(aggregate_id).await?;
+        let (mut feed, stream) = ReplayStream::new(PAGE);
+        tokio::spawn(async move {
+            for event in events {
+                if feed.push(Ok(event)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(stream)
     }
 
+    /// In the order of the log, page by page; a failure is the last item.
     async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
-        self.stored().stream_all_events::<A>().await
+        let pool = self.pool.clone();
+        let (mut feed, stream) = ReplayStream::new(PAGE);
+        tokio::spawn(async move {
+            let mut after = 0;
+            loop {
+                let page = match rows::of_type(&pool, A::TYPE, after, PAGE).await {
+                    Ok(page) => page,
+                    Err(failure) => {
+                        let _ = feed
+                            .push(Err(PersistenceError::ConnectionError(failure.into())))
+                            .await;
+                        return;
+                    }
+                };
+                let Some(last) = page.last() else { return };
+                after = last.0;
+                for (_, event) in page {
+                    if feed.push(Ok(event)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(stream)
     }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use causeway_domain::log::Log;
 use causeway_domain::names::UserId;
+use causeway_domain::post::Post;
 use causeway_domain::timelines::{Anchor, Page, Timelines, rebuild};
 use causeway_domain::version_vector::VersionVector;
+use cqrs_es::persist::{PersistedEventRepository as _, PersistenceError};
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -49,6 +51,48 @@ async fn a_log_read_while_postgres_dies_fails_or_is_whole_and_never_short() {
     }
 
     assert!(failed > 0, "no reading was hit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_while_postgres_dies_is_whole_or_ends_with_an_error() {
+    const MESSAGES: usize = 250;
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    for i in 0..MESSAGES {
+        replica.say("lobby", "anna", &i.to_string()).await;
+    }
+    let (mut failed, mut whole) = (0, 0);
+
+    for round in 0..200_u64 {
+        let ending = end_readers_after(
+            Duration::from_micros(round * 997 % 9_000),
+            &store.options.database_url,
+        );
+        let outcome = replayed(&replica.log).await;
+        match outcome {
+            Ok(count) => {
+                assert_eq!(count, MESSAGES);
+                whole += 1;
+            }
+            Err(_) => failed += 1,
+        }
+        ending.await.unwrap();
+    }
+
+    assert!(failed > 0 && whole > 0, "{failed} failed, {whole} did not");
+    replica.close().await;
+}
+
+/// Counts the events of posts that cqrs-es is given.
+async fn replayed(log: &Log) -> Result<usize, PersistenceError> {
+    let mut stream = log.stream_all_events::<Post>().await?;
+    let mut count = 0;
+    while let Some(event) = stream.next::<Post>(&[]).await {
+        event?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sqlx::{PgExecutor, PgPool};
+use cqrs_es::persist::SerializedEvent;
+use sqlx::postgres::PgRow;
+use sqlx::{PgExecutor, PgPool, Row as _};
 
 use crate::chain::Hash;
 use crate::envelope::RawEvent;
@@ -126,6 +128,38 @@ fn event_from(arrival: i64, payload: String, hash: Vec<u8>) -> Result<RawEvent, 
         tracing::error!(arrival, %reason, "a stored event cannot be read");
         ReadError::Corrupt(arrival)
     })
+}
+
+/// Reads events of aggregates of one type as cqrs-es knows them, with their places in this log, beyond
+/// one of these.
+pub(in crate::log) async fn of_type(
+    pool: &PgPool,
+    aggregate_type: &str,
+    after: i64,
+    limit: usize,
+) -> sqlx::Result<Vec<(i64, SerializedEvent)>> {
+    let rows = sqlx::query(
+        "SELECT arrival, aggregate_id, sequence, event_type, event_version, payload, metadata
+         FROM events WHERE aggregate_type = $1 AND arrival > $2 ORDER BY arrival LIMIT $3",
+    )
+    .bind(aggregate_type)
+    .bind(after)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    let event = |row: &PgRow| {
+        let event = SerializedEvent {
+            aggregate_id: row.try_get(1)?,
+            sequence: usize::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0),
+            aggregate_type: aggregate_type.to_owned(),
+            event_type: row.try_get(3)?,
+            event_version: row.try_get(4)?,
+            payload: row.try_get(5)?,
+            metadata: row.try_get(6)?,
+        };
+        Ok((row.try_get(0)?, event))
+    };
+    rows.iter().map(event).collect()
 }
 
 #[cfg(test)]
