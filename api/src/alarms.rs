@@ -8,7 +8,9 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 /// A new epoch was drawn, by this start or since.
-pub const NEW_EPOCH: &str = "new_epoch";
+const NEW_EPOCH: &str = "new_epoch";
+/// Events are held that people are not shown.
+const SET_ASIDE: &str = "set_aside";
 /// Peers held other events of this replica than its database.
 const ROLLED_BACK: &str = "rolled_back";
 
@@ -17,7 +19,7 @@ const ROLLED_BACK: &str = "rolled_back";
 #[oai(rename = "Alarm")]
 pub struct AlarmBody {
     /// What it is: `fork`, `rolled_back`, `new_epoch`, `clock`, `unconfirmed`, `refused`,
-    /// `refused_by`. Later versions may know others.
+    /// `refused_by`, `set_aside`. Later versions may know others.
     pub kind: String,
     /// The other replica it is about.
     pub replica: Option<u16>,
@@ -38,13 +40,32 @@ impl From<&Alarm> for AlarmBody {
     }
 }
 
-/// Lists what stands now. `began_as` is who this process wrote as at its start.
-pub fn standing(log: &Log, began_as: Origin, knowledge: &Knowledge) -> Vec<AlarmBody> {
+/// The kinds of alarms that are told of here, beside those of [`Alarm::KINDS`].
+pub const KINDS: [&str; 2] = [NEW_EPOCH, SET_ASIDE];
+
+/// Lists what stands now. `began_as` is who this process wrote as at its start, `aside` how many
+/// events the read model could not take in.
+pub fn standing(log: &Log, began_as: Origin, aside: u64, knowledge: &Knowledge) -> Vec<AlarmBody> {
     let shown = knowledge.alarms.iter().map(AlarmBody::from);
     let own = new_epoch(log, began_as)
         .into_iter()
-        .chain(rolled_back(log.origin(), began_as));
+        .chain(rolled_back(log.origin(), began_as))
+        .chain(set_aside(aside));
     own.chain(shown).collect()
+}
+
+/// Stands until a version that can read them has folded the log again (F27).
+fn set_aside(count: u64) -> Option<AlarmBody> {
+    (count > 0).then(|| AlarmBody {
+        kind: SET_ASIDE.to_owned(),
+        replica: None,
+        origin: None,
+        detail: format!(
+            "{count} event{} cannot be read by this version, or by its database: kept and passed on, \
+             but nobody is shown them here; the log says which and why",
+            if count == 1 { "" } else { "s" }
+        ),
+    })
 }
 
 /// Stands until the next start as well: the replicator's own alarm of this kind has passed as soon as the

@@ -9,7 +9,7 @@ use causeway_replicator::liveness::{Outward, Status};
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::time::timeout;
 
-use crate::alarms::NEW_EPOCH;
+use crate::alarms;
 use crate::context::Parts;
 
 /// How long the database may take to say that it is there.
@@ -176,7 +176,7 @@ fn alarms(registry: &Registry, parts: &Parts) -> prometheus::Result<()> {
     let help = "Alarms that stand now, by kind; the view tells them in sentences.";
     let gauge = IntGaugeVec::new(Opts::new("causeway_alarms", help), &["kind"])?;
     registry.register(Box::new(gauge.clone()))?;
-    for kind in Alarm::KINDS.into_iter().chain([NEW_EPOCH]) {
+    for kind in Alarm::KINDS.into_iter().chain(alarms::KINDS) {
         gauge.with_label_values(&[kind]).set(0);
     }
     let mut forked = BTreeSet::new();

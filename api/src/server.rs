@@ -248,6 +248,7 @@ fn context(
         replicas: replicas.clone(),
         config: config.clone(),
         replicator: replicator.clone(),
+        timelines: timelines.clone(),
         began_as: log.origin(),
     });
     let shown = sight.clone();

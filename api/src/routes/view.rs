@@ -1,6 +1,7 @@
 //! The view: which replicas this one reaches, and how far they are.
 
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::timelines::Timelines;
 use causeway_replicator::driver::Replicator;
 use causeway_replicator::liveness::{Outward, Status};
 use causeway_replicator::view::PeerView;
@@ -117,6 +118,8 @@ pub struct Sight {
     pub config: Config,
     /// What is known of them.
     pub replicator: Replicator,
+    /// What people are shown.
+    pub timelines: Timelines,
     /// Who this process wrote as at its start.
     pub began_as: Origin,
 }
@@ -156,7 +159,8 @@ impl Sight {
     /// What an operator must know.
     pub fn alarms(&self) -> Vec<AlarmBody> {
         let knowledge = self.replicator.knowledge();
-        alarms::standing(self.replicator.log(), self.began_as, &knowledge)
+        let aside = self.timelines.following().set_aside;
+        alarms::standing(self.replicator.log(), self.began_as, aside, &knowledge)
     }
 
     fn peer(&self, line: &PeerView) -> PeerBody {

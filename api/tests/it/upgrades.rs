@@ -60,6 +60,31 @@ async fn events_of_a_later_version_pass_through_three_replicas_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn an_event_that_nobody_can_read_is_passed_on_and_alarmed() {
+    let mut cluster = Cluster::prepare(2).await;
+    let mut later = Later::join_as(3, &mut cluster);
+    cluster.start().await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    later.makes("post", "MessagePosted", r#"{"text":7}"#);
+
+    later.pushes_to(cluster.at(1)).await;
+    ann[0].says("lobby", "in the way of nothing").await;
+
+    cluster.agree(&[1, 2], "lobby", 1).await;
+    assert_eq!(later.pulls_from(cluster.at(2)).await, later.made());
+    for replica in [cluster.at(1), cluster.at(2)] {
+        assert_eq!(replica.metric("causeway_events_set_aside").await, 1);
+        let kind = "causeway_alarms{kind=\"set_aside\"}";
+        assert_eq!(replica.metric(kind).await, 1);
+        let view = replica.user("ann").await.view().await;
+        let alarm = &view["alarms"][0];
+        assert_eq!(alarm["kind"], "set_aside");
+        let detail = alarm["detail"].to_string();
+        assert!(detail.contains("1 event cannot be read"), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn what_an_older_version_passed_over_is_shown_after_an_upgrade() {
     let mut replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;

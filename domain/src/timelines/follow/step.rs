@@ -29,6 +29,33 @@ pub(super) async fn take_in(
     events: &[Stored],
 ) -> Result<TakenIn, Failed> {
     let checkpoint = after(former, events);
+    let (facts, set_aside) = guarded(|| read(events))?;
+    let needs = guarded(|| Needs::of(&facts))?;
+    let mut step = load(connection, &needs).await?;
+    let step = guarded(move || {
+        for fact in facts {
+            step.fold(fact);
+        }
+        step
+    })?;
+    store(connection, &step, &set_aside, &checkpoint).await?;
+    Ok(TakenIn {
+        checkpoint,
+        step,
+        set_aside: u64::try_from(set_aside.len()).unwrap_or(0),
+    })
+}
+
+/// Does what looks into events: a defect that panics over one of them is that event's refusal, not
+/// the end of the task.
+fn guarded<T>(does: impl FnOnce() -> T) -> Result<T, Failed> {
+    // What it was given is dropped with the step.
+    catch_unwind(AssertUnwindSafe(does))
+        .map_err(|_| Failed::Refused("the read model panicked over it".to_owned()))
+}
+
+/// Reads what events say, and sets those aside that cannot be read.
+fn read(events: &[Stored]) -> (Vec<Fact>, Vec<SetAside>) {
     let mut facts = Vec::with_capacity(events.len());
     let mut set_aside: Vec<SetAside> = Vec::new();
     for stored in events {
@@ -42,25 +69,7 @@ pub(super) async fn take_in(
             }
         }
     }
-    let step = load(connection, &Needs::of(&facts)).await?;
-    let step = folded(step, facts, Step::fold)?;
-    store(connection, &step, &set_aside, &checkpoint).await?;
-    Ok(TakenIn {
-        checkpoint,
-        step,
-        set_aside: u64::try_from(set_aside.len()).unwrap_or(0),
-    })
-}
-
-/// Folds; a defect that panics over one event is that event's refusal, not the end of the task.
-fn folded<S, F>(mut step: S, facts: Vec<F>, fold: fn(&mut S, F)) -> Result<S, Failed> {
-    let folding = AssertUnwindSafe(move || {
-        for fact in facts {
-            fold(&mut step, fact);
-        }
-        step
-    });
-    catch_unwind(folding).map_err(|_| Failed::Refused("the fold panicked".to_owned()))
+    (facts, set_aside)
 }
 
 /// Sets the one event aside that was refused, and goes on behind it.
@@ -167,16 +176,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fold_that_panics_is_a_refusal() {
-        let fold = |sum: &mut u32, fact: u32| {
-            assert!(fact != 3, "as asked");
-            *sum += fact;
-        };
-
-        assert!(matches!(folded(0, vec![1, 2], fold), Ok(3)));
+    fn what_panics_over_an_event_refuses_it() {
+        assert!(matches!(guarded(|| 3), Ok(3)));
         assert!(matches!(
-            folded(0, vec![1, 3], fold),
-            Err(Failed::Refused(_))
+            guarded(|| panic!("as asked")),
+            Err::<(), _>(Failed::Refused(_))
         ));
     }
 }
