@@ -7,22 +7,22 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-use crate::harness::{Passage, Replica, User, Way, eventually, texts};
+use crate::harness::{Passage, Replica, User, Way, always, eventually, texts};
 
 /// A client must hear of it before it gives up itself.
 const BOUND: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_database_that_is_away_is_waited_for_and_nothing_is_lost_or_twice() {
-    outage(Passage::Shut).await;
+    outage(Passage::Shut, Duration::from_mins(1)).await;
 }
 
 #[tokio::test]
 async fn a_database_that_accepts_and_never_answers_is_as_good_as_away() {
-    outage(Passage::Hole).await;
+    outage(Passage::Hole, Duration::ZERO).await;
 }
 
-async fn outage(passage: Passage) {
+async fn outage(passage: Passage, for_long: Duration) {
     let mut replica = Replica::prepare().await;
     let url = replica.settings.database_url.clone().expect("it has one");
     let way = Way::to(&url);
@@ -47,6 +47,14 @@ async fn outage(passage: Passage) {
     let began = Instant::now();
     ann.get("/v1/groups").await.refused(503, "unavailable");
     assert!(began.elapsed() < BOUND);
+    always(for_long, "writes being told to come back", async || {
+        let answer = post(&ann, 1).await;
+        assert!(answer.header("retry-after").is_some());
+        answer.refused(503, "unavailable");
+        ann.get("/v1/server").await.with(200);
+        Ok(())
+    })
+    .await;
     way.set(Passage::Open);
 
     for number in 1..=8 {

@@ -1,11 +1,14 @@
 //! A disk that fills up stops writing before it stops Postgres; reading goes on, nothing that was
 //! acknowledged is lost, and room alone heals it.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::harness::{Answer, Cluster, Replica, User, all_at_once, eventually, ids, texts};
@@ -117,11 +120,38 @@ async fn a_postgres_that_ends_because_its_disk_is_full_comes_back_with_room() {
         "{refused:?}"
     );
     assert_eq!(replica.door.get("/healthz").await.status, 200);
+    disk.fill();
+    write_ahead_until_it_fails(&replica).await;
+    eventually("the end of Postgres being seen", async || {
+        let said = replica.process().log();
+        if said.contains("Postgres ended") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .await;
+    assert_eq!(replica.door.get("/healthz").await.status, 200);
     disk.make_room();
 
     let all = retried(&ann, acknowledged, refused).await;
     shows(&ann, &all).await;
     replica.stop().await;
+}
+
+/// Lets Postgres add to its write-ahead log, where it must not fail and go on (F30).
+async fn write_ahead_until_it_fails(replica: &Replica) {
+    let socket = replica.settings.data_dir.join("postgres/socket");
+    let options = PgConnectOptions::new().socket(socket);
+    let options = options.username("causeway").database("postgres");
+    let mut postgres = PgConnection::connect_with(&options).await.expect("it runs");
+    for _ in 0..1_000 {
+        let more = "SELECT pg_logical_emit_message(false, '', repeat('x', 1000000))";
+        if sqlx::query(more).execute(&mut postgres).await.is_err() {
+            return;
+        }
+    }
+    panic!("there is room for a gigabyte");
 }
 
 /// A replica whose private Postgres keeps its data on a small disk; it does not run yet.
@@ -226,6 +256,13 @@ impl SmallDisk {
     /// Somebody else takes a part of it, so that not all has to be filled with messages.
     fn take(&self) {
         std::fs::write(self.ballast(), vec![7; 20 * 1024 * 1024]).expect("there is room");
+    }
+
+    /// Somebody else takes all the rest.
+    fn fill(&self) {
+        let ballast = std::fs::File::options().append(true).open(self.ballast());
+        let mut rest = ballast.expect("a part is taken");
+        while rest.write_all(&[7; 4_096]).is_ok() {}
     }
 
     fn make_room(&self) {

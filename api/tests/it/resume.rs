@@ -33,6 +33,33 @@ async fn a_stream_resumes_where_it_ended() {
 }
 
 #[tokio::test]
+async fn who_left_and_joins_again_is_given_what_was_said_meanwhile_once() {
+    let cluster = Cluster::of(2).await;
+    let [ann, bob] = [
+        cluster.member_everywhere("ann", "lobby").await,
+        cluster.member_everywhere("bob", "lobby").await,
+    ];
+    bob[0].says("lobby", "before").await;
+    cluster.agree(&[1, 2], "lobby", 1).await;
+    let mut stream = ann[0].listens("lobby").await;
+    stream.catches_up().await;
+    let last = stream.last_id.clone().expect("frames carry ids");
+    drop(stream);
+
+    ann[0].leaves("lobby").await;
+    bob[0].says("lobby", "while she was away").await;
+    cluster.agree(&[1, 2], "lobby", 2).await;
+    ann[1].joins("lobby").await;
+    bob[1].says("lobby", "after it").await;
+    cluster.agree(&[1, 2], "lobby", 3).await;
+
+    for reader in &ann {
+        let missed = reader.resumes("lobby", &last).await.catches_up().await;
+        assert_eq!(said(&missed), ["while she was away", "after it"]);
+    }
+}
+
+#[tokio::test]
 async fn every_frame_is_a_place_to_resume_from() {
     let replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;
