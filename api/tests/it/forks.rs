@@ -88,7 +88,7 @@ async fn is_alarmed(cluster: &Cluster, number: u16) {
     })
     .await;
     let view = replica.user("ann").await.view().await;
-    let alarms = view["alarms"].as_array().unwrap();
+    let alarms = view["alarms"].as_array().expect("a list");
     let forks = alarms.iter().filter(|alarm| alarm["kind"] == "fork");
     let origins: Vec<String> = forks.map(|alarm| alarm["origin"].to_string()).collect();
     assert!(
