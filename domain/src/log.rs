@@ -175,8 +175,8 @@ impl Log {
         let has_room = options.has_room.clone();
         let unsafe_settings = opened.unsafe_settings.clone().into();
         let tail = Arc::new(Tail::default());
-        let (writer, head) = writer::Writer::new(options, opened, tail.clone());
-        let task = tokio::spawn(writer.run(work));
+        let (writer, head) = writer::Writer::new(options, opened, tail.clone(), work);
+        let task = tokio::spawn(writer.run());
         let log = Self {
             pool,
             inbox,

@@ -47,6 +47,8 @@ pub enum Rule {
     SessionIsProven,
     /// A push that taught a peer nothing waits until it speaks.
     StalledPushWaits,
+    /// What was decided ahead falls with the batch before it.
+    AheadFalls,
     /// A batch whose answer was lost is looked for before it is decided again.
     LostAnswerIsSettled,
 }

@@ -159,7 +159,35 @@ impl Writing {
         needs: &Needs,
         facts: Facts,
     ) -> Decided {
-        let mut batch = Batch::new(time.into(), self.head.clone(), self.clock, &mut self.hot);
+        self.decide_on(self.head.clone(), time.into(), tasks, needs, facts)
+    }
+
+    /// Decides what peers sent on what the log will hold after `before`, while that is being committed,
+    /// as if nothing it needs were there. All of it falls where `before` is not committed: then it is
+    /// to be decided once more.
+    pub fn decide_ahead(
+        &mut self,
+        before: &Decided,
+        time: impl Into<Time>,
+        tasks: &[Task],
+        needs: &Needs,
+    ) -> Decided {
+        // An event of our own takes a reading of the clock now, and the floor that is told with the
+        // commit of `before` would lie above it.
+        debug_assert!(!tasks.iter().any(Task::gives_numbers), "of peers only");
+        let head = before.head.clone();
+        self.decide_on(head, time.into(), tasks, needs, Facts::default())
+    }
+
+    fn decide_on(
+        &mut self,
+        head: Head,
+        time: Time,
+        tasks: &[Task],
+        needs: &Needs,
+        facts: Facts,
+    ) -> Decided {
+        let mut batch = Batch::new(time, head, self.clock, &mut self.hot);
         batch.learn(needs, facts);
         let verdicts = tasks.iter().map(|task| batch.decide(task)).collect();
         let Batch {
@@ -180,7 +208,12 @@ impl Writing {
     /// The rows of a batch are committed: from now on it may be told. Returns what to tell whoever
     /// asked, in the order of the tasks.
     pub fn committed(&mut self, decided: Decided) -> Vec<Verdict> {
-        self.head = decided.head;
+        // What was decided ahead does not know the floor that was told since.
+        let floor = self.head.floor.max(decided.head.floor);
+        self.head = Head {
+            floor,
+            ..decided.head
+        };
         self.hot.trim();
         decided.verdicts
     }

@@ -1,8 +1,10 @@
 //! The one writer: all that waits, one transaction, then the answers.
 
+mod ahead;
 mod line;
 mod promises;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::writing::{Decided, Facts, Needs, NotOurs, Task, Time, Verdict, Writing};
 
+use self::ahead::{Ahead, decide_ahead};
 use self::line::Line;
 pub(super) use self::line::pieces;
 use super::connection::{self, Opened};
@@ -43,6 +46,10 @@ pub(super) struct Writer {
     is_file_stuck: bool,
     /// What was sent to be committed and never answered: the next session tells whether it was.
     in_doubt: Option<Decided>,
+    inbox: mpsc::Receiver<Work>,
+    line: Line,
+    /// What is written next, and before anything else: it was decided on what is committed now.
+    ahead: Option<Ahead>,
     tail: Arc<Tail>,
     publish: watch::Sender<Arc<Head>>,
 }
@@ -74,6 +81,7 @@ impl Writer {
         options: Options,
         opened: Opened,
         tail: Arc<Tail>,
+        inbox: mpsc::Receiver<Work>,
     ) -> (Self, watch::Receiver<Arc<Head>>) {
         let (publish, head) = watch::channel(Arc::new(opened.writing.head().clone()));
         let writer = Self {
@@ -84,6 +92,9 @@ impl Writer {
             recorded_at: None,
             is_file_stuck: false,
             in_doubt: None,
+            inbox,
+            line: Line::default(),
+            ahead: None,
             tail,
             publish,
         };
@@ -91,24 +102,41 @@ impl Writer {
     }
 
     /// Runs until every handle on the log is gone and all that waited is answered.
-    pub async fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
+    pub async fn run(mut self) {
         let mut ticks = interval(IDLE_TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut line = Line::default();
         loop {
             tokio::select! {
                 biased;
                 _ = ticks.tick() => self.tick().await,
-                there_is_work = line.fill(&mut inbox) => {
+                there_is_work = self.wait_for_work() => {
                     if !there_is_work {
                         break;
                     }
-                    self.write(line.take(Instant::now())).await;
-                    line.written(Instant::now());
+                    self.write_next().await;
+                    self.line.written(Instant::now());
                 }
             }
         }
         self.finish().await;
+    }
+
+    /// Tells whether there is work: none comes any more otherwise.
+    async fn wait_for_work(&mut self) -> bool {
+        self.ahead.is_some() || self.line.fill(&mut self.inbox).await
+    }
+
+    async fn write_next(&mut self) {
+        self.line.take_in(&mut self.inbox);
+        if self.line.is_of_peers_alone(Instant::now())
+            && let Some(ahead) = self.ahead.take()
+        {
+            let decided = Some((ahead.needs, ahead.decided));
+            return self.write_tasks(ahead.tasks, ahead.askers, decided).await;
+        }
+        self.let_ahead_fall();
+        let work = self.line.take(Instant::now());
+        self.write(work).await;
     }
 
     /// Writes all that waits. A new epoch comes first: nothing more may be numbered under the
@@ -137,12 +165,18 @@ impl Writer {
             }
         }
         if !tasks.is_empty() {
-            self.write_tasks(tasks, askers).await;
+            self.write_tasks(tasks, askers, None).await;
         }
     }
 
-    /// Writes all tasks in one transaction, then answers.
-    async fn write_tasks(&mut self, tasks: Vec<Task>, askers: Vec<Asker>) {
+    /// Writes all tasks in one transaction, then answers. `decided` is what was decided about them
+    /// ahead, and with what needs.
+    async fn write_tasks(
+        &mut self,
+        tasks: Vec<Task>,
+        askers: Vec<Asker>,
+        mut decided: Option<(Needs, Decided)>,
+    ) {
         let mut failure = SubmitError::Unavailable;
         self.in_doubt = None;
         for _ in 0..ATTEMPTS {
@@ -151,7 +185,7 @@ impl Writer {
             }
             let outcome = match self.settle() {
                 Some(verdicts) => Ok(verdicts),
-                None => self.attempt(&tasks).await,
+                None => self.attempt(&tasks, decided.take()).await,
             };
             match outcome {
                 Ok(verdicts) => {
@@ -171,7 +205,7 @@ impl Writer {
                 Err(Failed::Rejected) if tasks.len() > 1 => {
                     // One piece that cannot be stored must not cost the others.
                     for (task, asker) in tasks.into_iter().zip(askers) {
-                        Box::pin(self.write_tasks(vec![task], vec![asker])).await;
+                        Box::pin(self.write_tasks(vec![task], vec![asker], None)).await;
                     }
                     return;
                 }
@@ -187,8 +221,20 @@ impl Writer {
         }
     }
 
-    /// Decides the batch and commits it. After a failure nothing in memory is believed any more.
-    async fn attempt(&mut self, tasks: &[Task]) -> Result<Vec<Verdict>, Failed> {
+    /// Decides the batch, unless that was done ahead, and commits it. After a failure nothing in memory
+    /// is believed any more.
+    async fn attempt(
+        &mut self,
+        tasks: &[Task],
+        ahead: Option<(Needs, Decided)>,
+    ) -> Result<Vec<Verdict>, Failed> {
+        self.let_ahead_fall();
+        if let Some((needs, decided)) = ahead
+            && !decided.rows().is_empty()
+            && let Some(verdicts) = self.commit(decided, Some(&needs)).await?
+        {
+            return Ok(verdicts);
+        }
         let needs = self.writing.needs(tasks);
         if self.writing.is_likely_new(tasks, &needs) {
             let decided = self.decide(tasks, &needs, Facts::default());
@@ -213,10 +259,7 @@ impl Writer {
     }
 
     fn decide(&mut self, tasks: &[Task], needs: &Needs, found: Facts) -> Decided {
-        let time = Time {
-            wall_ms: (self.options.wall)(),
-            order_ms: (self.options.order)(),
-        };
+        let time = now(&self.options);
         self.writing.decide(time, tasks, needs, found)
     }
 
@@ -228,22 +271,36 @@ impl Writer {
         unmet: Option<&Needs>,
     ) -> Result<Option<Vec<Verdict>>, Failed> {
         let connection = self.connection.as_mut().ok_or(Failed::Lost)?;
-        let inserting = async {
-            match unmet {
-                Some(needs) => facts::insert_if_new(connection, needs, decided.rows()).await,
-                None => rows::insert(connection, decided.rows())
-                    .await
-                    .map(|()| true),
+        let inserted = {
+            let mut inserting = pin!(timeout(STATEMENT, async {
+                match unmet {
+                    Some(needs) => facts::insert_if_new(connection, needs, decided.rows()).await,
+                    None => rows::insert(connection, decided.rows())
+                        .await
+                        .map(|()| true),
+                }
+            }));
+            let (line, inbox, writing) = (&mut self.line, &mut self.inbox, &mut self.writing);
+            tokio::select! {
+                biased;
+                inserted = &mut inserting => inserted,
+                ahead = decide_ahead(line, inbox, writing, &decided, now(&self.options)) => {
+                    self.ahead = ahead;
+                    inserting.await
+                }
             }
         };
-        match timeout(STATEMENT, inserting).await {
+        match inserted {
             Ok(Ok(true)) => {
                 let rows = stored(&decided);
                 let verdicts = self.writing.committed(decided);
                 self.tail.push(rows);
                 Ok(Some(verdicts))
             }
-            Ok(Ok(false)) => Ok(None),
+            Ok(Ok(false)) => {
+                self.let_ahead_fall();
+                Ok(None)
+            }
             inserted => {
                 let failure = failed(inserted).unwrap_or(sqlx::Error::PoolTimedOut);
                 let reason = self.forget(&failure);
@@ -266,12 +323,20 @@ impl Writer {
         Some(verdicts)
     }
 
+    /// What was decided ahead is not true, or not next: it waits in its old place.
+    fn let_ahead_fall(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            self.line.put_back(ahead.tasks, ahead.askers);
+        }
+    }
+
     fn forget(&mut self, failure: &sqlx::Error) -> Failed {
         tracing::warn!(
             error = failure as &dyn std::error::Error,
             "a batch could not be written"
         );
         self.connection = None;
+        self.let_ahead_fall();
         self.writing.forget();
         let sqlx::Error::Database(said) = failure else {
             return Failed::Lost;
@@ -319,6 +384,13 @@ impl Writer {
         self.writing.resume(&server, row.as_ref(), head)?;
         self.connection = Some(connection);
         Ok(())
+    }
+}
+
+fn now(options: &Options) -> Time {
+    Time {
+        wall_ms: (options.wall)(),
+        order_ms: (options.order)(),
     }
 }
 

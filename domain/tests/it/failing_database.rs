@@ -163,6 +163,46 @@ async fn a_connection_lost_before_any_statement_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_whole_whichever_of_its_batches_is_lost() {
+    const MESSAGES: usize = 1_800;
+    let store = Store::create(1).await;
+    let left = store.open().await;
+    left.join("lobby", "anna").await;
+    let posts = (0..MESSAGES).map(|_| left.log.submit(post("lobby", "anna", "hello", None)));
+    for done in futures_util::future::join_all(posts).await {
+        done.unwrap();
+    }
+    // Each of the first requests; and so that the batch is given up: for longer than it waits.
+    let losses = (0..10).flat_map(|after| [(after, 0), (after, 70)]);
+    let lose = losses.map(|(after, shut_to)| takes_a_backlog_in(&left, after, shut_to));
+    for count in futures_util::future::join_all(lose).await {
+        assert_eq!(count, 1 + MESSAGES);
+    }
+    left.close().await;
+}
+
+/// Takes all in while a request is lost, and so many sessions are turned away after it; returns how many
+/// events the log holds then.
+async fn takes_a_backlog_in(from: &Open, lost_after: u32, turned_away: u32) -> usize {
+    let mut store = Store::create(2).await;
+    let way = Lossy::to(&store.options.database_url).await;
+    store.options.database_url = way.url(&store.options.database_url);
+    let replica = store.open().await;
+    replica.timelines.catch_up().await.unwrap();
+
+    way.lose_request_after(lost_after);
+    way.shut_to(turned_away);
+    let absorbing = absorb_by(5_000, replica.log.clone(), from.log.clone());
+    timeout(DEADLINE, absorbing).await.unwrap();
+
+    way.shut_to(0);
+    let held = audit(&replica).await.len();
+    replica.timelines.catch_up().await.unwrap();
+    replica.close().await;
+    held
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reading_that_hangs_is_given_up_and_the_next_one_is_answered() {
     let store = Store::create(1).await;
     let replica = store.open().await;
@@ -247,9 +287,14 @@ async fn write_until_acknowledged(log: Log, writer: usize) -> Vec<String> {
 }
 
 async fn absorb_until_held(log: Log, from: Log) {
+    absorb_by(5, log, from).await;
+}
+
+/// Absorbs all there is, so many events at once.
+async fn absorb_by(count: usize, log: Log, from: Log) {
     loop {
         let held = log.head().vector.clone();
-        let events = from.read_beyond(&held, 5, usize::MAX).await.unwrap();
+        let events = from.read_beyond(&held, count, usize::MAX).await.unwrap();
         if events.is_empty() {
             return;
         }

@@ -57,6 +57,8 @@ hits! {
     DatabaseAway = "a database was away for a while",
     GaveUp = "writes were refused because the database was away",
     DiskFull = "a disk was full",
+    DecidedAhead = "a batch was decided while the one before it was being committed",
+    AheadFell = "what was decided ahead fell",
     SplitBatch = "a batch was split because of one event",
     UnknownType = "an event of an unknown type",
     Unreadable = "an event with unreadable content",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::rule::{self, Rule};
 use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
@@ -63,6 +64,8 @@ pub(crate) struct Process {
     pub pending: Option<Durable>,
     pub inbox: Vec<(Task, Asker)>,
     pub alone: VecDeque<Batch>,
+    /// What is written next: decided on what the batch under way will have made of the log.
+    pub ahead: Option<(Batch, Decided)>,
     pub renewals: VecDeque<Origin>,
     pub is_tick_due: bool,
     pub recorded_at_ms: Option<u64>,
@@ -182,6 +185,17 @@ impl Replica {
 }
 
 impl Process {
+    /// What was decided ahead is not true, or not next: its tasks wait in their old place.
+    pub fn let_ahead_fall(&mut self) {
+        if !rule::holds(Rule::AheadFalls) {
+            return;
+        }
+        if let Some((batch, _)) = self.ahead.take() {
+            let tasks = batch.tasks.into_iter().zip(batch.askers);
+            self.inbox.splice(0..0, tasks);
+        }
+    }
+
     pub fn caller(&self, replica: ReplicaId) -> Caller {
         Caller {
             cluster: CLUSTER.into(),

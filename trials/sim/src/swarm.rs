@@ -77,7 +77,7 @@ impl Swarm {
             clocks: rng.permille(350),
             wipes: rng.permille(120),
             restores: rng.permille(150),
-            rollbacks: rng.permille(80),
+            rollbacks: rng.permille(120),
             clones: rng.permille(80),
             failing_statements: rng.pick(&[0, 0, 0, 3, 10, 30]),
             outages: rng.permille(150),

@@ -52,6 +52,20 @@ struct Piece {
     is_of_backlog: bool,
 }
 
+impl Piece {
+    fn new(work: Work, sent_at_once: usize) -> Self {
+        let events = match &work {
+            Work::Write(Task::Absorb { events, .. }, _) => events.len(),
+            _ => 0,
+        };
+        Self {
+            work,
+            events,
+            is_of_backlog: sent_at_once >= BACKLOG,
+        }
+    }
+}
+
 impl Line {
     /// Waits for work; takes in what else has come. Tells whether there is any: none comes any more
     /// otherwise.
@@ -72,25 +86,24 @@ impl Line {
             }
             self.line_up(come.drain(..));
         }
+        self.take_in(inbox);
+        true
+    }
+
+    /// Takes in what has come.
+    pub fn take_in(&mut self, inbox: &mut mpsc::Receiver<Work>) {
         while self.len() < BATCH
             && let Ok(work) = inbox.try_recv()
         {
             self.line_up([work]);
         }
-        true
     }
 
     fn line_up(&mut self, come: impl IntoIterator<Item = Work>) {
         for work in come {
-            match &work {
-                Work::Write(Task::Absorb { events, .. }, Asker::Absorb(_, sent_at_once)) => {
-                    self.pieces.push_back(Piece {
-                        events: events.len(),
-                        is_of_backlog: *sent_at_once >= BACKLOG,
-                        work,
-                    });
-                }
-                _ => self.locals.push_back(work),
+            match sent_at_once(&work) {
+                Some(sent_at_once) => self.pieces.push_back(Piece::new(work, sent_at_once)),
+                None => self.locals.push_back(work),
             }
         }
     }
@@ -106,23 +119,64 @@ impl Line {
         if is_resting && !batch.is_empty() {
             return batch;
         }
-        let is_shared = self.written_at.is_some_and(|at| now - at < SHARED);
+        let is_shared = self.is_shared(now);
         self.rests_until = None;
-        let mut room = if is_shared { PIECE } else { ALONE };
-        let mut is_first = true;
-        while let Some(piece) = self.pieces.pop_front() {
-            if piece.events > room && !is_first {
-                self.pieces.push_front(piece);
-                break;
-            }
-            is_first = false;
-            room = room.saturating_sub(piece.events);
+        let room = if is_shared { PIECE } else { ALONE };
+        for piece in self.take_pieces(room) {
             if is_shared && piece.is_of_backlog {
                 self.piece_since = Some(now);
             }
             batch.push(piece.work);
         }
         batch
+    }
+
+    /// Takes what the next transaction writes if that is a peer's backlog and nothing else.
+    pub fn take_backlog(&mut self, now: Instant) -> Option<(Vec<Task>, Vec<Asker>)> {
+        let is_next = self.pieces.front().is_some_and(|piece| piece.is_of_backlog);
+        if !is_next || !self.is_of_peers_alone(now) {
+            return None;
+        }
+        let (mut tasks, mut askers) = (Vec::new(), Vec::new());
+        for piece in self.take_pieces(ALONE) {
+            if let Work::Write(task, asker) = piece.work {
+                tasks.push(task);
+                askers.push(asker);
+            }
+        }
+        Some((tasks, askers))
+    }
+
+    /// Puts what was taken so in its old place.
+    pub fn put_back(&mut self, tasks: Vec<Task>, askers: Vec<Asker>) {
+        let works = tasks.into_iter().zip(askers).rev();
+        for (task, asker) in works {
+            let work = Work::Write(task, asker);
+            let sent_at_once = sent_at_once(&work).unwrap_or(0);
+            self.pieces.push_front(Piece::new(work, sent_at_once));
+        }
+    }
+
+    /// Tells whether peers alone write now.
+    pub fn is_of_peers_alone(&self, now: Instant) -> bool {
+        self.locals.is_empty() && self.rests_until.is_none() && !self.is_shared(now)
+    }
+
+    fn is_shared(&self, now: Instant) -> bool {
+        self.written_at.is_some_and(|at| now - at < SHARED)
+    }
+
+    fn take_pieces(&mut self, mut room: usize) -> Vec<Piece> {
+        let mut taken = Vec::new();
+        while let Some(piece) = self.pieces.pop_front() {
+            if piece.events > room && !taken.is_empty() {
+                self.pieces.push_front(piece);
+                break;
+            }
+            room = room.saturating_sub(piece.events);
+            taken.push(piece);
+        }
+        taken
     }
 
     /// Is told when what was taken is written.
@@ -138,6 +192,14 @@ impl Line {
 
     fn len(&self) -> usize {
         self.locals.len() + self.pieces.len()
+    }
+}
+
+/// With how many events a peer sent a piece; nothing where it is no piece.
+fn sent_at_once(work: &Work) -> Option<usize> {
+    match work {
+        Work::Write(Task::Absorb { .. }, Asker::Absorb(_, sent_at_once)) => Some(*sent_at_once),
+        _ => None,
     }
 }
 
@@ -230,7 +292,10 @@ mod tests {
         let (inbox, mut work) = mpsc::channel(100);
         let mut line = Line::default();
         for sent_at_once in [BACKLOG, BACKLOG, BACKLOG, BACKLOG - 1, BACKLOG] {
-            inbox.try_send(piece_of(PIECE, sent_at_once)).ok().unwrap();
+            inbox
+                .try_send(piece_sent_in(PIECE, sent_at_once))
+                .ok()
+                .unwrap();
         }
         inbox.try_send(local()).ok().unwrap();
         let took = Duration::from_millis(3);
@@ -264,6 +329,38 @@ mod tests {
         tokio::time::advance(SHARED).await;
         let (_, alone) = next(&mut line).await;
         assert_eq!(alone, last + took + SHARED, "nobody writes any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_backlog_is_taken_ahead_and_goes_back_to_its_place() {
+        let (inbox, mut work) = mpsc::channel(100);
+        let mut line = Line::default();
+        let full = ALONE / PIECE;
+        for sent_at_once in std::iter::repeat_n(BACKLOG, full + 1).chain([1]) {
+            let piece = piece_sent_in(PIECE, sent_at_once);
+            inbox.try_send(piece).ok().unwrap();
+        }
+        line.take_in(&mut work);
+
+        let (tasks, askers) = line.take_backlog(Instant::now()).unwrap();
+        assert_eq!(tasks.len(), full);
+        line.put_back(tasks, askers);
+        assert_eq!(line.len(), full + 2);
+        let (tasks, _) = line.take_backlog(Instant::now()).unwrap();
+        assert_eq!(tasks.len(), full, "as before");
+        let (tasks, askers) = line.take_backlog(Instant::now()).unwrap();
+        assert_eq!(tasks.len(), 2, "what comes after it goes with it");
+        line.put_back(tasks, askers);
+        inbox.try_send(local()).ok().unwrap();
+        line.take_in(&mut work);
+        assert!(line.take_backlog(Instant::now()).is_none(), "people first");
+        assert_eq!(kinds(&line.take(Instant::now())), "lp");
+        assert!(
+            line.take_backlog(Instant::now()).is_none(),
+            "somebody writes"
+        );
+        tokio::time::advance(SHARED).await;
+        assert!(line.take_backlog(Instant::now()).is_none(), "no backlog");
     }
 
     #[tokio::test(start_paused = true)]
@@ -312,10 +409,10 @@ mod tests {
     }
 
     fn piece(count: usize) -> Work {
-        piece_of(count, count)
+        piece_sent_in(count, count)
     }
 
-    fn piece_of(count: usize, sent_at_once: usize) -> Work {
+    fn piece_sent_in(count: usize, sent_at_once: usize) -> Work {
         let event = |at: usize| {
             let text = format!(
                 r#"{{"stamp":{{"origin":"1.00000007","seq":1,"hlc":1,"past":{{}}}},"level":1,"aggregate":"post","id":"m","type":"Odd","at":{at},"event":{{}}}}"#

@@ -280,6 +280,7 @@ impl Process {
             pending: None,
             inbox: Vec::new(),
             alone: std::collections::VecDeque::new(),
+            ahead: None,
             renewals: std::collections::VecDeque::new(),
             is_tick_due: false,
             recorded_at_ms: None,

@@ -253,7 +253,7 @@ impl World {
         self.note(format_args!("{} is rolled back", at + 1));
         self.exchange_disk(at, disk);
         // Alone it finds nobody to ask what it has lost, and writes other events instead.
-        if self.rng.permille(500) {
+        if self.rng.permille(750) {
             for other in 0..self.size {
                 self.net.set(at, other, Way::Cut);
                 self.net.set(other, at, Way::Cut);

@@ -57,11 +57,24 @@ impl World {
 
     fn look_for_work(&mut self, at: usize) {
         let process = self.process(at);
+        if matches!(process.doing, Doing::Committing(..)) {
+            return self.decide_ahead(at);
+        }
         if !matches!(process.doing, Doing::Nothing) || process.core.is_none() {
             return;
         }
         if std::mem::take(&mut process.is_tick_due) {
             return self.tick_now(at);
+        }
+        if let Some((batch, decided)) = process.ahead.take() {
+            let is_alone = process.inbox.iter().all(|(task, _)| !task.gives_numbers());
+            if is_alone && process.alone.is_empty() && process.renewals.is_empty() {
+                return self.commit_ahead(at, batch, decided);
+            }
+            process.ahead = Some((batch, decided));
+            process.let_ahead_fall();
+            self.hit(Hit::AheadFell);
+            return self.look_for_work(at);
         }
         if let Some(batch) = process.alone.pop_front() {
             return self.begin(at, batch);
@@ -142,11 +155,61 @@ impl World {
             decided = (is_so && !presumed.rows().is_empty()).then_some(presumed);
         }
         let decided = decided.unwrap_or_else(|| writing.decide(wall_ms, tasks, &needs, facts));
-        let rows = decided.rows().to_vec();
-        if rows.is_empty() {
+        if decided.rows().is_empty() {
             let verdicts = self.process(at).writing.committed(decided);
             return self.written(at, batch, verdicts);
         }
+        self.commit(at, batch, decided);
+    }
+
+    /// While a batch is being committed, what peers sent is decided on what it will have made of the log.
+    fn decide_ahead(&mut self, at: usize) {
+        let wall_ms = self.wall_ms(at);
+        let process = self.process(at);
+        let Doing::Committing(_, before, _) = &process.doing else {
+            return;
+        };
+        let is_alone = process.inbox.iter().all(|(task, _)| !task.gives_numbers());
+        if process.ahead.is_some() || process.inbox.is_empty() || !is_alone {
+            return;
+        }
+        let (tasks, askers): (Vec<Task>, _) = process.inbox.drain(..).unzip();
+        let needs = process.writing.needs(&tasks);
+        if !process.writing.is_likely_new(&tasks, &needs) {
+            process.inbox = tasks.into_iter().zip(askers).collect();
+            return;
+        }
+        let decided = process
+            .writing
+            .decide_ahead(before, wall_ms, &tasks, &needs);
+        let batch = Batch {
+            tasks,
+            askers,
+            attempts: 0,
+        };
+        process.ahead = Some((batch, decided));
+        self.hit(Hit::DecidedAhead);
+    }
+
+    /// Sends what was decided ahead to the disk, unless something of it is there by now.
+    fn commit_ahead(&mut self, at: usize, batch: Batch, decided: Decided) {
+        if !self.process(at).is_connected {
+            return self.begin(at, batch);
+        }
+        let replica = &mut self.replicas[at];
+        let process = replica.process.as_mut().expect("it runs");
+        let needs = process.writing.needs(&batch.tasks);
+        let facts = replica.disk.facts(&needs);
+        let is_new = facts.sequences.is_empty() && facts.keys.is_empty();
+        if decided.rows().is_empty() || !is_new {
+            return self.begin(at, batch);
+        }
+        self.commit(at, batch, decided);
+    }
+
+    /// Sends what was decided to the disk.
+    fn commit(&mut self, at: usize, batch: Batch, decided: Decided) {
+        let rows = decided.rows().to_vec();
         let mut fate = self.fate(at, true);
         let refuses = self.replicas[at].refuses.as_ref();
         let is_refused = refuses.is_some_and(|id| rows.iter().any(|r| r.event.envelope.id == *id));

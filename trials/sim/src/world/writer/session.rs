@@ -19,6 +19,7 @@ impl World {
     pub(in crate::world) fn lose_connection(&mut self, at: usize) {
         let process = self.process(at);
         process.is_connected = false;
+        process.let_ahead_fall();
         process.writing.forget();
     }
 
