@@ -147,13 +147,12 @@ async fn serve_with(
         keys: peer_keys,
     };
     let serving_peers = spawn_serving(internal, peers, limits, stopped.clone())?;
-    let began_as = log.origin();
     anyhow::ensure!(
         replicator.look_back(answers).await,
         "peers know messages of this replica that its database has lost, and the database does not \
          take the new epoch to go on with: see what is wrong with it"
     );
-    if log.beginning() != Beginning::Continued || log.origin() != began_as {
+    if log.beginning() != Beginning::Continued || log.origin() != replicator.began_as() {
         raise_above_peers(&log, &replicator).await;
     }
     let limits = ConnectionLimits {
@@ -249,7 +248,7 @@ fn context(
         config: config.clone(),
         replicator: replicator.clone(),
         timelines: timelines.clone(),
-        began_as: log.origin(),
+        began_as: replicator.began_as(),
     });
     let shown = sight.clone();
     let (feeds, mut changes, hub) = Feeds::start(Setup {

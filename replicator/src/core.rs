@@ -145,8 +145,14 @@ impl Core {
     }
 
     /// Tells whether some peer knows more of an origin of ours than is held here.
-    pub fn is_known_to_have_lost(&self, own: Origin) -> bool {
+    fn is_known_to_have_lost(&self, own: Origin) -> bool {
         self.peers.values().any(|peer| peer.knows_more_of(own))
+    }
+
+    /// Tells whether the numbers of an origin of ours are not safe to give, because peers hold more of
+    /// it or other events.
+    pub fn is_doubted(&self, own: Origin) -> bool {
+        self.is_known_to_have_lost(own) || self.forked().contains(&own)
     }
 
     /// A digest that asks and tells nothing, for the start.
@@ -175,7 +181,7 @@ impl Core {
             }
             Input::Committed(head) => self.committed(head),
             Input::Presence { came, went } => self.presence_changed(now, came, went),
-            Input::AnsweredBefore { peer, digest } => self.answered_before(peer, &digest, out),
+            Input::AnsweredBefore { peer, digest } => self.answered_before(now, peer, &digest, out),
             Input::DigestCalled(digest) => {
                 return Some(Reply::Digest(self.digest_called(now, *digest, out)));
             }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::ReplicaId;
+use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::{Log, SubmitError};
 use causeway_domain::version_vector::VersionVector;
 use futures_util::future::join_all;
@@ -204,16 +204,21 @@ impl Replicator {
         answers.into_iter().filter_map(|a| a.ok()?.ok()).max()
     }
 
-    /// Hands over what peers answered before anything was written here. Where they know events of
-    /// this replica that it has lost, waits until it has a new epoch: whatever it wrote before that would
-    /// have numbers that were given already (F1). Tells whether it may write.
+    /// Who this replica wrote as at the start.
+    pub fn began_as(&self) -> Origin {
+        self.engine.began_as
+    }
+
+    /// Hands over what peers answered before anything was written here. Where they know events of this
+    /// replica that it has lost, or other ones in their place, waits until it has a new epoch: whatever
+    /// it wrote before that would have numbers that were given already (F1). Tells whether it may write.
     pub async fn look_back(&self, answers: BTreeMap<ReplicaId, Answer>) -> bool {
-        let former = self.log().origin();
+        let former = self.began_as();
         for (peer, answer) in answers {
             let digest = Box::new(answer.digest);
             self.engine.step(Input::AnsweredBefore { peer, digest });
         }
-        if !self.engine.core().is_known_to_have_lost(former) {
+        if !self.engine.core().is_doubted(former) {
             return true;
         }
         let mut bell = self.log().bell();
@@ -234,6 +239,7 @@ impl Replicator {
 }
 
 struct Engine {
+    began_as: Origin,
     core: Mutex<Core>,
     log: Log,
     clocks: Arc<Clocks>,
@@ -251,10 +257,12 @@ impl Engine {
         clocks: Arc<Clocks>,
         calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
     ) -> Self {
+        let began_as = me.origin;
         let traffic = Traffic::of(&me.peers);
         let turns = Turns::of(&me.peers);
         let core = Core::new(clocks.now(), me, log.head());
         Self {
+            began_as,
             next_wake_ms: watch::Sender::new(core.next_wake()),
             knowledge: watch::Sender::new(Arc::new(core.knowledge())),
             core: Mutex::new(core),

@@ -172,23 +172,29 @@ impl Core {
     }
 
     /// Looks whether a peer that was asked before anything was written here knows more of our own
-    /// events than we do: nothing can have been quicker than the bell yet, so that is certain.
+    /// events than we do, or another one in the place of our last: nothing can have been quicker than the
+    /// bell yet, so that is certain.
     pub(super) fn answered_before(
         &mut self,
+        now: Now,
         id: ReplicaId,
         digest: &Digest,
         out: &mut Vec<Output>,
     ) {
         let (origin, held) = (self.me.origin, &self.head.vector);
-        let Some(&(seq, _)) = digest.vector.get(&origin) else {
+        let (Some(&(seq, chain)), Some(peer)) =
+            (digest.vector.get(&origin), self.peers.get_mut(&id))
+        else {
             return;
         };
-        let shown = Dot { origin, seq };
-        if !held.covers(shown)
-            && let Some(peer) = self.peers.get_mut(&id)
-            && peer.doubt(shown)
+        let is_last = seq == held.get(origin);
+        if seq > held.get(origin) && peer.doubt(Dot { origin, seq }) {
+            out.push(unknown_own_alarm(id, Dot { origin, seq }, held));
+        } else if is_last
+            && self.head.hashes.get(&origin) != Some(&chain)
+            && peer.forks.find(now.ms, origin)
         {
-            out.push(unknown_own_alarm(id, shown, held));
+            out.push(fork_alarm(id, origin));
         }
     }
 

@@ -22,7 +22,7 @@ const MUTANTS: [(Rule, u64); 23] = [
     (Rule::FloorIsReserved, 20),
     (Rule::FloorWaitsForVector, 50),
     (Rule::KeyIsLookedUp, 20),
-    (Rule::ChainIsChecked, 3_000),
+    (Rule::ChainIsChecked, 1_500),
     (Rule::MemoryIsForgotten, 50),
     (Rule::SessionIsProven, 100),
     (Rule::StalledPushWaits, 200),

@@ -74,6 +74,38 @@ fn own_events_that_only_a_peer_holds_are_told_of_when_it_is_certain() {
 }
 
 #[test]
+fn what_peers_know_of_us_before_anything_is_written_is_certain_at_once() {
+    let answered = |given: &mut Given, digest: Digest| {
+        given.step(Input::AnsweredBefore {
+            peer: digest.replica,
+            digest: Box::new(digest),
+        })
+    };
+    let mut other = digest(3, 1, &[(1, 3)]);
+    other.vector.insert(origin(1), (3, Hash([9; 32])));
+    for (doubtful, expected) in [(digest(3, 1, &[(1, 5)]), "rolled_back"), (other, "fork")] {
+        let mut given = Given::peers(3);
+        given.holds(&[(1, 3)]);
+
+        let mut calm = answered(&mut given, digest(2, 1, &[(1, 2)]));
+        calm.extend(answered(&mut given, digest(2, 1, &[(1, 3), (2, 7)])));
+        assert!(!given.core.is_doubted(origin(1)));
+        let alarmed = answered(&mut given, doubtful);
+
+        let kinds = |outputs: &[Output]| -> Vec<&str> {
+            let alarms = outputs.iter().filter_map(|output| match output {
+                Output::Alarm(alarm) => Some(alarm.kind()),
+                _ => None,
+            });
+            alarms.collect()
+        };
+        assert_eq!(kinds(&calm), [""; 0]);
+        assert_eq!(kinds(&alarmed), [expected]);
+        assert!(given.core.is_doubted(origin(1)));
+    }
+}
+
+#[test]
 fn a_former_epoch_is_pulled_like_anyones_once_a_new_one_is_drawn() {
     let mut given = Given::peers(2);
     given.holds(&[(1, 3)]);

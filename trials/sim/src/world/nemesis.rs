@@ -73,7 +73,7 @@ impl World {
             (swarm.wipes, Fault::Wipe, 1),
             (swarm.restores || swarm.rollbacks, Fault::Backup, 2),
             (swarm.restores, Fault::Restore, 2),
-            (swarm.rollbacks, Fault::RollBack, 1),
+            (swarm.rollbacks, Fault::RollBack, 2),
             (swarm.clones, Fault::Clone, 1),
             (swarm.outages, Fault::Outage, 2),
             (swarm.full_disks, Fault::FullDisk, 1),

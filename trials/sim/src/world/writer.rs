@@ -68,7 +68,8 @@ impl World {
         }
         if let Some((batch, decided)) = process.ahead.take() {
             let is_alone = process.inbox.iter().all(|(task, _)| !task.gives_numbers());
-            if is_alone && process.alone.is_empty() && process.renewals.is_empty() {
+            let is_next = is_alone && process.alone.is_empty() && process.renewals.is_empty();
+            if is_next || !rule::holds(Rule::AheadFalls) {
                 return self.commit_ahead(at, batch, decided);
             }
             process.ahead = Some((batch, decided));
