@@ -211,7 +211,7 @@ fn refused(group: &GroupName, failure: SubmitError) -> Problem {
         SubmitError::Busy => Problem::Busy,
         SubmitError::DiskFull => Problem::DiskFull,
         failure @ SubmitError::Unstorable => Problem::internal(failure),
-        failure @ (SubmitError::Unavailable | SubmitError::Conflict) => {
+        failure @ (SubmitError::Unavailable | SubmitError::FileStuck | SubmitError::Conflict) => {
             Problem::unavailable(failure)
         }
     }

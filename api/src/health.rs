@@ -31,6 +31,9 @@ pub async fn unready(parts: &Parts) -> Option<&'static str> {
     {
         return Some("the read model cannot follow the log");
     }
+    if parts.log.is_file_stuck() {
+        return Some("the file beside the database cannot be written, so nothing is taken in");
+    }
     is_catching_up(parts).then_some("a new epoch has not caught up with any peer yet")
 }
 
@@ -91,8 +94,8 @@ fn gathered(parts: &Parts) -> prometheus::Result<String> {
     }
     gauge(
         "causeway_writes_stopped",
-        "Whether writes are refused because that disk is nearly full.",
-        i64::from(!parts.disk.has_room()),
+        "Whether writes are refused because that disk is nearly full, or cannot be written.",
+        i64::from(!parts.disk.has_room() || parts.log.is_file_stuck()),
     )?;
     let settings = IntGaugeVec::new(
         Opts::new(

@@ -19,6 +19,7 @@ mod writer;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -149,6 +150,7 @@ pub struct Log {
     tail: Arc<Tail>,
     beginning: Beginning,
     has_room: HasRoom,
+    is_file_stuck: Arc<AtomicBool>,
     unsafe_settings: Arc<[Unsafe]>,
 }
 
@@ -176,6 +178,7 @@ impl Log {
         let unsafe_settings = opened.unsafe_settings.clone().into();
         let tail = Arc::new(Tail::default());
         let (writer, head) = writer::Writer::new(options, opened, tail.clone(), work);
+        let is_file_stuck = writer.is_file_stuck();
         let task = tokio::spawn(writer.run());
         let log = Self {
             pool,
@@ -185,6 +188,7 @@ impl Log {
             tail,
             beginning,
             has_room,
+            is_file_stuck,
             unsafe_settings,
         };
         Ok((log, task))
@@ -204,6 +208,11 @@ impl Log {
     /// accepted in [`Options::allow_unsafe_postgres`].
     pub fn unsafe_settings(&self) -> &[Unsafe] {
         &self.unsafe_settings
+    }
+
+    /// Whether the file beside the database could not be written the last time: commands are refused then.
+    pub fn is_file_stuck(&self) -> bool {
+        self.is_file_stuck.load(Ordering::Relaxed)
     }
 
     /// The bell: rings after every commit, and when the floor has risen.

@@ -18,6 +18,10 @@ pub enum SubmitError {
     /// The database does not answer. The write may or may not have happened.
     #[error("the database is not reachable")]
     Unavailable,
+    /// The file beside the database cannot be written, which must show what was answered (F1). The write
+    /// may or may not have happened.
+    #[error("the file beside the database cannot be written")]
+    FileStuck,
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,

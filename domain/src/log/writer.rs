@@ -6,6 +6,7 @@ mod promises;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -43,7 +44,7 @@ pub(super) struct Writer {
     sidecar: Sidecar,
     recorded_at: Option<Instant>,
     /// Whether the file beside the database could not be written the last time.
-    is_file_stuck: bool,
+    is_file_stuck: Arc<AtomicBool>,
     /// What was sent to be committed and never answered: the next session tells whether it was.
     in_doubt: Option<Decided>,
     inbox: mpsc::Receiver<Work>,
@@ -90,7 +91,7 @@ impl Writer {
             writing: opened.writing,
             sidecar: opened.sidecar,
             recorded_at: None,
-            is_file_stuck: false,
+            is_file_stuck: Arc::default(),
             in_doubt: None,
             inbox,
             line: Line::default(),
@@ -99,6 +100,11 @@ impl Writer {
             publish,
         };
         (writer, head)
+    }
+
+    /// Tells others whether the file beside the database could not be written the last time.
+    pub fn is_file_stuck(&self) -> Arc<AtomicBool> {
+        self.is_file_stuck.clone()
     }
 
     /// Runs until every handle on the log is gone and all that waited is answered.
@@ -142,17 +148,10 @@ impl Writer {
     /// Writes all that waits. A new epoch comes first: nothing more may be numbered under the
     /// former one.
     async fn write(&mut self, work: Vec<Work>) {
-        let (mut tasks, mut askers) = (Vec::new(), Vec::new());
-        let may_give_numbers = self.may_give_numbers().await;
+        let mut batch = Vec::new();
         for item in work {
             match item {
-                Work::Write(task, asker) if task.gives_numbers() && !may_give_numbers => {
-                    refuse(asker, &SubmitError::Unavailable);
-                }
-                Work::Write(task, asker) => {
-                    tasks.push(task);
-                    askers.push(asker);
-                }
+                Work::Write(task, asker) => batch.push((task, asker)),
                 Work::Renew {
                     former,
                     fresh_epoch,
@@ -164,7 +163,13 @@ impl Writer {
                 }
             }
         }
-        if !tasks.is_empty() {
+        if !self.may_give_numbers().await {
+            for (_, asker) in batch.extract_if(.., |(task, _)| task.gives_numbers()) {
+                refuse(asker, &SubmitError::FileStuck);
+            }
+        }
+        if !batch.is_empty() {
+            let (tasks, askers) = batch.into_iter().unzip();
             self.write_tasks(tasks, askers, None).await;
         }
     }
@@ -191,10 +196,15 @@ impl Writer {
                 Ok(verdicts) => {
                     // Peers and streams need not wait for the file; who wrote does.
                     self.publish();
-                    self.record_in_time().await;
+                    let is_recorded = self.record_in_time().await;
                     let head = self.publish.borrow().clone();
-                    for (asker, verdict) in askers.into_iter().zip(verdicts) {
-                        answer(asker, verdict, &head);
+                    let told = askers.into_iter().zip(verdicts);
+                    for ((asker, verdict), task) in told.zip(&tasks) {
+                        if is_recorded || !task.gives_numbers() {
+                            answer(asker, verdict, &head);
+                        } else {
+                            refuse(asker, &SubmitError::FileStuck);
+                        }
                     }
                     return;
                 }

@@ -32,8 +32,11 @@ async fn no_number_is_given_while_the_file_cannot_be_written_and_all_else_goes_o
         }
         assert!(written < 1_000, "it is not noticed");
     };
-    assert!(matches!(refused, SubmitError::Unavailable));
-    assert!(matches!(say().await, Err(SubmitError::Unavailable)));
+    assert!(matches!(refused, SubmitError::FileStuck));
+    assert!(replica.log.is_file_stuck());
+    // The one that found it out was written, and is not told to be.
+    written += 1;
+    assert!(matches!(say().await, Err(SubmitError::FileStuck)));
     replica.pull_from(&other).await;
     let held = replica.log.head().vector.clone();
     assert_eq!(held.get(replica.log.origin()), 1 + written);
@@ -41,6 +44,7 @@ async fn no_number_is_given_while_the_file_cannot_be_written_and_all_else_goes_o
 
     fs::remove_dir(&file).unwrap();
     say().await.unwrap();
+    assert!(!replica.log.is_file_stuck());
     replica.close().await;
     let replica = store.open().await;
     assert_eq!(

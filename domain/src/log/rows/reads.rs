@@ -138,15 +138,14 @@ pub(in crate::log) async fn of_type(
     after: i64,
     limit: usize,
 ) -> sqlx::Result<Vec<(i64, SerializedEvent)>> {
-    let rows = sqlx::query(
+    let query = sqlx::query(
         "SELECT arrival, aggregate_id, sequence, event_type, event_version, payload, metadata
          FROM events WHERE aggregate_type = $1 AND arrival > $2 ORDER BY arrival LIMIT $3",
     )
     .bind(aggregate_type)
     .bind(after)
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(pool)
-    .await?;
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows = within(query.fetch_all(pool)).await?;
     let event = |row: &PgRow| {
         let event = SerializedEvent {
             aggregate_id: row.try_get(1)?,

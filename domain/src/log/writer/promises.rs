@@ -2,6 +2,7 @@
 //! database, a new epoch.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -64,23 +65,25 @@ impl Writer {
     }
 
     /// Brings the file up to date before a write is answered, unless that was done just now: a
-    /// database that comes back without what was answered must be seen to lack it (F1).
-    pub(super) async fn record_in_time(&mut self) {
+    /// database that comes back without what was answered must be seen to lack it (F1). Tells whether it
+    /// could be.
+    pub(super) async fn record_in_time(&mut self) -> bool {
         let is_due = self
             .recorded_at
             .is_none_or(|at| at.elapsed() >= RECORD_EVERY);
         if is_due && !self.writing.is_recorded() {
             self.record(self.writing.reserved()).await;
         }
+        !self.is_file_stuck.load(Ordering::Relaxed)
     }
 
     /// Tells whether own events may be written: not while the file cannot be, because a database that
     /// is put back would not be seen to lack them (F1). Tries it again.
     pub(super) async fn may_give_numbers(&mut self) -> bool {
-        if self.is_file_stuck {
+        if self.is_file_stuck.load(Ordering::Relaxed) {
             self.record(self.writing.reserved()).await;
         }
-        !self.is_file_stuck
+        !self.is_file_stuck.load(Ordering::Relaxed)
     }
 
     /// Stores a new reservation, in the database and then in the file.
@@ -106,14 +109,14 @@ impl Writer {
         let path = self.sidecar.path().display();
         match outcome {
             Ok(Ok(())) => {
-                if std::mem::take(&mut self.is_file_stuck) {
+                if self.is_file_stuck.swap(false, Ordering::Relaxed) {
                     tracing::info!(%path, "the file beside the database can be written again");
                 }
                 self.writing.recorded(record);
             }
             Ok(Err(failure)) => {
                 // Once: it is tried all the time, and the log may lie on the disk that is full.
-                if !std::mem::replace(&mut self.is_file_stuck, true) {
+                if !self.is_file_stuck.swap(true, Ordering::Relaxed) {
                     tracing::error!(%failure, %path, "cannot write the file beside the database");
                 }
             }
