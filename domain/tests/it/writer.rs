@@ -122,9 +122,9 @@ async fn more_writes_than_can_wait_are_told_so_and_the_others_are_all_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peers_events_are_not_turned_away_because_too_many_writes_wait() {
-    let mut store = Store::create(1).await;
+    let (mut store, others) = tokio::join!(Store::create(1), Store::create(2));
     store.options.max_waiting_writes = 1;
-    let (replica, peer) = (store.open().await, Store::create(2).await.open().await);
+    let (replica, peer) = tokio::join!(store.open(), others.open());
     replica.join("lobby", "anna").await;
     peer.join("other", "bob").await;
     let held = replica.log.head().vector.clone();
