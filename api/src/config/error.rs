@@ -56,10 +56,31 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn wrong(key: impl Into<String>, why: impl Into<String>) -> Self {
+    pub(super) fn wrong(key: impl AsRef<str>, why: impl AsRef<str>) -> Self {
         Self::Wrong {
-            key: key.into(),
-            why: why.into(),
+            key: in_one_line(key.as_ref()),
+            why: in_one_line(why.as_ref()),
         }
     }
+
+    pub(super) fn unknown(key: &str, hint: &str) -> Self {
+        Self::Unknown {
+            key: in_one_line(key),
+            hint: hint.to_owned(),
+        }
+    }
+}
+
+/// What was written may hold line feeds and worse, by the escapes of TOML; a sentence for the operator's
+/// terminal does not.
+fn in_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line
 }

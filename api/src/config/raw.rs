@@ -176,10 +176,7 @@ fn misfit(path: &str, said: &str) -> ConfigError {
             } else {
                 format!("{inside}.{field}")
             };
-            ConfigError::Unknown {
-                key,
-                hint: hint.to_owned(),
-            }
+            ConfigError::unknown(&key, hint)
         }
         None => ConfigError::wrong(path, said),
     }

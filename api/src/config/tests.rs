@@ -245,6 +245,20 @@ fn a_wrong_variable_is_named_with_its_setting() {
 }
 
 #[test]
+fn what_was_written_is_quoted_in_one_line() {
+    let url = r#"public_url = "http:\n\u001b[2J//a""#;
+    for toml in [
+        GOOD.replacen("public_url = \"https://chat.example\"", url, 1),
+        format!("\"a\\nb\" = 1\n{GOOD}"),
+    ] {
+        assert_ne!(toml, GOOD);
+        let error = parse(&toml).unwrap_err().to_string();
+        assert!(!error.contains(char::is_control), "{error}");
+        assert!(error.contains("\\n"), "{error}");
+    }
+}
+
+#[test]
 fn unknown_settings_are_named_with_their_table() {
     for (toml, key) in [
         (format!("colour = 1\n{GOOD}"), "colour"),
