@@ -185,6 +185,11 @@ impl Replica {
 }
 
 impl Process {
+    /// Tells whether peers alone have something to be written.
+    pub fn is_of_peers_alone(&self) -> bool {
+        self.inbox.iter().all(|(task, _)| !task.gives_numbers())
+    }
+
     /// What was decided ahead is not true, or not next: its tasks wait in their old place.
     pub fn let_ahead_fall(&mut self) {
         if !rule::holds(Rule::AheadFalls) {

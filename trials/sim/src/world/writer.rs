@@ -1,6 +1,7 @@
 //! The shell of a replica's one writer: what `log/writer` does, statement by statement, each of
 //! which may fail, be lost, or be cut short by a crash.
 
+mod ahead;
 mod durable;
 mod session;
 
@@ -66,16 +67,8 @@ impl World {
         if std::mem::take(&mut process.is_tick_due) {
             return self.tick_now(at);
         }
-        if let Some((batch, decided)) = process.ahead.take() {
-            let is_alone = process.inbox.iter().all(|(task, _)| !task.gives_numbers());
-            let is_next = is_alone && process.alone.is_empty() && process.renewals.is_empty();
-            if is_next || !rule::holds(Rule::AheadFalls) {
-                return self.commit_ahead(at, batch, decided);
-            }
-            process.ahead = Some((batch, decided));
-            process.let_ahead_fall();
-            self.hit(Hit::AheadFell);
-            return self.look_for_work(at);
+        if process.ahead.is_some() {
+            return self.go_on_with_ahead(at);
         }
         if let Some(batch) = process.alone.pop_front() {
             return self.begin(at, batch);
@@ -159,51 +152,6 @@ impl World {
         if decided.rows().is_empty() {
             let verdicts = self.process(at).writing.committed(decided);
             return self.written(at, batch, verdicts);
-        }
-        self.commit(at, batch, decided);
-    }
-
-    /// While a batch is being committed, what peers sent is decided on what it will have made of the log.
-    fn decide_ahead(&mut self, at: usize) {
-        let wall_ms = self.wall_ms(at);
-        let process = self.process(at);
-        let Doing::Committing(_, before, _) = &process.doing else {
-            return;
-        };
-        let is_alone = process.inbox.iter().all(|(task, _)| !task.gives_numbers());
-        if process.ahead.is_some() || process.inbox.is_empty() || !is_alone {
-            return;
-        }
-        let (tasks, askers): (Vec<Task>, _) = process.inbox.drain(..).unzip();
-        let needs = process.writing.needs(&tasks);
-        if !process.writing.is_likely_new(&tasks, &needs) {
-            process.inbox = tasks.into_iter().zip(askers).collect();
-            return;
-        }
-        let decided = process
-            .writing
-            .decide_ahead(before, wall_ms, &tasks, &needs);
-        let batch = Batch {
-            tasks,
-            askers,
-            attempts: 0,
-        };
-        process.ahead = Some((batch, decided));
-        self.hit(Hit::DecidedAhead);
-    }
-
-    /// Sends what was decided ahead to the disk, unless something of it is there by now.
-    fn commit_ahead(&mut self, at: usize, batch: Batch, decided: Decided) {
-        if !self.process(at).is_connected {
-            return self.begin(at, batch);
-        }
-        let replica = &mut self.replicas[at];
-        let process = replica.process.as_mut().expect("it runs");
-        let needs = process.writing.needs(&batch.tasks);
-        let facts = replica.disk.facts(&needs);
-        let is_new = facts.sequences.is_empty() && facts.keys.is_empty();
-        if decided.rows().is_empty() || !is_new {
-            return self.begin(at, batch);
         }
         self.commit(at, batch, decided);
     }
