@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Cluster, eventually, texts};
+use crate::harness::{Cluster, User, eventually, texts};
 
 #[tokio::test]
 async fn what_two_replicas_cannot_tell_each_other_a_third_passes_on() {
@@ -110,25 +110,34 @@ async fn a_slow_link_still_brings_everything() {
 async fn a_peer_ten_seconds_slow_keeps_nobody_waiting_for_the_others() {
     let cluster = Cluster::of(3).await;
     let ann = cluster.member_everywhere("ann", "lobby").await;
+    let without = ten_that_two_hold(&ann).await;
+    cluster.agree(&[1, 2, 3], "lobby", 10).await;
     for (from, to) in [(1, 3), (3, 1), (2, 3), (3, 2)] {
         cluster.link(from, to).delay(Duration::from_secs(10));
     }
 
+    let beside = ten_that_two_hold(&ann).await;
+    assert!(
+        beside < without + Duration::from_secs(5),
+        "{beside:?} beside a slow peer, {without:?} without: two of three are enough"
+    );
+    cluster.agree(&[1, 2], "lobby", 20).await;
+
+    cluster.heal();
+    cluster.agree(&[1, 2, 3], "lobby", 20).await;
+}
+
+/// How long ten messages take, one after the other, each until a second replica holds it.
+async fn ten_that_two_hold(ann: &[User]) -> Duration {
+    let begun = Instant::now();
     for round in 0..10 {
-        let asked = Instant::now();
         let path = "/v1/groups/lobby/messages?wait_for=2&timeout_ms=20000";
         let text = serde_json::json!({ "text": format!("{round}") });
         let message = ann[round % 2].post(path, &text).await.with(201);
-        assert_eq!(message["stored_on"], serde_json::json!([1, 2]));
-        assert!(
-            asked.elapsed() < Duration::from_secs(8),
-            "two of three are enough"
-        );
+        let holders = message["stored_on"].as_array().map_or(0, Vec::len);
+        assert!(holders >= 2, "{message}");
     }
-    cluster.agree(&[1, 2], "lobby", 10).await;
-
-    cluster.heal();
-    cluster.agree(&[1, 2, 3], "lobby", 10).await;
+    begun.elapsed()
 }
 
 #[tokio::test]
