@@ -135,7 +135,8 @@ async fn posts_meanwhile(cluster: &Cluster, first: &Replica) -> anyhow::Result<(
     ))
 }
 
-async fn some_posts(
+/// Posts every 20 ms, on a connection of its own; returns how long each answer took.
+pub async fn some_posts(
     replica: &Replica,
     poster: &Poster,
     count: usize,

@@ -1,6 +1,6 @@
 //! How fast Causeway is, each figure beside a yardstick that is measured in the same run.
 //!
-//! `cargo bench-write`, `bench-replicate`, `bench-heal`, `bench-history`, `bench-fanout`,
+//! `cargo bench-write`, `bench-replicate`, `bench-heal`, `bench-storm`, `bench-history`, `bench-fanout`,
 //! `bench-start`, `bench-grow`, or `cargo bench-all`; a table on standard output (`--json` for
 //! programs), progress on standard error. How to read it: `docs/PERFORMANCE.md`.
 
@@ -23,6 +23,7 @@ mod rows;
 mod setup;
 mod start;
 mod stats;
+mod storm;
 mod stream;
 mod write;
 
@@ -75,6 +76,7 @@ enum What {
     Write,
     Replicate,
     Heal,
+    Storm,
     History,
     Fanout,
     Start,
@@ -133,6 +135,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
             (What::Write, _) => write::run(&setup).await?,
             (What::Replicate, _) => replicate::run(&setup).await?,
             (What::Fanout, _) => fanout::run(&setup).await?,
+            (What::Storm, _) => storm::run(&setup).await?,
             (What::Heal, Some(history)) => heal::run(&setup, history).await?,
             (What::History, Some(history)) => history::run(&setup, history).await?,
             (What::Start, Some(history)) => start::run(&setup, history).await?,
@@ -172,13 +175,14 @@ impl Arguments {
 
 impl What {
     /// All that is measured, in this order: growth last, because it adds to the history.
-    const PARTS: [Self; 7] = [
+    const PARTS: [Self; 8] = [
         Self::Write,
         Self::Replicate,
         Self::Fanout,
         Self::History,
         Self::Start,
         Self::Heal,
+        Self::Storm,
         Self::Grow,
     ];
 
