@@ -49,6 +49,8 @@ pub enum Rule {
     StalledPushWaits,
     /// What was decided ahead falls with the batch before it.
     AheadFalls,
+    /// No number is given while the file beside the database cannot be written.
+    FileIsAwaited,
     /// A batch whose answer was lost is looked for before it is decided again.
     LostAnswerIsSettled,
 }

@@ -83,6 +83,8 @@ pub struct Writing {
     clock: Clock,
     reserved: Hlc,
     recorded: Option<Record>,
+    /// The file beside the database could not be written the last time.
+    is_file_stuck: bool,
     /// The new epoch that may be in the identity row already: its answer is still to come.
     renewing: Option<Origin>,
     hot: Hot,
@@ -118,6 +120,7 @@ impl Writing {
             head,
             clock,
             recorded: None,
+            is_file_stuck: false,
             renewing: None,
             hot: Hot::default(),
         };

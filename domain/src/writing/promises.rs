@@ -66,6 +66,18 @@ impl Writing {
     pub fn recorded(&mut self, record: Record) {
         self.reserved = record.hlc;
         self.recorded = Some(record);
+        self.is_file_stuck = false;
+    }
+
+    /// The file could not be written.
+    pub fn not_recorded(&mut self) {
+        self.is_file_stuck = true;
+    }
+
+    /// Tells whether own events may be written, and those that were be answered: not while the file
+    /// cannot be written, because a database that is put back would not be seen to lack them (F1).
+    pub fn may_give_numbers(&self) -> bool {
+        !self.is_file_stuck || !rule::holds(Rule::FileIsAwaited)
     }
 
     /// Tells whether the file knows the newest own event.

@@ -28,12 +28,18 @@ pub(crate) struct Replica {
     pub life: u64,
     pub process: Option<Process>,
     pub paused_until_ms: u64,
+    /// It crashes in the middle of the next thing that it writes.
+    pub is_doomed: bool,
     /// How far the wall clock is off.
     pub clock_off_ms: i64,
     pub protocol: [u16; 2],
     pub statements: u64,
     pub away_until_ms: u64,
     pub full_until_ms: u64,
+    /// The file beside the database cannot be written until then.
+    pub stuck_until_ms: u64,
+    /// The highest own number when that began.
+    pub stuck_at: Option<u64>,
     /// The store takes no event about this.
     pub refuses: Option<String>,
     pub slow_ms: u64,
@@ -69,12 +75,16 @@ pub(crate) struct Process {
     pub renewals: VecDeque<Origin>,
     pub is_tick_due: bool,
     pub recorded_at_ms: Option<u64>,
+    /// The file was tried again before what waits.
+    pub is_file_tried: bool,
     pub is_folding: bool,
     pub parked: Vec<Parked>,
     pub online: Vec<Online>,
     /// Peers whose floor was asked for at the start and has not come.
     pub asked: usize,
     pub asked_floor: Hlc,
+    /// How far the wall clock may lead, less the time that has passed.
+    pub ceiling_ms: Option<i64>,
     /// What each peer was last known to hold.
     pub known: BTreeMap<ReplicaId, Arc<VersionVector>>,
 }
@@ -156,11 +166,14 @@ impl Replica {
             life: 0,
             process: None,
             paused_until_ms: 0,
+            is_doomed: false,
             clock_off_ms: 0,
             protocol: [1, 1],
             statements: 0,
             away_until_ms: 0,
             full_until_ms: 0,
+            stuck_until_ms: 0,
+            stuck_at: None,
             refuses: None,
             slow_ms: 0,
             is_exchanged: false,

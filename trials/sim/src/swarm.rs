@@ -33,6 +33,8 @@ pub struct Swarm {
     pub outages: bool,
     /// Disks that are full for a while.
     pub full_disks: bool,
+    /// Files beside the database that cannot be written for a while.
+    pub stuck_files: bool,
     /// Events of unknown types, with unreadable content, or refused by a store.
     pub poison: bool,
     /// Not all replicas speak the same versions.
@@ -59,6 +61,7 @@ impl Swarm {
         failing_statements: 0,
         outages: false,
         full_disks: false,
+        stuck_files: false,
         poison: false,
         versions: false,
         ends_as_tree: false,
@@ -78,10 +81,11 @@ impl Swarm {
             wipes: rng.permille(120),
             restores: rng.permille(150),
             rollbacks: rng.permille(120),
-            clones: rng.permille(80),
+            clones: rng.permille(150),
             failing_statements: rng.pick(&[0, 0, 0, 3, 10, 30]),
             outages: rng.permille(150),
             full_disks: rng.permille(120),
+            stuck_files: rng.permille(150),
             poison: rng.permille(200),
             versions,
             ends_as_tree: !versions && rng.permille(150),

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::writing::Time;
 
 use crate::hits::{Hit, Hits};
 use crate::ledger::Ledger;
@@ -26,6 +27,7 @@ use crate::replica::Replica;
 use crate::rng::Rng;
 use crate::swarm::Swarm;
 use calls::{Answer, Open, Question, Storm};
+use nemesis::Fault;
 
 const WALL_START_MS: i64 = 1_700_000_000_000;
 
@@ -68,6 +70,8 @@ pub(crate) enum Happening {
     /// The peers that were asked for their floors have had their time.
     Serve(usize, u64),
     Start(usize),
+    /// What it was doing remains half done.
+    Dies(usize, u64),
     /// Somebody has read the log, and starts the server again.
     Restart(usize, u64),
     Arrives {
@@ -86,7 +90,10 @@ pub(crate) enum Happening {
     Ask(u64),
     Reader(usize),
     Client,
+    /// People who reach this replica only.
+    Locals(usize),
     Nemesis,
+    Harm(usize, Fault),
 }
 
 impl World {
@@ -190,6 +197,25 @@ impl World {
         u64::try_from(wall_ms).expect("clocks are off by a year at most")
     }
 
+    /// The two clocks of a replica: what its events follow is the wall as far as peers let it lead.
+    pub(crate) fn time(&mut self, at: usize) -> Time {
+        let wall_ms = self.wall_ms(at);
+        let process = self.replicas[at].process.as_ref();
+        let ceiling_ms = process.and_then(|process| process.ceiling_ms);
+        let ceiling_ms = ceiling_ms.map_or(u64::MAX, |ceiling_ms| {
+            u64::try_from(ceiling_ms)
+                .unwrap_or(0)
+                .saturating_add(self.now_ms)
+        });
+        if ceiling_ms < wall_ms {
+            self.hit(Hit::ClockHeld);
+        }
+        Time {
+            wall_ms,
+            order_ms: wall_ms.min(ceiling_ms),
+        }
+    }
+
     fn happen(&mut self, happening: Happening) {
         // A process that stands still gets everything at once when it goes on.
         if let Some(at) = self.needs_process(&happening) {
@@ -210,6 +236,10 @@ impl World {
             }
             Happening::Serve(at, life) if self.is_alive(at, life) => self.serve(at),
             Happening::Start(at) => self.start(at),
+            Happening::Dies(at, life) if self.is_alive(at, life) && !self.is_healed => {
+                self.crash(at);
+                self.start_later(at);
+            }
             Happening::Restart(at, life) if self.is_alive(at, life) => {
                 self.crash(at);
                 self.plan(1, Happening::Start(at));
@@ -225,7 +255,9 @@ impl World {
             Happening::Ask(request) => self.ask(request),
             Happening::Reader(reader) => self.read(reader),
             Happening::Client => self.client_acts(),
+            Happening::Locals(at) => self.locals_act(at),
             Happening::Nemesis => self.nemesis_acts(),
+            Happening::Harm(at, fault) if !self.is_healed => self.do_harm(at, fault),
             _ => {}
         }
     }

@@ -4,7 +4,7 @@ use causeway_domain::rule::{Rule, without};
 use causeway_sim::Run;
 
 /// A rule, and the seeds within which its loss is to be noticed.
-const MUTANTS: [(Rule, u64); 23] = [
+const MUTANTS: [(Rule, u64); 24] = [
     (Rule::EpochIsProven, 100),
     (Rule::FileIsAsked, 200),
     (Rule::UnknownOwnEventsRenew, 200),
@@ -22,12 +22,13 @@ const MUTANTS: [(Rule, u64); 23] = [
     (Rule::FloorIsReserved, 20),
     (Rule::FloorWaitsForVector, 50),
     (Rule::KeyIsLookedUp, 20),
-    (Rule::ChainIsChecked, 1_500),
+    (Rule::ChainIsChecked, 300),
     (Rule::MemoryIsForgotten, 50),
     (Rule::SessionIsProven, 100),
     (Rule::StalledPushWaits, 200),
     (Rule::AheadFalls, 100),
     (Rule::LostAnswerIsSettled, 50),
+    (Rule::FileIsAwaited, 300),
 ];
 
 #[test]

@@ -74,16 +74,15 @@ impl Writer {
         if is_due && !self.writing.is_recorded() {
             self.record(self.writing.reserved()).await;
         }
-        !self.is_file_stuck.load(Ordering::Relaxed)
+        self.writing.may_give_numbers()
     }
 
-    /// Tells whether own events may be written: not while the file cannot be, because a database that
-    /// is put back would not be seen to lack them (F1). Tries it again.
+    /// Tells whether own events may be written. Where they may not, the file is tried again.
     pub(super) async fn may_give_numbers(&mut self) -> bool {
-        if self.is_file_stuck.load(Ordering::Relaxed) {
+        if !self.writing.may_give_numbers() {
             self.record(self.writing.reserved()).await;
         }
-        !self.is_file_stuck.load(Ordering::Relaxed)
+        self.writing.may_give_numbers()
     }
 
     /// Stores a new reservation, in the database and then in the file.
@@ -115,6 +114,7 @@ impl Writer {
                 self.writing.recorded(record);
             }
             Ok(Err(failure)) => {
+                self.writing.not_recorded();
                 // Once: it is tried all the time, and the log may lie on the disk that is full.
                 if !self.is_file_stuck.swap(true, Ordering::Relaxed) {
                     tracing::error!(%failure, %path, "cannot write the file beside the database");

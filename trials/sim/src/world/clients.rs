@@ -38,7 +38,19 @@ impl World {
         }
     }
 
+    /// Somebody writes at one replica, whoever else is to be reached.
+    pub(super) fn locals_act(&mut self, at: usize) {
+        if !self.is_healed {
+            self.act_at(at);
+        }
+    }
+
     fn act(&mut self) {
+        let at = self.rng.index(self.size);
+        self.act_at(at);
+    }
+
+    fn act_at(&mut self, at: usize) {
         let user = self.rng.index(self.people.users.len());
         let user = self.people.users[user].clone();
         let group = self.rng.index(self.people.groups.len());
@@ -56,7 +68,6 @@ impl World {
             _ => self.post(group, user),
         };
         let is_repeatable = !matches!(&action, Action::Post { key: None, .. });
-        let at = self.rng.index(self.size);
         self.request(at, group, action, is_repeatable);
     }
 

@@ -23,7 +23,8 @@ impl World {
         if self.replicas[at].process.is_some() {
             return;
         }
-        if self.replicas[at].away_until_ms > self.now_ms {
+        let replica = &self.replicas[at];
+        if replica.away_until_ms.max(replica.stuck_until_ms) > self.now_ms {
             return self.plan(500, Happening::Start(at));
         }
         let fresh_epoch = self.rng.bits();
@@ -78,6 +79,7 @@ impl World {
             return self.begin_step(at, Durable::File(record), life);
         }
         process.writing.recorded(record);
+        replica.stuck_at = None;
         let me = Me {
             origin: process.writing.origin(),
             instance: process.instance,
@@ -197,7 +199,9 @@ impl World {
             let reserved = process.writing.last_reservation();
             let record = process.writing.record(reserved);
             self.make_durable(at, Durable::Reservation(reserved));
-            self.make_durable(at, Durable::File(record));
+            if self.replicas[at].stuck_until_ms <= self.now_ms {
+                self.make_durable(at, Durable::File(record));
+            }
         }
         self.note(format_args!("{} stops", at + 1));
         self.end(at);
@@ -284,11 +288,13 @@ impl Process {
             renewals: std::collections::VecDeque::new(),
             is_tick_due: false,
             recorded_at_ms: None,
+            is_file_tried: false,
             is_folding: false,
             parked: Vec::new(),
             online: Vec::new(),
             asked: 0,
             asked_floor: Hlc::default(),
+            ceiling_ms: None,
             known: std::collections::BTreeMap::new(),
         }
     }

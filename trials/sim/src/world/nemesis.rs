@@ -8,8 +8,9 @@ use crate::replica::{Doing, Fate, Replica};
 
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
 
+/// What can go wrong with one replica, or with the network.
 #[derive(Clone, Copy)]
-enum Fault {
+pub(crate) enum Fault {
     Cut,
     Weather,
     Slow,
@@ -24,6 +25,7 @@ enum Fault {
     Clone,
     Outage,
     FullDisk,
+    StuckFile,
 }
 
 impl World {
@@ -74,9 +76,10 @@ impl World {
             (swarm.restores || swarm.rollbacks, Fault::Backup, 2),
             (swarm.restores, Fault::Restore, 2),
             (swarm.rollbacks, Fault::RollBack, 2),
-            (swarm.clones, Fault::Clone, 1),
+            (swarm.clones, Fault::Clone, 3),
             (swarm.outages, Fault::Outage, 2),
             (swarm.full_disks, Fault::FullDisk, 1),
+            (swarm.stuck_files, Fault::StuckFile, 2),
         ];
         let mut faults = Vec::new();
         for (is_on, fault, weight) in enabled {
@@ -84,12 +87,12 @@ impl World {
         }
         if !faults.is_empty() {
             let fault = self.rng.pick(&faults);
-            self.do_harm(fault);
+            let at = self.rng.index(self.size);
+            self.do_harm(at, fault);
         }
     }
 
-    fn do_harm(&mut self, fault: Fault) {
-        let at = self.rng.index(self.size);
+    pub(super) fn do_harm(&mut self, at: usize, fault: Fault) {
         let now_ms = self.now_ms;
         match fault {
             Fault::Cut => {
@@ -105,6 +108,8 @@ impl World {
                 let slow_ms = self.rng.pick(&[0, 300, 1_500, 10_000]);
                 self.replicas[at].slow_ms = slow_ms;
             }
+            // Most processes do nothing at most moments.
+            Fault::Crash if self.rng.permille(600) => self.replicas[at].is_doomed = true,
             Fault::Crash => {
                 self.crash(at);
                 self.start_later(at);
@@ -141,10 +146,24 @@ impl World {
                 let for_ms = self.rng.between(500, 5_000);
                 self.replicas[at].full_until_ms = now_ms + for_ms;
             }
+            Fault::StuckFile => {
+                self.hit(Hit::FileStuck);
+                let for_ms = self.rng.between(3_000, 9_000);
+                self.note(format_args!(
+                    "{} cannot write its file for {for_ms} ms",
+                    at + 1
+                ));
+                self.replicas[at].stuck_until_ms = now_ms + for_ms;
+                // What the file would have shown is what a dump of this time lacks.
+                if self.swarm.restores {
+                    self.plan(for_ms / 4, Happening::Harm(at, Fault::Backup));
+                    self.plan(for_ms - 500, Happening::Harm(at, Fault::Restore));
+                }
+            }
         }
     }
 
-    fn start_later(&mut self, at: usize) {
+    pub(super) fn start_later(&mut self, at: usize) {
         let in_ms = self.rng.pick(&[1, 200, 2_000, 6_000]);
         self.plan(in_ms, Happening::Start(at));
     }
@@ -191,9 +210,13 @@ impl World {
         };
         let own = |disk: &Disk| disk.head(origin).vector.get(origin);
         let seen = present.file.as_ref().map_or(0, |file| file.seq_seen);
-        // The file lags behind the rows by less than any dump takes.
-        let is_too_quick = own(&disk) < own(present) && seen <= own(&disk);
-        if is_too_quick || self.now_ms < made_ms + 1_000 {
+        // The file lags behind the rows by less than any dump takes, and by the one batch that finds
+        // out that it cannot be written.
+        let is_behind = own(&disk) < own(present) && seen <= own(&disk);
+        let is_by_rule = self.replicas[at]
+            .stuck_at
+            .is_none_or(|stuck_at| own(present) <= stuck_at);
+        if is_behind && is_by_rule || self.now_ms < made_ms + 1_000 {
             return;
         }
         disk.file.clone_from(&present.file);
@@ -258,6 +281,12 @@ impl World {
                 self.net.set(at, other, Way::Cut);
                 self.net.set(other, at, Way::Cut);
             }
+            self.plan(1, Happening::Start(at));
+            for _ in 0..self.rng.below(6) {
+                let in_ms = self.rng.between(50, 2_000);
+                self.plan(in_ms, Happening::Locals(at));
+            }
+            return;
         }
         self.start_later(at);
     }
@@ -302,9 +331,11 @@ impl World {
             let replica = &mut self.replicas[at];
             replica.away_until_ms = 0;
             replica.full_until_ms = 0;
+            replica.stuck_until_ms = 0;
             replica.refuses = None;
             replica.slow_ms = 0;
             replica.paused_until_ms = 0;
+            replica.is_doomed = false;
             let is_cut_off = replica.process.as_ref().is_some_and(|p| p.is_cut_off);
             if is_cut_off {
                 self.crash(at);

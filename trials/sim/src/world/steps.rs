@@ -24,14 +24,19 @@ impl World {
     pub(crate) fn step(&mut self, at: usize, input: Input) -> Vec<Output> {
         let now = self.now(at);
         let life = self.replicas[at].life;
-        let process = self.replicas[at].process.as_mut();
-        let Some(core) = process.and_then(|process| process.core.as_mut()) else {
+        let Some(process) = &mut self.replicas[at].process else {
+            return Vec::new();
+        };
+        let Some(core) = &mut process.core else {
             return Vec::new();
         };
         let revision = core.revision();
         let outputs = core.step(now, input);
         let knowledge = (core.revision() != revision).then(|| core.knowledge());
         let wake_ms = core.next_wake();
+        if let Some(ceiling_ms) = core.ceiling_ms() {
+            process.ceiling_ms = Some(ceiling_ms);
+        }
         if let Some(knowledge) = knowledge {
             let replica = &mut self.replicas[at];
             replica.settled = replica.settled.max(knowledge.settled_floor);

@@ -79,6 +79,17 @@ impl World {
         if process.inbox.is_empty() {
             return;
         }
+        if !process.writing.may_give_numbers() {
+            if !std::mem::take(&mut process.is_file_tried) {
+                let record = process.writing.record(process.writing.reserved());
+                return self.begin_record(at, record, None);
+            }
+            self.turn_numbers_away(at);
+        }
+        let process = self.process(at);
+        if process.inbox.is_empty() {
+            return;
+        }
         let count = process.inbox.len().min(BATCH);
         let (tasks, askers) = process.inbox.drain(..count).unzip();
         if count > 1 {
@@ -96,6 +107,10 @@ impl World {
         let life = self.replicas[at].life;
         self.process(at).doing = doing;
         self.plan(in_ms, Happening::Writer(at, life));
+        if std::mem::take(&mut self.replicas[at].is_doomed) {
+            let dies_ms = self.rng.below(in_ms + 2);
+            self.plan(dies_ms, Happening::Dies(at, life));
+        }
     }
 
     fn begin(&mut self, at: usize, batch: Batch) {
@@ -135,7 +150,7 @@ impl World {
             self.lose_connection(at);
             return self.again(at, batch);
         }
-        let wall_ms = self.wall_ms(at);
+        let time = self.time(at);
         let replica = &mut self.replicas[at];
         let process = replica.process.as_mut().expect("it runs");
         let needs = process.writing.needs(&batch.tasks);
@@ -144,11 +159,11 @@ impl World {
         let mut decided = None;
         if writing.is_likely_new(tasks, &needs) {
             // Decided at once, and for good if the insert finds nothing in its way.
-            let presumed = writing.decide(wall_ms, tasks, &needs, Facts::default());
+            let presumed = writing.decide(time, tasks, &needs, Facts::default());
             let is_so = facts.sequences.is_empty() && facts.keys.is_empty();
             decided = (is_so && !presumed.rows().is_empty()).then_some(presumed);
         }
-        let decided = decided.unwrap_or_else(|| writing.decide(wall_ms, tasks, &needs, facts));
+        let decided = decided.unwrap_or_else(|| writing.decide(time, tasks, &needs, facts));
         if decided.rows().is_empty() {
             let verdicts = self.process(at).writing.committed(decided);
             return self.written(at, batch, verdicts);
@@ -263,13 +278,13 @@ impl World {
     }
 
     fn tick_now(&mut self, at: usize) {
-        let wall_ms = self.wall_ms(at);
+        let order_ms = self.time(at).order_ms;
         let process = self.process(at);
         if !process.is_connected {
             return self.connect(at, None);
         }
         let writing = &process.writing;
-        if let Some(reserved) = writing.due_reservation(wall_ms) {
+        if let Some(reserved) = writing.due_reservation(order_ms) {
             let fate = self.fate(at, true);
             let in_ms = self.send_to_disk(at, Durable::Reservation(reserved), fate);
             return self.does(at, Doing::Reserving(reserved, fate), in_ms);
@@ -283,10 +298,10 @@ impl World {
     }
 
     pub(super) fn publish(&mut self, at: usize) {
-        let wall_ms = self.wall_ms(at);
+        let order_ms = self.time(at).order_ms;
         let replica = &mut self.replicas[at];
         let process = replica.process.as_mut().expect("it runs");
-        let head = process.writing.publish(wall_ms);
+        let head = process.writing.publish(order_ms);
         replica.promised = replica.promised.max(head.floor);
         let recount = replica.disk.head(head.origin);
         // A database exchanged beneath it is noticed with the next statement.
@@ -300,8 +315,10 @@ impl World {
     }
 
     fn respond(&mut self, at: usize, batch: Batch, verdicts: Vec<Verdict>) {
+        let may_answer = self.process(at).writing.may_give_numbers();
         for (asker, verdict) in batch.askers.into_iter().zip(verdicts) {
             match (asker, verdict) {
+                (Asker::Client(request), _) if !may_answer => self.fail_client(request),
                 (Asker::Client(request), Verdict::Submitted(answer)) => {
                     self.answer_client(at, request, answer);
                 }
@@ -335,6 +352,20 @@ impl World {
             Asker::Pull(call) => self.pull_absorbed(at, call, taken),
             Asker::Push(call) => self.push_absorbed(at, call, taken),
             Asker::Client(_) | Asker::Nobody => {}
+        }
+    }
+
+    /// While the file cannot be written nothing of our own is.
+    fn turn_numbers_away(&mut self, at: usize) {
+        let inbox = &mut self.process(at).inbox;
+        let own: Vec<_> = inbox
+            .extract_if(.., |(task, _)| task.gives_numbers())
+            .collect();
+        for (_, asker) in own {
+            self.hit(Hit::NumbersHeld);
+            if let Asker::Client(request) = asker {
+                self.fail_client(request);
+            }
         }
     }
 

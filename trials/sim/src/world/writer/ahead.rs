@@ -26,7 +26,7 @@ impl World {
 
     /// While a batch is being committed, what peers sent is decided on what it will have made of the log.
     pub(super) fn decide_ahead(&mut self, at: usize) {
-        let wall_ms = self.wall_ms(at);
+        let time = self.time(at);
         let process = self.process(at);
         let Doing::Committing(_, before, _) = &process.doing else {
             return;
@@ -40,9 +40,7 @@ impl World {
             process.inbox = tasks.into_iter().zip(askers).collect();
             return;
         }
-        let decided = process
-            .writing
-            .decide_ahead(before, wall_ms, &tasks, &needs);
+        let decided = process.writing.decide_ahead(before, time, &tasks, &needs);
         let batch = Batch {
             tasks,
             askers,

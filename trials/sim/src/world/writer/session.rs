@@ -92,8 +92,9 @@ impl World {
         record: Record,
         then: Option<(Batch, Vec<Verdict>)>,
     ) {
-        let is_full = self.replicas[at].full_until_ms > self.now_ms;
-        let fate = if is_full { Fate::DiskFull } else { Fate::Done };
+        let replica = &self.replicas[at];
+        let is_stuck = replica.full_until_ms.max(replica.stuck_until_ms) > self.now_ms;
+        let fate = if is_stuck { Fate::Failed } else { Fate::Done };
         let in_ms = self.send_to_disk(at, Durable::File(record.clone()), fate);
         self.does(at, Doing::Recording(record, fate, then), in_ms);
     }
@@ -108,8 +109,15 @@ impl World {
         let now_ms = self.now_ms;
         let process = self.process(at);
         process.recorded_at_ms = Some(now_ms);
+        process.is_file_tried = true;
         if fate == Fate::Done {
             process.writing.recorded(record);
+            self.replicas[at].stuck_at = None;
+        } else {
+            process.writing.not_recorded();
+            let origin = process.writing.origin();
+            let own = process.writing.head().vector.get(origin);
+            self.replicas[at].stuck_at.get_or_insert(own);
         }
         match then {
             Some((batch, verdicts)) => self.respond(at, batch, verdicts),
