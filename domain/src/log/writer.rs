@@ -1,8 +1,10 @@
 //! The one writer: all that waits, one transaction, then the answers.
 
 mod ahead;
+mod answers;
 mod line;
 mod promises;
+mod session;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,22 +15,20 @@ use sqlx::PgConnection;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::writing::{Decided, Facts, Needs, NotOurs, Task, Time, Verdict, Writing};
+use crate::writing::{Decided, Facts, Needs, Task, Time, Verdict, Writing};
 
 use self::ahead::{Ahead, decide_ahead};
+use self::answers::{answer, refuse};
 use self::line::Line;
 pub(super) use self::line::pieces;
-use super::connection::{self, Opened};
+use self::session::{Failed, failed};
+use super::connection::Opened;
 use super::sidecar::Sidecar;
 use super::tail::{Stored, Tail};
-use super::{Absorbed, Asker, Done, Head, Options, SubmitError, Work, durability, facts, rows};
+use super::{Asker, Head, Options, SubmitError, Work, facts, rows};
 
 /// How long a statement of the writer may take before the connection is given up.
 const STATEMENT: Duration = Duration::from_secs(10);
-/// How long a batch waits for the database to come back before it is answered `Unavailable`.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long one attempt to reach it may take: it may accept and never answer (F22).
-const RECONNECT: Duration = Duration::from_secs(5);
 /// At most once in this time the file beside the database is written before batches are answered.
 /// Under a load the file lags by as much, far less than any dump of the database takes.
 const RECORD_EVERY: Duration = Duration::from_millis(20);
@@ -53,28 +53,6 @@ pub(super) struct Writer {
     ahead: Option<Ahead>,
     tail: Arc<Tail>,
     publish: watch::Sender<Arc<Head>>,
-}
-
-/// Why a batch was not committed.
-enum Failed {
-    /// The connection or Postgres: decide again on a fresh connection.
-    Lost,
-    /// Postgres says its disk is full.
-    DiskFull,
-    /// Postgres does not take one of the rows.
-    Rejected,
-}
-
-/// Why there is no connection to write on.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error(transparent)]
-    NotOpened(#[from] super::OpenError),
-    #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
-    /// A restart draws a new epoch.
-    #[error("{0}; restart the server")]
-    NotOurs(#[from] NotOurs),
 }
 
 impl Writer {
@@ -323,77 +301,11 @@ impl Writer {
         }
     }
 
-    /// Settles a commit whose answer was lost: a new session gets the lock only when Postgres has
-    /// ended the former one, and then the rows are there or never will be (F12).
-    fn settle(&mut self) -> Option<Vec<Verdict>> {
-        let decided = self.in_doubt.take()?;
-        let rows = stored(&decided);
-        let verdicts = self.writing.was_committed(decided)?;
-        self.tail.push(rows);
-        Some(verdicts)
-    }
-
     /// What was decided ahead is not true, or not next: it waits in its old place.
     fn let_ahead_fall(&mut self) {
         if let Some(ahead) = self.ahead.take() {
             self.line.put_back(ahead.tasks, ahead.askers);
         }
-    }
-
-    fn forget(&mut self, failure: &sqlx::Error) -> Failed {
-        tracing::warn!(
-            error = failure as &dyn std::error::Error,
-            "a batch could not be written"
-        );
-        self.connection = None;
-        self.let_ahead_fall();
-        self.writing.forget();
-        let sqlx::Error::Database(said) = failure else {
-            return Failed::Lost;
-        };
-        // The classes of https://www.postgresql.org/docs/15/errcodes-appendix.html: 22 is a value
-        // that no column takes, 54 a limit of the program.
-        match said.code().as_deref() {
-            Some("53100") => Failed::DiskFull,
-            Some(code) if code.starts_with("22") || code.starts_with("54") => Failed::Rejected,
-            _ => Failed::Lost,
-        }
-    }
-
-    /// Makes sure there is a connection that holds the lock, and that what is in memory is what
-    /// the rows say.
-    async fn connect(&mut self) -> Result<(), ()> {
-        if self.connection.is_some() {
-            return Ok(());
-        }
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match timeout(RECONNECT, self.reconnect(PATIENCE)).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(failure)) => tracing::warn!(
-                    error = &failure as &dyn std::error::Error,
-                    "the database is not reachable"
-                ),
-                Err(_) => tracing::warn!("the database takes connections and does not answer"),
-            }
-            if Instant::now() >= deadline {
-                return Err(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    async fn reconnect(&mut self, patience: Duration) -> Result<(), Lost> {
-        let url = &self.options.database_url;
-        let mut connection = connection::connect_and_lock(url, patience).await?;
-        durability::demand(&mut connection, self.options.allow_unsafe_postgres).await?;
-        let server = rows::server(&mut connection).await?;
-        let stored = rows::identity(&mut connection).await?;
-        let row = stored.map(|(_, row)| row);
-        let head = rows::head(&mut connection, self.writing.origin()).await?;
-        self.writing.resume(&server, row.as_ref(), head)?;
-        self.connection = Some(connection);
-        Ok(())
     }
 }
 
@@ -406,58 +318,4 @@ fn now(options: &Options) -> Time {
 
 fn stored(decided: &Decided) -> Vec<Stored> {
     decided.rows().iter().map(Stored::from).collect()
-}
-
-fn failed<T>(outcome: Result<sqlx::Result<T>, tokio::time::error::Elapsed>) -> Option<sqlx::Error> {
-    match outcome {
-        Ok(Ok(_)) => None,
-        Ok(Err(failure)) => Some(failure),
-        Err(_) => Some(sqlx::Error::PoolTimedOut),
-    }
-}
-
-/// An answer nobody waits for any more is dropped: the write stands all the same (F13).
-fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
-    match (asker, verdict) {
-        (Asker::Submit(to, place), Verdict::Submitted(decided)) => {
-            // Before the answer: whoever has it may write again at once.
-            drop(place);
-            let head = head.clone();
-            let done = decided.map(|event| Done { event, head });
-            let _ = to.send(done.map_err(SubmitError::Refused));
-        }
-        (
-            Asker::Absorb(to, _),
-            Verdict::Absorbed {
-                stored,
-                missing,
-                forked,
-                unknown_own,
-            },
-        ) => {
-            let _ = to.send(Ok(Absorbed {
-                stored,
-                missing,
-                forked,
-                unknown_own,
-                head: head.clone(),
-            }));
-        }
-        (Asker::Persist(to), Verdict::Persisted(decided)) => {
-            let _ = to.send(decided.map_err(|_| SubmitError::Conflict));
-        }
-        (Asker::Raise(to), Verdict::Raised) => {
-            let _ = to.send(());
-        }
-        _ => unreachable!("a verdict is of the kind of its task"),
-    }
-}
-
-fn refuse(asker: Asker, failure: &SubmitError) {
-    match asker {
-        Asker::Submit(to, _) => drop(to.send(Err(failure.clone()))),
-        Asker::Absorb(to, _) => drop(to.send(Err(failure.clone()))),
-        Asker::Persist(to) => drop(to.send(Err(failure.clone()))),
-        Asker::Raise(to) => drop(to),
-    }
 }

@@ -12,7 +12,8 @@ use crate::ids::Origin;
 use crate::log::connection::store_identity;
 use crate::log::{SubmitError, rows};
 
-use super::{RECORD_EVERY, STATEMENT, Writer, failed};
+use super::session::failed;
+use super::{RECORD_EVERY, STATEMENT, Writer};
 
 /// How long an idle writer looks whether the database is back: writes wait meanwhile.
 const GLANCE: Duration = Duration::from_secs(1);
