@@ -16,6 +16,7 @@ mod bad_tokens;
 mod busy;
 mod changes;
 mod clocks;
+mod clones;
 mod crashes;
 mod documents;
 mod forks;

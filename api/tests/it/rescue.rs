@@ -275,7 +275,7 @@ async fn no_fork_is_left(cluster: &Cluster) {
     }
 }
 
-async fn rescue(cluster: &Cluster, number: u16) -> String {
+pub async fn rescue(cluster: &Cluster, number: u16) -> String {
     let output = run(cluster, number, &["new-epoch", "--rescue"]).await;
     assert!(
         output.status.success(),

@@ -133,6 +133,24 @@ impl Replica {
         self.database.copy().await
     }
 
+    /// The same replica once more, on a copy of its disk. It must not run.
+    pub async fn copy(&self) -> Self {
+        let mut copy = Self::prepare().await;
+        copy.restore(self.backup().await);
+        copy.settings = Settings {
+            data_dir: copy.settings.data_dir,
+            database_url: copy.settings.database_url,
+            ..self.settings.clone()
+        };
+        let (from, to) = (&self.settings.data_dir, &copy.settings.data_dir);
+        std::fs::create_dir_all(to).expect("a folder can be made");
+        for file in std::fs::read_dir(from).expect("it has a folder") {
+            let file = file.expect("it can be read");
+            std::fs::copy(file.path(), to.join(file.file_name())).expect("there are only files");
+        }
+        copy
+    }
+
     /// Gives it another database. It must not run.
     pub fn restore(&mut self, database: Database) {
         assert!(self.process.is_none(), "its database is in use");
