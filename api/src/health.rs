@@ -14,6 +14,8 @@ use crate::context::Parts;
 
 /// How long the database may take to say that it is there.
 const DATABASE: Duration = Duration::from_secs(2);
+/// How long the writer may be without a session.
+const WRITING: Duration = Duration::from_secs(2);
 /// How long the read model may fail to follow.
 const FOLLOWING: Duration = Duration::from_secs(2);
 /// How long a start with a new epoch waits for the first peer to answer. One that answered and is
@@ -21,7 +23,17 @@ const FOLLOWING: Duration = Duration::from_secs(2);
 const ALONE: Duration = Duration::from_secs(5);
 
 /// Says why a replica is not ready; nothing when it is.
-pub async fn unready(parts: &Parts) -> Option<&'static str> {
+pub async fn unready(parts: &Parts) -> Option<String> {
+    if let Some(why) = does_not_answer(parts).await {
+        return Some(why.to_owned());
+    }
+    if let Some(why) = cannot_write(parts) {
+        return Some(format!("nothing can be written: {why}"));
+    }
+    is_catching_up(parts).then(|| "a new epoch has not caught up with any peer yet".to_owned())
+}
+
+async fn does_not_answer(parts: &Parts) -> Option<&'static str> {
     let asked = sqlx::query("SELECT 1").execute(parts.log.pool());
     if !matches!(timeout(DATABASE, asked).await, Ok(Ok(_))) {
         return Some("the database does not answer");
@@ -31,10 +43,16 @@ pub async fn unready(parts: &Parts) -> Option<&'static str> {
     {
         return Some("the read model cannot follow the log");
     }
+    None
+}
+
+/// Says why no message of anybody is taken.
+fn cannot_write(parts: &Parts) -> Option<String> {
     if parts.log.is_file_stuck() {
-        return Some("the file beside the database cannot be written, so nothing is taken in");
+        return Some("the file beside the database cannot be written".to_owned());
     }
-    is_catching_up(parts).then_some("a new epoch has not caught up with any peer yet")
+    let without = parts.log.no_session()?;
+    (without.since.elapsed() > WRITING).then_some(without.why)
 }
 
 /// After a start with a new epoch the history of others must come first, unless nobody answers.
@@ -94,8 +112,9 @@ fn gathered(parts: &Parts) -> prometheus::Result<String> {
     }
     gauge(
         "causeway_writes_stopped",
-        "Whether writes are refused because that disk is nearly full, or cannot be written.",
-        i64::from(!parts.disk.has_room() || parts.log.is_file_stuck()),
+        "Whether writes are refused: that disk is nearly full or cannot be written, or the database \
+         takes none.",
+        i64::from(!parts.disk.has_room() || cannot_write(parts).is_some()),
     )?;
     let settings = IntGaugeVec::new(
         Opts::new(

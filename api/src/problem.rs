@@ -97,7 +97,7 @@ pub enum Problem {
     #[error("This replica is not ready: {why}.")]
     NotReady {
         /// A clause for the operator.
-        why: &'static str,
+        why: String,
     },
     /// The replica does not hold yet what the caller has seen elsewhere.
     #[error("This replica does not hold yet what you have seen elsewhere. Try again.")]

@@ -4,6 +4,7 @@ mod lasting;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,24 +47,58 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long the writer may take to write what waits.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
+/// How a replica that served has come to its end.
+enum Ended {
+    /// It was asked to stop.
+    Stopped,
+    /// The database is another one than at the start, or lost something: only a start finds out as whom
+    /// to go on.
+    Restored,
+}
+
 /// Serves one replica until `stop` is done. Calls `on_ready` with the addresses it serves clients
-/// and peers on, when both are served.
+/// and peers on, when both are served. Where the database was restored beneath it, it begins anew.
 pub async fn run(
     config: Config,
     stop: impl Future<Output = ()>,
     on_ready: impl FnOnce(SocketAddr, SocketAddr),
 ) -> anyhow::Result<()> {
     // First of all, so that a port in use is said before anything is started.
-    let public = listen("public_listen", config.public_listen).await?;
-    let internal = listen("internal_listen", config.internal_listen).await?;
+    let mut public = listen("public_listen", config.public_listen).await?;
+    let mut internal = listen("internal_listen", config.internal_listen).await?;
     let addresses = (public.local_addr()?, internal.local_addr()?);
     let database = Database::open(&config).await?;
-    let served = serve_with(&config, &database.url, public, internal, stop, || {
-        on_ready(addresses.0, addresses.1);
-    });
-    let served = served.await;
+    let (mut stop, mut on_ready) = (pin!(stop), Some(on_ready));
+    let served = loop {
+        let on_ready = || {
+            if let Some(on_ready) = on_ready.take() {
+                on_ready(addresses.0, addresses.1);
+            }
+        };
+        let url = &database.url;
+        match serve_with(&config, url, public, internal, stop.as_mut(), on_ready).await {
+            Ok(Ended::Stopped) => break Ok(()),
+            Ok(Ended::Restored) => tracing::error!(
+                "the database was restored or exchanged beneath this server, which begins anew"
+            ),
+            Err(failure) => break Err(failure),
+        }
+        (public, internal) = match listen_again(addresses).await {
+            Ok(listening) => listening,
+            Err(failure) => break Err(failure),
+        };
+    };
     database.close().await;
     served
+}
+
+async fn listen_again(
+    (public, internal): (SocketAddr, SocketAddr),
+) -> anyhow::Result<(TcpListener, TcpListener)> {
+    Ok((
+        listen("public_listen", public).await?,
+        listen("internal_listen", internal).await?,
+    ))
 }
 
 /// The document of the public API, YAML.
@@ -112,7 +147,7 @@ async fn serve_with(
     internal: TcpListener,
     stop: impl Future<Output = ()>,
     on_ready: impl FnOnce(),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ended> {
     let wall = wall_clock(config.clock_offset_file.as_deref());
     let keys = ClusterKeys::new(
         config.cluster_key.bytes(),
@@ -171,10 +206,12 @@ async fn serve_with(
         clients: serving_clients,
     };
     let outcome = tokio::select! {
-        () = stop => Ok(()),
-        part = lasting.first_to_end(&replicator) => Err(anyhow::anyhow!(
-            "{part} has stopped, which is a defect; the log above says why"
-        )),
+        () = stop => Ok(Ended::Stopped),
+        part = lasting.first_to_end(&replicator) => if log.is_not_ours() {
+            Ok(Ended::Restored)
+        } else {
+            Err(anyhow::anyhow!("{part} has stopped, which is a defect; the log above says why"))
+        },
     };
     stopping.send_replace(true);
     let _ = tokio::join!(ended(lasting.clients), ended(lasting.peers));

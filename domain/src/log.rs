@@ -14,12 +14,12 @@ pub mod rescue;
 mod rows;
 mod sidecar;
 mod tail;
+mod trouble;
 mod writer;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -30,6 +30,8 @@ pub use durability::{Unsafe, examine as unsafe_settings};
 pub use failure::{OpenError, ReadError, SubmitError};
 pub(crate) use rows::{is_refused_value, read_after};
 pub(crate) use tail::{Stored, Tail};
+pub use trouble::NoSession;
+use trouble::Trouble;
 
 use crate::chain::Hash;
 use crate::envelope::RawEvent;
@@ -150,7 +152,7 @@ pub struct Log {
     tail: Arc<Tail>,
     beginning: Beginning,
     has_room: HasRoom,
-    is_file_stuck: Arc<AtomicBool>,
+    trouble: Arc<Trouble>,
     unsafe_settings: Arc<[Unsafe]>,
 }
 
@@ -178,7 +180,7 @@ impl Log {
         let unsafe_settings = opened.unsafe_settings.clone().into();
         let tail = Arc::new(Tail::default());
         let (writer, head) = writer::Writer::new(options, opened, tail.clone(), work);
-        let is_file_stuck = writer.is_file_stuck();
+        let trouble = writer.trouble();
         let task = tokio::spawn(writer.run());
         let log = Self {
             pool,
@@ -188,7 +190,7 @@ impl Log {
             tail,
             beginning,
             has_room,
-            is_file_stuck,
+            trouble,
             unsafe_settings,
         };
         Ok((log, task))
@@ -212,7 +214,19 @@ impl Log {
 
     /// Whether the file beside the database could not be written the last time: commands are refused then.
     pub fn is_file_stuck(&self) -> bool {
-        self.is_file_stuck.load(Ordering::Relaxed)
+        self.trouble.is_file_stuck()
+    }
+
+    /// Whether the database turned out to be another one than at the start, or to have lost something:
+    /// somebody restored it. The writer has ended then, and the log is to be opened anew, which begins
+    /// a new epoch.
+    pub fn is_not_ours(&self) -> bool {
+        self.trouble.is_not_ours()
+    }
+
+    /// Whether nothing can be written because the writer has no session on the database.
+    pub fn no_session(&self) -> Option<NoSession> {
+        self.trouble.no_session()
     }
 
     /// The bell: rings after every commit, and when the floor has risen.

@@ -142,3 +142,61 @@ async fn a_replica_whose_read_model_does_not_follow_is_not_ready_and_says_so() {
     .await;
     assert_eq!(texts(&ann.history("lobby").await), ["not shown yet"]);
 }
+
+#[tokio::test]
+async fn a_replica_whose_writer_has_no_session_is_not_ready_and_says_so() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+    let mut database = PgConnection::connect(&replica.database_url())
+        .await
+        .unwrap();
+    let lock: i64 = sqlx::query_scalar(
+        "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+         JOIN pg_database d ON d.oid = pg_locks.database
+         WHERE locktype = 'advisory' AND d.datname = current_database()",
+    )
+    .fetch_one(&mut database)
+    .await
+    .unwrap();
+
+    // Somebody else takes the place of the writer; all others read on.
+    eventually("the lock", async || {
+        sqlx::query(
+            "SELECT pg_terminate_backend(l.pid) FROM pg_locks l
+             JOIN pg_database d ON d.oid = l.database
+             WHERE l.locktype = 'advisory' AND d.datname = current_database()",
+        )
+        .execute(&mut database)
+        .await
+        .map_err(|failure| failure.to_string())?;
+        let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(lock)
+            .fetch_one(&mut database)
+            .await
+            .map_err(|failure| failure.to_string())?;
+        if is_ours { Ok(()) } else { Err(String::new()) }
+    })
+    .await;
+    eventually("to be told why it is not ready", async || {
+        let answer = replica.door.get("/readyz").await;
+        let is_told = answer.body.contains("another process uses the database");
+        let is_counted = replica.metric("causeway_writes_stopped ").await == 1;
+        match answer.status {
+            503 if is_told && is_counted => Ok(()),
+            status => Err(format!("{status} {}", answer.body)),
+        }
+    })
+    .await;
+    assert_eq!(texts(&ann.history("lobby").await), [""; 0]);
+
+    database.close().await.unwrap();
+    eventually("to be ready again", async || {
+        let answer = replica.door.get("/readyz").await;
+        match answer.status {
+            200 => Ok(()),
+            _ => Err(answer.body),
+        }
+    })
+    .await;
+    ann.says("lobby", "taken again").await;
+}

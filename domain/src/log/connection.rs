@@ -64,8 +64,11 @@ pub(super) async fn find(options: &Options, patience: Duration) -> Result<Start,
         });
     }
     let sidecar = Sidecar::in_folder(&options.data_dir);
-    sidecar.create_folder().map_err(|e| unusable(&sidecar, e))?;
-    let file = sidecar.read().map_err(|e| unusable(&sidecar, e))?;
+    let file = at_a_start(&sidecar, |sidecar| {
+        sidecar.create_folder()?;
+        sidecar.read()
+    })
+    .await?;
     // Who writes is decided by what is held.
     let nobody = Origin {
         replica: options.replica,
@@ -83,6 +86,22 @@ pub(super) async fn find(options: &Options, patience: Duration) -> Result<Start,
         found,
         sidecar,
     })
+}
+
+/// Does something with the file beside the database, on a thread that may wait for the disk; a disk that
+/// never answers is said.
+async fn at_a_start<T: Send + 'static>(
+    sidecar: &Sidecar,
+    does: impl FnOnce(&Sidecar) -> std::io::Result<T> + Send + 'static,
+) -> Result<T, OpenError> {
+    let file = sidecar.clone();
+    let done = tokio::task::spawn_blocking(move || does(&file));
+    let done = match timeout(READ, done).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(panic)) => Err(std::io::Error::other(panic)),
+        Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+    };
+    done.map_err(|failure| unusable(sidecar, failure))
 }
 
 pub(super) fn unusable(sidecar: &Sidecar, source: std::io::Error) -> OpenError {
@@ -105,7 +124,8 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
         Writing::begin(options.replica, found, wall_ms, options.fresh_epoch);
     store_identity(&mut connection, options, &writing, writing.origin()).await?;
     let record = writing.record(writing.reserved());
-    sidecar.write(&record).map_err(|e| unusable(&sidecar, e))?;
+    let first = record.clone();
+    at_a_start(&sidecar, move |sidecar| sidecar.write(&first)).await?;
     writing.recorded(record);
     Ok(Opened {
         unsafe_settings,

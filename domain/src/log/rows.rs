@@ -122,12 +122,22 @@ pub(super) async fn store_identity(
     Ok(())
 }
 
-/// Moves the reservation.
-pub(super) async fn reserve(connection: &mut PgConnection, reserved: Hlc) -> sqlx::Result<()> {
-    sqlx::query("UPDATE identity SET reserved_hlc = $1")
+/// Moves the reservation, if the log still ends with this arrival.
+pub(super) async fn reserve(
+    connection: &mut PgConnection,
+    reserved: Hlc,
+    arrival: i64,
+) -> sqlx::Result<()> {
+    let statement = "UPDATE identity SET reserved_hlc = $1
+         WHERE $2 = 0 OR EXISTS (SELECT FROM events e WHERE e.arrival = $2)";
+    let moved = sqlx::query(statement)
         .bind(signed(reserved.get()))
+        .bind(arrival)
         .execute(connection)
         .await?;
+    if moved.rows_affected() == 0 {
+        return Err(ends_elsewhere());
+    }
     Ok(())
 }
 
@@ -218,6 +228,10 @@ pub(super) async fn memberships(
     .bind(users)
     .fetch_all(connection)
     .await
+}
+
+fn ends_elsewhere() -> sqlx::Error {
+    sqlx::Error::Protocol("the log does not end where it did".into())
 }
 
 /// Numbers in events are checked to fit a signed column when they are parsed.

@@ -4,7 +4,7 @@
 //! replica sees the difference also while it is alone (F1).
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,8 @@ use crate::writing::Record;
 
 /// A slot's bytes: one sector, which disks write whole or not at all.
 const SLOT: usize = 512;
+/// More than the file is long.
+const WHOLE: u64 = 4 * SLOT as u64;
 /// What follows the slots, so that the file is JSON.
 const END: &[u8] = b"]\n";
 
@@ -85,7 +87,13 @@ impl Sidecar {
 
     /// The slots that are whole.
     fn slots(&self) -> io::Result<[Option<Slot>; 2]> {
-        match fs::read(&self.path) {
+        // Whatever stands there instead may have no end.
+        let read = File::open(&self.path).and_then(|file| {
+            let mut bytes = Vec::new();
+            file.take(WHOLE).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        });
+        match read {
             Ok(bytes) => Ok([0, 1].map(|index| decode(&bytes, index))),
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok([None, None]),
             Err(failure) => Err(failure),

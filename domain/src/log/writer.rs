@@ -8,7 +8,6 @@ mod session;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -21,10 +20,12 @@ use self::ahead::{Ahead, decide_ahead};
 use self::answers::{answer, refuse};
 use self::line::Line;
 pub(super) use self::line::pieces;
+use self::promises::Recording;
 use self::session::{Failed, failed};
 use super::connection::Opened;
 use super::sidecar::Sidecar;
 use super::tail::{Stored, Tail};
+use super::trouble::Trouble;
 use super::{Asker, Head, Options, SubmitError, Work, facts, rows};
 
 /// How long a statement of the writer may take before the connection is given up.
@@ -43,8 +44,9 @@ pub(super) struct Writer {
     writing: Writing,
     sidecar: Sidecar,
     recorded_at: Option<Instant>,
-    /// Whether the file beside the database could not be written the last time.
-    is_file_stuck: Arc<AtomicBool>,
+    /// The write of the file beside the database that is under way.
+    recording: Option<Recording>,
+    trouble: Arc<Trouble>,
     /// What was sent to be committed and never answered: the next session tells whether it was.
     in_doubt: Option<Decided>,
     inbox: mpsc::Receiver<Work>,
@@ -69,7 +71,8 @@ impl Writer {
             writing: opened.writing,
             sidecar: opened.sidecar,
             recorded_at: None,
-            is_file_stuck: Arc::default(),
+            recording: None,
+            trouble: Arc::default(),
             in_doubt: None,
             inbox,
             line: Line::default(),
@@ -80,16 +83,17 @@ impl Writer {
         (writer, head)
     }
 
-    /// Tells others whether the file beside the database could not be written the last time.
-    pub fn is_file_stuck(&self) -> Arc<AtomicBool> {
-        self.is_file_stuck.clone()
+    /// What others are told of what goes wrong.
+    pub fn trouble(&self) -> Arc<Trouble> {
+        self.trouble.clone()
     }
 
-    /// Runs until every handle on the log is gone and all that waited is answered.
+    /// Runs until every handle on the log is gone and all that waited is answered, or until the database
+    /// is not ours any more.
     pub async fn run(mut self) {
         let mut ticks = interval(IDLE_TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        while !self.trouble.is_not_ours() {
             tokio::select! {
                 biased;
                 _ = ticks.tick() => self.tick().await,

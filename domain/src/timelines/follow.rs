@@ -31,7 +31,7 @@ const MANY: usize = 16;
 /// it came where nobody follows.
 const REST: Duration = Duration::from_millis(15);
 /// How long a step may take before its connection is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How soon a step is tried again that failed.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -76,6 +76,7 @@ pub(super) struct Followed {
 pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, ReadError> {
     let mut connection = connect_reader(&database_url).await?;
     level::rise_to(LEVEL, &mut connection).await?;
+    level::fall_to(&log.head(), &mut connection).await?;
     let (publish, checkpoint) = watch::channel(Arc::default());
     let (condition, following) = watch::channel(Following::default());
     let bell = log.bell();

@@ -1,7 +1,11 @@
-//! Which version folded the read model. Events of types it did not know were passed over; a version
-//! that knows more folds the log again, once, at its first start.
+//! Whether a start may go on with the read model as it is.
+//!
+//! A former version passed events over whose types it did not know; one that knows more folds the log
+//! again, once, at its first start. So does any that finds more shown than the log holds.
 
 use sqlx::{Acquire, PgConnection};
+
+use crate::log::Head;
 
 use super::rows;
 
@@ -35,5 +39,18 @@ pub(super) async fn rise_to(level: u32, connection: &mut PgConnection) -> sqlx::
         .bind(level)
         .execute(&mut *transaction)
         .await?;
+    transaction.commit().await
+}
+
+/// Makes it anew where it shows what the log does not hold: somebody took events away. What comes in
+/// their place would be passed over.
+pub(super) async fn fall_to(head: &Head, connection: &mut PgConnection) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
+    let shown = rows::checkpoint(&mut transaction).await?;
+    if shown.arrival <= head.arrival && head.vector.covers_all(&shown.vector) {
+        return Ok(());
+    }
+    tracing::warn!("the read model shows more than the log holds; folds the log again");
+    rows::clear(&mut transaction).await?;
     transaction.commit().await
 }

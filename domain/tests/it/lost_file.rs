@@ -2,6 +2,7 @@
 //! be seen to lack what was written meanwhile.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use causeway_domain::log::SubmitError;
 
@@ -51,6 +52,41 @@ async fn no_number_is_given_while_the_file_cannot_be_written_and_all_else_goes_o
         replica.log.head().vector.get(replica.log.origin()),
         2 + written
     );
+    replica.close().await;
+    other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_hangs_is_one_that_cannot_be_written() {
+    let (store, other) = tokio::join!(Store::create(1), Store::create(2));
+    let file = store.options.data_dir.join("identity.json");
+    let (replica, other) = tokio::join!(store.open(), other.open());
+    replica.join("lobby", "anna").await;
+    other.join("lobby", "bert").await;
+    let say = async || {
+        let said = post("lobby", "anna", "hello", None);
+        replica.log.submit(said).await
+    };
+
+    // Nobody writes to this pipe, so that whoever opens it waits.
+    let kept = file.with_extension("kept");
+    fs::rename(&file, &kept).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RUSR).unwrap();
+    while say().await.is_ok() {}
+    assert!(matches!(say().await, Err(SubmitError::FileStuck)));
+    replica.pull_from(&other).await;
+    assert_eq!(replica.log.head().vector.get(other.log.origin()), 1);
+
+    // What hung reads nothing, and the file is whole again.
+    fs::rename(&kept, file.with_extension("whole")).unwrap();
+    let pipe = fs::File::options().write(true).open(&file).unwrap();
+    fs::rename(file.with_extension("whole"), &file).unwrap();
+    drop(pipe);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while say().await.is_err() {
+        assert!(Instant::now() < deadline, "it is not tried again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     replica.close().await;
     other.close().await;
 }

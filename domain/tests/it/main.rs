@@ -22,6 +22,7 @@ mod refused;
 mod schema;
 mod support;
 mod table;
+mod torn;
 mod unsafe_postgres;
 mod world;
 mod writer;

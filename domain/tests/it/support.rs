@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::{Action, Command, Done, Log, Options, WriterTask};
@@ -114,6 +114,13 @@ impl Open {
         drop((self.log, self.timelines));
         self.writer.await.unwrap();
         self.follower.await.unwrap();
+    }
+
+    /// Waits until the writer ends although the log is in use.
+    pub async fn writer_ends(self) -> (Log, Timelines) {
+        let ended = tokio::time::timeout(Duration::from_mins(1), self.writer).await;
+        ended.expect("the writer goes on").unwrap();
+        (self.log, self.timelines)
     }
 
     pub async fn join(&self, group: &str, who: &str) -> Done {

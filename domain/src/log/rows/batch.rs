@@ -7,9 +7,10 @@ use sqlx::{PgConnection, Postgres, Row as _};
 use crate::stamp::Stamp;
 use crate::writing::NewRow;
 
-use super::signed;
+use super::{ends_elsewhere, signed};
 
-/// The statement that inserts a batch.
+/// The statement that inserts a batch, if the log still ends where it is to go on: a session may outlive
+/// the rows it has seen, where somebody restores the database beneath it (F32).
 macro_rules! insert {
     ($condition:literal) => {
         concat!(
@@ -23,18 +24,23 @@ macro_rules! insert {
                  $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::bytea[],
                  $13::bytea[], $14::text[])
              AS new (aggregate_type, aggregate_id, sequence, event_type, payload, arrival,
-                 replica, epoch, seq, hlc, level, hash, key_digest, member) ",
+                 replica, epoch, seq, hlc, level, hash, key_digest, member)
+             WHERE ($15 = 0 OR EXISTS (SELECT FROM events e WHERE e.arrival = $15)) ",
             $condition
         )
     };
 }
 
-/// Commits a batch: one statement, which is one transaction. Any conflict fails the whole.
+/// Commits a batch that is not empty: one statement, which is one transaction. Any conflict fails the
+/// whole, and so does a log that does not end with the arrival before.
 pub(in crate::log) async fn insert(
     connection: &mut PgConnection,
     rows: &[NewRow],
 ) -> sqlx::Result<()> {
-    bound(insert!(""), rows).execute(connection).await?;
+    let inserted = bound(insert!(""), rows).execute(connection).await?;
+    if inserted.rows_affected() == 0 {
+        return Err(ends_elsewhere());
+    }
     Ok(())
 }
 
@@ -48,7 +54,7 @@ pub(in crate::log) async fn insert_unless_sent_before(
     // One after the other, each by its index: asked for all of them at once, Postgres may read all
     // keys there are.
     let statement = insert!(
-        "WHERE NOT EXISTS (SELECT FROM unnest($15::bytea[]) AS wanted (digest),
+        "AND NOT EXISTS (SELECT FROM unnest($16::bytea[]) AS wanted (digest),
                  LATERAL (SELECT FROM events e WHERE e.key_digest = wanted.digest LIMIT 1) there)"
     );
     let inserted = bound(statement, rows)
@@ -93,6 +99,7 @@ fn bound<'q>(statement: &'static str, rows: &'q [NewRow]) -> Query<'q, Postgres,
                 .map(|row| row.member.as_deref())
                 .collect::<Vec<_>>(),
         )
+        .bind(rows.first().map_or(0, |row| row.arrival - 1))
 }
 
 /// What one look-up finds: (type, id, last sequence) of aggregates, (digest, message) of keys.

@@ -2,21 +2,33 @@
 //! database, a new epoch.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::hlc::Hlc;
 use crate::ids::Origin;
 use crate::log::connection::store_identity;
-use crate::log::{SubmitError, rows};
+use crate::log::{SubmitError, durability, rows};
+use crate::writing::Record;
 
 use super::session::failed;
 use super::{RECORD_EVERY, STATEMENT, Writer};
 
 /// How long an idle writer looks whether the database is back: writes wait meanwhile.
 const GLANCE: Duration = Duration::from_secs(1);
+/// How long the file may take to be written before it counts as one that cannot be: a disk that is
+/// reached through a network may never answer.
+const FILE: Duration = Duration::from_secs(5);
+/// How long it is waited for once it counts as such.
+const FILE_GLANCE: Duration = Duration::from_millis(10);
+
+/// The file beside the database being written.
+pub(super) struct Recording {
+    record: Record,
+    written: JoinHandle<std::io::Result<()>>,
+}
 
 impl Writer {
     /// Draws a new epoch and makes it durable, in the database and beside it.
@@ -51,11 +63,8 @@ impl Writer {
 
     /// Keeps the floor rising while nothing is written, and its reservation ahead of it.
     pub(super) async fn tick(&mut self) {
-        if self.connection.is_none() {
-            let reached = timeout(GLANCE, self.reconnect(Duration::from_millis(100))).await;
-            if !matches!(reached, Ok(Ok(()))) {
-                return;
-            }
+        if self.connection.is_none() && !self.reaches(GLANCE, Duration::from_millis(100)).await {
+            return;
         }
         if let Some(reserved) = self.writing.due_reservation((self.options.order)()) {
             self.reserve(reserved).await;
@@ -86,13 +95,23 @@ impl Writer {
         self.writing.may_give_numbers()
     }
 
-    /// Stores a new reservation, in the database and then in the file.
+    /// Stores a new reservation, in the database and then in the file. What Postgres may lose is looked
+    /// at again with it: a setting can be changed under an open session.
     async fn reserve(&mut self, reserved: Hlc) {
         let Some(connection) = self.connection.as_mut() else {
             return;
         };
-        let stored = timeout(STATEMENT, rows::reserve(connection, reserved)).await;
-        if let Some(failure) = failed(stored) {
+        let (allow_unsafe, arrival) = (
+            self.options.allow_unsafe_postgres,
+            self.writing.head().arrival,
+        );
+        let stored = timeout(STATEMENT, async {
+            if let Err(refused) = durability::demand(connection, allow_unsafe).await {
+                return Err(sqlx::Error::Configuration(refused.into()));
+            }
+            rows::reserve(connection, reserved, arrival).await
+        });
+        if let Some(failure) = failed(stored.await) {
             self.forget(&failure);
             return;
         }
@@ -101,33 +120,57 @@ impl Writer {
 
     /// Brings the file beside the database up to date.
     async fn record(&mut self, reserved: Hlc) {
+        // One after the other: a former one that hangs could otherwise come last.
+        if let Some(former) = self.recording.take()
+            && !self.ends(former).await
+        {
+            return;
+        }
         let record = self.writing.record(reserved);
         let (sidecar, written) = (self.sidecar.clone(), record.clone());
         // Waiting for the disk must not hold up the other tasks of this thread.
-        let outcome = tokio::task::spawn_blocking(move || sidecar.write(&written)).await;
-        self.recorded_at = Some(Instant::now());
-        let path = self.sidecar.path().display();
-        match outcome {
-            Ok(Ok(())) => {
-                if self.is_file_stuck.swap(false, Ordering::Relaxed) {
-                    tracing::info!(%path, "the file beside the database can be written again");
-                }
-                self.writing.recorded(record);
-            }
-            Ok(Err(failure)) => {
-                self.writing.not_recorded();
-                // Once: it is tried all the time, and the log may lie on the disk that is full.
-                if !self.is_file_stuck.swap(true, Ordering::Relaxed) {
-                    tracing::error!(%failure, %path, "cannot write the file beside the database");
-                }
-            }
-            Err(_) => {}
-        }
+        let written = tokio::task::spawn_blocking(move || sidecar.write(&written));
+        self.ends(Recording { record, written }).await;
     }
 
-    /// Ends in order.
+    /// Waits for the file to be written, within bounds; tells whether that has ended, well or not.
+    async fn ends(&mut self, mut recording: Recording) -> bool {
+        let patience = if self.trouble.is_file_stuck() {
+            FILE_GLANCE
+        } else {
+            FILE
+        };
+        let outcome = timeout(patience, &mut recording.written).await;
+        self.recorded_at = Some(Instant::now());
+        let path = self.sidecar.path().display();
+        let failure = match outcome {
+            Ok(Ok(Ok(()))) => {
+                if self.trouble.file_is_stuck(false) {
+                    tracing::info!(%path, "the file beside the database can be written again");
+                }
+                self.writing.recorded(recording.record);
+                return true;
+            }
+            Ok(Ok(Err(failure))) => failure,
+            Ok(Err(_)) => std::io::Error::other("writing it failed"),
+            Err(_) => {
+                self.recording = Some(recording);
+                std::io::ErrorKind::TimedOut.into()
+            }
+        };
+        self.writing.not_recorded();
+        // Once: it is tried all the time, and the log may lie on the disk that is full.
+        if !self.trouble.file_is_stuck(true) {
+            tracing::error!(%failure, %path, "cannot write the file beside the database");
+        }
+        self.recording.is_none()
+    }
+
+    /// Ends in order. The file says what was told last, also where the database lacks it now.
     pub(super) async fn finish(&mut self) {
-        if self.connect().await.is_ok() {
+        if self.trouble.is_not_ours() {
+            self.record(self.writing.reserved()).await;
+        } else if self.connect().await.is_ok() {
             self.reserve(self.writing.last_reservation()).await;
         }
     }

@@ -27,13 +27,24 @@ pub(super) enum Failed {
 /// Why there is no connection to write on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
+    #[error("the former session has not ended yet, or another process uses the database")]
+    StillThere,
     #[error(transparent)]
-    NotOpened(#[from] OpenError),
+    NotOpened(OpenError),
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
-    /// A restart draws a new epoch.
-    #[error("{0}; restart the server")]
+    /// Only a start may find out as whom to go on.
+    #[error(transparent)]
     NotOurs(#[from] NotOurs),
+}
+
+impl From<OpenError> for Lost {
+    fn from(failure: OpenError) -> Self {
+        match failure {
+            OpenError::InUse => Self::StillThere,
+            other => Self::NotOpened(other),
+        }
+    }
 }
 
 impl Writer {
@@ -44,23 +55,37 @@ impl Writer {
             return Ok(());
         }
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            match timeout(RECONNECT, self.reconnect(PATIENCE)).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(failure)) => tracing::warn!(
-                    error = &failure as &dyn std::error::Error,
-                    "the database is not reachable"
-                ),
-                Err(_) => tracing::warn!("the database takes connections and does not answer"),
-            }
-            if Instant::now() >= deadline {
+        while !self.reaches(RECONNECT, PATIENCE).await {
+            if self.trouble.is_not_ours() || Instant::now() >= deadline {
                 return Err(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        Ok(())
     }
 
-    pub(super) async fn reconnect(&mut self, patience: Duration) -> Result<(), Lost> {
+    /// Tries once to get a session, and notes what became of it. `lock` is how long the former one may
+    /// take to end.
+    pub(super) async fn reaches(&mut self, within: Duration, lock: Duration) -> bool {
+        let why = match timeout(within, self.reconnect(lock)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => {
+                if matches!(failure, Lost::NotOurs(_)) {
+                    self.trouble.is_not_ours_any_more();
+                }
+                Some(failure.to_string())
+            }
+            Err(_) => Some("the database takes connections and does not answer".to_owned()),
+        };
+        if let Some(why) = &why {
+            tracing::warn!(%why, "the database cannot be written to");
+        }
+        let is_reached = why.is_none();
+        self.trouble.session(why);
+        is_reached
+    }
+
+    async fn reconnect(&mut self, patience: Duration) -> Result<(), Lost> {
         let url = &self.options.database_url;
         let mut connection = connection::connect_and_lock(url, patience).await?;
         durability::demand(&mut connection, self.options.allow_unsafe_postgres).await?;

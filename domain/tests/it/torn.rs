@@ -1,0 +1,66 @@
+//! Rows are taken away, or put back as they were, under the session that the writer keeps: a restore
+//! into a database that is in use. Nothing may be written over the gap.
+
+use sqlx::Connection;
+
+use crate::support::{Store, post};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_over_what_was_taken_away_under_an_open_session() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    let say = async |text: &str| {
+        let command = post("lobby", "anna", text, None);
+        replica.log.submit(command).await.map(drop)
+    };
+    for text in ["in the dump", "answered", "answered too"] {
+        say(text).await.unwrap();
+    }
+    let former = replica.log.origin();
+
+    let mut connection = sqlx::PgConnection::connect(&store.options.database_url)
+        .await
+        .unwrap();
+    sqlx::query("DELETE FROM events WHERE arrival > 2")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert!(say("over the gap").await.is_err());
+    assert!(replica.log.is_not_ours());
+
+    replica.close().await;
+    let replica = store.open().await;
+    assert_ne!(
+        replica.log.origin(),
+        former,
+        "its numbers are known elsewhere"
+    );
+    let arrivals: Vec<i64> = sqlx::query_scalar("SELECT arrival FROM events ORDER BY arrival")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(arrivals, [1, 2]);
+    replica.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_noticed_also_where_nobody_writes() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    let said = post("lobby", "anna", "answered", None);
+    replica.log.submit(said).await.unwrap();
+
+    let mut connection = sqlx::PgConnection::connect(&store.options.database_url)
+        .await
+        .unwrap();
+    sqlx::query("DELETE FROM events WHERE arrival > 1")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+
+    // The writer ends by itself.
+    let (log, _) = replica.writer_ends().await;
+    assert!(log.is_not_ours());
+}
