@@ -2,19 +2,29 @@
 
 mod events;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_domain::log::{OpenError, unsafe_settings};
+use causeway_domain::ids::ReplicaId;
+use causeway_domain::log::{OpenError, look, unsafe_settings};
 use causeway_postgres::Programs;
+use causeway_replicator::driver::Clocks;
+use causeway_replicator::inquiry;
+use causeway_replicator::link::http::HttpLink;
+use causeway_replicator::wire::Caller;
 use sqlx::{Connection, PgConnection};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::config::{Config, ReplicaAddress};
+use crate::clock::wall_clock;
+use crate::config::{Config, ReplicaAddress, Secret};
 use crate::data_folder;
 use crate::failure::listen;
+use crate::keys::ClusterKeys;
 use crate::probe::Probe;
+use crate::server;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -63,22 +73,6 @@ pub async fn check(config: &Config) -> Findings {
         folder,
         data_folder::judge(&config.data_dir).map_err(|error| error.to_string()),
     );
-    let mut in_database = Vec::new();
-    match &config.database_url {
-        None => {
-            let found = Programs::find()
-                .map(drop)
-                .map_err(|error| error.to_string());
-            findings.add("Postgres programs", found);
-        }
-        Some(url) => match database(url, config.allow_unsafe_postgres).await {
-            Ok(looked) => {
-                findings.add("database", Ok(()));
-                in_database = looked;
-            }
-            Err(wrong) => findings.add("database", Err(wrong)),
-        },
-    }
     let probe = Probe::new();
     let is_running = match &probe {
         Ok(probe) => probe
@@ -87,6 +81,22 @@ pub async fn check(config: &Config) -> Findings {
             .is_ok(),
         Err(_) => false,
     };
+    let mut in_database = Vec::new();
+    match &config.database_url {
+        None => {
+            let found = Programs::find()
+                .map(drop)
+                .map_err(|error| error.to_string());
+            findings.add("Postgres programs", found);
+        }
+        Some(url) => match database(config, url, is_running).await {
+            Ok(looked) => {
+                findings.add("database", Ok(()));
+                in_database = looked;
+            }
+            Err(wrong) => findings.add("database", Err(wrong)),
+        },
+    }
     let looked = match &probe {
         Ok(probe) if is_running => {
             events::ask_replica(probe, &config.own_address().public_url).await
@@ -111,6 +121,7 @@ pub async fn check(config: &Config) -> Findings {
             bound.map_err(|error| error.to_string()),
         );
     }
+    let asking = Asking::new(config);
     for peer in config.peers() {
         if let Ok(probe) = &probe {
             let found = probe
@@ -122,7 +133,12 @@ pub async fn check(config: &Config) -> Findings {
                 found,
             );
         }
-        let found = reaches(peer).await;
+        // Who runs talks to its peers; another process of its number would be taken for a copy.
+        let found = match &asking {
+            Ok(asking) if !is_running => asking.ask(peer.id).await,
+            Ok(_) => reaches(peer).await,
+            Err(failure) => Err(failure.to_string()),
+        };
         findings.add(
             format!("replica {} for peers, {}", peer.id, peer.internal_url),
             found,
@@ -131,17 +147,52 @@ pub async fn check(config: &Config) -> Findings {
     findings
 }
 
+/// Asks peers what a start asks them, as the replica that is configured.
+struct Asking {
+    caller: Caller,
+    links: BTreeMap<ReplicaId, HttpLink>,
+    clocks: Arc<Clocks>,
+}
+
+impl Asking {
+    fn new(config: &Config) -> anyhow::Result<Self> {
+        let keys = ClusterKeys::new(
+            config.cluster_key.bytes(),
+            config.previous_cluster_key.as_ref().map(Secret::bytes),
+        );
+        let caller = server::caller(config)?;
+        Ok(Self {
+            links: server::links(config, &caller, &server::peer_keys(&keys)),
+            caller,
+            clocks: Clocks::new(wall_clock(config.clock_offset_file.as_deref())),
+        })
+    }
+
+    async fn ask(&self, peer: ReplicaId) -> Result<(), String> {
+        let link = self.links.get(&peer).ok_or("it has no address")?;
+        let asked = inquiry::ask_one(peer, link, &self.caller, self.clocks.now(), PATIENCE);
+        asked.await.map(drop).map_err(|failure| failure.to_string())
+    }
+}
+
 /// Connects, asks for what must not be switched off, and looks for events that want a hand.
-async fn database(url: &str, may_be_unsafe: bool) -> Result<Vec<events::Looked>, String> {
+async fn database(
+    config: &Config,
+    url: &str,
+    is_running: bool,
+) -> Result<Vec<events::Looked>, String> {
     let connecting = timeout(PATIENCE, PgConnection::connect(url)).await;
     let mut connection = connecting
         .map_err(|_| "no answer in time".to_owned())?
         .map_err(|error| error.to_string())?;
     let found = unsafe_settings(&mut connection).await;
     let found = found.map_err(|error| error.to_string())?.into_iter().next();
-    if let Some(found) = found.filter(|_| !may_be_unsafe) {
+    if let Some(found) = found.filter(|_| !config.allow_unsafe_postgres) {
         return Err(OpenError::Unsafe(found).to_string());
     }
+    look(&mut connection, &config.cluster, config.replica, is_running)
+        .await
+        .map_err(|error| error.to_string())?;
     let looked = events::ask_database(&mut connection).await?;
     let _ = connection.close().await;
     Ok(looked)

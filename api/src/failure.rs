@@ -75,6 +75,7 @@ fn is_of_the_database(error: &OpenError) -> bool {
         OpenError::Unreachable(_)
         | OpenError::InUse
         | OpenError::OtherCluster { .. }
+        | OpenError::OtherReplica { .. }
         | OpenError::Empty
         | OpenError::Standby
         | OpenError::Unsafe(_)

@@ -119,9 +119,22 @@ async fn rebuild_with(config: &Config, url: &str) -> anyhow::Result<()> {
     let clocks = Clocks::new(wall);
     let disk = Arc::new(disk_of(config));
     let (log, writer) = Log::open(options(config, url, &clocks, &disk)?).await?;
+    let all = log.head().arrival;
+    let mut told = Instant::now();
+    let proven = log.prove(|looked_at| {
+        if told.elapsed() > Duration::from_secs(1) {
+            told = Instant::now();
+            tell(&format!("{looked_at} of {all} events looked at"));
+        }
+    });
+    if let Err(failure) = proven.await {
+        return Err(anyhow::Error::from(failure).context(
+            "nothing was changed: an event is missing or not what was written, so let the peers fill an \
+             empty replica in place of this one",
+        ));
+    }
     timelines::rebuild(&log).await?;
     let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
-    let all = log.head().arrival;
     let mut bell = timelines.bell();
     let mut told = Instant::now();
     while bell.borrow_and_update().arrival < all {

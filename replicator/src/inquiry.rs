@@ -31,31 +31,36 @@ pub async fn ask<L: Link>(
     now: Now,
     patience: Duration,
 ) -> BTreeMap<ReplicaId, Answer> {
-    let question = question(caller, now);
-    let asked = links.iter().map(|(&peer, link)| {
-        let question = &question;
-        async move {
-            let called = Instant::now();
-            let digest = match timeout(patience, link.digest(question)).await {
-                Ok(Ok(digest)) => Box::new(digest),
-                Ok(Err(LinkError::Refused(reason))) => {
+    let asked = links.iter().map(async |(&peer, link)| {
+        match ask_one(peer, link, caller, now, patience).await {
+            Ok(answer) => Some((peer, answer)),
+            Err(failure) => {
+                if let LinkError::Refused(reason) = failure {
                     tracing::warn!(%peer, %reason, "a peer refuses to talk to this replica");
-                    return None;
                 }
-                _ => return None,
-            };
-            let digest = crate::core::check_answer(&caller.cluster, PROTOCOL, peer, digest).ok()?;
-            let rtt = called.elapsed();
-            Some((
-                peer,
-                Answer {
-                    digest: *digest,
-                    rtt,
-                },
-            ))
+                None
+            }
         }
     });
     join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Asks one peer.
+pub async fn ask_one<L: Link>(
+    peer: ReplicaId,
+    link: &L,
+    caller: &Caller,
+    now: Now,
+    patience: Duration,
+) -> Result<Answer, LinkError> {
+    let called = Instant::now();
+    let asked = timeout(patience, link.digest(&question(caller, now))).await;
+    let digest = Box::new(asked.map_err(|_| LinkError::Unreachable)??);
+    let digest = crate::core::check_answer(&caller.cluster, PROTOCOL, peer, digest)?;
+    Ok(Answer {
+        digest: *digest,
+        rtt: called.elapsed(),
+    })
 }
 
 /// Returns how far the wall may lead after what peers answered just now, as

@@ -15,6 +15,7 @@ mod bad_settings;
 mod bad_tokens;
 mod busy;
 mod changes;
+mod checks;
 mod clocks;
 mod clones;
 mod crashes;

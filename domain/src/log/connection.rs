@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::time::timeout;
@@ -47,10 +48,21 @@ pub(super) struct Start {
     pub sidecar: Sidecar,
 }
 
+static CHANGES: Migrator = sqlx::migrate!("../migrations");
+
+/// The last change of the schema that this version knows.
+pub(super) fn newest_change() -> i64 {
+    CHANGES
+        .iter()
+        .map(|change| change.version)
+        .max()
+        .unwrap_or(0)
+}
+
 /// Takes the lock, brings the schema up to date, and looks who may be written as.
 pub(super) async fn find(options: &Options, patience: Duration) -> Result<Start, OpenError> {
     let mut connection = connect_and_lock(&options.database_url, patience).await?;
-    sqlx::migrate!("../migrations").run(&mut connection).await?;
+    CHANGES.run(&mut connection).await?;
     let unsafe_settings =
         durability::demand(&mut connection, options.allow_unsafe_postgres).await?;
     let server = rows::server(&mut connection).await?;

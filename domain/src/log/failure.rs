@@ -2,6 +2,7 @@
 
 use sqlx::migrate::MigrateError;
 
+use crate::ids::ReplicaId;
 use crate::post::Refusal;
 
 use super::Unsafe;
@@ -67,6 +68,15 @@ pub enum OpenError {
         "a newer version of the server has changed this database ({0}): run that version, or replace this replica by an empty one"
     )]
     NewerSchema(i64),
+    /// The database is another replica's: a start would go on there under a number of its own, only
+    /// `check` speaks of it.
+    #[error("the database was written by replica {found}, the configuration says {expected}")]
+    OtherReplica {
+        /// In the database.
+        found: ReplicaId,
+        /// In the configuration.
+        expected: ReplicaId,
+    },
     /// The schema could not be brought up to date.
     #[error("cannot prepare the database: {0}")]
     Migration(MigrateError),

@@ -51,6 +51,18 @@ pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     }
 }
 
+/// Tells whether somebody's session holds the lock.
+pub(super) async fn is_locked(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = pg_locks.database
+             WHERE locktype = 'advisory' AND d.datname = current_database()
+               AND classid::int8 << 32 | objid::int8 = $1)",
+    )
+    .bind(WRITER_LOCK)
+    .fetch_one(connection)
+    .await
+}
+
 /// Waits until Postgres takes writes.
 pub(super) async fn recovered(connection: &mut PgConnection) -> sqlx::Result<()> {
     loop {

@@ -1,5 +1,7 @@
 //! A Postgres that can lose what it has acknowledged is refused, setting by setting (F29, F30).
 
+use std::time::{Duration, Instant};
+
 use causeway_domain::log::{Log, OpenError, SubmitError};
 use causeway_postgres::{Options, PrivatePostgres, Scratch};
 use sqlx::{Connection, PgConnection};
@@ -86,6 +88,54 @@ async fn nothing_is_written_through_a_new_session_that_does_not_wait_for_the_dis
     assert!(matches!(refused, Err(SubmitError::Unavailable)));
     order(&url, "ALTER ROLE causeway RESET synchronous_commit").await;
     replica.say("lobby", "anna", "through a safe one").await;
+    replica.close().await;
+    tokio::task::spawn_blocking(|| postgres.stop())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_is_switched_off_under_an_open_session_is_noticed() {
+    let folder = Folder::new();
+    let postgres = folder.start(&[]).await;
+    let url = postgres.url();
+    let data = Scratch::create();
+    let mut store = Store::create(1).await;
+    store.options.data_dir = data.path().to_owned();
+    store.options.database_url = url.clone();
+    store.options.allow_unsafe_postgres = false;
+    // A private Postgres has its settings on its command line, where nobody changes them: this one is
+    // made to say something else.
+    order(
+        &url,
+        "CREATE TABLE switched_off (setting text);
+         CREATE VIEW public.pg_settings AS
+             SELECT name, CASE WHEN EXISTS (SELECT FROM switched_off s WHERE s.setting = name)
+                 THEN 'off' ELSE setting END AS setting
+             FROM pg_catalog.pg_settings;
+         ALTER ROLE causeway SET search_path = public, pg_catalog",
+    )
+    .await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    let said = async || {
+        let said = post("lobby", "anna", "hello", None);
+        replica.log.submit(said).await
+    };
+
+    order(&url, "INSERT INTO switched_off VALUES ('fsync')").await;
+    // The last ones go through the session of before; looking again is a matter of seconds.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while said().await.is_ok() {
+        assert!(Instant::now() < deadline, "it is not noticed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let without = replica.log.no_session().unwrap();
+    assert!(without.why.contains("fsync"), "{}", without.why);
+
+    order(&url, "DELETE FROM switched_off").await;
+    replica.say("lobby", "anna", "safe again").await;
+    assert!(replica.log.no_session().is_none());
     replica.close().await;
     tokio::task::spawn_blocking(|| postgres.stop())
         .await
