@@ -1,5 +1,4 @@
-//! Whether the log is what was written: no event missing, none changed. Postgres' own checksums see
-//! what a disk does to a page; this sees also what a hand does to a row.
+//! Whether the log is what was written: no event missing, none changed, by a disk or a hand.
 
 use std::collections::BTreeMap;
 
