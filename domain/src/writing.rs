@@ -9,6 +9,8 @@ mod batch;
 mod hot;
 mod identity;
 mod promises;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use batch::{Facts, Needs};

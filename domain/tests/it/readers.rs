@@ -302,3 +302,48 @@ fn positions(table: &Table) -> BTreeMap<String, OrderKey> {
         .map(|(id, message)| (id.clone(), message.position))
         .collect()
 }
+
+#[test]
+fn a_join_above_one_that_the_last_teller_did_not_know_is_told() {
+    let mut world = World::new([1_000, 0, 500]);
+    let anna = (0, 0);
+    world.act(0, join(anna));
+    world.act(1, hear(0));
+    world.act(2, hear(0));
+    world.act(1, leave(anna));
+    world.act(2, join(anna));
+    world.act(0, join(anna));
+    let [first, left, joined, again]: [RawEvent; 4] = world.events.try_into().expect("four events");
+    let here = vec![first.clone(), joined.clone()];
+    let there = vec![first.clone(), left.clone()];
+    let last = vec![first, left, again, joined];
+
+    let (reader, table) = journey(&[here, there, last], &[(0, 2, 0), (1, 2, 0), (2, 4, 0)]);
+
+    assert_eq!(reader.standings(), standings(&table));
+}
+
+#[test]
+fn whoever_breaks_off_where_something_given_is_not_known_is_told_it_again() {
+    let [first, left, joined] = left_here_joined_there();
+    let (mut here, mut there, mut last) = (Table::default(), Table::default(), Table::default());
+    here.take(&[first.clone(), joined.clone()]);
+    there.take(&[first.clone(), left.clone()]);
+    last.take(&[first.clone(), left.clone(), joined.clone()]);
+    let mut reader = Reader::default();
+    reader.resume(&here);
+
+    let mut progress = Progress::resume(&there.checkpoint(), reader.cursor.clone());
+    progress.look_from(there.first_beyond(progress.weighed()));
+    progress.weigh(&there.checkpoint());
+    for entry in there.after(progress.at()) {
+        if let Some(kind) = progress.tell(entry, &there.feed[..]) {
+            reader.hear(&entry.entry, kind, &there);
+        }
+    }
+    // The cursor of the last frame, before all was looked at.
+    reader.cursor = progress.place();
+    reader.resume(&last);
+
+    assert_eq!(reader.standings(), standings(&last));
+}

@@ -166,3 +166,31 @@ fn a_clone_is_told_of_once_while_the_peer_itself_goes_on_calling() {
         "it is gone"
     );
 }
+
+#[test]
+fn a_refusal_stands_until_the_peer_answers_and_is_told_again_then() {
+    let mut given = Given::peers(2);
+    let refuse = |given: &mut Given| {
+        let replica = id(1);
+        given.step(Input::DigestDone {
+            peer: id(2),
+            result: Err(LinkError::Refused(crate::wire::Refusal::SameNumber {
+                replica,
+            })),
+        })
+    };
+    let told = |outputs: &[Output]| {
+        let is_told = |output: &&Output| matches!(output, Output::Alarm(Alarm::RefusedBy { .. }));
+        outputs.iter().filter(is_told).count()
+    };
+    assert_eq!(told(&refuse(&mut given)), 1);
+    assert_eq!(told(&refuse(&mut given)), 0);
+    given.at(1);
+    assert_eq!(given.core.knowledge().alarms.len(), 1);
+
+    given.answered(digest(2, 1, &[]));
+    given.at(1);
+
+    assert_eq!(given.core.knowledge().alarms.len(), 0);
+    assert_eq!(told(&refuse(&mut given)), 1);
+}

@@ -52,6 +52,7 @@ fn a_chain_below_our_own_is_looked_up_once() {
 #[test]
 fn own_events_that_only_a_peer_holds_are_told_of_when_it_is_certain() {
     let mut given = Given::peers(2);
+    given.at(2_000);
     given.holds(&[(1, 3)]);
 
     let first = given.answered(digest(2, 1, &[(1, 5)]));
@@ -130,9 +131,11 @@ fn who_holds_less_goes_by_the_other_side_whether_an_origin_is_still_forked() {
     assert_eq!(pulls(&given.called(saying_forked(3, 2, 7))), NOBODY);
     given.at(2_000);
     assert_eq!(pulls(&given.called(saying_forked(3, 3, 7))), NOBODY);
+    assert_eq!(forks(&given.called(saying_forked(3, 4, 7))), NO_FORK);
+    assert_eq!(pulls(&given.at(300)), NOBODY);
 
-    given.called(digest(3, 4, &[(2, 7)]));
     given.called(digest(3, 5, &[(2, 7)]));
+    given.called(digest(3, 6, &[(2, 7)]));
 
     assert_eq!(forks(&found), [(3, 2)]);
     assert_eq!(pulls(&given.at(400)), [3]);
@@ -353,4 +356,69 @@ impl Given {
         renewed.origin.epoch = Epoch(99);
         self.step(Input::Committed(Arc::new(renewed)));
     }
+}
+
+#[test]
+fn own_events_that_came_after_all_make_later_ones_no_more_certain() {
+    let mut given = Given::peers(2);
+    given.holds(&[(1, 3)]);
+    given.answered(digest(2, 1, &[(1, 5)]));
+    given.holds(&[(1, 5)]);
+    given.at(300);
+    given.called(digest(2, 2, &[(1, 5)]));
+    given.at(1_000);
+
+    let ahead = given.called(digest(2, 3, &[(1, 6)]));
+
+    assert_eq!(unknown_own(&ahead), []);
+}
+
+#[test]
+fn what_who_gave_it_by_pull_does_not_hold_either_is_not_awaited() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[(2, 5)]));
+    given.stuck(2, &[range(3, 1, 4)]);
+    assert!(given.core.not_awaited().is_empty());
+
+    given.at(3_000);
+    given.answered(digest(2, 2, &[(2, 5)]));
+
+    assert_eq!(given.core.not_awaited(), [origin(3)].into());
+}
+
+#[test]
+fn what_who_pushed_it_does_not_hold_either_is_not_awaited() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    let missing = vec![range(3, 1, 4)];
+    let absorbed = Taken {
+        missing,
+        ..Taken::default()
+    };
+    given.step(Input::PushCalled {
+        from: id(2),
+        absorbed,
+    });
+
+    given.at(3_000);
+    given.answered(digest(2, 2, &[(2, 5)]));
+
+    assert_eq!(given.core.not_awaited(), [origin(3)].into());
+}
+
+#[test]
+fn a_fork_that_a_push_shows_is_told_of() {
+    let mut given = Given::peers(3);
+    given.answered(digest(2, 1, &[]));
+    let forked = vec![origin(3)];
+    let absorbed = Taken {
+        forked,
+        ..Taken::default()
+    };
+    let found = given.step(Input::PushCalled {
+        from: id(2),
+        absorbed,
+    });
+
+    assert_eq!(forks(&found), [(2, 3)]);
 }

@@ -132,3 +132,34 @@ fn what_another_pull_is_to_bring_is_not_what_a_pull_got_stuck_on() {
 
     assert!(!after(&goes_on).covers(dot(2, 4)));
 }
+
+#[test]
+fn an_origin_that_goes_on_from_elsewhere_is_left_out_no_more() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[(2, 5_000)]));
+    given.stuck(2, &[range(2, 1, 999)]);
+    given.holds(&[(2, 999)]);
+    given.answered(digest(2, 2, &[(2, 5_000)]));
+
+    assert!(!after(&given.at(250)).covers(dot(2, 1_000)));
+}
+
+#[test]
+fn what_a_push_named_is_not_asked_of_a_peer_that_does_not_show_it() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    let missing = vec![range(3, 1, 4)];
+    let absorbed = Taken {
+        missing,
+        ..Taken::default()
+    };
+    given.step(Input::PushCalled {
+        from: id(2),
+        absorbed,
+    });
+    given.pulled(2, 0);
+
+    given.called(digest(2, 2, &[]));
+
+    assert_eq!(pulls(&given.at(1_000)), NOBODY);
+}

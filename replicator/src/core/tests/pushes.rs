@@ -89,3 +89,22 @@ fn a_push_answered_by_a_process_that_has_not_spoken_is_not_repeated_until_it_doe
 
     assert_eq!(pushes(&outputs), NOBODY);
 }
+
+#[test]
+fn a_backlog_that_taught_a_peer_nothing_is_pushed_again_only_when_it_has_spoken() {
+    let mut given = Given::peers(2);
+    given.holds(&[(1, 5)]);
+    for n in 1..3 {
+        given.at(1_000);
+        assert_eq!(pushes(&given.called(digest(2, n, &[]))), NOBODY);
+        given.answered(digest(2, n, &[]));
+    }
+    given.at(1_000);
+    assert_eq!(pushes(&given.called(digest(2, 3, &[]))), [2]);
+
+    let in_part = given.pushed(2, 4, &[(1, 5)], &[(1, 3)]);
+    assert_eq!(pushes(&in_part), [2]);
+    let not_at_all = given.pushed(2, 5, &[(1, 5)], &[(1, 3)]);
+    assert_eq!(pushes(&not_at_all), NOBODY);
+    assert_eq!(pushes(&given.called(digest(2, 6, &[(1, 3)]))), [2]);
+}

@@ -97,3 +97,88 @@ fn presence_changes_are_gathered_and_then_told_at_once() {
         (0, 2, 2)
     );
 }
+
+#[test]
+fn whoever_watches_is_told_of_whatever_may_have_changed() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    let mut told = given.core.revision();
+    let mut is_told = |given: &Given| {
+        let former = std::mem::replace(&mut told, given.core.revision());
+        told > former
+    };
+
+    given.called(digest(2, 2, &[(2, 1)]));
+    assert!(is_told(&given), "what it holds");
+    given.pushed(2, 3, &[(1, 1)], &[(1, 1)]);
+    assert!(is_told(&given), "what it took");
+    given.fails(2);
+    assert!(is_told(&given), "it does not answer");
+    given.at(60_000);
+    assert!(is_told(&given), "it is down");
+}
+
+#[test]
+fn what_is_held_and_the_floor_never_go_back() {
+    let mut given = Given::peers(2);
+    given.step(Input::Committed(head(&[(1, 5)], 7, 5)));
+
+    given.step(Input::Committed(head(&[(1, 4)], 7, 4)));
+    given.step(Input::Committed(head(&[(1, 6)], 6, 6)));
+
+    let question = given.core.question();
+    assert_eq!(
+        (question.held(), question.floor),
+        (vector(&[(1, 5)]), Hlc::at_ms(7))
+    );
+}
+
+#[test]
+fn nothing_is_learned_from_an_answer_of_another_cluster_or_without_a_common_version() {
+    let mut given = Given::peers(2);
+    let foreign = Digest {
+        cluster: "d".into(),
+        ..digest(2, 1, &[(2, 5)])
+    };
+    assert_eq!(pulls(&given.answered(foreign)), NOBODY);
+    let later = Digest {
+        protocol: [PROTOCOL[1] + 1; 2],
+        ..digest(2, 1, &[(2, 5)])
+    };
+    assert_eq!(pulls(&given.answered(later)), NOBODY);
+}
+
+#[test]
+fn the_peer_itself_may_push_and_pull() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    let caller = crate::wire::Caller {
+        cluster: "c".into(),
+        replica: id(2),
+        instance: instance(2),
+    };
+
+    assert!(given.core.admit_pull(&caller).is_ok());
+    assert!(given.core.admit_push(&caller).is_ok());
+}
+
+#[test]
+fn a_late_answer_of_a_former_process_teaches_nothing() {
+    let mut given = Given::peers(2);
+    let successor = |n| Digest {
+        instance: Instance(77),
+        ..digest(2, n, &[(2, 1)])
+    };
+    given.called(digest(2, 1, &[(2, 3)]));
+    given.fails(2);
+    given.called(successor(1));
+    given.fails(2);
+    given.at(1_500);
+    given.at(10);
+    given.called(successor(2));
+    assert_eq!(given.known(2), vector(&[(2, 1)]));
+
+    given.answered(digest(2, 5, &[(2, 3)]));
+
+    assert_eq!(given.known(2), vector(&[(2, 1)]));
+}

@@ -52,6 +52,14 @@ impl World {
         let origin = writing.origin();
         replica.process = Some(Process::new(instance, writing, beginning));
         self.note(format_args!("{} starts as {origin}: {beginning:?}", at + 1));
+        if matches!(beginning, Beginning::Renewed(_)) && !self.swarm.loses_state() {
+            self.violate(|| {
+                format!(
+                    "{} begins a new epoch without a cause: {beginning:?}",
+                    at + 1
+                )
+            });
+        }
         self.begin_step(at, Durable::Identity(row), life);
     }
 

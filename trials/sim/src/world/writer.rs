@@ -305,7 +305,9 @@ impl World {
         replica.promised = replica.promised.max(head.floor);
         let recount = replica.disk.head(head.origin);
         // A database exchanged beneath it is noticed with the next statement.
-        let is_recounted = recount.vector == head.vector && recount.hashes == head.hashes;
+        let is_recounted = recount.vector == head.vector
+            && recount.hashes == head.hashes
+            && recount.highest == head.highest;
         if !is_recounted && !replica.is_exchanged {
             let (told, held) = (head.vector.clone(), recount.vector);
             self.violate(|| format!("{} says it holds {told:?}, and holds {held:?}", at + 1));

@@ -156,6 +156,9 @@ impl World {
             return self.lose_connection(at);
         }
         self.hit(Hit::Renewed);
+        if !self.swarm.loses_state() {
+            self.violate(|| format!("{} draws a new epoch without a cause", at + 1));
+        }
         let process = self.process(at);
         process.writing.renewed(origin);
         let record = process.writing.record(process.writing.reserved());
