@@ -101,6 +101,24 @@ mod tests {
         assert_eq!(blocked.0.len(), 1);
     }
 
+    #[test]
+    fn who_is_stuck_again_waits_twice_as_long_and_a_minute_at_most() {
+        let (mut blocked, held) = (Blocked::default(), VersionVector::default());
+        let (stuck, nobody) = ([origin(1)].into(), BTreeSet::new());
+        let mut now_ms = 0;
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            blocked.add(now_ms, &stuck, &nobody, &held);
+            let begun_ms = now_ms;
+            while blocked.now(now_ms).next().is_some() {
+                now_ms += 500;
+            }
+            waits.push((now_ms - begun_ms) / 1_000);
+        }
+
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
     fn origin(epoch: u32) -> Origin {
         Origin {
             replica: ReplicaId::new(1).expect("not zero"),

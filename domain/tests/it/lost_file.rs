@@ -90,3 +90,25 @@ async fn a_file_that_hangs_is_one_that_cannot_be_written() {
     replica.close().await;
     other.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_shows_the_last_write_soon_also_where_nobody_writes_after_it() {
+    let store = Store::create(1).await;
+    let replica = store.open().await;
+    replica.join("lobby", "anna").await;
+    // The file is written for the first of them, and not again so soon.
+    for _ in 0..3 {
+        replica.say("lobby", "anna", "hello").await;
+    }
+
+    let file = store.options.data_dir.join("identity.json");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !fs::read_to_string(&file)
+        .unwrap()
+        .contains("\"seq_seen\":4")
+    {
+        assert!(Instant::now() < deadline, "it stays behind");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    replica.close().await;
+}

@@ -117,6 +117,20 @@ fn own_events_that_nobody_takes_for_a_minute_are_told_of() {
     assert_eq!(given.kinds(), NOTHING);
 }
 
+#[test]
+fn what_is_written_later_makes_what_nobody_takes_no_younger() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    given.holds(&[(1, 3)]);
+    given.at(30_000);
+    given.holds(&[(1, 4)]);
+
+    given.at(31_000);
+    given.at(1_000);
+
+    assert_eq!(given.kinds(), ["unconfirmed"]);
+}
+
 const NOTHING: [&str; 0] = [];
 
 impl Given {

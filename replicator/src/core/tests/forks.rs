@@ -177,6 +177,24 @@ fn own_events_in_a_push_are_told_of_once_and_nothing_is_written_under_their_numb
 }
 
 #[test]
+fn own_events_that_a_pull_brings_are_told_of() {
+    let mut given = Given::peers(2);
+    given.holds(&[(1, 3)]);
+    given.answered(digest(2, 1, &[(2, 9)]));
+
+    let brought = given.step(Input::PullDone {
+        peer: id(2),
+        result: Ok(Taken {
+            stored: 1,
+            unknown_own: Some(dot(1, 5)),
+            ..Taken::default()
+        }),
+    });
+
+    assert_eq!(unknown_own(&brought), [(2, 5)]);
+}
+
+#[test]
 fn what_was_found_in_a_push_before_the_new_epoch_was_drawn_is_settled_by_it() {
     let mut given = Given::peers(2);
     given.holds(&[(1, 3)]);
