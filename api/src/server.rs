@@ -3,9 +3,10 @@
 mod lasting;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use causeway_domain::ids::ReplicaId;
@@ -17,6 +18,8 @@ use causeway_replicator::driver::{Clocks, Replicator};
 use causeway_replicator::inquiry;
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator::wire::{Caller, Instance};
+use futures_util::FutureExt as _;
+use futures_util::future::Shared;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -44,6 +47,8 @@ use lasting::{Lasting, ended};
 const CLOCKS: Duration = Duration::from_secs(1);
 /// How long requests in flight may take to end after the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(2);
+/// How soon a start is tried again, where the database was restored beneath a server.
+const BEGIN_AGAIN: Duration = Duration::from_secs(1);
 /// How long the writer may take to write what waits.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
@@ -68,21 +73,37 @@ pub async fn run(
     let mut internal = listen("internal_listen", config.internal_listen).await?;
     let addresses = (public.local_addr()?, internal.local_addr()?);
     let database = Database::open(&config).await?;
-    let (mut stop, mut on_ready) = (pin!(stop), Some(on_ready));
+    let (stop, mut on_ready) = (stop.shared(), Some(on_ready));
+    let mut begins_anew = false;
     let served = loop {
-        let on_ready = || {
+        let is_up = AtomicBool::new(false);
+        let up = || {
+            is_up.store(true, Ordering::Relaxed);
             if let Some(on_ready) = on_ready.take() {
                 on_ready(addresses.0, addresses.1);
             }
         };
-        let url = &database.url;
-        match serve_with(&config, url, public, internal, stop.as_mut(), on_ready).await {
+        let serving = serve_with(&config, &database.url, public, internal, stop.clone(), up);
+        let served = tokio::select! {
+            served = serving => served,
+            () = asked_to_stop(&stop, &is_up), if begins_anew => break Ok(()),
+        };
+        match served {
             Ok(Ended::Stopped) => break Ok(()),
             Ok(Ended::Restored) => tracing::error!(
                 "the database was restored or exchanged beneath this server, which begins anew"
             ),
+            // Whoever restores it may not be done yet.
+            Err(failure) if begins_anew && !is_up.load(Ordering::Relaxed) => {
+                tracing::error!(failure = %format!("{failure:#}"), "cannot begin anew yet");
+                tokio::select! {
+                    () = tokio::time::sleep(BEGIN_AGAIN) => {}
+                    () = stop.clone() => break Ok(()),
+                }
+            }
             Err(failure) => break Err(failure),
         }
+        begins_anew = true;
         (public, internal) = match listen_again(addresses).await {
             Ok(listening) => listening,
             Err(failure) => break Err(failure),
@@ -90,6 +111,14 @@ pub async fn run(
     };
     database.close().await;
     served
+}
+
+/// Waits until a start that goes on is no longer wanted: one that serves ends in order by itself.
+async fn asked_to_stop(stop: &Shared<impl Future<Output = ()>>, is_up: &AtomicBool) {
+    stop.clone().await;
+    if is_up.load(Ordering::Relaxed) {
+        pending::<()>().await;
+    }
 }
 
 async fn listen_again(
@@ -220,18 +249,19 @@ async fn serve_with(
     };
     let outcome = tokio::select! {
         () = stop => Ok(Ended::Stopped),
-        part = lasting.first_to_end(&replicator) => if log.is_not_ours() {
+        // What hangs in the file beside the database goes only with the process.
+        part = lasting.first_to_end(&replicator) => if log.is_not_ours() && !log.is_file_stuck() {
             Ok(Ended::Restored)
         } else {
             Err(anyhow::anyhow!("{part} has stopped, which is a defect; the log above says why"))
         },
     };
     stopping.send_replace(true);
-    let _ = tokio::join!(ended(lasting.clients), ended(lasting.peers));
+    let _ = tokio::join!(ended(&mut lasting.clients), ended(&mut lasting.peers));
     replicator.stop().await;
     lasting.hub.abort();
     lasting.presence.abort();
-    let _ = tokio::join!(ended(lasting.hub), ended(lasting.presence));
+    let _ = tokio::join!(ended(&mut lasting.hub), ended(&mut lasting.presence));
     drop((context, replicator, log));
     close(lasting.writer, lasting.follower).await;
     outcome
@@ -356,12 +386,16 @@ async fn raise_above_peers(log: &Log, replicator: &Replicator) {
     }
 }
 
-async fn close(writer: WriterTask, follower: FollowTask) {
-    let ended = async {
-        let _ = tokio::join!(ended(writer), ended(follower));
+async fn close(mut writer: WriterTask, mut follower: FollowTask) {
+    let both = async {
+        let _ = tokio::join!(ended(&mut writer), ended(&mut follower));
     };
-    if timeout(LAST_WRITES, ended).await.is_err() {
+    if timeout(LAST_WRITES, both).await.is_err() {
         tracing::warn!("the log did not close in time");
+        // Nothing of it may be left to write beside what comes after.
+        writer.abort();
+        follower.abort();
+        let _ = tokio::join!(ended(&mut writer), ended(&mut follower));
     }
 }
 

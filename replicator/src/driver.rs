@@ -342,6 +342,9 @@ impl Engine {
                     // The alarm is given once; the database will come back.
                     Err(failure) => tracing::error!(%origin, %failure, "cannot draw a new epoch"),
                 }
+                if log.is_not_ours() {
+                    return;
+                }
                 tokio::time::sleep(RENEW_AGAIN).await;
             }
         });

@@ -38,7 +38,7 @@ impl Lasting {
 }
 
 /// Waits for a task that may have been waited for before: what ends early has told its end by then.
-pub(super) async fn ended(task: JoinHandle<()>) {
+pub(super) async fn ended(task: &mut JoinHandle<()>) {
     if !task.is_finished() {
         drop(task.await);
     }

@@ -200,3 +200,47 @@ async fn a_replica_whose_writer_has_no_session_is_not_ready_and_says_so() {
     .await;
     ann.says("lobby", "taken again").await;
 }
+
+#[tokio::test]
+async fn a_replica_whose_database_takes_no_writes_is_not_ready_and_says_so() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+    let mut database = PgConnection::connect(&replica.database_url())
+        .await
+        .unwrap();
+    let name: String = sqlx::query_scalar("SELECT current_database()::text")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    let other_sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                          WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+    let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    sqlx::raw_sql(&set).execute(&mut database).await.unwrap();
+    sqlx::raw_sql(other_sessions)
+        .execute(&mut database)
+        .await
+        .unwrap();
+    eventually("to be told why it is not ready", async || {
+        let answer = replica.door.get("/readyz").await;
+        let is_told = answer.body.contains("read-only");
+        let is_counted = replica.metric("causeway_writes_stopped ").await == 1;
+        match answer.status {
+            503 if is_told && is_counted => Ok(()),
+            status => Err(format!("{status} {}", answer.body)),
+        }
+    })
+    .await;
+
+    let reset = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
+    sqlx::raw_sql(&reset).execute(&mut database).await.unwrap();
+    eventually("to be ready again", async || {
+        let answer = replica.door.get("/readyz").await;
+        match answer.status {
+            200 => Ok(()),
+            _ => Err(answer.body),
+        }
+    })
+    .await;
+    ann.says("lobby", "taken again").await;
+}

@@ -112,6 +112,58 @@ async fn a_dump_put_back_under_an_open_session_is_noticed_by_itself() {
     goes_on_by_itself(&cluster, &ann[1], &former).await;
 }
 
+#[tokio::test]
+async fn a_dump_from_before_the_start_is_put_back_under_readers_and_nothing_is_set_aside() {
+    let mut cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    ann[1].says("lobby", "0 in the dump").await;
+    cluster.agree(&[1, 2], "lobby", 1).await;
+    let url = cluster.at(2).database_url();
+    let mut connection = PgConnection::connect(&url).await.expect("it answers");
+    let tables = [
+        "groups",
+        "members",
+        "messages",
+        "likes",
+        "feed",
+        "quarantine",
+    ];
+    let tables = tables
+        .into_iter()
+        .chain(["timeline_checkpoint", "events", "identity"]);
+    for table in tables.clone() {
+        let dump = format!("CREATE TABLE dump_of_{table} AS TABLE {table}");
+        let dumped = sqlx::raw_sql(&dump).execute(&mut connection).await;
+        dumped.expect("it is there");
+    }
+    ann[1].says("lobby", "1 after it").await;
+    cluster.agree(&[1, 2], "lobby", 2).await;
+    // What it said before is no longer in its memory.
+    cluster.roll(2).await;
+    let ann = [
+        cluster.at(1).user("ann").await,
+        cluster.at(2).user("ann").await,
+    ];
+    let former = ann[1].view().await["self"]["epoch"].clone();
+
+    let restored = tables.map(|table| {
+        format!("TRUNCATE {table}; INSERT INTO {table} SELECT * FROM dump_of_{table};")
+    });
+    let restored = format!("BEGIN; {} COMMIT", restored.collect::<String>());
+    sqlx::raw_sql(&restored)
+        .execute(&mut connection)
+        .await
+        .expect("it is not locked");
+    drop(ann[1].get("/v1/groups/lobby/messages").await);
+
+    goes_on_by_itself(&cluster, &ann[1], &former).await;
+    let door = &cluster.at(2).door;
+    let metrics = door.get("/metrics").await.body;
+    assert!(metrics.contains("causeway_events_set_aside 0"), "{metrics}");
+    let log = cluster.at(2).process().log();
+    assert!(!log.contains("did not close in time"), "{log}");
+}
+
 /// What was answered is back, and what is said now has a number of a new epoch.
 async fn goes_on_by_itself(cluster: &Cluster, ann: &User, former: &Value) {
     let text = json!({ "text": "2 said until it is taken" });

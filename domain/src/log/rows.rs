@@ -134,16 +134,20 @@ pub(super) async fn store_identity(
     Ok(())
 }
 
-/// Moves the reservation, if the log still ends with this arrival.
+/// Moves the reservation, if the log still ends with this arrival and writes as this origin.
 pub(super) async fn reserve(
     connection: &mut PgConnection,
     reserved: Hlc,
+    origin: Origin,
     arrival: i64,
 ) -> sqlx::Result<()> {
     let statement = "UPDATE identity SET reserved_hlc = $1
-         WHERE $2 = 0 OR EXISTS (SELECT FROM events e WHERE e.arrival = $2)";
+         WHERE replica = $2 AND epoch = $3
+           AND ($4 = 0 OR EXISTS (SELECT FROM events e WHERE e.arrival = $4))";
     let moved = sqlx::query(statement)
         .bind(signed(reserved.get()))
+        .bind(i32::from(origin.replica.get()))
+        .bind(i64::from(origin.epoch.0))
         .bind(arrival)
         .execute(connection)
         .await?;

@@ -44,6 +44,8 @@ pub(super) struct Writer {
     writing: Writing,
     sidecar: Sidecar,
     recorded_at: Option<Instant>,
+    /// When the database last took a reservation; nothing where it has still to prove that it does.
+    looked_at: Option<Instant>,
     /// The write of the file beside the database that is under way.
     recording: Option<Recording>,
     trouble: Arc<Trouble>,
@@ -71,6 +73,7 @@ impl Writer {
             writing: opened.writing,
             sidecar: opened.sidecar,
             recorded_at: None,
+            looked_at: Some(Instant::now()),
             recording: None,
             trouble: Arc::default(),
             in_doubt: None,
@@ -287,6 +290,7 @@ impl Writer {
                 let rows = stored(&decided);
                 let verdicts = self.writing.committed(decided);
                 self.tail.push(rows);
+                self.trouble.session(None);
                 Ok(Some(verdicts))
             }
             Ok(Ok(false)) => {

@@ -236,6 +236,10 @@ impl Follower {
             Some(events) => events,
             None => crate::log::read_after(&mut *connection, former.arrival, limit).await?,
         };
+        if events.is_empty() {
+            // What was told is not there: somebody took it away. Nothing may be folded on top of that.
+            return Err(Failed::Later(ReadError::Corrupt(former.arrival + 1)));
+        }
         match take_in(connection, &former, &events).await {
             Ok(taken) => {
                 self.most = (self.most * 2).min(STEP);

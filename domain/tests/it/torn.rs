@@ -1,9 +1,12 @@
 //! Rows are taken away, or put back as they were, under the session that the writer keeps: a restore
 //! into a database that is in use. Nothing may be written over the gap.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sqlx::Connection;
 
-use crate::support::{Store, post};
+use crate::support::{Open, Store, post, wall_ms};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_over_what_was_taken_away_under_an_open_session() {
@@ -48,8 +51,28 @@ async fn nothing_is_written_over_what_was_taken_away_under_an_open_session() {
 async fn it_is_noticed_also_where_nobody_writes() {
     let store = Store::create(1).await;
     let replica = store.open().await;
+    is_noticed(&store, replica).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_noticed_also_where_the_clock_was_set_back_by_an_hour() {
+    let mut store = Store::create(1).await;
+    let is_back = Arc::new(AtomicBool::new(false));
+    let back = is_back.clone();
+    store.set_clock(Arc::new(move || {
+        let by_ms = u64::from(back.load(Ordering::Relaxed)) * 3_600_000;
+        wall_ms() - by_ms
+    }));
+    let replica = store.open().await;
     replica.join("lobby", "anna").await;
-    let said = post("lobby", "anna", "answered", None);
+    is_back.store(true, Ordering::Relaxed);
+    is_noticed(&store, replica).await;
+}
+
+/// Nobody writes after the last event was taken away.
+async fn is_noticed(store: &Store, replica: Open) {
+    replica.join("lobby", "bert").await;
+    let said = post("lobby", "bert", "answered", None);
     replica.log.submit(said).await.unwrap();
 
     let mut connection = sqlx::PgConnection::connect(&store.options.database_url)

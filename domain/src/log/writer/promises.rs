@@ -18,6 +18,9 @@ use super::{RECORD_EVERY, STATEMENT, Writer};
 
 /// How long an idle writer looks whether the database is back: writes wait meanwhile.
 const GLANCE: Duration = Duration::from_secs(1);
+/// How often the database is asked anyhow whether it takes a reservation: where the clock is ahead of
+/// the wall none is due for long.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long the file may take to be written before it counts as one that cannot be: a disk that is
 /// reached through a network may never answer.
 const FILE: Duration = Duration::from_secs(5);
@@ -66,8 +69,10 @@ impl Writer {
         if self.connection.is_none() && !self.reaches(GLANCE, Duration::from_millis(100)).await {
             return;
         }
-        if let Some(reserved) = self.writing.due_reservation((self.options.order)()) {
-            self.reserve(reserved).await;
+        let due = self.writing.due_reservation((self.options.order)());
+        let is_to_look = self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
+        if due.is_some() || is_to_look {
+            self.reserve(due.unwrap_or(self.writing.reserved())).await;
         } else if !self.writing.is_recorded() {
             self.record(self.writing.reserved()).await;
         }
@@ -101,20 +106,20 @@ impl Writer {
         let Some(connection) = self.connection.as_mut() else {
             return;
         };
-        let (allow_unsafe, arrival) = (
-            self.options.allow_unsafe_postgres,
-            self.writing.head().arrival,
-        );
+        let allow_unsafe = self.options.allow_unsafe_postgres;
+        let (origin, arrival) = (self.writing.origin(), self.writing.head().arrival);
         let stored = timeout(STATEMENT, async {
             if let Err(refused) = durability::demand(connection, allow_unsafe).await {
                 return Err(sqlx::Error::Configuration(refused.into()));
             }
-            rows::reserve(connection, reserved, arrival).await
+            rows::reserve(connection, reserved, origin, arrival).await
         });
         if let Some(failure) = failed(stored.await) {
             self.forget(&failure);
             return;
         }
+        self.looked_at = Some(Instant::now());
+        self.trouble.session(None);
         self.record(reserved).await;
     }
 

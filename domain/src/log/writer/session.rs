@@ -81,7 +81,11 @@ impl Writer {
             tracing::warn!(%why, "the database cannot be written to");
         }
         let is_reached = why.is_none();
-        self.trouble.session(why);
+        // A session alone is no proof that anything is taken: a write is, or the next look.
+        self.looked_at = None;
+        if why.is_some() {
+            self.trouble.session(why);
+        }
         is_reached
     }
 
@@ -105,6 +109,7 @@ impl Writer {
             "a batch could not be written"
         );
         self.connection = None;
+        self.trouble.session(Some(failure.to_string()));
         self.let_ahead_fall();
         self.writing.forget();
         let sqlx::Error::Database(said) = failure else {
