@@ -74,13 +74,15 @@ pub async fn check(config: &Config) -> Findings {
         data_folder::judge(&config.data_dir).map_err(|error| error.to_string()),
     );
     let probe = Probe::new();
-    let is_running = match &probe {
+    let answers = match &probe {
         Ok(probe) => probe
             .is_alive(&config.own_address().public_url)
             .await
             .is_ok(),
         Err(_) => false,
     };
+    // Somebody else may answer there; whoever is this replica has its port.
+    let is_running = answers && listen("public_listen", config.public_listen).await.is_err();
     let mut in_database = Vec::new();
     match &config.database_url {
         None => {

@@ -138,9 +138,11 @@ fn a_check_finds_what_a_start_would_trip_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_tells_of_events_that_want_a_hand() {
-    let mut replica = Replica::start().await;
+    let (mut replica, other) = tokio::join!(Replica::start(), Replica::start());
     replica.member("ann", "lobby").await;
     replica.stop().await;
+    // Somebody answers at its address that is not this replica.
+    replica.settings.replicas[0].1 = format!("http://{}", other.door.address());
     let mut connection = PgConnection::connect(&replica.database_url())
         .await
         .expect("it runs");
