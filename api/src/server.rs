@@ -3,7 +3,7 @@
 mod lasting;
 
 use std::collections::BTreeMap;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -224,20 +224,22 @@ async fn serve_with(
         keys: peer_keys,
     };
     let serving_peers = spawn_serving(internal, peers, limits, stopped.clone())?;
-    anyhow::ensure!(
-        replicator.look_back(answers).await,
-        "peers know messages of this replica that its database has lost, and the database does not \
-         take the new epoch to go on with: see what is wrong with it"
-    );
-    if log.beginning() != Beginning::Continued || log.origin() != replicator.began_as() {
-        raise_above_peers(&log, &replicator).await;
-    }
-    let limits = ConnectionLimits {
-        connections: config.limits.max_connections,
-        ..limits
+    let knows_itself = replicator.look_back(answers).await;
+    let serving_clients = if knows_itself {
+        if log.beginning() != Beginning::Continued || log.origin() != replicator.began_as() {
+            raise_above_peers(&log, &replicator).await;
+        }
+        let limits = ConnectionLimits {
+            connections: config.limits.max_connections,
+            ..limits
+        };
+        let serving = spawn_serving(public, app::app(&context), limits, stopped)?;
+        on_ready();
+        serving
+    } else {
+        drop(public);
+        tokio::spawn(async {})
     };
-    let serving_clients = spawn_serving(public, app::app(&context), limits, stopped)?;
-    on_ready();
 
     let mut lasting = Lasting {
         writer,
@@ -248,6 +250,11 @@ async fn serve_with(
         clients: serving_clients,
     };
     let outcome = tokio::select! {
+        biased;
+        () = ready(()), if !knows_itself => Err(anyhow::anyhow!(
+            "peers know messages of this replica that its database has lost, and the database does \
+             not take the new epoch to go on with: see what is wrong with it"
+        )),
         () = stop => Ok(Ended::Stopped),
         // What hangs in the file beside the database goes only with the process.
         part = lasting.first_to_end(&replicator) => if log.is_not_ours() && !log.is_file_stuck() {
