@@ -58,8 +58,9 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         replica.stop()?;
     }
     let what = "a post at the one that stayed while four come back, p99; when it is quiet, p99";
-    // No budget names it: what a post at a replica that itself catches up is held to.
-    let line = paired("B5", what, "ms", &pairs, Goal::at_most(3.0, 3.0));
+    let mut line = paired("B5", what, "ms", &pairs, Goal::at_most(3.0, 3.0));
+    // Only told: here five machines' work falls on one.
+    line.goal = None;
     Ok(vec![line.with(format!(
         "the four together take {:.0} events/s, all on the same cores; of all five: {}",
         Spread::of(rates).median,
