@@ -18,13 +18,11 @@ use sqlx::{Connection, PgConnection};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::clock::wall_clock;
-use crate::config::{Config, ReplicaAddress, Secret};
+use crate::config::{Config, ReplicaAddress};
 use crate::data_folder;
 use crate::failure::listen;
-use crate::keys::ClusterKeys;
+use crate::offline;
 use crate::probe::Probe;
-use crate::server;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -135,7 +133,7 @@ pub async fn check(config: &Config) -> Findings {
                 found,
             );
         }
-        // Who runs talks to its peers; another process of its number would be taken for a copy.
+        // Who runs asks its peers each second itself, and tells of refusals by alarms.
         let found = match &asking {
             Ok(asking) if !is_running => asking.ask(peer.id).await,
             Ok(_) => reaches(peer).await,
@@ -158,15 +156,11 @@ struct Asking {
 
 impl Asking {
     fn new(config: &Config) -> anyhow::Result<Self> {
-        let keys = ClusterKeys::new(
-            config.cluster_key.bytes(),
-            config.previous_cluster_key.as_ref().map(Secret::bytes),
-        );
-        let caller = server::caller(config)?;
+        let (caller, links) = offline::links(config)?;
         Ok(Self {
-            links: server::links(config, &caller, &server::peer_keys(&keys)),
             caller,
-            clocks: Clocks::new(wall_clock(config.clock_offset_file.as_deref())),
+            links,
+            clocks: offline::clocks(config),
         })
     }
 

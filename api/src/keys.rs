@@ -8,6 +8,8 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::config::{Config, Secret};
+
 /// Which key signed: derived from it, and says nothing about it.
 pub type KeyId = [u8; 4];
 
@@ -49,6 +51,12 @@ impl ClusterKeys {
             current: current.to_vec(),
             previous: previous.map(<[u8]>::to_vec),
         }
+    }
+
+    /// Takes those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        let previous = config.previous_cluster_key.as_ref().map(Secret::bytes);
+        Self::new(config.cluster_key.bytes(), previous)
     }
 
     /// Derives what replicas sign their calls with: the current secret, and the one before it.

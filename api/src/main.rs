@@ -14,7 +14,7 @@ use causeway_api::dev::{self, DevOptions};
 use causeway_api::failure::{NotAsGiven, exit_code, sentence, tell};
 use causeway_api::log::Log;
 use causeway_api::new_epoch::Rescue;
-use causeway_api::{check, init, new_epoch, open_files, server, stop};
+use causeway_api::{check, init, new_epoch, open_files, rebuild, server, stop};
 use causeway_domain::ids::ReplicaId;
 use clap::{Args, Parser, Subcommand};
 use futures_util::FutureExt;
@@ -202,7 +202,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             print(&findings.to_string());
             return Ok(ExitCode::from(if findings.are_fine() { 0 } else { 2 }));
         }
-        Command::Rebuild(config) => server::rebuild(config.load()?).await?,
+        Command::Rebuild(config) => rebuild::rebuild(config.load()?).await?,
         Command::NewEpoch {
             config,
             rescue,

@@ -5,29 +5,21 @@
 //! because such a state cannot be told from a healthy one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::rescue::{Renewal, Rescued};
-use causeway_domain::log::{Log, Options, WriterTask, rescue};
+use causeway_domain::log::{Log, rescue};
 use causeway_domain::rescue::Parting;
-use causeway_domain::timelines::Timelines;
-use causeway_replicator::driver::Clocks;
 use causeway_replicator::inquiry;
 use causeway_replicator::rescue::{Peer, compare, join, pull_all};
 
-use crate::clock::wall_clock;
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::database::Database;
-use crate::failure::tell;
-use crate::keys::ClusterKeys;
-use crate::server;
+use crate::offline::{Progress, clocks, close, links, options, show};
 
 /// How long peers may take to answer.
 const ANSWERS: Duration = Duration::from_secs(3);
-/// Between two lines of progress.
-const PROGRESS: Duration = Duration::from_secs(1);
 
 /// What a rescue is told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,20 +41,14 @@ pub async fn new_epoch(config: Config, rescue: Option<Rescue>) -> anyhow::Result
 }
 
 async fn renew(config: &Config, url: &str) -> anyhow::Result<String> {
-    let clocks = Clocks::new(wall_clock(config.clock_offset_file.as_deref()));
-    let options = options(config, url, &clocks)?;
+    let options = options(config, url, &clocks(config))?;
     let renewal = rescue::new_epoch(&options, &Parting::default()).await?;
     Ok(epochs(renewal))
 }
 
 async fn bring_back(config: &Config, url: &str, asked: Rescue) -> anyhow::Result<String> {
-    let clocks = Clocks::new(wall_clock(config.clock_offset_file.as_deref()));
-    let keys = ClusterKeys::new(
-        config.cluster_key.bytes(),
-        config.previous_cluster_key.as_ref().map(Secret::bytes),
-    );
-    let caller = server::caller(config)?;
-    let links = server::links(config, &caller, &server::peer_keys(&keys));
+    let clocks = clocks(config);
+    let (caller, links) = links(config)?;
     let answers = inquiry::ask(&links, &caller, clocks.now(), ANSWERS).await;
     clocks.bound(inquiry::ceiling_ms(&answers, clocks.now()));
     anyhow::ensure!(
@@ -97,7 +83,7 @@ async fn bring_back(config: &Config, url: &str, asked: Rescue) -> anyhow::Result
     let told = Progress::default();
     let rescued = log.write_again(|seen| told.tell("events looked at", seen));
     let rescued = rescued.await?;
-    let shown = show(&log, url).await;
+    let shown = show(&log, url, "events shown").await;
     let origin = log.origin();
     close(log, writer).await;
     shown?;
@@ -131,36 +117,6 @@ async fn pull(log: &Log, peer: &Peer<'_>, severed: &BTreeSet<Origin>) -> anyhow:
         told.tell(&what, came);
     })
     .await?)
-}
-
-/// Builds the read model anew, so that the next start shows everything at once.
-async fn show(log: &Log, url: &str) -> anyhow::Result<()> {
-    let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
-    let told = Progress::default();
-    let all = log.head().arrival;
-    let mut bell = timelines.bell();
-    while bell.borrow_and_update().arrival < all {
-        told.tell(
-            "events shown",
-            timelines.checkpoint().arrival.unsigned_abs(),
-        );
-        bell.changed().await?;
-    }
-    drop(timelines);
-    follower.abort();
-    let _ = follower.await;
-    Ok(())
-}
-
-async fn close(log: Log, writer: WriterTask) {
-    drop(log);
-    // It ends with its last handle; what it could not give back it draws anew.
-    let _ = writer.await;
-}
-
-fn options(config: &Config, url: &str, clocks: &Clocks) -> anyhow::Result<Options> {
-    let disk = Arc::new(server::disk_of(config));
-    server::options(config, url, clocks, &disk)
 }
 
 fn epochs(renewal: Renewal) -> String {
@@ -199,22 +155,4 @@ fn report(
         ));
     }
     lines.concat()
-}
-
-/// Lines on standard error, one in a while.
-struct Progress(std::cell::Cell<Instant>);
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self(std::cell::Cell::new(Instant::now()))
-    }
-}
-
-impl Progress {
-    fn tell(&self, what: &str, count: u64) {
-        if self.0.get().elapsed() > PROGRESS {
-            self.0.set(Instant::now());
-            tell(&format!("{count} {what}"));
-        }
-    }
 }

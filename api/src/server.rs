@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::{Beginning, Log, Options, WriterTask};
-use causeway_domain::timelines::{self, FollowTask, Timelines};
+use causeway_domain::timelines::{FollowTask, Timelines};
 use causeway_replicator::auth::PeerKeys;
 use causeway_replicator::core::Me;
 use causeway_replicator::driver::{Clocks, Replicator};
@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 use crate::app;
 use crate::clock::wall_clock;
-use crate::config::{Config, ReplicaAddress, Secret};
+use crate::config::{Config, ReplicaAddress};
 use crate::context::{Context, Parts};
 use crate::cursor::Cursors;
 use crate::database::Database;
@@ -35,7 +35,7 @@ use crate::disk::Disk;
 use crate::edge::WallClock;
 use crate::edge::accept::{ConnectionLimits, Door};
 use crate::edge::serve::serve;
-use crate::failure::{listen, tell};
+use crate::failure::listen;
 use crate::feeds::{Feeds, Setup};
 use crate::keys::ClusterKeys;
 use crate::routes::Sight;
@@ -135,53 +135,6 @@ pub fn openapi() -> String {
     app::openapi_yaml()
 }
 
-/// Drops the read model of a replica that is not running and builds it anew.
-pub async fn rebuild(config: Config) -> anyhow::Result<()> {
-    let database = Database::open(&config).await?;
-    let rebuilt = rebuild_with(&config, &database.url).await;
-    database.close().await;
-    rebuilt
-}
-
-async fn rebuild_with(config: &Config, url: &str) -> anyhow::Result<()> {
-    let wall = wall_clock(config.clock_offset_file.as_deref());
-    let clocks = Clocks::new(wall);
-    let disk = Arc::new(disk_of(config));
-    let (log, writer) = Log::open(options(config, url, &clocks, &disk)?).await?;
-    let all = log.head().arrival;
-    let mut told = Instant::now();
-    let proven = log.prove(|looked_at| {
-        if told.elapsed() > Duration::from_secs(1) {
-            told = Instant::now();
-            tell(&format!("{looked_at} of {all} events looked at"));
-        }
-    });
-    if let Err(failure) = proven.await {
-        return Err(anyhow::Error::from(failure).context(
-            "nothing was changed: an event is missing or not what was written, so let the peers fill an \
-             empty replica in place of this one",
-        ));
-    }
-    timelines::rebuild(&log).await?;
-    let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
-    let mut bell = timelines.bell();
-    let mut told = Instant::now();
-    while bell.borrow_and_update().arrival < all {
-        if told.elapsed() > Duration::from_secs(1) {
-            told = Instant::now();
-            tell(&format!(
-                "{} of {all} events",
-                timelines.checkpoint().arrival
-            ));
-        }
-        bell.changed().await?;
-    }
-    tell(&format!("{all} events, done"));
-    drop((log, timelines));
-    close(writer, follower).await;
-    Ok(())
-}
-
 async fn serve_with(
     config: &Config,
     url: &str,
@@ -191,10 +144,7 @@ async fn serve_with(
     on_ready: impl FnOnce(),
 ) -> anyhow::Result<Ended> {
     let wall = wall_clock(config.clock_offset_file.as_deref());
-    let keys = ClusterKeys::new(
-        config.cluster_key.bytes(),
-        config.previous_cluster_key.as_ref().map(Secret::bytes),
-    );
+    let keys = ClusterKeys::of(config);
     let peer_keys = peer_keys(&keys);
     let clocks = Clocks::new(wall.clone());
     let caller = caller(config)?;
