@@ -132,14 +132,7 @@ async fn a_replica_whose_read_model_does_not_follow_is_not_ready_and_says_so() {
 
     let back = "ALTER TABLE messages_away RENAME TO messages";
     sqlx::raw_sql(back).execute(&mut database).await.unwrap();
-    eventually("to be ready again", async || {
-        let answer = replica.door.get("/readyz").await;
-        match answer.status {
-            200 => Ok(()),
-            _ => Err(answer.body),
-        }
-    })
-    .await;
+    is_ready_again(&replica).await;
     assert_eq!(texts(&ann.history("lobby").await), ["not shown yet"]);
 }
 
@@ -177,27 +170,11 @@ async fn a_replica_whose_writer_has_no_session_is_not_ready_and_says_so() {
         if is_ours { Ok(()) } else { Err(String::new()) }
     })
     .await;
-    eventually("to be told why it is not ready", async || {
-        let answer = replica.door.get("/readyz").await;
-        let is_told = answer.body.contains("another process uses the database");
-        let is_counted = replica.metric("causeway_writes_stopped ").await == 1;
-        match answer.status {
-            503 if is_told && is_counted => Ok(()),
-            status => Err(format!("{status} {}", answer.body)),
-        }
-    })
-    .await;
+    takes_no_writes(&replica, "another process uses the database").await;
     assert_eq!(texts(&ann.history("lobby").await), [""; 0]);
 
     database.close().await.unwrap();
-    eventually("to be ready again", async || {
-        let answer = replica.door.get("/readyz").await;
-        match answer.status {
-            200 => Ok(()),
-            _ => Err(answer.body),
-        }
-    })
-    .await;
+    is_ready_again(&replica).await;
     ann.says("lobby", "taken again").await;
 }
 
@@ -221,9 +198,19 @@ async fn a_replica_whose_database_takes_no_writes_is_not_ready_and_says_so() {
         .execute(&mut database)
         .await
         .unwrap();
+    takes_no_writes(&replica, "read-only").await;
+
+    let reset = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
+    sqlx::raw_sql(&reset).execute(&mut database).await.unwrap();
+    is_ready_again(&replica).await;
+    ann.says("lobby", "taken again").await;
+}
+
+/// Waits until it says that nothing can be written, and why.
+async fn takes_no_writes(replica: &Replica, why: &str) {
     eventually("to be told why it is not ready", async || {
         let answer = replica.door.get("/readyz").await;
-        let is_told = answer.body.contains("read-only");
+        let is_told = answer.body.contains(why);
         let is_counted = replica.metric("causeway_writes_stopped ").await == 1;
         match answer.status {
             503 if is_told && is_counted => Ok(()),
@@ -231,9 +218,9 @@ async fn a_replica_whose_database_takes_no_writes_is_not_ready_and_says_so() {
         }
     })
     .await;
+}
 
-    let reset = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
-    sqlx::raw_sql(&reset).execute(&mut database).await.unwrap();
+async fn is_ready_again(replica: &Replica) {
     eventually("to be ready again", async || {
         let answer = replica.door.get("/readyz").await;
         match answer.status {
@@ -242,5 +229,4 @@ async fn a_replica_whose_database_takes_no_writes_is_not_ready_and_says_so() {
         }
     })
     .await;
-    ann.says("lobby", "taken again").await;
 }

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use sqlx::{Connection, PgConnection};
 
-use crate::harness::{Cluster, Replica, Settings, run_to_its_end, texts};
+use crate::harness::{Cluster, Replica, run_with, texts};
 
 #[tokio::test]
 async fn a_check_finds_what_a_start_or_a_peer_would_refuse() {
@@ -12,14 +12,18 @@ async fn a_check_finds_what_a_start_or_a_peer_would_refuse() {
     let others = cluster.at(2).database_url();
     cluster.at_mut(1).stop().await;
     let settings = cluster.at(1).settings.clone();
-    let said = run("check", &settings).await;
+    let said = run_with(&settings, &["check"]).await;
     // Of these settings the addresses for clients are those of nobody.
     assert_eq!(wrong(&said, "database"), None, "{said:?}");
     assert_eq!(wrong(&said, "for peers"), None, "{said:?}");
 
     let mut other_key = settings.clone();
     other_key.key = "another key for tests, longer than thirty-two bytes".into();
-    let found = wrong(&run("check", &other_key).await, "replica 2 for peers").expect("a finding");
+    let found = wrong(
+        &run_with(&other_key, &["check"]).await,
+        "replica 2 for peers",
+    )
+    .expect("a finding");
     assert!(found.contains("refused"), "{found}");
 
     let mut exchanged = settings.clone();
@@ -29,25 +33,30 @@ async fn a_check_finds_what_a_start_or_a_peer_would_refuse() {
     );
     exchanged.replicas[1].2 = third;
     exchanged.replicas[2].2 = second;
-    let found = wrong(&run("check", &exchanged).await, "replica 2 for peers").expect("a finding");
+    let found = wrong(
+        &run_with(&exchanged, &["check"]).await,
+        "replica 2 for peers",
+    )
+    .expect("a finding");
     assert!(found.contains('3'), "{found}");
 
     let mut no_peer = settings.clone();
     no_peer.replicas[1].2 = format!("http://{}", cluster.at(2).door.address());
-    let found = wrong(&run("check", &no_peer).await, "replica 2 for peers").expect("a finding");
+    let found =
+        wrong(&run_with(&no_peer, &["check"]).await, "replica 2 for peers").expect("a finding");
     assert!(found.contains("malformed"), "{found}");
 
     let mut other_cluster = settings.clone();
     other_cluster.cluster = "another".into();
-    let found = wrong(&run("check", &other_cluster).await, "database").expect("a finding");
+    let found = wrong(&run_with(&other_cluster, &["check"]).await, "database").expect("a finding");
     assert!(found.contains("belongs to cluster `it`"), "{found}");
 
     let mut in_use = settings.clone();
     in_use.database_url = Some(others);
-    let found = wrong(&run("check", &in_use).await, "database").expect("a finding");
+    let found = wrong(&run_with(&in_use, &["check"]).await, "database").expect("a finding");
     assert!(found.contains("another process"), "{found}");
     cluster.at_mut(2).stop().await;
-    let found = wrong(&run("check", &in_use).await, "database").expect("a finding");
+    let found = wrong(&run_with(&in_use, &["check"]).await, "database").expect("a finding");
     assert!(found.contains("written by replica 2"), "{found}");
 
     cluster.restart(1).await;
@@ -74,7 +83,7 @@ async fn a_rebuild_of_a_log_that_is_not_what_was_written_changes_nothing_and_say
             .await
             .expect("it is not locked");
 
-        let output = run("rebuild", &replica.settings).await;
+        let output = run_with(&replica.settings, &["rebuild"]).await;
 
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -88,13 +97,6 @@ async fn a_rebuild_of_a_log_that_is_not_what_was_written_changes_nothing_and_say
     assert_eq!(shown, 3);
     replica.restart().await;
     assert_eq!(texts(&ann.history("lobby").await), ["one", "two", "three"]);
-}
-
-async fn run(command: &'static str, settings: &Settings) -> Output {
-    let config = settings.write();
-    let config = config.to_str().expect("a path of text").to_owned();
-    let run = move || run_to_its_end(&[command, "--config", &config], &[]);
-    tokio::task::spawn_blocking(run).await.expect("it ends")
 }
 
 /// What a check finds wrong with something.

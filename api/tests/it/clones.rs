@@ -1,6 +1,6 @@
 //! Two servers of one number at once: a copy of a replica runs beside it.
 
-use crate::harness::{Cluster, Door, eventually, texts};
+use crate::harness::{Cluster, Replica, eventually, texts};
 use crate::rescue::rescue;
 
 #[tokio::test]
@@ -20,9 +20,9 @@ async fn a_copy_beside_its_original_is_served_by_nobody_and_what_it_wrote_is_res
     at_copy.says("lobby", "2 at the copy").await;
     ann[1].says("lobby", "3 at the original").await;
     ann[0].says("lobby", "4 at replica 1").await;
-    alarm(&copy.door, "refused_by").await;
-    alarm(&cluster.at(1).door, "refused").await;
-    alarm(&cluster.at(3).door, "refused").await;
+    alarm(&copy, "refused_by").await;
+    alarm(cluster.at(1), "refused").await;
+    alarm(cluster.at(3), "refused").await;
 
     let history = cluster.agree(&[1, 2, 3], "lobby", 3).await;
     let expected = ["0 before the copy", "3 at the original", "4 at replica 1"];
@@ -53,16 +53,11 @@ async fn a_copy_beside_its_original_is_served_by_nobody_and_what_it_wrote_is_res
 }
 
 /// Waits until a replica tells of something of this kind.
-async fn alarm(door: &Door, kind: &str) {
-    eventually("an alarm", async || {
-        let metrics = door.get("/metrics").await.body;
-        let line = format!("causeway_alarms{{kind=\"{kind}\"}} ");
-        let stands = |it: &str| it.strip_prefix(&line).is_some_and(|count| count != "0");
-        if metrics.lines().any(stands) {
-            Ok(())
-        } else {
-            Err(metrics)
-        }
+async fn alarm(replica: &Replica, kind: &str) {
+    let line = format!("causeway_alarms{{kind=\"{kind}\"}} ");
+    eventually("an alarm", async || match replica.metric(&line).await {
+        0 => Err(format!("no `{kind}`")),
+        _ => Ok(()),
     })
     .await;
 }

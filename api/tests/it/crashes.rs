@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Cluster, Process, Replica, Settings, eventually, ids, run_to_its_end, texts};
+use crate::harness::{Cluster, Process, Replica, Settings, eventually, ids, run_with, texts};
 
 #[tokio::test]
 async fn everything_acknowledged_before_a_kill_is_there_after_it() {
@@ -147,11 +147,9 @@ async fn rebuilt_read_models_show_what_they_showed_before() {
         .to_owned();
     let before = ann.raw_messages("lobby").await;
     replica.stop().await;
-    let config = replica.settings.write();
 
-    let config = config.to_str().expect("a path of text").to_owned();
-    let rebuild = move || run_to_its_end(&["rebuild", "--config", &config], &[]);
-    let output = tokio::task::spawn_blocking(rebuild).await.expect("it ends");
+    let output = run_with(&replica.settings, &["rebuild"]).await;
+
     assert!(
         output.status.success(),
         "{}",
@@ -186,12 +184,8 @@ async fn one_database_is_never_written_by_two_servers() {
         data_dir: folder.path().join("data"),
         ..replica.settings.clone()
     };
-    let config = other.write();
 
-    let config = config.to_str().expect("a path of text").to_owned();
-    let second =
-        tokio::task::spawn_blocking(move || run_to_its_end(&["run", "--config", &config], &[]));
-    let output = second.await.expect("it ends");
+    let output = run_with(&other, &["run"]).await;
 
     let sentence = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(

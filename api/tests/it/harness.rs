@@ -19,7 +19,7 @@ pub use cluster::Cluster;
 pub use database::Database;
 pub use later::Later;
 pub use patience::{PATIENCE, all_at_once, always, eventually, passes};
-pub use process::{Process, run_to_its_end};
+pub use process::{Process, run_to_its_end, run_with};
 pub use replica::{Door, Replica};
 pub use settings::Settings;
 pub use stream::{Frame, Stream};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Cluster, Database, all_at_once, eventually, passes, run_to_its_end, texts};
+use crate::harness::{Cluster, Database, all_at_once, eventually, passes, run_with, texts};
 
 #[tokio::test]
 async fn a_replica_rolled_back_with_its_file_that_wrote_alone_is_rescued_with_all_it_wrote() {
@@ -286,13 +286,7 @@ pub async fn rescue(cluster: &Cluster, number: u16) -> String {
 }
 
 async fn run(cluster: &Cluster, number: u16, command: &'static [&'static str]) -> Output {
-    let config = cluster.at(number).settings.write();
-    let config = config.to_str().expect("a path of text").to_owned();
-    let run = move || {
-        let arguments = [command, &["--config", &config]].concat();
-        run_to_its_end(&arguments, &[])
-    };
-    tokio::task::spawn_blocking(run).await.expect("it ends")
+    run_with(&cluster.at(number).settings, command).await
 }
 
 async fn alarms(cluster: &Cluster, number: u16) -> Vec<String> {

@@ -2,11 +2,10 @@
 //! be seen to lack what was written meanwhile.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use causeway_domain::log::SubmitError;
 
-use crate::support::{Store, post};
+use crate::support::{Store, eventually, post};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_number_is_given_while_the_file_cannot_be_written_and_all_else_goes_on() {
@@ -82,11 +81,7 @@ async fn a_file_that_hangs_is_one_that_cannot_be_written() {
     let pipe = fs::File::options().write(true).open(&file).unwrap();
     fs::rename(file.with_extension("whole"), &file).unwrap();
     drop(pipe);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while say().await.is_err() {
-        assert!(Instant::now() < deadline, "it is not tried again");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("being tried again", async || say().await.is_ok()).await;
     replica.close().await;
     other.close().await;
 }
@@ -102,13 +97,11 @@ async fn the_file_shows_the_last_write_soon_also_where_nobody_writes_after_it() 
     }
 
     let file = store.options.data_dir.join("identity.json");
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !fs::read_to_string(&file)
-        .unwrap()
-        .contains("\"seq_seen\":4")
-    {
-        assert!(Instant::now() < deadline, "it stays behind");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let shows_all = async || {
+        fs::read_to_string(&file)
+            .unwrap()
+            .contains("\"seq_seen\":4")
+    };
+    eventually("the file catching up", shows_all).await;
     replica.close().await;
 }

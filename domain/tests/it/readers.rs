@@ -137,14 +137,21 @@ fn what_a_given_join_overrules_is_not_told_again() {
 /// Anna's join that all know, then her leave at one replica and, later in the order, her join at
 /// another.
 fn left_here_joined_there() -> [RawEvent; 3] {
-    let mut world = World::new([0, 0, 500]);
-    let anna = (0, 0);
-    world.act(0, join(anna));
+    let world = leaves_here_and_joins_there([0, 0, 500]);
+    world.events.try_into().expect("three events")
+}
+
+/// Anna, in the only group.
+const ANNA: (u8, u8) = (0, 0);
+
+fn leaves_here_and_joins_there(clocks_ms: [u64; 3]) -> World {
+    let mut world = World::new(clocks_ms);
+    world.act(0, join(ANNA));
     world.act(1, hear(0));
     world.act(2, hear(0));
-    world.act(1, leave(anna));
-    world.act(2, join(anna));
-    world.events.try_into().expect("three events")
+    world.act(1, leave(ANNA));
+    world.act(2, join(ANNA));
+    world
 }
 
 /// Two copies of one message, the one lower in the order first.
@@ -305,14 +312,8 @@ fn positions(table: &Table) -> BTreeMap<String, OrderKey> {
 
 #[test]
 fn a_join_above_one_that_the_last_teller_did_not_know_is_told() {
-    let mut world = World::new([1_000, 0, 500]);
-    let anna = (0, 0);
-    world.act(0, join(anna));
-    world.act(1, hear(0));
-    world.act(2, hear(0));
-    world.act(1, leave(anna));
-    world.act(2, join(anna));
-    world.act(0, join(anna));
+    let mut world = leaves_here_and_joins_there([1_000, 0, 500]);
+    world.act(0, join(ANNA));
     let [first, left, joined, again]: [RawEvent; 4] = world.events.try_into().expect("four events");
     let here = vec![first.clone(), joined.clone()];
     let there = vec![first.clone(), left.clone()];

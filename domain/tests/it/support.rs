@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::{Action, Command, Done, Log, Options, WriterTask};
@@ -178,6 +178,15 @@ impl Open {
             .into_iter()
             .map(|seen| seen.message.text)
             .collect()
+    }
+}
+
+/// Waits until something is so.
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "{what} did not come true");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -1,12 +1,10 @@
 //! A Postgres that can lose what it has acknowledged is refused, setting by setting (F29, F30).
 
-use std::time::{Duration, Instant};
-
 use causeway_domain::log::{Log, OpenError, SubmitError};
 use causeway_postgres::{Options, PrivatePostgres, Scratch};
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{Store, post};
+use crate::support::{Store, eventually, post};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_setting_that_can_lose_acknowledged_writes_is_refused_and_named() {
@@ -67,11 +65,7 @@ async fn nothing_is_written_through_a_new_session_that_does_not_wait_for_the_dis
     let folder = Folder::new();
     let postgres = folder.start(&[]).await;
     let url = postgres.url();
-    let data = Scratch::create();
-    let mut store = Store::create(1).await;
-    store.options.data_dir = data.path().to_owned();
-    store.options.database_url = url.clone();
-    store.options.allow_unsafe_postgres = false;
+    let (store, _data) = demanding(&url).await;
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
 
@@ -99,11 +93,7 @@ async fn a_setting_that_is_switched_off_under_an_open_session_is_noticed() {
     let folder = Folder::new();
     let postgres = folder.start(&[]).await;
     let url = postgres.url();
-    let data = Scratch::create();
-    let mut store = Store::create(1).await;
-    store.options.data_dir = data.path().to_owned();
-    store.options.database_url = url.clone();
-    store.options.allow_unsafe_postgres = false;
+    let (store, _data) = demanding(&url).await;
     // A private Postgres has its settings on its command line, where nobody changes them: this one is
     // made to say something else.
     order(
@@ -125,11 +115,7 @@ async fn a_setting_that_is_switched_off_under_an_open_session_is_noticed() {
 
     order(&url, "INSERT INTO switched_off VALUES ('fsync')").await;
     // The last ones go through the session of before; looking again is a matter of seconds.
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while said().await.is_ok() {
-        assert!(Instant::now() < deadline, "it is not noticed");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("it being noticed", async || said().await.is_err()).await;
     let without = replica.log.no_session().unwrap();
     assert!(without.why.contains("fsync"), "{}", without.why);
 
@@ -140,6 +126,16 @@ async fn a_setting_that_is_switched_off_under_an_open_session_is_noticed() {
     tokio::task::spawn_blocking(|| postgres.stop())
         .await
         .unwrap();
+}
+
+/// A replica on that database that takes none of this, and its folder.
+async fn demanding(url: &str) -> (Store, Scratch) {
+    let data = Scratch::create();
+    let mut store = Store::create(1).await;
+    data.path().clone_into(&mut store.options.data_dir);
+    url.clone_into(&mut store.options.database_url);
+    store.options.allow_unsafe_postgres = false;
+    (store, data)
 }
 
 async fn end_other_sessions(url: &str) {

@@ -116,6 +116,13 @@ impl Given {
         })
     }
 
+    fn push_called(&mut self, from: u16, absorbed: Taken) -> Vec<Output> {
+        self.step(Input::PushCalled {
+            from: id(from),
+            absorbed,
+        })
+    }
+
     fn pushed(
         &mut self,
         peer: u16,

@@ -11,10 +11,11 @@ fn whatever_goes_wrong_nothing_is_lost_repeated_or_reordered() {
 
 /// Each of these once found a defect: a push sent again and again to a process that had not spoken
 /// yet, a former epoch that was never pulled after a rollback, a reader who was told what had been
-/// overruled elsewhere, a lost answer that was never settled, a message left at the place of its later
-/// copy, a fork whose mark stayed, that kept who lagged behind from everything else, that nobody told who writes as its origin, or
-/// whose sides name each other as past, an origin waited for although what it wrote was here, a process
-/// that was believed no more, and a batch that went on in a database that was exchanged.
+/// overruled elsewhere, a lost answer that was never settled, a message left at the place of its
+/// later copy, a fork whose mark stayed, that kept who lagged behind from everything else, that
+/// nobody told who writes as its origin, or whose sides name each other as past, an origin waited
+/// for although what it wrote was here, a process that was believed no more, and a batch that went
+/// on in a database that was exchanged.
 #[test]
 fn what_was_found_once_stays_mended() {
     let found = [

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 
-use super::PATIENCE;
+use super::{PATIENCE, Settings};
 
 /// A running server. Killed when this value goes; it also ends by itself when the process of the
 /// tests dies, because its standard input closes then.
@@ -131,6 +131,15 @@ impl Drop for Process {
             eprintln!("--- server on {} ---\n{}", self.public, tail(&self.log()));
         }
     }
+}
+
+/// Runs a command of the program with these settings until it ends; links and other servers of the
+/// test go on meanwhile.
+pub async fn run_with(settings: &Settings, command: &'static [&'static str]) -> Output {
+    let config = settings.write();
+    let config = config.to_str().expect("a path of text").to_owned();
+    let run = move || run_to_its_end(&[command, &["--config", &config]].concat(), &[]);
+    tokio::task::spawn_blocking(run).await.expect("it ends")
 }
 
 /// Runs the program with these arguments until it ends, which must be soon; the environment is

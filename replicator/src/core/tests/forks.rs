@@ -362,10 +362,7 @@ impl Given {
             unknown_own: Some(dot(1, seq)),
             ..Taken::default()
         };
-        self.step(Input::PushCalled {
-            from: id(peer),
-            absorbed,
-        })
+        self.push_called(peer, absorbed)
     }
 
     fn is_renewed(&mut self, held: &[(u16, u64)]) {
@@ -413,10 +410,7 @@ fn what_who_pushed_it_does_not_hold_either_is_not_awaited() {
         missing,
         ..Taken::default()
     };
-    given.step(Input::PushCalled {
-        from: id(2),
-        absorbed,
-    });
+    given.push_called(2, absorbed);
 
     given.at(3_000);
     given.answered(digest(2, 2, &[(2, 5)]));
@@ -433,10 +427,7 @@ fn a_fork_that_a_push_shows_is_told_of() {
         forked,
         ..Taken::default()
     };
-    let found = given.step(Input::PushCalled {
-        from: id(2),
-        absorbed,
-    });
+    let found = given.push_called(2, absorbed);
 
     assert_eq!(forks(&found), [(2, 3)]);
 }

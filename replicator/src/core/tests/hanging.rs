@@ -8,13 +8,13 @@ fn what_a_push_lacks_is_pulled_at_once_from_who_pushed_it() {
     given.answered(digest(2, 1, &[]));
     given.answered(digest(3, 1, &[]));
 
-    let pushed = given.step(Input::PushCalled {
-        from: id(2),
-        absorbed: Taken {
+    let pushed = given.push_called(
+        2,
+        Taken {
             missing: vec![range(3, 1, 4)],
             ..Taken::default()
         },
-    });
+    );
 
     assert_eq!(pulls(&pushed), [2]);
 }

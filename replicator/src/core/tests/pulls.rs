@@ -153,10 +153,7 @@ fn what_a_push_named_is_not_asked_of_a_peer_that_does_not_show_it() {
         missing,
         ..Taken::default()
     };
-    given.step(Input::PushCalled {
-        from: id(2),
-        absorbed,
-    });
+    given.push_called(2, absorbed);
     given.pulled(2, 0);
 
     given.called(digest(2, 2, &[]));
