@@ -50,10 +50,7 @@ impl Ledger {
         let (envelope, hash) = (&event.envelope, event.hash);
         let (stamp, dot) = (&envelope.stamp, envelope.stamp.dot());
         if let Some(known) = self.events.get(&dot).map(|known| known.hash) {
-            if known != hash && self.untold.remove(&(dot, known)) {
-                let hlc = stamp.hlc;
-                self.events.insert(dot, Committed { hash, hlc });
-            } else if known != hash {
+            if known != hash {
                 self.rewritten.insert(dot.origin);
             }
         } else {
@@ -110,6 +107,15 @@ impl Ledger {
                 .iter()
                 .all(|(dot, _)| self.written_again.contains(dot));
         !forked.is_empty() && !is_brought_back
+    }
+
+    /// No disk holds this event any more. Where no process ever told of it, its number is free.
+    pub fn destroy(&mut self, dot: Dot, hash: Hash) {
+        self.destroyed.insert((dot, hash));
+        if self.untold.remove(&(dot, hash)) {
+            self.events
+                .retain(|&at, known| at != dot || known.hash != hash);
+        }
     }
 
     /// A client was told that this event is written.

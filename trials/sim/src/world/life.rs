@@ -244,7 +244,7 @@ impl World {
             if self.ledger.answered.contains(&(dot, hash)) {
                 self.hits.hit(Hit::Destroyed);
             }
-            self.ledger.destroyed.insert((dot, hash));
+            self.ledger.destroy(dot, hash);
         }
     }
 
