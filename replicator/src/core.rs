@@ -321,10 +321,13 @@ impl Core {
     pub fn not_awaited(&self) -> BTreeSet<Origin> {
         let peers = || self.peers.values();
         let held = &self.head.vector;
-        let orphans = peers().flat_map(|peer| peer.orphans.origins(held));
-        let is_given = |origin| peers().any(|peer| peer.gives(origin, held));
+        let is_given = |origin, seq| peers().any(|peer| peer.gives(origin, seq));
+        // A giver that lost its database since does not hold either what others still give.
+        let orphans = peers().flat_map(|peer| peer.orphans.found(held));
+        let orphans = orphans.filter(|&(origin, last)| !is_given(origin, last));
+        let orphans = orphans.map(|(origin, _)| origin);
         let withheld = peers().flat_map(|peer| peer.forks.withheld()).copied();
-        let withheld = withheld.filter(|&origin| !is_given(origin));
+        let withheld = withheld.filter(|&origin| !is_given(origin, held.get(origin) + 1));
         let forked = self.forked().into_iter();
         forked.chain(withheld).chain(orphans).collect()
     }

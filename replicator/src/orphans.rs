@@ -60,12 +60,11 @@ impl Orphans {
         });
     }
 
-    /// Origins that are not to be waited for. What is `held` here by now came from elsewhere: the peer
-    /// lost it after it gave what names it.
-    pub(crate) fn origins(&self, held: &VersionVector) -> impl Iterator<Item = Origin> {
-        let found = self.found.iter();
-        let found = found.filter(|&(&origin, &last)| held.get(origin) < last);
-        found.map(|(&origin, _)| origin)
+    /// What the peer does not hold although it gave what names it, each origin with the highest number
+    /// named. What is `held` here by now came from elsewhere: the peer lost it since.
+    pub(crate) fn found(&self, held: &VersionVector) -> impl Iterator<Item = (Origin, u64)> {
+        let found = self.found.iter().map(|(&origin, &last)| (origin, last));
+        found.filter(|&(origin, last)| held.get(origin) < last)
     }
 }
 
@@ -119,20 +118,16 @@ pub(crate) mod tests {
 
         orphans.compare(1_000, &held(6));
         assert_eq!(
-            orphans.origins(&held(0)).count(),
+            orphans.found(&held(0)).count(),
             0,
             "said before it gave the event, perhaps"
         );
         orphans.miss(1_500, &[range(7)]);
         orphans.compare(2_500, &held(6));
-        assert_eq!(orphans.origins(&held(0)).next(), Some(range(7).origin));
+        assert_eq!(orphans.found(&held(0)).next(), Some((range(7).origin, 7)));
 
         orphans.compare(2_600, &held(7));
-        assert_eq!(
-            orphans.origins(&held(0)).count(),
-            0,
-            "it has come after all"
-        );
+        assert_eq!(orphans.found(&held(0)).count(), 0, "it has come after all");
     }
 
     #[test]
@@ -143,7 +138,7 @@ pub(crate) mod tests {
         orphans.compare(9_000, &held(7));
         orphans.compare(9_000, &held(7));
 
-        assert_eq!(orphans.origins(&held(0)).count(), 0);
+        assert_eq!(orphans.found(&held(0)).count(), 0);
     }
 
     #[test]
@@ -151,9 +146,9 @@ pub(crate) mod tests {
         let mut orphans = Orphans::default();
         orphans.miss(0, &[range(7)]);
         orphans.compare(9_000, &held(6));
-        assert_eq!(orphans.origins(&held(6)).count(), 1);
+        assert_eq!(orphans.found(&held(6)).count(), 1);
 
-        assert_eq!(orphans.origins(&held(7)).count(), 0);
+        assert_eq!(orphans.found(&held(7)).count(), 0);
     }
 
     #[test]

@@ -142,11 +142,11 @@ impl Peer {
         wanted
     }
 
-    /// Tells whether it holds more of an origin than we do, and can be expected to give it.
-    pub fn gives(&self, origin: Origin, held: &VersionVector) -> bool {
-        let shows_more = |known: &Arc<VersionVector>| known.get(origin) > held.get(origin);
+    /// Tells whether it holds this number of an origin, and can be expected to give it.
+    pub fn gives(&self, origin: Origin, seq: u64) -> bool {
+        let shows_it = |known: &Arc<VersionVector>| known.get(origin) >= seq;
         self.liveness.status != Status::Down
-            && self.known.as_ref().is_some_and(shows_more)
+            && self.known.as_ref().is_some_and(shows_it)
             && !self.forks.withheld().contains(&origin)
     }
 

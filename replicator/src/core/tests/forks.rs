@@ -419,6 +419,21 @@ fn what_who_pushed_it_does_not_hold_either_is_not_awaited() {
 }
 
 #[test]
+fn what_its_giver_lost_is_awaited_as_long_as_another_gives_it() {
+    let mut given = Given::peers(3);
+    given.answered(digest(2, 1, &[(2, 5), (3, 4)]));
+    given.stuck(2, &[range(3, 1, 4)]);
+    given.at(3_000);
+    given.answered(digest(2, 2, &[]));
+    assert_eq!(given.core.not_awaited(), [origin(3)].into());
+
+    given.answered(digest(3, 1, &[(3, 3)]));
+    assert_eq!(given.core.not_awaited(), [origin(3)].into(), "not all");
+    given.answered(digest(3, 2, &[(3, 4)]));
+    assert_eq!(given.core.not_awaited(), [].into());
+}
+
+#[test]
 fn a_fork_that_a_push_shows_is_told_of() {
     let mut given = Given::peers(3);
     given.answered(digest(2, 1, &[]));
