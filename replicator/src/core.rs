@@ -332,6 +332,13 @@ impl Core {
         forked.chain(withheld).chain(orphans).collect()
     }
 
+    /// Tells whether a peer has shown more than lies in `after`, of what is pulled.
+    pub fn is_more_shown(&self, by: ReplicaId, after: &VersionVector) -> bool {
+        let not_pulled = self.not_pulled();
+        let shows_more = |peer: &Peer| !peer.wanted(after, &not_pulled).is_empty();
+        self.peers.get(&by).is_some_and(shows_more)
+    }
+
     /// Origins that the past of what was pulled from a peer may name without being waited for: that
     /// its log gives them only later shows that it took the events beside a fork. What the peer
     /// keeps back is missing for another reason.

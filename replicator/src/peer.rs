@@ -86,6 +86,8 @@ pub(crate) struct PullCall {
     pub due_ms: Option<u64>,
     /// Origins that the pull under way does not ask for.
     pub left_out: BTreeSet<Origin>,
+    /// The last one brought something, and there has been more ever since.
+    pub goes_on: bool,
     not_before_ms: u64,
     backoff_ms: u64,
 }
@@ -339,6 +341,7 @@ impl Peer {
         self.pull.backoff_ms = 0;
         self.pull.not_before_ms = 0;
         self.pull.due_ms = Some(now.ms);
+        self.pull.goes_on = true;
     }
 
     /// A pull brought nothing: wait, longer each time.
@@ -346,6 +349,7 @@ impl Peer {
         let longer = (self.pull.backoff_ms * 2).clamp(PULL_BACKOFF_MS, MAX_PULL_BACKOFF_MS);
         self.pull.backoff_ms = longer;
         self.pull.not_before_ms = now.ms + longer;
+        self.pull.goes_on = false;
     }
 }
 

@@ -43,9 +43,10 @@ async fn four_of_five_that_come_back_at_once_get_everything_once_while_others_wr
     let moved = sent(&cluster).await - sent_before;
     let needed = missing + 4 * meanwhile;
     assert!(moved >= needed, "{moved} of {needed} are counted");
-    // A busy machine moves some twice: 1.24 was seen. What this is to catch moves 1.6 and more.
+    // Beside new posts a batch may come in vain now and then: 1.04 was seen. What this is to catch
+    // moves 1.3 and more.
     assert!(
-        moved * 10 <= needed * 14,
+        moved * 10 <= needed * 12,
         "{moved} events were sent where {needed} were missing"
     );
     let history = cluster.agree(&[1, 2, 3, 4, 5], "lobby", written).await;

@@ -39,6 +39,7 @@ impl Core {
             let ranges = peer.wanted(&self.head.vector, &not_pulled);
             if ranges.is_empty() {
                 peer.pull.due_ms = None;
+                peer.pull.goes_on = false;
             }
             wanted.insert(id, ranges);
         }
@@ -50,7 +51,9 @@ impl Core {
             }
             let mut left_out = not_pulled.clone();
             for id in &at_work {
-                left_out.extend(wanted[id].iter().map(|range| range.origin));
+                let asked = wanted[id].iter().map(|range| range.origin);
+                let skipped = &self.peers[id].pull.left_out;
+                left_out.extend(asked.filter(|origin| !skipped.contains(origin)));
             }
             let Some(id) = self.choose_pull(now, &wanted, &left_out) else {
                 return;
@@ -77,8 +80,9 @@ impl Core {
         at_work.map(|(&id, _)| id)
     }
 
-    /// Chooses who has most to give; of equals the next above our own number, so that replicas that
-    /// heal together do not all ask the same one.
+    /// Chooses who is giving already, for what comes next was asked of it ahead of time and would
+    /// travel twice (F26); else who has most to give; of equals the next above our own number, so
+    /// that replicas that heal together do not all ask the same one.
     fn choose_pull(
         &self,
         now: Now,
@@ -91,10 +95,10 @@ impl Core {
             let given = wanted[id].iter().filter(|r| !left_out.contains(&r.origin));
             plan::count(&given.copied().collect::<Vec<_>>())
         };
-        due.map(|(&id, _)| (id, worth(&id)))
-            .filter(|&(_, worth)| worth > 0)
-            .max_by_key(|&(id, worth)| (worth, mine.wrapping_sub(id.get())))
-            .map(|(id, _)| id)
+        due.map(|(&id, peer)| (id, worth(&id), peer.pull.goes_on))
+            .filter(|&(_, worth, _)| worth > 0)
+            .max_by_key(|&(id, worth, goes_on)| (goes_on, worth, mine.wrapping_sub(id.get())))
+            .map(|(id, _, _)| id)
     }
 
     fn start_pushes(&mut self, out: &mut Vec<Output>) {

@@ -9,6 +9,7 @@ use causeway_domain::version_vector::VersionVector;
 use tokio::task::JoinSet;
 
 use crate::link::LinkError;
+use crate::plan;
 use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
 
 /// What was asked for in the hope that it fits; dropping it ends the call.
@@ -36,11 +37,11 @@ impl Ahead {
         *self.place() = Some(asked);
     }
 
-    /// Gives what was asked for, as far as it is what a pull beyond `after` would bring: nothing
-    /// where another pull is wanted than was foreseen.
+    /// Gives what was asked for, as far as a pull beyond `after` would bring it: nothing where what
+    /// comes before it could not be stored.
     pub async fn take(&self, after: &VersionVector) -> Option<Result<Decoded, LinkError>> {
         let mut asked = self.place().take()?;
-        if !after.covers_all(&asked.after) {
+        if !plan::fits(after, &asked.after) {
             return None;
         }
         let mut pulled = match asked.call.join_next().await?.ok()? {
@@ -105,6 +106,18 @@ mod tests {
         ahead.ask(held(&[(1, 3)]), async { Ok(batch(4..=6)) });
 
         assert!(ahead.take(&held(&[(1, 2)])).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_fits_is_taken_though_more_origins_are_asked_for_by_now() {
+        let ahead = Ahead::default();
+        let other = [origin(2)];
+        let asked = plan::masked(&held(&[(1, 3)]), &other);
+        ahead.ask(asked, async { Ok(batch(4..=6)) });
+
+        let taken = ahead.take(&held(&[(1, 3)])).await;
+
+        assert_eq!(seqs(&taken.unwrap().unwrap()), [4, 5, 6]);
     }
 
     #[tokio::test]

@@ -173,14 +173,32 @@ async fn pull<L: Link>(
     ahead: &Ahead,
     after: &VersionVector,
 ) -> Result<Taken, CallFailure> {
-    let pulled = match ahead.take(after).await {
-        Some(pulled) => pulled?,
-        None => receive(engine, peer, &**link, after).await?,
-    };
+    if let Some(foreseen) = ahead.take(after).await {
+        let taken = store(engine, peer, link, ahead, after, foreseen?).await?;
+        if taken.stored > 0 {
+            return Ok(taken);
+        }
+        // It was asked for with fewer origins in mind; what it waits for may be in the others.
+    }
+    let pulled = receive(engine, peer, &**link, after).await?;
+    store(engine, peer, link, ahead, after, pulled).await
+}
+
+/// Stores a batch, while the next one is on its way where there is to be one.
+async fn store<L: Link>(
+    engine: &Arc<Engine>,
+    peer: ReplicaId,
+    link: &Arc<L>,
+    ahead: &Ahead,
+    after: &VersionVector,
+    pulled: Decoded,
+) -> Result<Taken, CallFailure> {
     if pulled.events.is_empty() {
         return Ok(Taken::default());
     }
-    if let Some(next) = ahead::beyond(after, &pulled) {
+    // What has not been shown yet is not what the next pull goes for.
+    let next = ahead::beyond(after, &pulled);
+    if let Some(next) = next.filter(|next| engine.core().is_more_shown(peer, next)) {
         let (engine, link, beyond) = (Arc::clone(engine), Arc::clone(link), next.clone());
         let receiving = async move { receive(&engine, peer, &*link, &beyond).await };
         ahead.ask(next, receiving);

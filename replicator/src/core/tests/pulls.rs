@@ -69,6 +69,46 @@ fn a_second_pull_asks_for_nothing_that_the_first_may_bring_without_having_shown_
 }
 
 #[test]
+fn a_backlog_is_pulled_to_its_end_from_whom_it_was_begun() {
+    let mut given = Given::peers(3);
+    given.answered(digest(2, 1, &[(2, 5_000)]));
+    given.answered(digest(3, 1, &[(2, 9_000)]));
+
+    given.holds(&[(2, 1_000)]);
+    assert_eq!(pulls(&given.pulled(2, 1_000)), [2]);
+    assert_eq!(pulls(&given.holds(&[(2, 5_000)])), [3], "2 has no more");
+    given.pulled(2, 4_000);
+    given.answered(digest(2, 2, &[(2, 10_000)]));
+    given.holds(&[(2, 6_000)]);
+    assert_eq!(pulls(&given.pulled(3, 1_000)), [3]);
+}
+
+#[test]
+fn a_backlog_goes_on_beside_a_second_pull_with_all_that_this_one_was_not_asked_for() {
+    let mut given = Given::peers(3);
+    given.answered(digest(2, 1, &[(2, 5_000)]));
+    let second = given.answered(digest(3, 1, &[(2, 5_000), (3, 5)]));
+    assert_eq!(pulls(&second), [3]);
+
+    given.holds(&[(2, 1_000)]);
+    let goes_on = given.pulled(2, 1_000);
+
+    assert_eq!(pulls(&goes_on), [2]);
+    assert!(!after(&goes_on).covers(dot(2, 1_001)));
+    assert!(after(&goes_on).covers(dot(3, 1)), "3 brings it");
+}
+
+#[test]
+fn what_a_peer_gives_next_is_foreseen_only_as_far_as_it_has_shown_it() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[(1, 9), (2, 5_000)]));
+    let is_more_shown = |after: &[(u16, u64)]| given.core.is_more_shown(id(2), &vector(after));
+
+    assert!(is_more_shown(&[(2, 4_999)]));
+    assert!(!is_more_shown(&[(2, 5_000)]), "ours are not pulled");
+}
+
+#[test]
 fn a_pull_that_brings_nothing_is_repeated_ever_more_rarely() {
     let mut given = Given::peers(2);
     given.answered(digest(2, 1, &[(2, 5)]));
