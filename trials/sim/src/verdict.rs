@@ -28,8 +28,7 @@ impl World {
         } else {
             HEALED_MS
         };
-        let agreed = self.run_until_agreed(limit_ms);
-        if self.violation.is_some() {
+        if !self.comes_together(limit_ms) {
             return;
         }
         let false_alarm = self.ledger.alarms.iter().find(|(_, alarm)| {
@@ -45,27 +44,31 @@ impl World {
             self.hit(Hit::Forked);
             self.expect_fork_is_known();
         }
-        self.expect_one_state(agreed.is_some(), limit_ms);
+        self.expect_one_state();
         if is_forked {
             self.expect_rescue(limit_ms);
         }
     }
 
-    /// All hold and show the same, but for what is kept back, and know so of each other.
-    fn expect_one_state(&mut self, is_agreed: bool, limit_ms: u64) {
-        let kept_back = self.kept_back();
-        if !is_agreed {
-            return self.violate(|| format!("not agreed after {limit_ms} ms beside {kept_back:?}"));
-        }
-        // What was under way then, from a slow peer or with a busy writer, comes once more to all.
-        loop {
+    /// All come to hold the same, but for what is kept back, and still do once more has come to all
+    /// of what was under way then, from a slow peer or with a busy writer.
+    fn comes_together(&mut self, limit_ms: u64) -> bool {
+        let mut waited = self.run_until_agreed(limit_ms);
+        while waited.is_some() {
             self.run_for(6_000);
-            match self.run_until_agreed(limit_ms) {
-                Some(0) => break,
-                Some(_) => {}
-                None => return self.violate(|| format!("not agreed again after {limit_ms} ms")),
+            waited = self.run_until_agreed(limit_ms);
+            if waited == Some(0) {
+                return true;
             }
         }
+        let kept_back = self.kept_back();
+        self.violate(|| format!("not agreed after {limit_ms} ms beside {kept_back:?}"));
+        false
+    }
+
+    /// All hold and show the same, but for what is kept back, and know so of each other.
+    fn expect_one_state(&mut self) {
+        let kept_back = self.kept_back();
         self.expect_one_history(&kept_back);
         self.expect_presence();
         self.expect_nothing_waits();

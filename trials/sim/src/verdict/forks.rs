@@ -20,8 +20,10 @@ impl World {
         let events = living.flat_map(|replica| in_order(&replica.disk.rows));
         let before = Said::of(&table::expected(events));
         let rescued = self.rescue_all();
-        let agreed = self.run_until_agreed(limit_ms);
-        self.expect_one_state(agreed.is_some(), limit_ms);
+        if !self.comes_together(limit_ms) {
+            return;
+        }
+        self.expect_one_state();
         let after = Said::of(&self.replicas[0].disk.table.seen);
         if self.kept_back().is_empty() && self.violation.is_none() {
             if before.messages != after.messages {
@@ -58,10 +60,6 @@ impl World {
 
     /// Nobody goes on as an origin of which another holds more, or other events.
     pub(super) fn expect_writers_are_sure(&mut self) {
-        if self.swarm.can_fork() {
-            // Both sides must have heard of each other.
-            self.run_for(6_000);
-        }
         let replicas = &self.replicas[self.places()];
         let unsure = replicas.iter().find_map(|replica| {
             let (origin, disk) = (replica.origin()?, &replica.disk);
