@@ -234,12 +234,19 @@ impl Disk {
         facts
     }
 
-    /// Reads what is held beyond a vector, in the order of this log.
-    pub fn read_beyond(&self, held: &VersionVector, limit: usize) -> Vec<RawEvent> {
+    /// Reads what of the `known` is beyond a vector, in the order of this log.
+    pub fn read_beyond(
+        &self,
+        held: &VersionVector,
+        known: &VersionVector,
+        limit: usize,
+    ) -> Vec<RawEvent> {
         let mut places = Vec::new();
+        let index = |seq| usize::try_from(seq).unwrap_or(usize::MAX);
         for (&origin, of_origin) in &self.by_origin {
-            let known = usize::try_from(held.get(origin)).unwrap_or(usize::MAX);
-            places.extend(of_origin.get(known..).into_iter().flatten().take(limit));
+            let known = index(known.get(origin)).min(of_origin.len());
+            let missing = of_origin.get(index(held.get(origin))..known);
+            places.extend(missing.into_iter().flatten().take(limit));
         }
         places.sort_unstable();
         places.truncate(limit);

@@ -13,7 +13,7 @@ use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Task;
 use causeway_replicator::core::{CallFailure, Core, Input, Output, Taken};
 use causeway_replicator::link::LinkError;
-use causeway_replicator::wire::events::{self, BATCH_EVENTS};
+use causeway_replicator::wire::events;
 use causeway_replicator::wire::{Caller, Digest, PushAnswer, Refusal};
 
 use super::{Happening, World};
@@ -180,7 +180,7 @@ impl World {
                     return self.answer(call, from, to, Answer::Busy);
                 }
                 let after = core.servable_after(&after);
-                let held = self.replicas[to].disk.read_beyond(&after, BATCH_EVENTS);
+                let held = self.replicas[to].read_beyond(&after);
                 self.events_sent += held.len() as u64;
                 self.answer(call, from, to, Answer::Pull(events::encode(&held)));
             }

@@ -11,7 +11,6 @@ use causeway_domain::stamp::{Dot, OrderKey};
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Record, Row, Task, Verdict, Writing, draw};
 use causeway_replicator::orphans;
-use causeway_replicator::wire::events::BATCH_EVENTS;
 
 use super::{Happening, World};
 use crate::disk::{Disk, Durable};
@@ -188,7 +187,7 @@ impl World {
     ) {
         loop {
             let held = writing.head().vector.clone();
-            let events = self.replicas[from].disk.read_beyond(&held, BATCH_EVENTS);
+            let events = self.replicas[from].read_beyond(&held);
             let mut forked = orphans::in_pull(&events, &held);
             forked.extend(severed);
             let before = writing.head().arrival;

@@ -6,7 +6,7 @@ use causeway_domain::writing::Task;
 use causeway_replicator::core::{Input, Output, Taken};
 use causeway_replicator::orphans;
 use causeway_replicator::plan::Push;
-use causeway_replicator::wire::events::{self, BATCH_EVENTS};
+use causeway_replicator::wire::events;
 
 use super::super::{Happening, World};
 use super::{Answer, Kind, Open, Question, Storm, slot};
@@ -23,7 +23,7 @@ impl World {
         let mut held = if replica.away_until_ms > self.now_ms {
             Vec::new()
         } else {
-            replica.disk.read_beyond(&push.after, BATCH_EVENTS)
+            replica.read_beyond(&push.after)
         };
         held.retain(|event| {
             push.only
