@@ -72,7 +72,7 @@ impl World {
         self.expect_one_history(&kept_back);
         self.expect_presence();
         self.expect_nothing_waits();
-        self.expect_knowledge(kept_back.is_empty());
+        self.expect_knowledge(&kept_back);
         self.expect_readers();
         self.expect_nothing_lost();
     }
@@ -147,8 +147,10 @@ impl World {
         }
     }
 
-    /// What replicas say of each other is so, and everything is settled where all hear all.
-    fn expect_knowledge(&mut self, settles: bool) {
+    /// What replicas say of each other is so, but for what is kept back and may just have come from
+    /// elsewhere; and everything is settled where all hear all.
+    fn expect_knowledge(&mut self, kept_back: &BTreeSet<Origin>) {
+        let settles = kept_back.is_empty();
         if self.swarm.ends_as_tree {
             // What was last heard of a peer may be old.
             return;
@@ -162,8 +164,9 @@ impl World {
             let is_up = |status| status == Status::Up;
             for (&peer, known) in &knowledge.peers {
                 let theirs = self.held(usize::from(peer.get()) - 1);
-                let held = known.held.as_deref();
-                if is_up(known.liveness.status) && held != Some(&theirs) {
+                let theirs = without(&theirs, kept_back);
+                let held = known.held.as_deref().map(|held| without(held, kept_back));
+                if is_up(known.liveness.status) && held != Some(theirs) {
                     let id = replica.id;
                     wrong = Some(format!("{id} is wrong about what {peer} holds"));
                 }
