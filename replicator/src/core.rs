@@ -54,6 +54,8 @@ pub struct Core {
     unconfirmed: Unconfirmed,
     alarms: Arc<Vec<Alarm>>,
     blocked: Blocked,
+    /// Whose pull has just brought something that is followed by more.
+    goes_on: Option<ReplicaId>,
     has_caught_up: bool,
     revision: u64,
 }
@@ -72,6 +74,7 @@ impl Core {
             now,
             refused: BTreeMap::new(),
             blocked: Blocked::default(),
+            goes_on: None,
             unconfirmed: Unconfirmed::default(),
             alarms: Arc::default(),
             has_caught_up: false,
@@ -315,21 +318,18 @@ impl Core {
         origins
     }
 
-    /// Origins that the past of an event may name without being waited for: the forked ones, those
-    /// that all who hold more of them withhold because of a fork, and those of which nobody holds
-    /// what is named any more.
+    /// Origins that the past of an event may name without being waited for: the forked ones; and of
+    /// those of which no peer that is there gives more, the ones that are withheld because of a fork,
+    /// and the ones of which somebody gave what names more than it holds.
     pub fn not_awaited(&self) -> BTreeSet<Origin> {
         let peers = || self.peers.values();
         let held = &self.head.vector;
-        let is_given = |origin, seq| peers().any(|peer| peer.gives(origin, seq));
+        let is_given = |origin| peers().any(|peer| peer.gives(origin, held));
         // A giver that lost its database since does not hold either what others still give.
-        let orphans = peers().flat_map(|peer| peer.orphans.found(held));
-        let orphans = orphans.filter(|&(origin, last)| !is_given(origin, last));
-        let orphans = orphans.map(|(origin, _)| origin);
+        let orphans = peers().flat_map(|peer| peer.orphans.origins(held));
         let withheld = peers().flat_map(|peer| peer.forks.withheld()).copied();
-        let withheld = withheld.filter(|&origin| !is_given(origin, held.get(origin) + 1));
-        let forked = self.forked().into_iter();
-        forked.chain(withheld).chain(orphans).collect()
+        let absent = orphans.chain(withheld).filter(|&origin| !is_given(origin));
+        self.forked().into_iter().chain(absent).collect()
     }
 
     /// Tells whether a peer has shown more than lies in `after`, of what is pulled.

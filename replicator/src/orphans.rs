@@ -54,17 +54,19 @@ impl Orphans {
             let is_there = theirs.get(origin) >= last;
             let is_sure = now_ms >= since_ms + IN_FLIGHT_MS;
             if !is_there && is_sure && self.found.len() < MOST {
-                self.found.insert(origin, last);
+                let named = self.found.entry(origin).or_default();
+                *named = last.max(*named);
             }
             !is_there && !is_sure
         });
     }
 
-    /// What the peer does not hold although it gave what names it, each origin with the highest number
-    /// named. What is `held` here by now came from elsewhere: the peer lost it since.
-    pub(crate) fn found(&self, held: &VersionVector) -> impl Iterator<Item = (Origin, u64)> {
-        let found = self.found.iter().map(|(&origin, &last)| (origin, last));
-        found.filter(|&(origin, last)| held.get(origin) < last)
+    /// Origins of which the peer gave what names more than it holds. What is `held` here by now came
+    /// from elsewhere: the peer lost it since.
+    pub(crate) fn origins(&self, held: &VersionVector) -> impl Iterator<Item = Origin> {
+        let found = self.found.iter();
+        let found = found.filter(|&(&origin, &last)| held.get(origin) < last);
+        found.map(|(&origin, _)| origin)
     }
 }
 
@@ -118,16 +120,33 @@ pub(crate) mod tests {
 
         orphans.compare(1_000, &held(6));
         assert_eq!(
-            orphans.found(&held(0)).count(),
+            orphans.origins(&held(0)).count(),
             0,
             "said before it gave the event, perhaps"
         );
         orphans.miss(1_500, &[range(7)]);
         orphans.compare(2_500, &held(6));
-        assert_eq!(orphans.found(&held(0)).next(), Some((range(7).origin, 7)));
+        assert_eq!(orphans.origins(&held(0)).next(), Some(range(7).origin));
 
         orphans.compare(2_600, &held(7));
-        assert_eq!(orphans.found(&held(0)).count(), 0, "it has come after all");
+        assert_eq!(
+            orphans.origins(&held(0)).count(),
+            0,
+            "it has come after all"
+        );
+    }
+
+    #[test]
+    fn the_highest_number_named_is_what_the_giver_must_come_to_hold() {
+        let mut orphans = Orphans::default();
+        for named in [9, 7] {
+            orphans.miss(0, &[range(named)]);
+            orphans.compare(9_000, &held(6));
+        }
+
+        orphans.compare(9_100, &held(8));
+
+        assert_eq!(orphans.origins(&held(0)).next(), Some(range(9).origin));
     }
 
     #[test]
@@ -138,7 +157,7 @@ pub(crate) mod tests {
         orphans.compare(9_000, &held(7));
         orphans.compare(9_000, &held(7));
 
-        assert_eq!(orphans.found(&held(0)).count(), 0);
+        assert_eq!(orphans.origins(&held(0)).count(), 0);
     }
 
     #[test]
@@ -146,9 +165,9 @@ pub(crate) mod tests {
         let mut orphans = Orphans::default();
         orphans.miss(0, &[range(7)]);
         orphans.compare(9_000, &held(6));
-        assert_eq!(orphans.found(&held(6)).count(), 1);
+        assert_eq!(orphans.origins(&held(6)).count(), 1);
 
-        assert_eq!(orphans.found(&held(7)).count(), 0);
+        assert_eq!(orphans.origins(&held(7)).count(), 0);
     }
 
     #[test]

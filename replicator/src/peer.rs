@@ -86,8 +86,8 @@ pub(crate) struct PullCall {
     pub due_ms: Option<u64>,
     /// Origins that the pull under way does not ask for.
     pub left_out: BTreeSet<Origin>,
-    /// The last one brought something, and there has been more ever since.
-    pub goes_on: bool,
+    /// When the one under way began.
+    pub began_ms: u64,
     not_before_ms: u64,
     backoff_ms: u64,
 }
@@ -144,11 +144,11 @@ impl Peer {
         wanted
     }
 
-    /// Tells whether it holds this number of an origin, and can be expected to give it.
-    pub fn gives(&self, origin: Origin, seq: u64) -> bool {
-        let shows_it = |known: &Arc<VersionVector>| known.get(origin) >= seq;
+    /// Tells whether it holds more of an origin than we do, and can be expected to give it.
+    pub fn gives(&self, origin: Origin, held: &VersionVector) -> bool {
+        let shows_more = |known: &Arc<VersionVector>| known.get(origin) > held.get(origin);
         self.liveness.status != Status::Down
-            && self.known.as_ref().is_some_and(shows_it)
+            && self.known.as_ref().is_some_and(shows_more)
             && !self.forks.withheld().contains(&origin)
     }
 
@@ -341,7 +341,6 @@ impl Peer {
         self.pull.backoff_ms = 0;
         self.pull.not_before_ms = 0;
         self.pull.due_ms = Some(now.ms);
-        self.pull.goes_on = true;
     }
 
     /// A pull brought nothing: wait, longer each time.
@@ -349,7 +348,6 @@ impl Peer {
         let longer = (self.pull.backoff_ms * 2).clamp(PULL_BACKOFF_MS, MAX_PULL_BACKOFF_MS);
         self.pull.backoff_ms = longer;
         self.pull.not_before_ms = now.ms + longer;
-        self.pull.goes_on = false;
     }
 }
 

@@ -30,6 +30,7 @@ impl Core {
     }
 
     fn start_pulls(&mut self, now: Now, out: &mut Vec<Output>) {
+        let goes_on = self.goes_on.take();
         if self.peers.values().all(|peer| peer.pull.due_ms.is_none()) {
             return;
         }
@@ -39,7 +40,6 @@ impl Core {
             let ranges = peer.wanted(&self.head.vector, &not_pulled);
             if ranges.is_empty() {
                 peer.pull.due_ms = None;
-                peer.pull.goes_on = false;
             }
             wanted.insert(id, ranges);
         }
@@ -55,7 +55,7 @@ impl Core {
                 let skipped = &self.peers[id].pull.left_out;
                 left_out.extend(asked.filter(|origin| !skipped.contains(origin)));
             }
-            let Some(id) = self.choose_pull(now, &wanted, &left_out) else {
+            let Some(id) = self.choose_pull(now, goes_on, &wanted, &left_out) else {
                 return;
             };
             if !at_work.is_empty() {
@@ -67,6 +67,7 @@ impl Core {
             let after = plan::masked(&self.head.vector, &left_out);
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.pull.is_under_way = true;
+                peer.pull.began_ms = now.ms;
                 peer.pull.left_out = left_out;
                 out.push(Output::Pull { from: id, after });
             }
@@ -80,12 +81,13 @@ impl Core {
         at_work.map(|(&id, _)| id)
     }
 
-    /// Chooses who is giving already, for what comes next was asked of it ahead of time and would
-    /// travel twice (F26); else who has most to give; of equals the next above our own number, so
-    /// that replicas that heal together do not all ask the same one.
+    /// Chooses who `goes_on`, for what comes next was asked of it ahead of time and would travel
+    /// twice (F26); else who has most to give; of equals the next above our own number, so that
+    /// replicas that heal together do not all ask the same one.
     fn choose_pull(
         &self,
         now: Now,
+        goes_on: Option<ReplicaId>,
         wanted: &BTreeMap<ReplicaId, Vec<Range>>,
         left_out: &BTreeSet<Origin>,
     ) -> Option<ReplicaId> {
@@ -95,10 +97,10 @@ impl Core {
             let given = wanted[id].iter().filter(|r| !left_out.contains(&r.origin));
             plan::count(&given.copied().collect::<Vec<_>>())
         };
-        due.map(|(&id, peer)| (id, worth(&id), peer.pull.goes_on))
-            .filter(|&(_, worth, _)| worth > 0)
-            .max_by_key(|&(id, worth, goes_on)| (goes_on, worth, mine.wrapping_sub(id.get())))
-            .map(|(id, _, _)| id)
+        due.map(|(&id, _)| (id, worth(&id)))
+            .filter(|&(_, worth)| worth > 0)
+            .max_by_key(|&(id, worth)| (Some(id) == goes_on, worth, mine.wrapping_sub(id.get())))
+            .map(|(id, _)| id)
     }
 
     fn start_pushes(&mut self, out: &mut Vec<Output>) {

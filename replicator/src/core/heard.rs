@@ -15,6 +15,8 @@ use crate::wire::{Digest, PushAnswer, Refusal};
 
 /// How soon a peer that holds another version of our presence is told again.
 const RETELL_MS: u64 = 250;
+/// A pull that took so long is no reason to go on with the same peer: another may be quicker.
+const SLOW_MS: u64 = 1_000;
 
 impl Core {
     pub(super) fn digest_called(
@@ -258,6 +260,8 @@ impl Core {
                 peer.orphans.miss(now.ms, &taken.missing);
                 if taken.stored > 0 {
                     peer.pull_succeeded(now);
+                    let is_quick = now.ms < peer.pull.began_ms + SLOW_MS;
+                    self.goes_on = (taken.is_followed && is_quick).then_some(id);
                 } else {
                     peer.pull_failed(now);
                     let missing = taken.missing.iter().map(|range| range.origin);

@@ -165,6 +165,8 @@ pub struct Taken {
     pub forked: Vec<Origin>,
     /// The highest event of the own origin among them that is not held here.
     pub unknown_own: Option<Dot>,
+    /// The next batch has been asked for already.
+    pub is_followed: bool,
 }
 
 /// Why a push or a pull came to nothing.

@@ -21,6 +21,7 @@ use super::*;
 use crate::link::LinkError;
 use crate::liveness::Status;
 use crate::orphans::tests::event;
+use crate::wire::events::BATCH_EVENTS;
 use crate::wire::{Instance, PROTOCOL};
 
 const NOBODY: [u16; 0] = [];
@@ -97,6 +98,7 @@ impl Given {
     fn pulled(&mut self, peer: u16, stored: usize) -> Vec<Output> {
         let result = Ok(Taken {
             stored,
+            is_followed: stored >= BATCH_EVENTS,
             ..Taken::default()
         });
         self.step(Input::PullDone {

@@ -18,6 +18,15 @@ struct Asked {
     call: JoinSet<Result<Decoded, LinkError>>,
 }
 
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Foreseen {
+    /// It is all that the peer gives next beyond this: what was held or left out when it was asked
+    /// for, and what is held or left out by now.
+    pub beyond: VersionVector,
+    pub pulled: Decoded,
+}
+
 /// The place of the next batch of one peer: one at most, so that what waits is bounded (F25).
 #[derive(Default)]
 pub(super) struct Ahead(Mutex<Option<Asked>>);
@@ -39,7 +48,7 @@ impl Ahead {
 
     /// Gives what was asked for, as far as a pull beyond `after` would bring it: nothing where what
     /// comes before it could not be stored.
-    pub async fn take(&self, after: &VersionVector) -> Option<Result<Decoded, LinkError>> {
+    pub async fn take(&self, after: &VersionVector) -> Option<Result<Foreseen, LinkError>> {
         let mut asked = self.place().take()?;
         if !plan::fits(after, &asked.after) {
             return None;
@@ -51,7 +60,9 @@ impl Ahead {
         // Meanwhile some may have come another way.
         let is_news = |event: &RawEvent| !after.covers(event.envelope.stamp.dot());
         pulled.events.retain(is_news);
-        (!pulled.events.is_empty()).then_some(Ok(pulled))
+        let mut beyond = asked.after;
+        beyond.merge(after);
+        (!pulled.events.is_empty()).then_some(Ok(Foreseen { beyond, pulled }))
     }
 
     /// Gives up what was asked for.
@@ -87,7 +98,7 @@ mod tests {
     use causeway_domain::ids::{Epoch, Origin, ReplicaId};
 
     use super::*;
-    use crate::orphans::tests::event;
+    use crate::orphans::{self, tests::event};
 
     #[tokio::test]
     async fn what_fits_is_taken_without_what_came_another_way_meanwhile() {
@@ -96,7 +107,7 @@ mod tests {
 
         let taken = ahead.take(&held(&[(1, 4), (2, 9)])).await;
 
-        assert_eq!(seqs(&taken.unwrap().unwrap()), [5, 6]);
+        assert_eq!(seqs(&taken.unwrap().unwrap().pulled), [5, 6]);
         assert!(ahead.take(&held(&[(1, 9)])).await.is_none(), "it was taken");
     }
 
@@ -109,15 +120,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fits_is_taken_though_more_origins_are_asked_for_by_now() {
+    async fn what_fits_is_taken_though_more_origins_are_asked_for_by_now_and_their_events_are_awaited()
+     {
         let ahead = Ahead::default();
         let other = [origin(2)];
         let asked = plan::masked(&held(&[(1, 3)]), &other);
-        ahead.ask(asked, async { Ok(batch(4..=6)) });
+        let names_other = || Decoded {
+            events: vec![event(1, 4, &[(2, 5)])],
+            flawed: 0,
+        };
+        ahead.ask(asked, async move { Ok(names_other()) });
 
-        let taken = ahead.take(&held(&[(1, 3)])).await;
+        let taken = ahead.take(&held(&[(1, 3)])).await.unwrap().unwrap();
 
-        assert_eq!(seqs(&taken.unwrap().unwrap()), [4, 5, 6]);
+        assert_eq!(seqs(&taken.pulled), [4]);
+        let orphaned = orphans::in_pull(&taken.pulled.events, &taken.beyond);
+        assert!(orphaned.is_empty(), "that it lacks them shows nothing");
     }
 
     #[tokio::test]
@@ -127,7 +145,7 @@ mod tests {
 
         let taken = ahead.take(&held(&[])).await;
 
-        assert_eq!(taken.unwrap().err(), Some(LinkError::Busy));
+        assert_eq!(taken.unwrap().unwrap_err(), LinkError::Busy);
     }
 
     #[test]

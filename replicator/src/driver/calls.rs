@@ -14,7 +14,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Engine;
-use super::ahead::{self, Ahead};
+use super::ahead::{self, Ahead, Foreseen};
 use crate::core::{CallFailure, Input, Taken};
 use crate::link::{Link, LinkError};
 use crate::plan::Push;
@@ -173,24 +173,32 @@ async fn pull<L: Link>(
     ahead: &Ahead,
     after: &VersionVector,
 ) -> Result<Taken, CallFailure> {
+    let mut found = Taken::default();
     if let Some(foreseen) = ahead.take(after).await {
-        let taken = store(engine, peer, link, ahead, after, foreseen?).await?;
-        if taken.stored > 0 {
+        let Foreseen { beyond, pulled } = foreseen?;
+        let taken = store(engine, peer, link, ahead, after, &beyond, pulled).await?;
+        if taken.stored > 0 || beyond == *after {
             return Ok(taken);
         }
-        // It was asked for with fewer origins in mind; what it waits for may be in the others.
+        // It waits for origins that are to be asked for only now.
+        found = taken;
     }
     let pulled = receive(engine, peer, &**link, after).await?;
-    store(engine, peer, link, ahead, after, pulled).await
+    let mut taken = store(engine, peer, link, ahead, after, after, pulled).await?;
+    taken.forked.append(&mut found.forked);
+    taken.unknown_own = taken.unknown_own.max(found.unknown_own);
+    Ok(taken)
 }
 
-/// Stores a batch, while the next one is on its way where there is to be one.
+/// Stores a batch of what lies `beyond` this, while what comes next of all beyond `after` is on its
+/// way, where there is to be more.
 async fn store<L: Link>(
     engine: &Arc<Engine>,
     peer: ReplicaId,
     link: &Arc<L>,
     ahead: &Ahead,
     after: &VersionVector,
+    beyond: &VersionVector,
     pulled: Decoded,
 ) -> Result<Taken, CallFailure> {
     if pulled.events.is_empty() {
@@ -198,7 +206,9 @@ async fn store<L: Link>(
     }
     // What has not been shown yet is not what the next pull goes for.
     let next = ahead::beyond(after, &pulled);
-    if let Some(next) = next.filter(|next| engine.core().is_more_shown(peer, next)) {
+    let next = next.filter(|next| engine.core().is_more_shown(peer, next));
+    let is_followed = next.is_some();
+    if let Some(next) = next {
         let (engine, link, beyond) = (Arc::clone(engine), Arc::clone(link), next.clone());
         let receiving = async move { receive(&engine, peer, &*link, &beyond).await };
         ahead.ask(next, receiving);
@@ -207,7 +217,7 @@ async fn store<L: Link>(
         // What is named may stand in a line that was left out.
         BTreeSet::new()
     } else {
-        engine.core().orphaned_in_pull(peer, after, &pulled.events)
+        engine.core().orphaned_in_pull(peer, beyond, &pulled.events)
     };
     let absorbed = engine.absorb(peer, pulled.events, &orphaned).await;
     let (taken, _) = absorbed.map_err(|error| {
@@ -216,7 +226,10 @@ async fn store<L: Link>(
         }
         CallFailure::Log
     })?;
-    Ok(taken)
+    Ok(Taken {
+        is_followed,
+        ..taken
+    })
 }
 
 async fn receive<L: Link>(

@@ -12,7 +12,6 @@ use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
 use causeway_replicator::core::Core;
 use causeway_replicator::presence::Online;
-use causeway_replicator::wire::events::BATCH_EVENTS;
 use causeway_replicator::wire::{Caller, Instance};
 
 use crate::disk::{Disk, Durable};
@@ -185,11 +184,11 @@ impl Replica {
 
     /// Reads what is given to a peer: nothing that the writer does not know to be committed, though it
     /// may be on the disk.
-    pub fn read_beyond(&self, held: &VersionVector) -> Vec<RawEvent> {
+    pub fn read_beyond(&self, held: &VersionVector, limit: usize) -> Vec<RawEvent> {
         let writing = self.process.as_ref().map(|process| &process.writing);
         let known = writing.map(|writing| writing.head().vector.clone());
         let known = known.unwrap_or_default();
-        self.disk.read_beyond(held, &known, BATCH_EVENTS)
+        self.disk.read_beyond(held, &known, limit)
     }
 
     /// Who is written as, where a process runs.

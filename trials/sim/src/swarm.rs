@@ -1,6 +1,8 @@
 //! Which faults a run has: a random subset. Runs with few faults go deep where runs with all of
 //! them never come.
 
+use causeway_replicator::wire::events::BATCH_EVENTS;
+
 use crate::rng::Rng;
 
 /// The faults of one run.
@@ -43,6 +45,8 @@ pub struct Swarm {
     pub ends_as_tree: bool,
     /// Nothing is written for long.
     pub is_quiet: bool,
+    /// How many events the answer to a pull holds at most.
+    pub batch: usize,
 }
 
 impl Swarm {
@@ -66,11 +70,20 @@ impl Swarm {
         versions: false,
         ends_as_tree: false,
         is_quiet: false,
+        batch: BATCH_EVENTS,
     };
 
     pub(crate) fn any(rng: &mut Rng) -> Self {
+        let first = rng.next();
         // A tree of links may join only replicas that have no common version.
-        let versions = rng.permille(150);
+        let versions = first % 1_000 < 150;
+        // Runs are short: whole batches are small ones. (Other bits of the same draw.)
+        let batch = match (first >> 32) % 8 {
+            0 => 2,
+            1 => 4,
+            2 => 10,
+            _ => BATCH_EVENTS,
+        };
         Self {
             cuts: rng.permille(600),
             weather: rng.permille(500),
@@ -90,6 +103,7 @@ impl Swarm {
             versions,
             ends_as_tree: !versions && rng.permille(150),
             is_quiet: rng.permille(250),
+            batch,
         }
     }
 

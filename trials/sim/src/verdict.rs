@@ -19,6 +19,8 @@ use crate::world::World;
 /// the longest wait of a pull, a digest, for each step of the longest way.
 const HEALED_MS: u64 = 20_000;
 const TREE_MS: u64 = 60_000;
+/// So often may something that was under way still come to all.
+const MOST_ROUNDS: u32 = 10;
 
 impl World {
     /// Waits until all hold the same, and looks at everything then.
@@ -54,11 +56,14 @@ impl World {
     /// of what was under way then, from a slow peer or with a busy writer.
     fn comes_together(&mut self, limit_ms: u64) -> bool {
         let mut waited = self.run_until_agreed(limit_ms);
-        while waited.is_some() {
+        for _ in 0..MOST_ROUNDS {
+            if waited.is_none() || self.violation.is_some() {
+                break;
+            }
             self.run_for(6_000);
             waited = self.run_until_agreed(limit_ms);
             if waited == Some(0) {
-                return true;
+                return self.violation.is_none();
             }
         }
         let kept_back = self.kept_back();

@@ -81,6 +81,9 @@ fn a_backlog_is_pulled_to_its_end_from_whom_it_was_begun() {
     given.answered(digest(2, 2, &[(2, 10_000)]));
     given.holds(&[(2, 6_000)]);
     assert_eq!(pulls(&given.pulled(3, 1_000)), [3]);
+    given.holds(&[(2, 7_000)]);
+    given.now.ms += 1_000;
+    assert_eq!(pulls(&given.pulled(3, 1_000)), [2], "3 is slow");
 }
 
 #[test]

@@ -176,11 +176,13 @@ fn taken(pieces: &mut Pieces<'_>) -> Taken {
         first: 1,
         last,
     };
+    let stored = pieces.byte();
     Taken {
-        stored: pieces.byte().into(),
+        stored: stored.into(),
         missing: missing.iter().map(range).collect(),
         forked: vector(pieces).iter().map(|(origin, _)| origin).collect(),
         unknown_own: None,
+        is_followed: stored % 2 == 1,
     }
 }
 

@@ -50,8 +50,13 @@ pub(crate) struct Open {
 enum Kind {
     Digest,
     Ask,
-    Push { sent: VersionVector },
-    Pull { after: VersionVector },
+    Push {
+        sent: VersionVector,
+    },
+    Pull {
+        after: VersionVector,
+        is_followed: bool,
+    },
 }
 
 /// The same push over and over.
@@ -75,6 +80,7 @@ impl World {
         if let Some(caller) = self.caller(at) {
             let kind = Kind::Pull {
                 after: after.clone(),
+                is_followed: false,
             };
             self.call(at, from, Question::Pull(caller, after), kind);
         }
@@ -180,7 +186,7 @@ impl World {
                     return self.answer(call, from, to, Answer::Busy);
                 }
                 let after = core.servable_after(&after);
-                let held = self.replicas[to].read_beyond(&after);
+                let held = self.replicas[to].read_beyond(&after, self.swarm.batch);
                 self.events_sent += held.len() as u64;
                 self.answer(call, from, to, Answer::Pull(events::encode(&held)));
             }
@@ -255,7 +261,7 @@ impl World {
                 sent,
                 result: Err(CallFailure::Link(error)),
             },
-            (Kind::Pull { after }, Ok(Answer::Pull(body))) => {
+            (Kind::Pull { after, .. }, Ok(Answer::Pull(body))) => {
                 let pulled = events::decode(&body).events;
                 if pulled.is_empty() {
                     let result = Ok(Taken::default());
@@ -264,6 +270,12 @@ impl World {
                 }
                 let core = self.replicas[from].core();
                 let orphaned = core.map(|core| core.orphaned_in_pull(peer, &after, &pulled));
+                let is_full = pulled.len() >= self.swarm.batch;
+                let mut next = after.clone();
+                for event in &pulled {
+                    next.record(event.envelope.stamp.dot());
+                }
+                let is_followed = is_full && core.is_some_and(|it| it.is_more_shown(peer, &next));
                 // The call goes on until the log has taken them in.
                 self.counter += 1;
                 let call = self.counter;
@@ -271,7 +283,7 @@ impl World {
                     from,
                     life,
                     to: peer,
-                    kind: Kind::Pull { after },
+                    kind: Kind::Pull { after, is_followed },
                 };
                 self.calls.insert(call, open);
                 let task = self.absorb_task(from, pulled, &orphaned.unwrap_or_default());
@@ -290,6 +302,17 @@ impl World {
     pub(super) fn pull_absorbed(&mut self, at: usize, call: u64, taken: Option<Taken>) {
         if let Some(open) = self.calls.remove(&call) {
             self.note(format_args!("{} took {taken:?}", at + 1));
+            let is_followed = matches!(
+                &open.kind,
+                Kind::Pull {
+                    is_followed: true,
+                    ..
+                }
+            );
+            let taken = taken.map(|taken| Taken {
+                is_followed,
+                ..taken
+            });
             let result = taken.ok_or(CallFailure::Log);
             self.step(
                 at,

@@ -187,7 +187,7 @@ impl World {
     ) {
         loop {
             let held = writing.head().vector.clone();
-            let events = self.replicas[from].read_beyond(&held);
+            let events = self.replicas[from].read_beyond(&held, self.swarm.batch);
             let mut forked = orphans::in_pull(&events, &held);
             forked.extend(severed);
             let before = writing.head().arrival;

@@ -341,6 +341,7 @@ impl World {
                         missing,
                         forked,
                         unknown_own,
+                        is_followed: false,
                     };
                     self.absorbed(at, &asker, Some(taken));
                 }

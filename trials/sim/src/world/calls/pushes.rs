@@ -6,7 +6,7 @@ use causeway_domain::writing::Task;
 use causeway_replicator::core::{Input, Output, Taken};
 use causeway_replicator::orphans;
 use causeway_replicator::plan::Push;
-use causeway_replicator::wire::events;
+use causeway_replicator::wire::events::{self, BATCH_EVENTS};
 
 use super::super::{Happening, World};
 use super::{Answer, Kind, Open, Question, Storm, slot};
@@ -23,7 +23,7 @@ impl World {
         let mut held = if replica.away_until_ms > self.now_ms {
             Vec::new()
         } else {
-            replica.read_beyond(&push.after)
+            replica.read_beyond(&push.after, BATCH_EVENTS)
         };
         held.retain(|event| {
             push.only
@@ -177,6 +177,7 @@ impl World {
             missing: parked.missing,
             forked: parked.forked,
             unknown_own: parked.unknown_own,
+            is_followed: false,
         };
         let answers = self.step(at, Input::PushCalled { from, absorbed });
         for answer in answers {
