@@ -2,8 +2,10 @@
 //! be seen to lack what was written meanwhile.
 
 use std::fs;
+use std::time::Duration;
 
 use causeway_domain::log::SubmitError;
+use tokio::time::timeout;
 
 use crate::support::{Store, eventually, post};
 
@@ -63,8 +65,9 @@ async fn a_file_that_hangs_is_one_that_cannot_be_written() {
     replica.join("lobby", "anna").await;
     other.join("lobby", "bert").await;
     let say = async || {
-        let said = post("lobby", "anna", "hello", None);
-        replica.log.submit(said).await
+        let said = replica.log.submit(post("lobby", "anna", "hello", None));
+        let answered = timeout(Duration::from_mins(1), said).await;
+        answered.expect("a file that hangs holds up no answer for long")
     };
 
     // Nobody writes to this pipe, so that whoever opens it waits.
@@ -102,6 +105,11 @@ async fn the_file_shows_the_last_write_soon_also_where_nobody_writes_after_it() 
             .unwrap()
             .contains("\"seq_seen\":4")
     };
-    eventually("the file catching up", shows_all).await;
+    // Sooner than it would be written anyhow, with the next look at the database after five seconds.
+    let soon = timeout(
+        Duration::from_secs(4),
+        eventually("the file catching up", shows_all),
+    );
+    soon.await.expect("the file is written soon");
     replica.close().await;
 }
