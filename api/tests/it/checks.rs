@@ -59,6 +59,18 @@ async fn a_check_finds_what_a_start_or_a_peer_would_refuse() {
     let found = wrong(&run_with(&in_use, &["check"]).await, "database").expect("a finding");
     assert!(found.contains("written by replica 2"), "{found}");
 
+    let mut database = PgConnection::connect(&cluster.at(1).database_url())
+        .await
+        .expect("it answers");
+    let newer =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99990101000000, 'later', true, '', 0)";
+    let undone = "DELETE FROM _sqlx_migrations WHERE version = 99990101000000";
+    order(&mut database, newer).await;
+    let found = wrong(&run_with(&settings, &["check"]).await, "database").expect("a finding");
+    assert!(found.contains("99990101000000"), "{found}");
+    order(&mut database, undone).await;
+
     cluster.restart(1).await;
     cluster.restart(2).await;
     cluster.sees_itself_whole().await;
@@ -78,10 +90,7 @@ async fn a_rebuild_of_a_log_that_is_not_what_was_written_changes_nothing_and_say
     let changed = "UPDATE events SET payload = replace(payload::text, 'two', 'owt')::json";
     let removed = "DELETE FROM events WHERE arrival = 3";
     for harm in [changed, removed] {
-        sqlx::raw_sql(harm)
-            .execute(&mut database)
-            .await
-            .expect("it is not locked");
+        order(&mut database, harm).await;
 
         let output = run_with(&replica.settings, &["rebuild"]).await;
 
@@ -97,6 +106,11 @@ async fn a_rebuild_of_a_log_that_is_not_what_was_written_changes_nothing_and_say
     assert_eq!(shown, 3);
     replica.restart().await;
     assert_eq!(texts(&ann.history("lobby").await), ["one", "two", "three"]);
+}
+
+async fn order(database: &mut PgConnection, sql: &str) {
+    let ordered = sqlx::raw_sql(sql).execute(database).await;
+    ordered.expect("nobody holds a lock on it");
 }
 
 /// What a check finds wrong with something.

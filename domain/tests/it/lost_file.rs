@@ -2,6 +2,7 @@
 //! be seen to lack what was written meanwhile.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use causeway_domain::log::SubmitError;
@@ -74,6 +75,7 @@ async fn a_file_that_hangs_is_one_that_cannot_be_written() {
     let kept = file.with_extension("kept");
     fs::rename(&file, &kept).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RUSR).unwrap();
+    let _released = Released(&file);
     while say().await.is_ok() {}
     assert!(matches!(say().await, Err(SubmitError::FileStuck)));
     replica.pull_from(&other).await;
@@ -87,6 +89,17 @@ async fn a_file_that_hangs_is_one_that_cannot_be_written() {
     eventually("being tried again", async || say().await.is_ok()).await;
     replica.close().await;
     other.close().await;
+}
+
+/// Lets go whoever waits for this pipe, also when the test fails: else it would not end.
+struct Released<'a>(&'a Path);
+
+impl Drop for Released<'_> {
+    fn drop(&mut self) {
+        let at_once = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+        // Nobody waits for it any more where the test went well.
+        let _ = rustix::fs::open(self.0, at_once, rustix::fs::Mode::empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
