@@ -51,6 +51,8 @@ pub enum Rule {
     AheadFalls,
     /// No number is given while the file beside the database cannot be written.
     FileIsAwaited,
+    /// A batch asked for ahead shows the order of a log only of the origins it was asked for.
+    AheadIsAskedOf,
     /// A batch whose answer was lost is looked for before it is decided again.
     LostAnswerIsSettled,
 }

@@ -1,6 +1,6 @@
 //! How replicas agree, in reading order: what they say to each other (`wire`), what one knows of
-//! another (`peer`, `liveness`, `identity`, `presence`, `forks`, `clock`), what must move (`plan`), the pure
-//! core that decides (`core`), what others may know (`view`, `alarm`), and the shell: the calls (`link`,
+//! another (`peer`, `liveness`, `identity`, `presence`, `forks`, `clock`), what must move (`plan`,
+//! `foreseen`), the pure core that decides (`core`), what others may know (`view`, `alarm`), and the shell: the calls (`link`,
 //! `auth`, `inquiry`, `rescue`), their other end (`serve`), what drives the core (`driver`), and how much
 //! went by (`traffic`).
 
@@ -10,6 +10,7 @@ mod blocked;
 pub mod clock;
 pub mod core;
 pub mod driver;
+pub mod foreseen;
 mod forks;
 mod identity;
 pub mod inquiry;

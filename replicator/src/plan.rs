@@ -122,7 +122,7 @@ pub(crate) fn masked<'a>(
 
 /// Tells whether all that a batch asked for beyond `asked` stands on is held: what was excluded
 /// there is in no such batch.
-pub(crate) fn fits(held: &VersionVector, asked: &VersionVector) -> bool {
+pub fn fits(held: &VersionVector, asked: &VersionVector) -> bool {
     let mut asked = asked.iter().filter(|&(_, seq)| seq != EVERYTHING);
     asked.all(|(origin, seq)| held.get(origin) >= seq)
 }

@@ -8,6 +8,7 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::VersionVector;
 use tokio::task::JoinSet;
 
+use crate::foreseen::Foreseen;
 use crate::link::LinkError;
 use crate::plan;
 use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
@@ -16,15 +17,6 @@ use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
 struct Asked {
     after: VersionVector,
     call: JoinSet<Result<Decoded, LinkError>>,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(super) struct Foreseen {
-    /// It is all that the peer gives next beyond this: what was held or left out when it was asked
-    /// for, and what is held or left out by now.
-    pub beyond: VersionVector,
-    pub pulled: Decoded,
 }
 
 /// The place of the next batch of one peer: one at most, so that what waits is bounded (F25).
@@ -46,23 +38,17 @@ impl Ahead {
         *self.place() = Some(asked);
     }
 
-    /// Gives what was asked for, as far as a pull beyond `after` would bring it: nothing where what
-    /// comes before it could not be stored.
+    /// Gives what was asked for, as far as a pull beyond `after` would bring it. What is of no use is
+    /// not waited for.
     pub async fn take(&self, after: &VersionVector) -> Option<Result<Foreseen, LinkError>> {
         let mut asked = self.place().take()?;
         if !plan::fits(after, &asked.after) {
             return None;
         }
-        let mut pulled = match asked.call.join_next().await?.ok()? {
-            Ok(pulled) => pulled,
-            Err(failure) => return Some(Err(failure)),
-        };
-        // Meanwhile some may have come another way.
-        let is_news = |event: &RawEvent| !after.covers(event.envelope.stamp.dot());
-        pulled.events.retain(is_news);
-        let mut beyond = asked.after;
-        beyond.merge(after);
-        (!pulled.events.is_empty()).then_some(Ok(Foreseen { beyond, pulled }))
+        match asked.call.join_next().await?.ok()? {
+            Ok(pulled) => Foreseen::of(&asked.after, after, pulled).map(Ok),
+            Err(failure) => Some(Err(failure)),
+        }
     }
 
     /// Gives up what was asked for.

@@ -14,8 +14,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Engine;
-use super::ahead::{self, Ahead, Foreseen};
+use super::ahead::{self, Ahead};
 use crate::core::{CallFailure, Input, Taken};
+use crate::foreseen::Foreseen;
 use crate::link::{Link, LinkError};
 use crate::plan::Push;
 use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};

@@ -11,6 +11,7 @@ use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
 use causeway_replicator::core::Core;
+use causeway_replicator::link::LinkError;
 use causeway_replicator::presence::Online;
 use causeway_replicator::wire::{Caller, Instance};
 
@@ -79,6 +80,8 @@ pub(crate) struct Process {
     pub is_file_tried: bool,
     pub is_folding: bool,
     pub parked: Vec<Parked>,
+    /// One batch of each peer at most.
+    pub foreseen: BTreeMap<ReplicaId, Ahead>,
     pub online: Vec<Online>,
     /// Peers whose floor was asked for at the start and has not come.
     pub asked: usize,
@@ -87,6 +90,14 @@ pub(crate) struct Process {
     pub ceiling_ms: Option<i64>,
     /// What each peer was last known to hold.
     pub known: BTreeMap<ReplicaId, Arc<VersionVector>>,
+}
+
+/// A batch that was asked for ahead.
+pub(crate) struct Ahead {
+    /// Beyond what.
+    pub asked: VersionVector,
+    /// What came of it; nothing while the call is under way.
+    pub came: Option<Result<Vec<u8>, LinkError>>,
 }
 
 /// Who waits for what becomes of a task.

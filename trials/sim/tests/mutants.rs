@@ -4,7 +4,7 @@ use causeway_domain::rule::{Rule, without};
 use causeway_sim::Run;
 
 /// A rule, and the seeds within which its loss is to be noticed.
-const MUTANTS: [(Rule, u64); 24] = [
+const MUTANTS: [(Rule, u64); 25] = [
     (Rule::EpochIsProven, 100),
     (Rule::FileIsAsked, 200),
     (Rule::UnknownOwnEventsRenew, 200),
@@ -29,6 +29,7 @@ const MUTANTS: [(Rule, u64); 24] = [
     (Rule::AheadFalls, 100),
     (Rule::LostAnswerIsSettled, 50),
     (Rule::FileIsAwaited, 300),
+    (Rule::AheadIsAskedOf, 1_200),
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! Calls between replicas: what `driver` does for a core, in simulated time. Events travel as the
 //! bytes they have on the wire.
 
+mod pulls;
 mod pushes;
 
 use std::collections::BTreeSet;
@@ -11,15 +12,15 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Task;
-use causeway_replicator::core::{CallFailure, Core, Input, Output, Taken};
+use causeway_replicator::core::{CallFailure, Core, Input, Output};
 use causeway_replicator::link::LinkError;
 use causeway_replicator::wire::events;
 use causeway_replicator::wire::{Caller, Digest, PushAnswer, Refusal};
 
+use self::pulls::Pulling;
 use super::{Happening, World};
 use crate::hits::Hit;
 use crate::net::Way;
-use crate::replica::Asker;
 
 const DIGEST_TIMEOUT_MS: u64 = 2_000;
 const BULK_TIMEOUT_MS: u64 = 5_000;
@@ -53,9 +54,10 @@ enum Kind {
     Push {
         sent: VersionVector,
     },
-    Pull {
-        after: VersionVector,
-        is_followed: bool,
+    Pull(Pulling),
+    /// The next batch, while the last one is being stored.
+    Ahead {
+        asked: VersionVector,
     },
 }
 
@@ -76,16 +78,6 @@ impl World {
         self.call(at, to, Question::Digest(Box::new(question)), Kind::Ask);
     }
 
-    pub(super) fn send_pull(&mut self, at: usize, from: ReplicaId, after: VersionVector) {
-        if let Some(caller) = self.caller(at) {
-            let kind = Kind::Pull {
-                after: after.clone(),
-                is_followed: false,
-            };
-            self.call(at, from, Question::Pull(caller, after), kind);
-        }
-    }
-
     fn caller(&self, at: usize) -> Option<Caller> {
         let replica = &self.replicas[at];
         Some(replica.process.as_ref()?.caller(replica.id))
@@ -96,7 +88,7 @@ impl World {
         let call = self.counter;
         let timeout_ms = match kind {
             Kind::Digest | Kind::Ask => DIGEST_TIMEOUT_MS,
-            Kind::Push { .. } | Kind::Pull { .. } => BULK_TIMEOUT_MS,
+            Kind::Push { .. } | Kind::Pull(_) | Kind::Ahead { .. } => BULK_TIMEOUT_MS,
         };
         // A new call takes the place of one of its kind.
         let is_former = |open: &Open| {
@@ -237,16 +229,20 @@ impl World {
         };
         let input = match (kind, result) {
             (Kind::Digest, Ok(Answer::Digest(digest))) => {
+                self.forget_ahead(from, peer);
                 self.storms.remove(&(from, slot(peer)));
                 Input::DigestDone {
                     peer,
                     result: Ok(digest),
                 }
             }
-            (Kind::Digest, Err(error)) => Input::DigestDone {
-                peer,
-                result: Err(error),
-            },
+            (Kind::Digest, Err(error)) => {
+                self.forget_ahead(from, peer);
+                Input::DigestDone {
+                    peer,
+                    result: Err(error),
+                }
+            }
             (Kind::Ask, Ok(Answer::Digest(digest))) => {
                 return self.floor_came(from, digest.floor);
             }
@@ -261,67 +257,23 @@ impl World {
                 sent,
                 result: Err(CallFailure::Link(error)),
             },
-            (Kind::Pull { after, .. }, Ok(Answer::Pull(body))) => {
-                let pulled = events::decode(&body).events;
-                if pulled.is_empty() {
-                    let result = Ok(Taken::default());
-                    self.step(from, Input::PullDone { peer, result });
-                    return;
-                }
-                let core = self.replicas[from].core();
-                let orphaned = core.map(|core| core.orphaned_in_pull(peer, &after, &pulled));
-                let is_full = pulled.len() >= self.swarm.batch;
-                let mut next = after.clone();
-                for event in &pulled {
-                    next.record(event.envelope.stamp.dot());
-                }
-                let is_followed = is_full && core.is_some_and(|it| it.is_more_shown(peer, &next));
-                // The call goes on until the log has taken them in.
-                self.counter += 1;
-                let call = self.counter;
-                let open = Open {
-                    from,
-                    life,
-                    to: peer,
-                    kind: Kind::Pull { after, is_followed },
-                };
-                self.calls.insert(call, open);
-                let task = self.absorb_task(from, pulled, &orphaned.unwrap_or_default());
-                return self.hand_over(from, task, Asker::Pull(call));
+            (Kind::Pull(pulling), Ok(Answer::Pull(body))) => {
+                return self.pull_came(from, peer, pulling, &body);
             }
-            (Kind::Pull { .. }, Err(error)) => Input::PullDone {
+            (Kind::Ahead { asked }, result) => {
+                let body = result.map(|answer| match answer {
+                    Answer::Pull(body) => body,
+                    _ => unreachable!("an answer of another kind"),
+                });
+                return self.ahead_came(from, peer, asked, body);
+            }
+            (Kind::Pull(_), Err(error)) => Input::PullDone {
                 peer,
                 result: Err(CallFailure::Link(error)),
             },
             _ => unreachable!("an answer of another kind"),
         };
         self.step(from, input);
-    }
-
-    /// The log took in what it could of a pull.
-    pub(super) fn pull_absorbed(&mut self, at: usize, call: u64, taken: Option<Taken>) {
-        if let Some(open) = self.calls.remove(&call) {
-            self.note(format_args!("{} took {taken:?}", at + 1));
-            let is_followed = matches!(
-                &open.kind,
-                Kind::Pull {
-                    is_followed: true,
-                    ..
-                }
-            );
-            let taken = taken.map(|taken| Taken {
-                is_followed,
-                ..taken
-            });
-            let result = taken.ok_or(CallFailure::Log);
-            self.step(
-                at,
-                Input::PullDone {
-                    peer: open.to,
-                    result,
-                },
-            );
-        }
     }
 
     /// What waits to be taken in, where something does.

@@ -1,6 +1,6 @@
 //! How processes begin and end, and disks are lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin};
@@ -255,8 +255,8 @@ impl World {
 
     /// The origins of which living disks hold different events under the same numbers, each with
     /// the first such number.
-    pub(crate) fn forks(&self) -> std::collections::BTreeMap<Origin, u64> {
-        let mut forks = std::collections::BTreeMap::new();
+    pub(crate) fn forks(&self) -> BTreeMap<Origin, u64> {
+        let mut forks = BTreeMap::new();
         let origins: BTreeSet<Origin> = self.ledger.rewritten.clone();
         for origin in origins {
             let mut first = 1;
@@ -299,11 +299,12 @@ impl Process {
             is_file_tried: false,
             is_folding: false,
             parked: Vec::new(),
+            foreseen: BTreeMap::new(),
             online: Vec::new(),
             asked: 0,
             asked_floor: Hlc::default(),
             ceiling_ms: None,
-            known: std::collections::BTreeMap::new(),
+            known: BTreeMap::new(),
         }
     }
 }
