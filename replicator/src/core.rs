@@ -260,7 +260,7 @@ impl Core {
             let held = peer.presence.held();
             digest.presence = self.presence.report(instance, peer.holds_of_us, held);
             digest.forked = peer.forks.found().collect();
-            let others = self.forked().into_iter();
+            let others = self.withheld().into_iter();
             digest.withheld = others.filter(|it| !digest.forked.contains(it)).collect();
             digest.rumours = self.rumours_for(to);
         }
@@ -325,11 +325,18 @@ impl Core {
         let peers = || self.peers.values();
         let held = &self.head.vector;
         let is_given = |origin| peers().any(|peer| peer.gives(origin, held));
-        // A giver that lost its database since does not hold either what others still give.
+        // A giver that lost its database since does not hold either what others still give. Who can
+        // only push may have it behind the very event that waits for it.
+        let is_to_be_had = |origin| {
+            let mut peers = peers();
+            peers.any(|peer| peer.is_reachable() && peer.gives(origin, held))
+        };
         let orphans = peers().flat_map(|peer| peer.orphans.origins(held));
+        let orphans = orphans.filter(|&origin| !is_to_be_had(origin));
         let withheld = peers().flat_map(|peer| peer.forks.withheld()).copied();
-        let absent = orphans.chain(withheld).filter(|&origin| !is_given(origin));
-        self.forked().into_iter().chain(absent).collect()
+        let withheld = withheld.filter(|&origin| !is_given(origin));
+        let forked = self.forked().into_iter();
+        forked.chain(withheld).chain(orphans).collect()
     }
 
     /// Tells whether a peer has shown more than lies in `after`, of what is pulled.

@@ -276,7 +276,7 @@ impl Peer {
     }
 
     /// Tells whether it was heard of lately and answers.
-    fn is_reachable(&self) -> bool {
+    pub fn is_reachable(&self) -> bool {
         self.liveness.status != Status::Down && self.liveness.out == Outward::Ok
     }
 

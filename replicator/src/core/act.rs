@@ -64,8 +64,9 @@ impl Core {
                 let all = wanted.values().flatten().map(|range| range.origin);
                 left_out.extend(all.filter(|origin| !shown.contains(origin)));
             }
-            let after = plan::masked(&self.head.vector, &left_out);
             if let Some(peer) = self.peers.get_mut(&id) {
+                left_out.extend(peer.forks.withheld());
+                let after = plan::masked(&self.head.vector, &left_out);
                 peer.pull.is_under_way = true;
                 peer.pull.began_ms = now.ms;
                 peer.pull.left_out = left_out;

@@ -15,8 +15,9 @@ use crate::wire::{Digest, PushAnswer, Refusal};
 
 /// How soon a peer that holds another version of our presence is told again.
 const RETELL_MS: u64 = 250;
-/// A pull that took so long is no reason to go on with the same peer: another may be quicker.
-const SLOW_MS: u64 = 1_000;
+/// A pull that took so long, storing included, is no reason to go on with the same peer: another may
+/// be quicker.
+const SLOW_MS: u64 = 3_000;
 
 impl Core {
     pub(super) fn digest_called(

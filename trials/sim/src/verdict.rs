@@ -66,6 +66,9 @@ impl World {
                 return self.violation.is_none();
             }
         }
+        if waited.is_some() {
+            self.violate(|| "something is always under way still".to_owned());
+        }
         let kept_back = self.kept_back();
         self.violate(|| format!("not agreed after {limit_ms} ms beside {kept_back:?}"));
         false

@@ -419,6 +419,36 @@ fn what_who_pushed_it_does_not_hold_either_is_not_awaited() {
 }
 
 #[test]
+fn everybody_is_told_that_our_own_origin_is_kept_back_while_it_is_doubted() {
+    let mut given = Given::peers(3);
+    given.answered(digest(2, 1, &[(1, 5)]));
+    given.at(5_000);
+    let doubted = given.answered(digest(2, 2, &[(1, 5)]));
+    assert_eq!(unknown_own(&doubted), [(2, 5)]);
+
+    let told = answer(&given.called(digest(3, 1, &[])));
+
+    assert_eq!(told.withheld, [origin(1)].into());
+}
+
+#[test]
+fn what_a_peer_keeps_back_is_not_asked_of_it() {
+    let mut given = Given::peers(2);
+
+    let pull = given.answered(Digest {
+        withheld: [origin(3)].into(),
+        ..digest(2, 1, &[(2, 5), (3, 5)])
+    });
+
+    let Some(Output::Pull { after, .. }) = pull.iter().find(|o| matches!(o, Output::Pull { .. }))
+    else {
+        panic!("a pull");
+    };
+    assert!(after.covers(dot(3, 5)));
+    assert!(!after.covers(dot(2, 5)));
+}
+
+#[test]
 fn what_its_giver_lost_is_awaited_as_long_as_another_gives_it() {
     let mut given = Given::peers(3);
     given.answered(digest(2, 1, &[(2, 5), (3, 4)]));
@@ -427,7 +457,9 @@ fn what_its_giver_lost_is_awaited_as_long_as_another_gives_it() {
     given.answered(digest(2, 2, &[]));
     assert_eq!(given.core.not_awaited(), [origin(3)].into());
 
-    given.answered(digest(3, 1, &[(3, 3)]));
+    given.called(digest(3, 1, &[(3, 3)]));
+    assert_eq!(given.core.not_awaited(), [origin(3)].into(), "it may push");
+    given.answered(digest(3, 2, &[(3, 3)]));
     assert_eq!(given.core.not_awaited(), [].into());
     given.holds(&[(3, 3)]);
     assert_eq!(given.core.not_awaited(), [origin(3)].into(), "no more");

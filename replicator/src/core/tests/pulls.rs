@@ -82,7 +82,7 @@ fn a_backlog_is_pulled_to_its_end_from_whom_it_was_begun() {
     given.holds(&[(2, 6_000)]);
     assert_eq!(pulls(&given.pulled(3, 1_000)), [3]);
     given.holds(&[(2, 7_000)]);
-    given.now.ms += 1_000;
+    given.now.ms += 3_000;
     assert_eq!(pulls(&given.pulled(3, 1_000)), [2], "3 is slow");
 }
 

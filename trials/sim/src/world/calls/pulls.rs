@@ -117,8 +117,11 @@ impl World {
 
     /// A pull that did not go on at once will not need it.
     pub(super) fn forget_ahead(&mut self, at: usize, from: ReplicaId) {
-        let is_pull =
-            |open: &Open| (open.from, open.to) == (at, from) && matches!(open.kind, Kind::Pull(_));
+        let life = self.replicas[at].life;
+        let is_pull = |open: &Open| {
+            let is_ours = (open.from, open.life, open.to) == (at, life, from);
+            is_ours && matches!(open.kind, Kind::Pull(_))
+        };
         if self.calls.values().any(is_pull) {
             return;
         }
