@@ -112,9 +112,9 @@ impl Ledger {
     /// No disk holds this event any more. Where no process ever told of it, its number is free.
     pub fn destroy(&mut self, dot: Dot, hash: Hash) {
         self.destroyed.insert((dot, hash));
-        if self.untold.remove(&(dot, hash)) {
-            self.events
-                .retain(|&at, known| at != dot || known.hash != hash);
+        let is_known = self.events.get(&dot).is_some_and(|it| it.hash == hash);
+        if self.untold.remove(&(dot, hash)) && is_known {
+            self.events.remove(&dot);
         }
     }
 

@@ -27,6 +27,12 @@ pub(super) struct Pulling {
     is_to_ask_again: bool,
 }
 
+impl Open {
+    fn is_ahead(&self, at: usize, from: ReplicaId) -> bool {
+        (self.from, self.to) == (at, from) && matches!(self.kind, Kind::Ahead { .. })
+    }
+}
+
 impl World {
     pub(in crate::world) fn send_pull(&mut self, at: usize, from: ReplicaId, after: VersionVector) {
         let process = self.replicas[at].process.as_mut();
@@ -45,10 +51,8 @@ impl World {
         };
         let Some(came) = came else {
             let mut open = self.calls.values_mut();
-            let is_it = |open: &&mut Open| {
-                (open.from, open.to) == (at, from) && matches!(open.kind, Kind::Ahead { .. })
-            };
-            let open = open.find(is_it).expect("what has not come is open");
+            let open = open.find(|open| open.is_ahead(at, from));
+            let open = open.expect("what has not come is open");
             open.kind = Kind::Pull(pulling);
             return;
         };
@@ -134,10 +138,7 @@ impl World {
     }
 
     fn give_up_ahead(&mut self, at: usize, from: ReplicaId) {
-        let is_ahead = |open: &Open| {
-            (open.from, open.to) == (at, from) && matches!(open.kind, Kind::Ahead { .. })
-        };
-        self.calls.retain(|_, open| !is_ahead(open));
+        self.calls.retain(|_, open| !open.is_ahead(at, from));
     }
 
     /// A batch came for a pull: it is stored, while the next one is asked for.
