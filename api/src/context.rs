@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::{Config, Limits};
-use crate::cursor::{Cursor, CursorError, Cursors};
+use crate::cursor::{Cursor, CursorError, Cursors, Delivery};
 use crate::disk::Disk;
 use crate::edge::WallClock;
 use crate::feeds::Feeds;
@@ -101,7 +101,10 @@ impl Parts {
         let Some(cursor) = self.known_cursor("at_least", text)? else {
             return Ok(());
         };
-        let held = self.timelines.hold(&cursor.vector, AT_LEAST).await;
+        let held = self
+            .timelines
+            .hold(&cursor.delivery.delivered, AT_LEAST)
+            .await;
         held.map_err(|Behind| Problem::Behind)
     }
 
@@ -119,7 +122,7 @@ impl Parts {
         let mut highest = None;
         for text in texts {
             if let Some(cursor) = self.known_cursor("seen", text)? {
-                highest = highest.max(Some(cursor.hlc));
+                highest = highest.max(Some(cursor.delivery.highest));
             }
         }
         Ok(highest)
@@ -138,10 +141,8 @@ impl Parts {
     pub fn cursor(&self, group: &GroupName, vector: VersionVector, hlc: Hlc) -> String {
         self.cursors.encode(&Cursor {
             group: Some(group.clone()),
-            vector,
-            weighed: None,
-            hlc,
             level: LEVEL,
+            delivery: whole(vector, hlc),
         })
     }
 
@@ -164,12 +165,19 @@ impl Parts {
         };
         let mark = self.cursors.encode(&Cursor {
             group: None,
-            vector,
-            weighed: None,
-            hlc,
             level: LEVEL,
+            delivery: whole(vector, hlc),
         });
         Ok((done, mark))
+    }
+}
+
+/// What a replica shows to everybody: nothing of it is stale.
+fn whole(delivered: VersionVector, highest: Hlc) -> Delivery {
+    Delivery {
+        delivered,
+        acknowledged: None,
+        highest,
     }
 }
 

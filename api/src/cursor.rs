@@ -2,39 +2,21 @@
 //! for. Opaque to clients, valid on every replica, and signed: a reader who could forge a clock
 //! reading could drag every clock (F15).
 //!
-//! Whoever decodes one decides what a cursor of another group or an unknown key means; here is
-//! only what it says.
+//! What a cursor holds is in `domain::cursor`; this module only makes it a text and signs it. What
+//! a cursor of another group or an unknown key means is decided by whoever decodes one.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Epoch, Origin, ReplicaId};
-use causeway_domain::names::GroupName;
-use causeway_domain::version_vector::VersionVector;
+
+pub use causeway_domain::cursor::{Cursor, Delivery};
 
 use crate::keys::{ClusterKeys, KeyId, Purpose, SigningKeys, Verdict};
 
-/// Longest text that is looked at: several hundred origins.
-pub const MAX_CURSOR_TEXT: usize = 8 * 1024;
+/// Longest text that is parsed: two vectors of several hundred origins each.
+pub const MAX_CURSOR_TEXT: usize = 16 * 1024;
 
 const VERSION: u8 = 1;
 const MAC_BYTES: usize = 16;
-
-/// What a reader has been given, or a writer has written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// The group that a stream resumes in; none in a mark, which only says what to wait for.
-    pub group: Option<GroupName>,
-    /// What is covered.
-    pub vector: VersionVector,
-    /// How much of it was known where the reader was told last, when that was not all: whoever was
-    /// told things by a replica that lacked some of it may have been told what that overrules.
-    pub weighed: Option<VersionVector>,
-    /// The highest clock reading among it.
-    pub hlc: Hlc,
-    /// The api level of the replica that made it.
-    pub level: u32,
-}
 
 /// Why a text is no cursor of this replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +50,7 @@ impl Cursors {
     pub fn encode(&self, cursor: &Cursor) -> String {
         let mut bytes = Vec::with_capacity(128);
         bytes.push(VERSION);
-        write(cursor, &mut bytes);
+        cursor.write(&mut bytes);
         let (key, signature) = self.keys.sign(&bytes);
         bytes.extend(key);
         bytes.extend(&signature[..MAC_BYTES]);
@@ -87,7 +69,7 @@ impl Cursors {
         // Before the key is looked at, so that junk is not taken for a cursor of a former key.
         let cursor = said
             .strip_prefix(&[VERSION])
-            .and_then(read)
+            .and_then(Cursor::parse)
             .ok_or(CursorError::Junk)?;
         match self.keys.verify(key, said, signature) {
             Verdict::Genuine => Ok(cursor),
@@ -103,100 +85,12 @@ fn split(bytes: &[u8]) -> Option<(&[u8], KeyId, &[u8])> {
     Some((said, *key, signature))
 }
 
-fn write(cursor: &Cursor, bytes: &mut Vec<u8>) {
-    let group = cursor.group.as_ref().map_or("", GroupName::as_str);
-    bytes.push(u8::try_from(group.len()).expect("a name has at most 32 characters of 4 bytes"));
-    bytes.extend(group.as_bytes());
-    bytes.extend(cursor.hlc.get().to_be_bytes());
-    put_number(u64::from(cursor.level), bytes);
-    put_vector(&cursor.vector, bytes);
-    if let Some(weighed) = &cursor.weighed {
-        put_vector(weighed, bytes);
-    }
-}
-
-fn put_vector(vector: &VersionVector, bytes: &mut Vec<u8>) {
-    put_number(vector.len() as u64, bytes);
-    for (origin, seq) in vector.iter() {
-        bytes.extend(origin.replica.get().to_be_bytes());
-        bytes.extend(origin.epoch.0.to_be_bytes());
-        put_number(seq, bytes);
-    }
-}
-
-fn read(mut bytes: &[u8]) -> Option<Cursor> {
-    let bytes = &mut bytes;
-    let group_length = usize::from(take::<1>(bytes)?[0]);
-    let (group, rest) = bytes.split_at_checked(group_length)?;
-    *bytes = rest;
-    let group = match str::from_utf8(group).ok()? {
-        "" => None,
-        name => Some(GroupName::parse(name).ok()?),
-    };
-    let hlc = Hlc::new(u64::from_be_bytes(take(bytes)?))?;
-    let level = u32::try_from(take_number(bytes)?).ok()?;
-    let vector = take_vector(bytes)?;
-    let weighed = if bytes.is_empty() {
-        None
-    } else {
-        Some(take_vector(bytes)?)
-    };
-    bytes.is_empty().then_some(Cursor {
-        group,
-        vector,
-        weighed,
-        hlc,
-        level,
-    })
-}
-
-fn take_vector(bytes: &mut &[u8]) -> Option<VersionVector> {
-    let count = take_number(bytes)?;
-    let mut held = Vec::new();
-    for _ in 0..count {
-        let origin = Origin {
-            replica: ReplicaId::new(u16::from_be_bytes(take(bytes)?))?,
-            epoch: Epoch(u32::from_be_bytes(take(bytes)?)),
-        };
-        held.push((origin, take_number(bytes)?));
-    }
-    Some(held.into_iter().collect())
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(*taken)
-}
-
-/// Seven bits a byte, the lowest first: a cursor stands in every frame, and most numbers are
-/// small.
-fn put_number(mut number: u64, bytes: &mut Vec<u8>) {
-    while number >= 0x80 {
-        bytes.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number.to_le_bytes()[0]);
-}
-
-fn take_number(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let [byte] = take(bytes)?;
-        let bits = u64::from(byte & 0x7f);
-        if bits.checked_shl(shift)? >> shift != bits {
-            return None;
-        }
-        number |= bits << shift;
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
+    use causeway_domain::hlc::Hlc;
+    use causeway_domain::ids::{Epoch, Origin, ReplicaId};
+    use causeway_domain::names::GroupName;
+    use causeway_domain::version_vector::VersionVector;
     use proptest::prelude::*;
 
     use super::*;
@@ -234,10 +128,11 @@ mod tests {
     fn a_refusal_says_whether_it_is_worth_starting_again() {
         let cursor = Cursor {
             group: None,
-            vector: VersionVector::default(),
-            weighed: None,
-            hlc: Hlc::at_ms(1),
             level: 1,
+            delivery: Delivery {
+                highest: Hlc::at_ms(1),
+                ..Delivery::default()
+            },
         };
         let text = cursors(1).encode(&cursor);
         let mut changed = BASE64_URL_SAFE_NO_PAD.decode(&text).unwrap();
@@ -260,10 +155,12 @@ mod tests {
         };
         let cursor = Cursor {
             group: Some(GroupName::parse("lobby").unwrap()),
-            vector: [(origin(1), 300), (origin(2), 5)].into_iter().collect(),
-            weighed: Some([(origin(1), 7)].into_iter().collect()),
-            hlc: Hlc::at_ms(1_700_000_000_000),
             level: 1,
+            delivery: Delivery {
+                delivered: [(origin(1), 300), (origin(2), 5)].into_iter().collect(),
+                acknowledged: Some([(origin(1), 7)].into_iter().collect()),
+                highest: Hlc::at_ms(1_700_000_000_000),
+            },
         };
         let frozen = "AQVsb2JieQGLz-VoAAAAAQIAAZ88B6qsAgACnzwHqgUBAAGfPAeqB7UansPbvuHCzXH-\
                       9e_JdBklGqUJ";
@@ -284,14 +181,17 @@ mod tests {
         });
         let held = proptest::collection::vec((origin, 1..=u64::MAX), 0..20);
         let held = held.prop_map(|held| held.into_iter().collect::<VersionVector>());
-        let weighed = proptest::option::of(held.clone());
+        let acknowledged = proptest::option::of(held.clone());
         let rest = (0..=Hlc::MAX.get(), any::<u32>());
-        (group, held, weighed, rest).prop_map(|(group, vector, weighed, (hlc, level))| Cursor {
+        let all = (group, held, acknowledged, rest);
+        all.prop_map(|(group, delivered, acknowledged, (hlc, level))| Cursor {
             group: group.map(|name| GroupName::parse(&name).unwrap()),
-            vector,
-            weighed,
-            hlc: Hlc::new(hlc).unwrap(),
             level,
+            delivery: Delivery {
+                delivered,
+                acknowledged,
+                highest: Hlc::new(hlc).unwrap(),
+            },
         })
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod aggregate;
 pub mod chain;
+pub mod cursor;
 pub mod envelope;
 pub mod group;
 pub mod hlc;

@@ -21,6 +21,12 @@ pub enum Rule {
     ClockIsSeeded,
     /// A cursor is a vector.
     CursorIsVector,
+    /// What was delivered is acknowledged entry by entry, not at the end of a catch-up.
+    AcknowledgedByEntry,
+    /// A recheck is of the object that a frame carries, not of one user's register alone.
+    RecheckIsOfTheObject,
+    /// A frame says `settled` only of what nothing still to be delivered sorts before.
+    SettledForTheReader,
     /// An event is stored after the former one of its origin.
     NextIsAsked,
     /// An event is stored after all in its past.

@@ -1,15 +1,20 @@
 //! The read model's fold: what events, in any causal order of arrival, change in the history that
 //! people see. Pure; reading the former state and writing the new one is left to `timelines`.
 
+mod checkpoint;
+mod delivery;
 mod fact;
 mod feed;
+mod overtaking;
 mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use checkpoint::{Checkpoint, VECTOR_EVERY};
 pub use fact::{Fact, Unfoldable};
-pub use feed::{Effect, Entry, FeedEntry, Kind, Reached};
-pub use progress::{Arrival, Checkpoint, Place, Progress};
+pub use feed::{Effect, FeedEntry, Kind};
+pub use overtaking::is_overtaken;
+pub use progress::{Fate, Progress, Search, Told};
 
 use crate::names::{GroupName, User};
 use crate::stamp::OrderKey;
@@ -95,17 +100,6 @@ pub struct Former {
     pub likes_count: i64,
 }
 
-/// Whose standing towards what is contested.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Contest {
-    /// In which group.
-    pub group: GroupName,
-    /// The message, or the user who joins and leaves.
-    pub subject: String,
-    /// Whose standing.
-    pub user: String,
-}
-
 /// The rows a step touches: the former ones are put in, the facts folded, the changed ones taken
 /// out.
 #[derive(Debug, Default)]
@@ -130,11 +124,8 @@ pub struct Step {
     pub growth: BTreeMap<GroupName, i64>,
     /// One entry for each fact.
     pub feed: Vec<FeedEntry>,
-    /// About whom there are events that do not know of each other: other replicas may have seen
-    /// them in another order.
-    pub contested: BTreeSet<Contest>,
-    /// Messages of which there is more than one copy now.
-    pub copied: BTreeSet<String>,
+    /// Vectors of the log to be kept, by arrival: see [`VECTOR_EVERY`].
+    pub vectors: Vec<(i64, VersionVector)>,
 }
 
 impl Step {
@@ -150,7 +141,6 @@ impl Step {
             arrival,
             group,
             position,
-            past,
             level,
             what,
             may_be_known: _,
@@ -166,13 +156,13 @@ impl Step {
                 user,
                 is_in,
             } => {
-                let word = Word::new(&user, position, past, is_in);
-                let effect = self.fold_like(&group, &message, &word);
+                let word = Word::new(&user, position, is_in);
+                let effect = self.fold_like(&message, &word);
                 let kind = if is_in { Kind::Like } else { Kind::Unlike };
                 (kind, message, user, effect)
             }
             What::Joined { user, is_in } => {
-                let word = Word::new(&user, position, past, is_in);
+                let word = Word::new(&user, position, is_in);
                 let effect = self.fold_member(&group, &word);
                 let kind = if is_in { Kind::Join } else { Kind::Leave };
                 (kind, user.id.0.clone(), user, effect)
@@ -205,7 +195,6 @@ impl Step {
             self.messages.insert(message.id.clone(), message);
             return (Kind::Message, Effect::Shown);
         };
-        self.copied.insert(message.id.clone());
         if message.position >= position {
             return (Kind::Message, Effect::Lost);
         }
@@ -216,16 +205,13 @@ impl Step {
         (Kind::Moved, Effect::Shown)
     }
 
-    fn fold_like(&mut self, group: &GroupName, id: &str, word: &Word) -> Effect {
+    fn fold_like(&mut self, id: &str, word: &Word) -> Effect {
         let key = (id.to_owned(), word.user.id.0.clone());
-        let (effect, is_contested) = stand(&mut self.likes, &key, word);
-        if is_contested {
-            self.contest(group, id, word);
-        }
+        let effect = stand(&mut self.likes, &key, word);
         if effect == Effect::Shown {
             self.count_like(id, word.change());
         }
-        if effect != Effect::Lost {
+        if effect.decides() {
             self.changed_likes.insert(key);
         }
         effect
@@ -246,10 +232,7 @@ impl Step {
 
     fn fold_member(&mut self, group: &GroupName, word: &Word) -> Effect {
         let key = (group.as_str().to_owned(), word.user.id.0.clone());
-        let (effect, is_contested) = stand(&mut self.members, &key, word);
-        if is_contested {
-            self.contest(group, &word.user.id.0, word);
-        }
+        let effect = stand(&mut self.members, &key, word);
         // A group exists from its first join, also one that lost against a later leave.
         if word.is_in {
             self.growth.entry(group.clone()).or_default();
@@ -257,37 +240,23 @@ impl Step {
         if effect == Effect::Shown {
             *self.growth.entry(group.clone()).or_default() += word.change();
         }
-        if effect != Effect::Lost {
+        if effect.decides() {
             self.changed_members.insert(key);
         }
         effect
     }
-
-    fn contest(&mut self, group: &GroupName, subject: &str, word: &Word) {
-        self.contested.insert(Contest {
-            group: group.clone(),
-            subject: subject.to_owned(),
-            user: word.user.id.0.clone(),
-        });
-    }
 }
 
-/// What a user says about the own standing: I am in, I am out.
+/// What a user says of themselves: I am in, I am out.
 struct Word<'a> {
     user: &'a User,
     since: OrderKey,
-    past: VersionVector,
     is_in: bool,
 }
 
 impl<'a> Word<'a> {
-    fn new(user: &'a User, since: OrderKey, past: VersionVector, is_in: bool) -> Self {
-        Self {
-            user,
-            since,
-            past,
-            is_in,
-        }
+    fn new(user: &'a User, since: OrderKey, is_in: bool) -> Self {
+        Self { user, since, is_in }
     }
 
     fn change(&self) -> i64 {
@@ -295,19 +264,22 @@ impl<'a> Word<'a> {
     }
 }
 
-/// For each user the event with the highest key wins. Tells what it did here, and whether it and the
-/// one that had decided do not know of each other.
+/// For each user the event with the highest key wins. Returns what it did here.
 fn stand(
     standings: &mut BTreeMap<(String, String), Standing>,
     key: &(String, String),
     word: &Word,
-) -> (Effect, bool) {
+) -> Effect {
     let former = standings.get(key);
-    let is_contested = former.is_some_and(|former| !word.past.covers(former.since.dot()));
-    if former.is_some_and(|former| former.since > word.since) {
-        return (Effect::Lost, is_contested);
-    }
     let was_in = former.is_some_and(|former| former.is_in);
+    let is_contrary = was_in != word.is_in;
+    if former.is_some_and(|former| former.since > word.since) {
+        return if is_contrary {
+            Effect::Overruled
+        } else {
+            Effect::Lost
+        };
+    }
     standings.insert(
         key.clone(),
         Standing {
@@ -316,10 +288,9 @@ fn stand(
             is_in: word.is_in,
         },
     );
-    let effect = if was_in == word.is_in {
-        Effect::Won
-    } else {
+    if is_contrary {
         Effect::Shown
-    };
-    (effect, is_contested)
+    } else {
+        Effect::Won
+    }
 }

@@ -31,7 +31,7 @@ pub use pages::{Anchor, Page, Place, Snapshot};
 pub use people::{Group, Groups, Members};
 pub(crate) use rows::clear;
 
-pub use crate::timeline::{Checkpoint, Entry};
+pub use crate::timeline::Checkpoint;
 
 use crate::log::{Log, ReadError};
 use crate::version_vector::VersionVector;

@@ -18,7 +18,7 @@ use crate::plan;
 
 /// What a peer said before it gave an event can arrive after the event, but not by more: calls are
 /// given up sooner.
-const IN_FLIGHT_MS: u64 = 2_500;
+pub(crate) const IN_FLIGHT_MS: u64 = 2_500;
 
 /// Most origins noted of one peer: no cluster has so many, and a peer can name any number.
 const MOST: usize = 10_000;

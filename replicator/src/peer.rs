@@ -50,6 +50,7 @@ pub(crate) struct Peer {
     pub push: PushCall,
     pub pull: PullCall,
     n: u64,
+    run: Option<Run>,
     known: Option<Arc<VersionVector>>,
     hint: VersionVector,
     is_pulling: bool,
@@ -59,6 +60,21 @@ pub(crate) struct Peer {
     held_noted: VersionVector,
     held_noted_ms: u64,
     long_held: VersionVector,
+}
+
+/// As what a replica runs, by its newest digest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// As what it writes: a database that was wiped or restored has another origin.
+    pub origin: Origin,
+    /// Its process: another one may run on a database that was rolled back.
+    pub instance: Instance,
+    /// Since when both are known.
+    pub since_ms: u64,
+    /// When the digest came.
+    pub spoke_ms: u64,
+    /// All that the replica writes after the digest has a higher clock reading.
+    pub floor: Hlc,
 }
 
 /// The digests to one peer.
@@ -112,6 +128,7 @@ impl Peer {
             push: PushCall::default(),
             pull: PullCall::default(),
             n: 0,
+            run: None,
             known: None,
             hint: VersionVector::default(),
             is_pulling: false,
@@ -180,8 +197,28 @@ impl Peer {
         is_news
     }
 
+    /// As what it runs; nothing before its first digest.
+    pub fn run(&self) -> Option<Run> {
+        self.run
+    }
+
     /// Takes in what a digest says it holds. What was known before is replaced, never merged.
     pub fn learn_vector(&mut self, now: Now, own: Origin, held: &VersionVector, digest: &Digest) {
+        let origin = Origin {
+            replica: digest.replica,
+            epoch: digest.epoch,
+        };
+        let instance = digest.instance;
+        let former = self
+            .run
+            .filter(|former| (former.origin, former.instance) == (origin, instance));
+        self.run = Some(Run {
+            origin,
+            instance,
+            since_ms: former.map_or(now.ms, |former| former.since_ms),
+            spoke_ms: now.ms,
+            floor: digest.floor,
+        });
         let mut known = digest.held();
         if !rule::holds(Rule::KnownIsReplaced) {
             known.merge(self.known.as_deref().unwrap_or(&self.hint));

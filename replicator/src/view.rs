@@ -8,11 +8,13 @@ use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::log::Head;
 use causeway_domain::names::UserId;
 use causeway_domain::stamp::Dot;
+use causeway_domain::timeline::Fate;
 use causeway_domain::version_vector::VersionVector;
 
 use crate::alarm::Alarm;
 use crate::core::Me;
 use crate::liveness::{Liveness, Outward, Status};
+use crate::orphans::IN_FLIGHT_MS;
 use crate::peer::Peer;
 use crate::presence::Online;
 
@@ -29,6 +31,10 @@ pub struct Knowledge {
     /// What was held here then. A read model that does not show all of it yet may still put a
     /// message before others at or below the floor.
     pub settled_within: VersionVector,
+    /// A clock reading that was past at every replica when it last said what it holds. Nothing
+    /// before all have been heard since each of them runs as it does, and since what was under way
+    /// then has arrived or failed.
+    pub all_past: Option<Hlc>,
     /// Since the start, everything that some peer showed was held here at some time.
     pub has_caught_up: bool,
     /// What an operator must know, as it stood at the last tick.
@@ -44,6 +50,8 @@ pub struct PeerKnowledge {
     pub held: Option<Arc<VersionVector>>,
     /// Origins of which it holds other events than we do under the same numbers.
     pub forked: BTreeSet<Origin>,
+    /// Origins that it neither gives nor takes, because they are forked between it and others.
+    pub withheld: BTreeSet<Origin>,
     /// Who is online there; nobody when it is down.
     pub online: Arc<BTreeSet<Online>>,
     /// How far its clock is ahead of ours, where known.
@@ -81,6 +89,7 @@ impl Knowledge {
             peers: BTreeMap::new(),
             settled_floor: Hlc::default(),
             settled_within: VersionVector::default(),
+            all_past: None,
             has_caught_up: false,
             alarms: Arc::default(),
         }
@@ -97,6 +106,7 @@ impl Knowledge {
             me: me.origin.replica,
             settled_floor: floors.min().map_or(head.floor, |f| f.min(head.floor)),
             settled_within: head.vector.clone(),
+            all_past: all_past(head.floor, peers),
             has_caught_up,
             alarms: Arc::default(),
             peers: peers
@@ -109,6 +119,24 @@ impl Knowledge {
     /// Tells whether nothing can come before an event any more where `shown` is shown.
     pub fn is_settled(&self, hlc: Hlc, shown: &VersionVector) -> bool {
         hlc <= self.settled_floor && shown.covers_all(&self.settled_within)
+    }
+
+    /// Tells whether what is not held here of an origin can still come. `highest`: a clock reading
+    /// at or above that of every event in question. `held`: what is held here.
+    ///
+    /// What no replica holds, though the clocks of all are past `highest`, was lost with a disk: an
+    /// event reaches its readers from a replica that holds it.
+    pub fn fate_of(&self, origin: Origin, highest: Hlc, held: &VersionVector) -> Fate {
+        if self.peers.values().any(|it| it.forked.contains(&origin)) {
+            return Fate::KeptBack;
+        }
+        let is_withheld = self.peers.values().any(|it| it.withheld.contains(&origin));
+        if is_withheld || self.all_past.is_none_or(|past| past < highest) {
+            return Fate::Awaited;
+        }
+        let theirs = self.peers.values().filter_map(|peer| peer.held.as_ref());
+        let theirs = theirs.map(|theirs| theirs.get(origin)).max();
+        Fate::LostBeyond(held.get(origin).max(theirs.unwrap_or(0)))
     }
 
     /// Lists the replicas known to hold an event, ascending. `held`: what is held here. The origin
@@ -165,10 +193,22 @@ impl PeerKnowledge {
             liveness: peer.liveness,
             held: peer.known().cloned(),
             forked: peer.forks.all().collect(),
+            withheld: peer.forks.withheld().clone(),
             online: Arc::clone(peer.presence.online()),
             clock_ms: peer.clock.offset_ms(),
         }
     }
+}
+
+fn all_past(floor: Hlc, peers: &BTreeMap<ReplicaId, Peer>) -> Option<Hlc> {
+    let known: Option<Vec<_>> = peers.values().map(Peer::run).collect();
+    let known = known?;
+    let since_ms = known.iter().map(|it| it.since_ms).max().unwrap_or(0);
+    let is_over = known
+        .iter()
+        .all(|it| it.spoke_ms >= since_ms + IN_FLIGHT_MS);
+    let past = known.iter().map(|it| it.floor).fold(floor, Hlc::min);
+    is_over.then_some(past)
 }
 
 #[cfg(test)]
@@ -194,5 +234,29 @@ mod tests {
         assert!(knowledge.is_settled(Hlc::at_ms(5), &upto(3)));
         assert!(!knowledge.is_settled(Hlc::at_ms(6), &upto(3)));
         assert!(!knowledge.is_settled(Hlc::at_ms(5), &upto(2)));
+    }
+
+    #[test]
+    fn what_nobody_holds_is_lost_once_the_clocks_of_all_are_past_it() {
+        let me = ReplicaId::new(1).expect("1 is a number of a replica");
+        let origin = Origin {
+            replica: me,
+            epoch: Epoch(7),
+        };
+        let held: VersionVector = [(origin, 3)].into_iter().collect();
+        let alone = Knowledge::alone(me);
+        let known = Knowledge {
+            all_past: Some(Hlc::at_ms(5)),
+            ..Knowledge::alone(me)
+        };
+
+        let fate = |of: &Knowledge, ms| of.fate_of(origin, Hlc::at_ms(ms), &held);
+        assert_eq!(fate(&alone, 5), Fate::Awaited);
+        assert_eq!(fate(&known, 5), Fate::LostBeyond(3));
+        assert_eq!(
+            fate(&known, 6),
+            Fate::Awaited,
+            "it was written since, perhaps"
+        );
     }
 }

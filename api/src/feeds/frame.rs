@@ -8,7 +8,7 @@ use causeway_domain::envelope::LEVEL;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::names::{User, UserId};
 use causeway_domain::stamp::OrderKey;
-use causeway_domain::timeline::{Effect, FeedEntry, Kind};
+use causeway_domain::timeline::{FeedEntry, Kind, Message};
 use causeway_domain::timelines::Seen;
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::view::Knowledge;
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::Hub;
 use crate::bodies::{MemberBody, MessageBody, Painter, UserBody};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Delivery};
 
 /// One frame as a reader is given it.
 #[derive(Clone, Debug)]
@@ -76,7 +76,6 @@ impl Item {
 pub(super) struct Frame {
     pub arrival: i64,
     pub kind: Kind,
-    pub effect: Effect,
     pub position: OrderKey,
     pub item: Item,
 }
@@ -124,29 +123,47 @@ impl<'a> FrameMaker<'a> {
         Self { hub, painter }
     }
 
-    /// What a frame carries; nothing when its message is not known.
-    pub fn data(&self, entry: &FeedEntry, message: Option<&Seen>) -> Option<Arc<str>> {
-        let json = match entry.kind {
-            Kind::Message | Kind::Moved => serde_json::to_string(&self.message(message?)),
+    /// What a frame of a kind carries; nothing when its message is not known. `is_overtaken` tells
+    /// whether something that is still to be delivered may sort before a message, which then is not
+    /// settled for its reader.
+    pub fn data(
+        &self,
+        entry: &FeedEntry,
+        kind: Kind,
+        seen: Option<&Seen>,
+        is_overtaken: impl Fn(&Message) -> bool,
+    ) -> Option<Arc<str>> {
+        let message = |message: Option<&Seen>| {
+            let Seen {
+                message, liked_by, ..
+            } = message?;
+            let mut body = self.painter.shared_message(message, liked_by);
+            body.settled = body.settled && !is_overtaken(message);
+            Some(body)
+        };
+        let json = match kind {
+            Kind::Message | Kind::Moved => serde_json::to_string(&message(seen)?),
             Kind::Like | Kind::Unlike => serde_json::to_string(&LikeBody {
-                message: self.message(message?),
+                message: message(seen)?,
                 by: UserBody::from(&entry.user),
             }),
-            Kind::Join | Kind::Leave => serde_json::to_string(&self.member(entry)),
+            Kind::Join | Kind::Leave => serde_json::to_string(&self.member(entry, kind)),
         };
         Some(json.expect("frames have only text keys").into())
     }
 
-    fn message(&self, seen: &Seen) -> MessageBody {
-        self.painter.shared_message(&seen.message, &seen.liked_by)
+    /// Tells whether nothing can sort before a message any more in what is held here.
+    pub fn is_settled(&self, seen: &Seen) -> bool {
+        let (knowledge, held) = (self.painter.knowledge, self.painter.held);
+        knowledge.is_settled(seen.message.position.hlc, held)
     }
 
-    fn member(&self, entry: &FeedEntry) -> MemberBody {
+    fn member(&self, entry: &FeedEntry, kind: Kind) -> MemberBody {
         let User { id, name } = &entry.user;
         MemberBody {
             id: id.0.clone(),
             name: name.clone(),
-            online: entry.kind == Kind::Join && self.hub.is_online(&entry.group, id),
+            online: kind == Kind::Join && self.hub.is_online(&entry.group, id),
         }
     }
 
@@ -154,23 +171,25 @@ impl<'a> FrameMaker<'a> {
     pub fn shared(
         &self,
         entry: &FeedEntry,
+        kind: Kind,
         data: Arc<str>,
         vector: &VersionVector,
         highest: Hlc,
     ) -> Frame {
         let id = self.hub.setup.cursors.encode(&Cursor {
             group: Some(entry.group.clone()),
-            vector: vector.clone(),
-            weighed: None,
-            hlc: highest,
             level: LEVEL,
+            delivery: Delivery {
+                delivered: vector.clone(),
+                acknowledged: None,
+                highest,
+            },
         });
         Frame {
             arrival: entry.arrival,
-            kind: entry.kind,
-            effect: entry.effect,
+            kind,
             position: entry.position,
-            item: Item::with_id(entry.kind.as_str(), id, data).shared(),
+            item: Item::with_id(kind.as_str(), id, data).shared(),
         }
     }
 }

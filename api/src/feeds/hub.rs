@@ -8,7 +8,7 @@ use std::time::Duration;
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::ReadError;
 use causeway_domain::names::GroupName;
-use causeway_domain::timeline::{Effect, Kind};
+use causeway_domain::timeline::{Kind, Message, is_overtaken};
 use causeway_domain::timelines::{Checkpoint, Fresh};
 use tokio::time::{Instant, sleep_until};
 
@@ -78,7 +78,7 @@ pub(super) async fn run(hub: Weak<Hub>, mut setup: Setup) {
                     "an author's messages could not be looked up"
                 );
             }
-            hub.tell_stored(&mut stored, &knowledge);
+            hub.tell_stored(&mut stored, &knowledge, &at.vector);
             let view = view_key(&setup);
             if view != last_view {
                 last_view = view;
@@ -159,7 +159,7 @@ async fn tell(
     }
     let is_asked_for = |fresh: &&&Fresh| {
         let is_heard = rooms.get(&fresh.entry.group) == Some(&true);
-        is_heard && fresh.entry.effect == Effect::Shown && fresh.message.is_none()
+        is_heard && fresh.entry.shown_as().is_some() && fresh.message.is_none()
     };
     let unknown = entries
         .iter()
@@ -167,13 +167,14 @@ async fn tell(
         .map(|fresh| &fresh.entry);
     let messages = hub.messages_of(unknown).await?;
     let knowledge = hub.setup.knowledge.borrow().clone();
-    let held = &hub.setup.timelines.checkpoint().vector;
+    // What is held beyond this step may sort before its messages: nothing of it has a say.
+    let held = &to.vector;
     let maker = FrameMaker::new(hub, &knowledge, held);
 
     let mut vector = from.vector.clone();
     let mut highest = from.highest;
     let mut frames: BTreeMap<GroupName, Vec<_>> = BTreeMap::new();
-    for Fresh { entry, message } in entries {
+    for (index, Fresh { entry, message }) in entries.iter().enumerate() {
         vector.record(entry.position.dot());
         highest = highest.max(entry.position.hlc);
         let Some(is_heard) = rooms.get(&entry.group) else {
@@ -181,10 +182,10 @@ async fn tell(
         };
         // Also without a frame: a reader that was given more elsewhere must look.
         let of_group = frames.entry(entry.group.clone()).or_insert_with(Vec::new);
-        if entry.effect != Effect::Shown {
+        let Some(kind) = entry.shown_as() else {
             continue;
-        }
-        if matches!(entry.kind, Kind::Join | Kind::Leave) {
+        };
+        if kind.is_membership() {
             let stirred = (entry.group.clone(), entry.user.id.clone());
             hub.stirred().insert(stirred);
         }
@@ -192,11 +193,13 @@ async fn tell(
             continue;
         }
         let message = message.as_ref().or_else(|| messages.get(&entry.subject));
-        let Some(data) = maker.data(entry, message) else {
+        let later = || entries[index + 1..].iter().map(|fresh| &fresh.entry);
+        let is_overtaken = |message: &Message| is_overtaken(message, later(), None);
+        let Some(data) = maker.data(entry, kind, message, is_overtaken) else {
             continue;
         };
-        of_group.push(maker.shared(entry, data, &vector, highest));
-        if entry.kind == Kind::Message && hub.has_local(&entry.group, &entry.user.id) {
+        of_group.push(maker.shared(entry, kind, data, &vector, highest));
+        if kind == Kind::Message && hub.has_local(&entry.group, &entry.user.id) {
             stored.track(entry, &knowledge, held);
         }
     }
@@ -245,7 +248,6 @@ mod tests {
         let frame = |bytes: usize| Frame {
             arrival: 1,
             kind: Kind::Message,
-            effect: Effect::Shown,
             position: OrderKey {
                 hlc: Hlc::default(),
                 replica: ReplicaId::new(1).unwrap(),

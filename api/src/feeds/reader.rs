@@ -1,19 +1,20 @@
 //! One reader of a group: first reads the table up to now, then takes the shared frames. Whenever
 //! those leave a gap it reads the table again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use causeway_domain::envelope::LEVEL;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::log::ReadError;
 use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::timeline::{
-    Arrival, Checkpoint, Effect, Entry, FeedEntry, Kind, Place, Progress,
+    Checkpoint, FeedEntry, Kind, Message, Progress, Told, is_overtaken,
 };
-use causeway_domain::timelines::{Attention, Seen};
-use causeway_domain::version_vector::VersionVector;
+use causeway_domain::timelines::Attention;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::time::timeout;
 
 use super::Feeds;
 use super::frame::{Frame, FrameMaker, Item, News};
@@ -21,6 +22,8 @@ use crate::cursor::Cursor;
 
 /// Most entries read from the table at once: what one reader can hold in memory.
 const STEP: i64 = 200;
+/// How often a reader who was delivered more elsewhere looks whether this replica holds it by now.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// A message that sorts further than this before the newest one given is announced.
 const LATE_MS: u64 = 2_000;
 
@@ -43,22 +46,23 @@ pub struct Reader {
     news: broadcast::Receiver<Arc<News>>,
     _attention: Attention,
     progress: Progress,
-    /// What was told is to be looked at once more, from the first entry that was not weighed.
-    looks_again: bool,
     /// The newest message given.
     newest: Hlc,
+    /// Most frames made from the table at once.
+    most: usize,
     is_behind: bool,
     is_announced: bool,
     ready: VecDeque<Item>,
 }
 
 impl Reader {
-    /// Opens a reader on a group.
+    /// Opens a reader on a group, who takes at most so many frames at a time.
     pub async fn open(
         feeds: &Feeds,
         group: GroupName,
         user: UserId,
         resume: Resume,
+        most: usize,
     ) -> Result<Self, ReadError> {
         // First the channel, then the checkpoint: what comes between them is in both.
         let news = feeds.subscribe(&group);
@@ -71,8 +75,8 @@ impl Reader {
             news,
             _attention: timelines.attend(),
             progress: Progress::after(&checkpoint),
-            looks_again: false,
             newest: Hlc::default(),
+            most,
             is_behind: false,
             is_announced: false,
             ready: VecDeque::new(),
@@ -82,31 +86,24 @@ impl Reader {
             Resume::Reset => reader.reset(),
             Resume::After(cursor) => reader.resume(&checkpoint, cursor).await?,
         }
-        let given = reader.progress.given();
-        let newest = timelines.newest_given(&reader.group, given).await?;
+        let delivered = reader.progress.delivered();
+        let newest = timelines.newest_given(&reader.group, delivered).await?;
         reader.newest = newest.map_or(Hlc::default(), |position| position.hlc);
         Ok(reader)
     }
 
-    async fn resume(&mut self, held: &Checkpoint, cursor: Cursor) -> Result<(), ReadError> {
-        let timelines = self.feeds.0.setup.timelines.clone();
+    async fn resume(&mut self, held: &Arc<Checkpoint>, cursor: Cursor) -> Result<(), ReadError> {
+        let timelines = &self.feeds.0.setup.timelines;
         let is_older = cursor.level < LEVEL;
         if is_older
             && timelines
-                .has_newer_under(&self.group, cursor.level, &cursor.vector)
+                .has_newer_under(&self.group, cursor.level, &cursor.delivery.delivered)
                 .await?
         {
             self.reset();
             return Ok(());
         }
-        let place = Place {
-            given: cursor.vector,
-            weighed: cursor.weighed,
-            highest: cursor.hlc,
-        };
-        self.progress = Progress::resume(held, place);
-        let first = timelines.first_beyond(self.progress.weighed()).await?;
-        self.progress.look_from(first);
+        self.progress = Progress::resume(held, cursor.delivery);
         self.is_behind = true;
         Ok(())
     }
@@ -125,19 +122,25 @@ impl Reader {
 
     /// The cursor after all that was given.
     pub fn cursor(&self) -> String {
-        let place = self.progress.place();
+        self.cursor_of(&self.progress)
+    }
+
+    fn cursor_of(&self, progress: &Progress) -> String {
         self.feeds.0.setup.cursors.encode(&Cursor {
             group: Some(self.group.clone()),
-            vector: place.given,
-            weighed: place.weighed,
-            hlc: place.highest,
             level: LEVEL,
+            delivery: progress.delivery(),
         })
     }
 
     /// Tells whether nothing waits to be given at this moment.
     pub fn is_caught_up(&self) -> bool {
         self.is_announced && !self.is_behind && self.ready.is_empty() && self.news.is_empty()
+    }
+
+    /// Tells whether everything that was made ready was taken.
+    pub fn is_empty(&self) -> bool {
+        self.ready.is_empty()
     }
 
     /// Tells whether what it missed is still to be read from the table.
@@ -156,12 +159,26 @@ impl Reader {
                 self.read_table().await?;
                 continue;
             }
-            match self.news.recv().await {
-                Ok(news) => self.take(&news),
+            match self.next_news().await {
+                Some(Ok(news)) => self.take(&news),
                 // What carries no cursor cannot be read from the table: such a reader resumes.
-                Err(RecvError::Lagged(_) | RecvError::Closed) => return Ok(None),
+                Some(Err(RecvError::Lagged(_) | RecvError::Closed)) => return Ok(None),
+                // Nobody tells the group of what other groups write, which may be all that is
+                // missing here of what was delivered.
+                None => {
+                    let held = self.feeds.0.setup.timelines.checkpoint();
+                    self.is_behind = held.arrival > self.progress.at();
+                }
             }
         }
+    }
+
+    /// Waits for news of the group; in vain for some time only where the reader is ahead.
+    async fn next_news(&mut self) -> Option<Result<Arc<News>, RecvError>> {
+        if !self.progress.is_ahead() {
+            return Some(self.news.recv().await);
+        }
+        timeout(LOOK_AGAIN, self.news.recv()).await.ok()
     }
 
     fn take(&mut self, news: &News) {
@@ -191,84 +208,90 @@ impl Reader {
     fn take_shared(&mut self, frames: &[Frame]) {
         let fresh: Vec<(Item, Sorted)> = frames
             .iter()
-            .filter(|frame| frame.arrival > self.progress.at() && frame.effect == Effect::Shown)
+            .filter(|frame| frame.arrival > self.progress.at())
             .map(|frame| (frame.item.clone(), Sorted::of_frame(frame)))
             .collect();
         self.give(fresh);
     }
 
-    /// Reads the next entries from the table.
-    async fn read_table(&mut self) -> Result<(), ReadError> {
+    /// Reads the next entries from the table. What was read is taken in at the end, where nothing
+    /// waits any more: a reader that is dropped in between has lost nothing.
+    pub async fn read_table(&mut self) -> Result<(), ReadError> {
         let hub = self.feeds.0.clone();
         let timelines = &hub.setup.timelines;
-        if self.looks_again {
-            let first = timelines.first_beyond(self.progress.weighed()).await?;
-            self.progress.look_from(first);
-            self.looks_again = false;
-        }
+        let knowledge = hub.setup.knowledge.borrow().clone();
         let target = timelines.checkpoint();
+        let mut progress = self.progress.clone();
+        let fate_of = |origin, highest| knowledge.fate_of(origin, highest, &target.vector);
+        if let Some(search) = progress.begin(&target, fate_of) {
+            let (first, last_delivered) = timelines.search(&search).await?;
+            progress.start(first, last_delivered);
+        }
+        let after = progress.at();
         let entries = timelines
-            .group_entries(&self.group, self.progress.at(), target.arrival, STEP)
+            .group_entries(&self.group, after, target.arrival, STEP)
             .await?;
-        let is_last = i64::try_from(entries.len()).unwrap_or(STEP) < STEP;
-        self.progress.weigh(&target);
-        let reached = self.progress.reached();
-        let rivalled: Vec<&FeedEntry> = entries
-            .iter()
-            .filter(|entry| entry.has_rivals(&reached))
-            .map(|entry| &entry.entry)
-            .collect();
-        let rivals = if rivalled.is_empty() {
-            Vec::new()
-        } else {
-            timelines.rivals(&rivalled).await?
-        };
-        let messages = hub
-            .messages_of(entries.iter().map(|entry| &entry.entry))
-            .await?;
+        let rivals = self.rivals(&progress, &entries).await?;
+        let vectors = timelines.vectors_of(after, &entries).await?;
 
-        // From here on nothing waits, so a reader that is dropped in between has lost nothing.
-        self.give_entries(&entries, &rivals, &messages, &target.vector);
-        if !is_last {
-            let last = entries.last();
-            self.progress
-                .look_from(last.map_or(target.arrival, |last| last.entry.arrival));
-            return Ok(());
+        let cursor = |progress: &Progress| self.cursor_of(progress);
+        let told = progress.take_step(&entries, &rivals, &vectors, self.most, cursor);
+        let is_last = i64::try_from(entries.len()).unwrap_or(STEP) < STEP
+            && progress.at() >= entries.last().map_or(after, |last| last.arrival);
+        let subjects = told.iter().map(|told| &entries[told.index]);
+        let messages = hub.messages_of(subjects).await?;
+        let maker = FrameMaker::new(&hub, &knowledge, &target.vector);
+        let beyond = if is_last || messages.values().all(|seen| !maker.is_settled(seen)) {
+            None
+        } else {
+            timelines.lowest_after(progress.at()).await?
+        };
+
+        let mut fresh = Vec::with_capacity(told.len());
+        for Told {
+            index,
+            kind,
+            cursor,
+        } in told
+        {
+            let entry = &entries[index];
+            let taken = entries.iter().take_while(|it| it.arrival <= progress.at());
+            let later = || taken.clone().skip(index + 1);
+            let is_overtaken =
+                |message: &Message| progress.is_ahead() || is_overtaken(message, later(), beyond);
+            let Some(data) = maker.data(entry, kind, messages.get(&entry.subject), is_overtaken)
+            else {
+                continue;
+            };
+            let item = Item::with_id(kind.as_str(), cursor, data);
+            fresh.push((item, Sorted::of_entry(entry, kind)));
         }
-        if self.progress.arrive(&target) == Arrival::LookAgain {
-            self.looks_again = true;
-            return Ok(());
+        if is_last {
+            progress.arrive();
         }
-        self.is_behind = false;
-        if !self.is_announced {
-            self.announce();
+        self.progress = progress;
+        self.give(fresh);
+        if is_last {
+            self.is_behind = false;
+            if !self.is_announced {
+                self.announce();
+            }
         }
         Ok(())
     }
 
-    fn give_entries(
-        &mut self,
-        entries: &[Entry],
-        rivals: &[Entry],
-        messages: &BTreeMap<String, Seen>,
-        held: &VersionVector,
-    ) {
-        let hub = self.feeds.0.clone();
-        let knowledge = hub.setup.knowledge.borrow().clone();
-        let maker = FrameMaker::new(&hub, &knowledge, held);
-        let mut fresh = Vec::new();
-        for entry in entries {
-            let Some(kind) = self.progress.tell(entry, rivals) else {
-                continue;
-            };
-            let entry = &entry.entry;
-            let Some(data) = maker.data(entry, messages.get(&entry.subject)) else {
-                continue;
-            };
-            let item = Item::with_id(kind.as_str(), self.cursor(), data);
-            fresh.push((item, Sorted::of_entry(entry, kind)));
-        }
-        self.give(fresh);
+    async fn rivals(
+        &self,
+        progress: &Progress,
+        entries: &[FeedEntry],
+    ) -> Result<Vec<FeedEntry>, ReadError> {
+        let asked = entries.iter().filter(|entry| progress.needs_rivals(entry));
+        let asked: Vec<&FeedEntry> = asked.collect();
+        let rechecked = asked.iter().copied();
+        let rechecked = rechecked.filter(|entry| progress.is_to_be_rechecked(entry));
+        let rechecked: Vec<&FeedEntry> = rechecked.collect();
+        let timelines = &self.feeds.0.setup.timelines;
+        timelines.rivals(&asked, &rechecked, progress.at()).await
     }
 
     /// Queues frames; before each run of messages that sort far before the newest one given, from

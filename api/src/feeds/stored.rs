@@ -112,12 +112,18 @@ impl Hub {
         Ok(())
     }
 
-    /// Tells what has changed, and forgets what can change no more or nobody waits for.
-    pub(super) fn tell_stored(&self, stored: &mut Stored, knowledge: &Knowledge) {
+    /// Tells what has changed, and forgets what can change no more or nobody waits for. `told`:
+    /// what the readers were handed. What is held beyond it may sort before a message that is
+    /// settled here.
+    pub(super) fn tell_stored(
+        &self,
+        stored: &mut Stored,
+        knowledge: &Knowledge,
+        told: &VersionVector,
+    ) {
         if stored.followed.is_empty() {
             return;
         }
-        let checkpoint = self.setup.timelines.checkpoint();
         let all = self.setup.replicas.len();
         let rooms = self.rooms();
         let mut changes: BTreeMap<GroupName, BTreeMap<UserId, Vec<Item>>> = BTreeMap::new();
@@ -128,7 +134,7 @@ impl Hub {
             if listens.is_none() {
                 return false;
             }
-            let now = state_of(followed.position, knowledge, &checkpoint.vector);
+            let now = state_of(followed.position, knowledge, told);
             let (stored_on, settled) = &now;
             let is_final = stored_on.len() == all && *settled;
             if followed.told.as_ref() != Some(&now) {

@@ -27,6 +27,10 @@ use crate::token::Caller;
 /// How often a stream on which nothing happens shows that it is alive.
 const COMMENT: Duration = Duration::from_secs(15);
 
+/// How long a call may search the log for what concerns its reader: well below the time-out of any
+/// client.
+const SEARCH: Duration = Duration::from_secs(2);
+
 pub struct Feed(pub Context);
 
 /// One change of a group.
@@ -122,7 +126,8 @@ impl Feed {
         self.0.show(text(&at_least)).await?;
         self.known(&group).await?;
         let user = caller.user.clone();
-        let reader = Reader::open(&self.0.feeds, group.clone(), user.id.clone(), resume);
+        let feeds = &self.0.feeds;
+        let reader = Reader::open(feeds, group.clone(), user.id.clone(), resume, usize::MAX);
         let reader = reader.await.map_err(unread)?;
         let present = self.0.feeds.enter(&group, &user);
         // Readers of a replica that goes away must not all come back in the same moment.
@@ -166,7 +171,7 @@ impl Feed {
         let resume = self.resume("cursor", cursor.0, &group)?;
         self.0.show(text(&at_least)).await?;
         self.known(&group).await?;
-        let reader = Reader::open(&self.0.feeds, group, caller.user.id, resume);
+        let reader = Reader::open(&self.0.feeds, group, caller.user.id, resume, limit);
         let mut reader = reader.await.map_err(unread)?;
         let patience = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
         let changes = gather(&mut reader, limit, Instant::now() + patience);
@@ -239,7 +244,8 @@ fn frames(
     })
 }
 
-/// Takes what there is, or waits for the first of it.
+/// Takes what there is, or waits for the first of it. Stops searching the log after [`SEARCH`], with
+/// a cursor from which the next call goes on.
 async fn gather(
     reader: &mut Reader,
     limit: usize,
@@ -247,19 +253,21 @@ async fn gather(
 ) -> Result<Changes, causeway_domain::log::ReadError> {
     let mut events = Vec::new();
     let mut cursor = None;
-    loop {
-        let is_quiet = reader.is_caught_up();
-        if events.len() == limit || (is_quiet && !events.is_empty()) {
+    let searched = Instant::now() + SEARCH;
+    while events.len() < limit {
+        if reader.is_behind() && reader.is_empty() {
+            if Instant::now() >= searched {
+                break;
+            }
+            reader.read_table().await?;
+            continue;
+        }
+        if reader.is_caught_up() && !events.is_empty() {
             break;
         }
-        // What waits may turn out to be nothing for this reader: only the table is worth waiting
-        // for beyond the deadline.
-        let next = if reader.is_behind() {
-            Ok(reader.next().await)
-        } else {
-            timeout_at(deadline, reader.next()).await
+        let Ok(next) = timeout_at(deadline, reader.next()).await else {
+            break;
         };
-        let Ok(next) = next else { break };
         let Some(item) = next? else { break };
         match &item {
             Item { event: "reset", .. } => events.push(Change {
@@ -280,13 +288,13 @@ async fn gather(
             Item { id: None, .. } => {}
         }
     }
-    let caught_up = reader.is_caught_up();
+    // Everything that was made ready was taken, or the last frame taken says where to go on.
     let cursor = cursor
-        .filter(|_| !caught_up)
+        .filter(|_| !reader.is_empty())
         .unwrap_or_else(|| reader.cursor());
     Ok(Changes {
         events,
         cursor,
-        caught_up,
+        caught_up: reader.is_caught_up(),
     })
 }

@@ -38,6 +38,7 @@ mod partition;
 mod presence;
 mod private_postgres;
 mod promotion;
+mod readers;
 mod replicas;
 mod rescue;
 mod resume;

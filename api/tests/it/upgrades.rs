@@ -133,7 +133,7 @@ async fn a_cursor_of_an_older_version_starts_again_where_it_covers_what_that_did
     };
 
     let mut covers_nothing = older(&start);
-    covers_nothing.vector = [].into_iter().collect();
+    covers_nothing.delivery.delivered = [].into_iter().collect();
     let mut stream = ann.resumes("lobby", &cursors.encode(&covers_nothing)).await;
     assert_ne!(stream.next_of(&["reset", "join"]).await.event, "reset");
 

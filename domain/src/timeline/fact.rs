@@ -6,7 +6,6 @@ use crate::group::GroupEvent;
 use crate::names::{GroupName, User};
 use crate::post::PostEvent;
 use crate::stamp::OrderKey;
-use crate::version_vector::VersionVector;
 
 use super::Message;
 
@@ -16,7 +15,6 @@ pub struct Fact {
     pub(super) arrival: i64,
     pub(super) group: GroupName,
     pub(super) position: OrderKey,
-    pub(super) past: VersionVector,
     pub(super) level: u32,
     /// Whether something of its aggregate may have been folded in before.
     pub(super) may_be_known: bool,
@@ -71,7 +69,6 @@ impl Fact {
             arrival,
             group: group_of(envelope)?,
             position: envelope.stamp.order_key(),
-            past: envelope.stamp.past.clone(),
             level: envelope.level,
             may_be_known: true,
             what,

@@ -1,13 +1,7 @@
-//! What the streams of a group are made of, and what a reader who comes from another replica must
-//! still be told.
-//!
-//! Replicas hear of the same events in other orders, so a reader was perhaps shown elsewhere what
-//! decides here against an event that this replica showed before. Whoever resumes is told what
-//! changes something **for them**, and ends with what everybody sees.
+//! The feed: one entry per event that concerns a group's readers, in order of arrival.
 
 use crate::names::{GroupName, User};
 use crate::stamp::OrderKey;
-use crate::version_vector::VersionVector;
 
 /// What an event was about, for those who read a group's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +38,26 @@ impl Kind {
         matches!(self, Self::Message | Self::Moved)
     }
 
-    fn is_in(self) -> bool {
+    /// Tells whether it is about a membership, not about a message.
+    pub fn is_membership(self) -> bool {
+        matches!(self, Self::Join | Self::Leave)
+    }
+
+    /// Tells whether it says that a user is a member, or likes a message.
+    pub fn is_in(self) -> bool {
         matches!(self, Self::Like | Self::Join)
+    }
+
+    /// Returns what says the contrary: `leave` of `join`. A copy of a message has no contrary.
+    #[must_use]
+    pub fn contrary(self) -> Self {
+        match self {
+            Self::Like => Self::Unlike,
+            Self::Unlike => Self::Like,
+            Self::Join => Self::Leave,
+            Self::Leave => Self::Join,
+            Self::Message | Self::Moved => self,
+        }
     }
 
     /// Reads the name of a frame.
@@ -66,8 +78,11 @@ impl Kind {
 /// What an event did here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing: a higher key had decided already, or a lower copy was known.
+    /// Nothing: a higher key had decided the same already, or a lower copy was known.
     Lost,
+    /// Nothing: a higher key had decided the contrary already. A frame that another replica made
+    /// may show this event's outcome, so readers are given what decides once more.
+    Overruled,
     /// It decides now, but nobody sees a difference.
     Won,
     /// People see it.
@@ -75,10 +90,23 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Tells whether the event decides its register now.
+    pub fn decides(self) -> bool {
+        matches!(self, Self::Won | Self::Shown)
+    }
+
+    /// Parses the name in the table.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Lost, Self::Overruled, Self::Won, Self::Shown]
+            .into_iter()
+            .find(|effect| effect.as_str() == name)
+    }
+
     /// The name in the table.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Lost => "lost",
+            Self::Overruled => "overruled",
             Self::Won => "won",
             Self::Shown => "shown",
         }
@@ -106,132 +134,30 @@ pub struct FeedEntry {
     pub effect: Effect,
 }
 
-/// An entry of the feed, and whether what other replicas showed of it may differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// What was written when it arrived.
-    pub entry: FeedEntry,
-    /// There are several copies of the message, or events about this user's standing that do not
-    /// know of each other.
-    pub is_contested: bool,
-}
-
-/// What a reader was given so far, here and elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Reached<'a> {
-    /// All events that the reader was given or spared.
-    pub given: &'a VersionVector,
-    /// Those of them that were known where the reader was told last: whoever was told something
-    /// by a replica that did not hold all that was given, may have been told what it overrules.
-    pub weighed: &'a VersionVector,
-    /// This replica does not hold all that was given.
-    pub is_ahead: bool,
-}
-
-impl Reached<'_> {
-    fn covers(&self, entry: &FeedEntry) -> bool {
-        self.given.covers(entry.position.dot())
-    }
-}
-
-impl Entry {
-    /// Tells whether `told` must know the rivals of this entry.
-    pub fn has_rivals(&self, reached: &Reached) -> bool {
-        self.is_contested || self.may_be_told_again(reached)
-    }
-
-    /// Says as what a reader must be told of this entry, if at all. `rivals` holds all entries that
-    /// compete with it, itself included: the copies of the message, or what is known of this user's
-    /// standing; they are looked at only where [`Entry::has_rivals`].
-    pub fn told(&self, rivals: &[Self], reached: &Reached) -> Option<Kind> {
-        let rivals = rivals.iter().filter(|rival| self.competes_with(rival));
-        if reached.covers(&self.entry) {
-            return self.told_again(rivals, reached);
-        }
-        let given = rivals
-            .map(|rival| &rival.entry)
-            .filter(|rival| reached.covers(rival));
-        if self.entry.kind.is_copy() {
-            let lowest = given.map(|copy| copy.position).min();
-            return self.told_as_copy(lowest);
-        }
-        let decides = given.max_by_key(|rival| rival.position);
-        self.told_as_standing(decides, reached)
-    }
-
-    /// Whoever was told since by a replica that did not know this entry may have been told what it
-    /// overrules: another standing, or the message at the place of a later copy.
-    fn told_again<'a>(
-        &self,
-        mut rivals: impl Iterator<Item = &'a Self> + Clone,
-        reached: &Reached,
-    ) -> Option<Kind> {
-        if !self.may_be_told_again(reached) {
-            return None;
-        }
-        if !self.entry.kind.is_copy() {
-            // Of all that was given only the highest decides.
-            let decides = |rival: &Self| {
-                rival.entry.position > self.entry.position && reached.covers(&rival.entry)
-            };
-            let is_again = rivals.clone().any(|rival| rival.is_contested) && !rivals.any(decides);
-            return is_again.then_some(self.entry.kind);
-        }
-        if self.entry.effect == Effect::Lost {
-            // Perhaps given as the message where the earlier copy was not known.
-            let is_earlier = |rival: &Self| {
-                rival.entry.position < self.entry.position && reached.covers(&rival.entry)
-            };
-            return rivals.any(is_earlier).then_some(Kind::Moved);
-        }
-        if self.entry.kind == Kind::Moved {
-            let is_again = rivals.any(|rival| rival.is_contested);
-            return is_again.then_some(Kind::Moved);
-        }
-        let is_later = |rival: &Self| {
-            rival.entry.position > self.entry.position && reached.covers(&rival.entry)
-        };
-        rivals.any(is_later).then_some(Kind::Moved)
-    }
-
-    /// A reader is given the first copy, and told of each that sorts before those.
-    fn told_as_copy(&self, lowest: Option<OrderKey>) -> Option<Kind> {
-        match lowest {
-            None => Some(Kind::Message),
-            Some(lowest) if self.entry.position < lowest => Some(Kind::Moved),
-            Some(_) => None,
+impl FeedEntry {
+    /// Returns as what every reader is given it who was delivered exactly what arrived before it,
+    /// if at all.
+    pub fn shown_as(&self) -> Option<Kind> {
+        match self.effect {
+            Effect::Shown => Some(self.kind),
+            Effect::Overruled => Some(self.kind.contrary()),
+            Effect::Won | Effect::Lost => None,
         }
     }
 
-    /// A reader is told what changes the standing that follows from all that was given; one who
-    /// may have been told another standing since is told more than that: whoever was given what
-    /// this replica does not know, or what some replica did not know that told things since.
-    fn told_as_standing(&self, decides: Option<&FeedEntry>, reached: &Reached) -> Option<Kind> {
-        let kind = self.entry.kind;
-        let is_told = match decides {
-            _ if self.entry.effect == Effect::Lost => false,
-            Some(given) if self.is_contested => {
-                let is_sure = !reached.is_ahead && reached.weighed.covers(given.position.dot());
-                given.position < self.entry.position
-                    && (!is_sure || given.kind.is_in() != kind.is_in())
-            }
-            _ => reached.is_ahead || self.entry.effect == Effect::Shown,
-        };
-        is_told.then_some(kind)
+    /// Tells whether both are about the same object of a frame: a message with its copies and
+    /// likes, or one user's membership.
+    pub fn is_about_the_object_of(&self, other: &Self) -> bool {
+        self.subject == other.subject
+            && self.group == other.group
+            && self.kind.is_membership() == other.kind.is_membership()
     }
 
-    /// The reader was given this elsewhere, and since then told things by who did not know it.
-    fn may_be_told_again(&self, reached: &Reached) -> bool {
-        reached.covers(&self.entry)
-            && !reached.weighed.covers(self.entry.position.dot())
-            && (self.entry.effect != Effect::Lost || self.entry.kind.is_copy())
-    }
-
-    fn competes_with(&self, other: &Self) -> bool {
-        let (ours, theirs) = (&self.entry, &other.entry);
-        ours.subject == theirs.subject
-            && ours.kind.is_copy() == theirs.kind.is_copy()
-            && (ours.kind.is_copy()
-                || (&ours.group, &ours.user.id) == (&theirs.group, &theirs.user.id))
+    /// Tells whether both decide the same register: the place of a message, one user's like of it,
+    /// or one user's membership.
+    pub fn is_of_the_register_of(&self, other: &Self) -> bool {
+        self.is_about_the_object_of(other)
+            && self.kind.is_copy() == other.kind.is_copy()
+            && (self.kind.is_copy() || self.user.id == other.user.id)
     }
 }

@@ -1,97 +1,130 @@
-//! How far one reader of a group has come: what was given here and elsewhere, and what of it was
-//! known where the reader was told last.
+//! One reader's progress through the feed of a replica.
 //!
-//! A cursor is a vector, not a place in a log, so it is valid on every replica. Knows nothing of
-//! frames, channels or tables: whoever reads the table tells what was found there.
+//! A cursor holds two vectors, so it is valid on every replica:
+//!
+//! * **delivered**: the events that were told, or needed no frame. What lies beyond is still to be
+//!   told.
+//! * **acknowledged**: the part of it that no frame since contradicts. What was delivered and is not
+//!   acknowledged is *stale*: a frame may have been made by a replica that did not hold it, so the
+//!   object is rechecked, and told again where that is needed.
+//!
+//! Three rules move them, entry by entry in order of arrival:
+//!
+//! 1. At a replica that holds everything delivered, both take in each entry.
+//! 2. At a replica that lacks some of it and awaits that (*the reader is ahead*), `delivered` takes
+//!    in each entry. With the first one `acknowledged` falls to what the replica holds: its frames
+//!    know no more.
+//! 3. Nothing is rechecked while the reader is ahead: the replica could not settle a doubt.
+//!
+//! So each frame moves the cursor: `delivered` grows, or it stays and `acknowledged` grows.
+//! `docs/ARCHITECTURE.md` proves that the reader ends with what the replica shows.
 
 use std::sync::Arc;
 
+use crate::cursor::Delivery;
 use crate::hlc::Hlc;
+use crate::ids::Origin;
 use crate::rule::{self, Rule};
 use crate::version_vector::VersionVector;
 
-use super::{Entry, Kind, Reached};
+use super::delivery::{deliver, recheck};
+use super::{Checkpoint, FeedEntry, Kind};
 
-/// How far the read model has followed the log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// The last event folded in, by its place in this log.
-    pub arrival: i64,
-    /// All that is folded in.
-    pub vector: VersionVector,
-    /// The highest clock reading of it.
-    pub highest: Hlc,
-}
-
-/// What a cursor says of a reader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// All events that the reader was given or spared.
-    pub given: VersionVector,
-    /// Those of them that were known where the reader was told last, when that was not all.
-    pub weighed: Option<VersionVector>,
-    /// The highest clock reading among them.
-    pub highest: Hlc,
-}
-
-/// One reader's progress through the feed of a replica.
+/// One reader's progress through the feed of a replica. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Progress {
+    /// All entries up to this arrival were looked at.
     at: i64,
-    given: Arc<VersionVector>,
-    weighed: Arc<VersionVector>,
+    delivered: VersionVector,
+    /// None: everything delivered.
+    acknowledged: Option<VersionVector>,
     highest: Hlc,
-    is_ahead: bool,
-    /// What was given before this replica: as far as it was not known wherever the reader was told
-    /// since, it is owed to be weighed by a replica that knows all of it.
-    owed: Arc<VersionVector>,
+    /// What this replica holds.
+    held: Arc<Checkpoint>,
+    ahead: Ahead,
+    /// Frames were delivered for events that are lost, and may contradict what is stale.
+    has_lost_stale: bool,
+    /// Up to this arrival delivered entries stand between others. None: not looked up yet.
+    mixed_until: Option<i64>,
+    /// `acknowledged` has fallen to what is held.
+    has_fallen: bool,
 }
 
-/// Whether a reader stands where the read model does.
+/// Whether something that was delivered elsewhere is not held here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ahead {
+    No,
+    /// It cannot come.
+    InVain,
+    /// It can still come.
+    Awaiting,
+}
+
+/// Where in the log a reader begins.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Search {
+    /// The first entry to look at is the first that this lacks.
+    pub beyond: VersionVector,
+    /// Delivered entries stand between others up to the last one that this covers.
+    pub within: VersionVector,
+}
+
+/// Whether what a replica does not hold of an origin can still come to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Arrival {
-    /// Everything was told.
-    Done,
-    /// The last that was missing here of what was given elsewhere has come: what was told until
-    /// now without it must be looked at once more, from the first that [`Progress::weighed`] lacks.
-    LookAgain,
+pub enum Fate {
+    /// Some replica may hold it, or its writer may not have been heard since.
+    Awaited,
+    /// Histories of the origin differ, so it is not exchanged until an operator decides.
+    KeptBack,
+    /// No replica holds more than this number: the rest was lost with a disk.
+    LostBeyond(u64),
+}
+
+/// What a reader is told of one entry of a step.
+#[derive(Debug)]
+pub struct Told<C> {
+    /// Which entry.
+    pub index: usize,
+    /// As what.
+    pub kind: Kind,
+    /// The cursor of its frame.
+    pub cursor: C,
 }
 
 impl Progress {
     /// Begins with what comes after a checkpoint.
-    pub fn after(held: &Checkpoint) -> Self {
-        let given = Arc::new(held.vector.clone());
+    pub fn after(held: &Arc<Checkpoint>) -> Self {
         Self {
             at: held.arrival,
-            weighed: given.clone(),
-            owed: given.clone(),
-            given,
+            delivered: held.vector.clone(),
+            acknowledged: None,
             highest: held.highest,
-            is_ahead: false,
+            held: held.clone(),
+            ahead: Ahead::No,
+            has_lost_stale: false,
+            mixed_until: Some(held.arrival),
+            has_fallen: false,
         }
     }
 
-    /// Goes on where a cursor stands, which may be another replica's. The entries to look at begin
-    /// with the first that [`Progress::weighed`] lacks: see [`Progress::look_from`].
-    pub fn resume(held: &Checkpoint, place: Place) -> Self {
-        let given = Arc::new(place.given);
+    /// Resumes after what a cursor says was delivered, here or at another replica.
+    pub fn resume(held: &Arc<Checkpoint>, delivery: Delivery) -> Self {
         Self {
-            at: held.arrival,
-            is_ahead: !held.vector.covers_all(&given),
-            weighed: place.weighed.map_or_else(|| given.clone(), Arc::new),
-            owed: given.clone(),
-            given,
-            highest: place.highest,
+            delivered: delivery.delivered,
+            acknowledged: delivery.acknowledged,
+            highest: delivery.highest,
+            mixed_until: None,
+            ..Self::after(held)
         }
     }
 
-    /// What the cursor after all that was given says.
-    pub fn place(&self) -> Place {
-        let is_weighed = self.weighed == self.given;
-        Place {
-            given: (*self.given).clone(),
-            weighed: (!is_weighed).then(|| (*self.weighed).clone()),
+    /// What the cursor after everything taken in so far holds.
+    pub fn delivery(&self) -> Delivery {
+        let acknowledged = self.acknowledged.as_ref();
+        let acknowledged = acknowledged.filter(|it| **it != self.delivered);
+        Delivery {
+            delivered: self.delivered.clone(),
+            acknowledged: acknowledged.cloned(),
             highest: self.highest,
         }
     }
@@ -101,92 +134,205 @@ impl Progress {
         self.at
     }
 
-    /// All events that the reader was given or spared.
-    pub fn given(&self) -> &VersionVector {
-        &self.given
+    /// All events that were delivered.
+    pub fn delivered(&self) -> &VersionVector {
+        &self.delivered
     }
 
-    /// What of them was known where the reader was told last.
-    pub fn weighed(&self) -> &VersionVector {
-        &self.weighed
-    }
-
-    /// The reader was given more elsewhere than this replica holds: what it is told is its own, and
-    /// comes from the table.
+    /// The reader was delivered more elsewhere than this replica holds, so its frames are its own
+    /// and come from the table.
     pub fn is_ahead(&self) -> bool {
-        self.is_ahead
+        self.ahead != Ahead::No
     }
 
-    /// What entries are weighed against.
-    pub fn reached(&self) -> Reached<'_> {
-        Reached {
-            given: &self.given,
-            weighed: &self.weighed,
-            is_ahead: self.is_ahead,
+    fn awaits(&self) -> bool {
+        self.ahead == Ahead::Awaiting
+    }
+
+    /// Begins to read up to a checkpoint. Says where the first entry to look at is to be searched
+    /// for, unless reading goes on where it stands; [`Progress::start`] takes in the outcome.
+    ///
+    /// `fate_of` tells of an origin whether what is not held here of it can still come, given a
+    /// clock reading that no event in question is above. What cannot come counts for nothing, so
+    /// that nobody is ahead for ever.
+    pub fn begin(
+        &mut self,
+        held: &Arc<Checkpoint>,
+        fate_of: impl Fn(Origin, Hlc) -> Fate,
+    ) -> Option<Search> {
+        self.held = held.clone();
+        self.has_fallen = false;
+        let awaited = self.ahead == Ahead::Awaiting;
+        self.ahead = Ahead::No;
+        self.has_lost_stale = false;
+        for range in self.delivered.beyond(&held.vector) {
+            match fate_of(range.origin, self.highest) {
+                Fate::Awaited => self.ahead = Ahead::Awaiting,
+                Fate::KeptBack => {}
+                Fate::LostBeyond(last) if last >= range.first => self.ahead = Ahead::Awaiting,
+                Fate::LostBeyond(last) => self.lose(range.origin, last),
+            }
         }
-    }
-
-    /// The next entry to look at is the first after this arrival.
-    pub fn look_from(&mut self, arrival: i64) {
-        self.at = arrival;
-    }
-
-    /// Some entries of the table are looked at next, where this much is folded in. What was given
-    /// elsewhere and is not known here has no say in what is told, so it is weighed again when it
-    /// comes.
-    pub fn weigh(&mut self, held: &Checkpoint) {
-        if !held.vector.covers_all(&self.weighed) {
-            self.weighed = Arc::new(self.weighed.common(&held.vector));
+        if !held.vector.covers_all(&self.delivered) {
+            self.ahead = self.ahead.max(Ahead::InVain);
         }
+        let awaits = self.ahead == Ahead::Awaiting;
+        let goes_on = self.mixed_until.is_some() && (awaits || !awaited);
+        if goes_on {
+            return None;
+        }
+        let beyond = match &self.acknowledged {
+            Some(acknowledged) if !awaits => acknowledged,
+            _ => &self.delivered,
+        };
+        Some(Search {
+            beyond: beyond.clone(),
+            within: self.delivered.clone(),
+        })
     }
 
-    /// Takes in one entry of the table, in order of arrival; says as what the reader must be told
-    /// of it, if at all. `rivals` as in [`Entry::told`].
-    pub fn tell(&mut self, entry: &Entry, rivals: &[Entry]) -> Option<Kind> {
-        let told = entry.told(rivals, &self.reached());
-        let position = entry.entry.position;
-        let told =
-            told.filter(|_| position.hlc > self.highest || rule::holds(Rule::CursorIsVector));
-        Arc::make_mut(&mut self.given).record(position.dot());
-        self.highest = self.highest.max(position.hlc);
+    /// Takes in where the search led: the place before the first entry to look at, and that of the
+    /// last delivered one.
+    pub fn start(&mut self, first: i64, last_delivered: i64) {
+        self.at = first;
+        self.mixed_until = Some(last_delivered);
+    }
+
+    /// Tells whether [`Progress::take`] must know the rivals of an entry.
+    pub fn needs_rivals(&self, entry: &FeedEntry) -> bool {
+        if self.delivered.covers(entry.position.dot()) {
+            return self.is_to_be_rechecked(entry);
+        }
+        self.is_ahead() || self.mixed_until.is_none_or(|until| entry.arrival < until)
+    }
+
+    /// Tells whether an entry was delivered, but is stale, at a replica that can settle the doubt.
+    pub fn is_to_be_rechecked(&self, entry: &FeedEntry) -> bool {
+        let dot = entry.position.dot();
+        let is_stale =
+            |acknowledged: &VersionVector| self.delivered.covers(dot) && !acknowledged.covers(dot);
+        !self.awaits() && self.acknowledged.as_ref().is_some_and(is_stale)
+    }
+
+    /// Takes in a step of entries, in order of arrival, until `most` were told. `rivals`: of all of
+    /// them, as in [`Progress::take`]. `vectors`: those of the log that are kept within the step, by
+    /// arrival. `cursor` makes the cursor of a frame.
+    pub fn take_step<C>(
+        &mut self,
+        entries: &[FeedEntry],
+        rivals: &[FeedEntry],
+        vectors: &[(i64, VersionVector)],
+        most: usize,
+        cursor: impl Fn(&Self) -> C,
+    ) -> Vec<Told<C>> {
+        let mut told = Vec::new();
+        let mut vectors = vectors.iter().peekable();
+        for (index, entry) in entries.iter().enumerate() {
+            if told.len() == most {
+                break;
+            }
+            let kind = self.take(entry, rivals);
+            while let Some((_, it)) = vectors.next_if(|(arrival, _)| *arrival <= entry.arrival) {
+                self.pass(it);
+            }
+            if let Some(kind) = kind {
+                let cursor = cursor(self);
+                told.push(Told {
+                    index,
+                    kind,
+                    cursor,
+                });
+            }
+        }
         told
     }
 
-    /// All entries of the group up to a checkpoint were looked at; what else it covers is spared.
-    pub fn arrive(&mut self, held: &Checkpoint) -> Arrival {
-        let was_ahead = self.is_ahead;
-        self.at = held.arrival;
-        Arc::make_mut(&mut self.given).merge(&held.vector);
-        self.highest = self.highest.max(held.highest);
-        self.is_ahead = *self.given != held.vector;
-        if self.is_ahead {
-            self.weighed = Arc::new(self.weighed_beside_debts(held));
-            return Arrival::Done;
+    /// Takes in the next entry, in order of arrival. Says as what the reader is told of it, if at
+    /// all. `rivals`: the entries of the same register, and the stale ones about the same object;
+    /// looked at only where [`Progress::needs_rivals`].
+    fn take(&mut self, entry: &FeedEntry, rivals: &[FeedEntry]) -> Option<Kind> {
+        let dot = entry.position.dot();
+        let is_new = !self.delivered.covers(dot);
+        let awaits = self.awaits();
+        let told = match &self.acknowledged {
+            Some(acknowledged) if self.is_to_be_rechecked(entry) => {
+                let (delivered, has_lost) = (&self.delivered, self.has_lost_stale);
+                recheck(entry, rivals, delivered, acknowledged, has_lost)
+            }
+            _ if !is_new => None,
+            _ if self.needs_rivals(entry) => deliver(entry, rivals, &self.delivered),
+            _ => entry.shown_as(),
+        };
+        let is_after = entry.position.hlc > self.highest;
+        let told = told.filter(|_| is_after || rule::holds(Rule::CursorIsVector));
+        if is_new && awaits {
+            self.fall();
         }
-        if was_ahead && self.weighed != self.given {
-            return Arrival::LookAgain;
+        if !rule::holds(Rule::AcknowledgedByEntry) {
+            self.acknowledged
+                .get_or_insert_with(|| self.delivered.clone());
+        } else if let Some(acknowledged) = self.acknowledged.as_mut().filter(|_| !awaits) {
+            acknowledged.record(dot);
         }
-        self.weighed = self.given.clone();
-        Arrival::Done
+        if is_new {
+            self.delivered.record(dot);
+        }
+        self.highest = self.highest.max(entry.position.hlc);
+        self.at = entry.arrival;
+        told
     }
 
-    /// What this replica knows is weighed, but for origins of which something that was given
-    /// elsewhere was unknown to some replica since: those wait for one that knows all.
-    fn weighed_beside_debts(&self, held: &Checkpoint) -> VersionVector {
-        let weighed = held.vector.iter().map(|(origin, seq)| {
-            let weighed = self.weighed.get(origin);
-            let is_owed = weighed < self.owed.get(origin);
-            (origin, if is_owed { weighed } else { seq })
-        });
-        weighed.filter(|(_, seq)| *seq > 0).collect()
+    /// Every entry of the group up to an arrival was taken in, where this replica held `vector`:
+    /// what else that covers needs no frame.
+    fn pass(&mut self, vector: &VersionVector) {
+        self.delivered.merge(vector);
+        let awaits = self.awaits();
+        if let Some(acknowledged) = self.acknowledged.as_mut().filter(|_| !awaits)
+            && rule::holds(Rule::AcknowledgedByEntry)
+        {
+            acknowledged.merge(vector);
+        }
+    }
+
+    /// Every entry of the group that this replica holds was taken in.
+    pub fn arrive(&mut self) {
+        let held = self.held.clone();
+        self.at = held.arrival;
+        self.delivered.merge(&held.vector);
+        self.highest = self.highest.max(held.highest);
+        if !self.awaits() {
+            self.acknowledged = None;
+        }
     }
 
     /// Takes in what all readers are told alike: everything shown up to an arrival, where `vector`
-    /// was held. Only for readers that are not ahead.
-    pub fn share(&mut self, up_to: i64, vector: &Arc<VersionVector>, highest: Hlc) {
-        self.given = vector.clone();
-        self.weighed = vector.clone();
+    /// was held. Only for readers who are not ahead.
+    pub fn share(&mut self, up_to: i64, vector: &VersionVector, highest: Hlc) {
+        self.delivered = vector.clone();
         self.highest = self.highest.max(highest);
         self.at = up_to;
+    }
+
+    /// A frame is about to be made here: it knows only what is held here.
+    fn fall(&mut self) {
+        if !self.has_fallen {
+            let acknowledged = self.acknowledged.as_ref().unwrap_or(&self.delivered);
+            self.acknowledged = Some(acknowledged.common(&self.held.vector));
+            self.has_fallen = true;
+        }
+    }
+
+    /// What was delivered of an origin beyond a number is lost: forgets it, once nothing is stale
+    /// that its frames may contradict.
+    fn lose(&mut self, origin: Origin, last: u64) {
+        if let Some(acknowledged) = &self.acknowledged {
+            self.has_lost_stale |= acknowledged.get(origin) < self.delivered.get(origin);
+            return;
+        }
+        let kept = self.delivered.iter().map(|(other, seq)| {
+            let is_lost = other == origin;
+            (other, if is_lost { seq.min(last) } else { seq })
+        });
+        self.delivered = kept.collect();
     }
 }

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row as _};
 
 use crate::hlc::Hlc;
 use crate::stamp::OrderKey;
-use crate::timeline::{Contest, FeedEntry, Former, Message, Standing, Step};
+use crate::timeline::{FeedEntry, Former, Message, Standing, Step};
 use crate::version_vector::VersionVector;
 
 use super::Checkpoint;
@@ -300,38 +300,19 @@ pub(super) async fn store_growth(connection: &mut PgConnection, step: &Step) -> 
     Ok(())
 }
 
-pub(super) async fn contest(
+/// Keeps vectors of the log.
+pub(super) async fn store_vectors(
     connection: &mut PgConnection,
-    contested: &BTreeSet<Contest>,
+    vectors: &[(i64, VersionVector)],
 ) -> sqlx::Result<()> {
-    let text = |of: fn(&Contest) -> &str| contested.iter().map(of).collect::<Vec<_>>();
+    let arrivals: Vec<i64> = vectors.iter().map(|(arrival, _)| *arrival).collect();
+    let texts: Vec<String> = vectors.iter().map(|(_, it)| vector_text(it)).collect();
     sqlx::query(
-        "UPDATE feed SET contested = true
-         FROM unnest($1::text[], $2::text[], $3::text[]) AS of (group_name, subject, user_id)
-         WHERE feed.group_name = of.group_name AND feed.subject = of.subject
-           AND feed.user_id = of.user_id AND feed.kind IN ('join', 'leave', 'like', 'unlike')
-           AND NOT feed.contested",
+        "INSERT INTO log_vectors (arrival, vector) SELECT * FROM unnest($1::int8[], $2::text[])
+         ON CONFLICT (arrival) DO NOTHING",
     )
-    .bind(text(|contest| contest.group.as_str()))
-    .bind(text(|contest| &contest.subject))
-    .bind(text(|contest| &contest.user))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn contest_copies(
-    connection: &mut PgConnection,
-    messages: &BTreeSet<String>,
-) -> sqlx::Result<()> {
-    let ids: Vec<&str> = messages.iter().map(String::as_str).collect();
-    sqlx::query(
-        "UPDATE feed SET contested = true
-         WHERE arrival IN (SELECT e.arrival FROM events e
-             WHERE e.aggregate_type = 'post' AND e.aggregate_id = ANY($1))
-           AND kind IN ('message', 'moved') AND NOT contested",
-    )
-    .bind(ids)
+    .bind(arrivals)
+    .bind(texts)
     .execute(connection)
     .await?;
     Ok(())
@@ -364,7 +345,7 @@ pub(super) async fn count_set_aside(connection: &mut PgConnection) -> sqlx::Resu
 }
 
 pub(crate) async fn clear(connection: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("TRUNCATE groups, members, messages, likes, feed, quarantine")
+    sqlx::query("TRUNCATE groups, members, messages, likes, feed, quarantine, log_vectors")
         .execute(&mut *connection)
         .await?;
     store_checkpoint(connection, &Checkpoint::default()).await

@@ -1,12 +1,12 @@
 //! A reader who goes from replica to replica with a cursor ends with what the last one shows.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use causeway_domain::cursor::Delivery;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::names::GroupName;
 use causeway_domain::stamp::OrderKey;
-use causeway_domain::timeline::{Arrival, Effect, Entry, FeedEntry, Kind, Place, Progress};
+use causeway_domain::timeline::{Effect, Fate, FeedEntry, Kind, Progress, Told};
 use proptest::prelude::*;
 
 use crate::support::Store;
@@ -30,20 +30,19 @@ proptest! {
 
         prop_assert_eq!(reader.standings(), standings(&table));
         prop_assert_eq!(&reader.messages, &positions(&table));
-        let contested: Vec<_> = table.feed.iter().filter(|it| it.is_contested).map(contest).collect();
-        for it in table.feed.iter().filter(|it| !contested.contains(&contest(it))) {
-            let entry = &it.entry;
+        let others = |entry: &FeedEntry| {
+            let about = table.feed.iter().filter(|it| it.is_about_the_object_of(entry));
+            about.filter(|it| it.position.dot().origin != entry.position.dot().origin).count()
+        };
+        for entry in table.feed.iter().filter(|entry| others(entry) == 0) {
             let told = reader.told.iter().filter(|told| **told == entry.position).count();
-            match entry.effect {
-                Effect::Shown => prop_assert_eq!(told, 1),
-                Effect::Won | Effect::Lost => prop_assert!(told <= 1),
-            }
+            prop_assert_eq!(told, usize::from(entry.effect == Effect::Shown));
         }
     }
 }
 
 #[tokio::test]
-async fn the_store_marks_contested_standings_and_finds_their_rivals() {
+async fn the_store_finds_the_rivals_of_an_entry() {
     let (left, right) = tokio::join!(Store::create(1), Store::create_ahead(2, 60_000));
     let (left, right) = tokio::join!(left.open(), right.open());
     left.join("lobby", "anna").await;
@@ -58,11 +57,9 @@ async fn the_store_marks_contested_standings_and_finds_their_rivals() {
     let all = left.timelines.group_entries(&lobby, 0, 100, 100);
     let all = all.await.unwrap();
     let winner = all.last().unwrap();
-    let rivals = left.timelines.rivals(&[&winner.entry]).await.unwrap();
+    let rivals = left.timelines.rivals(&[winner], &[], 0).await.unwrap();
 
-    let contested: Vec<bool> = all.iter().map(|entry| entry.is_contested).collect();
-    assert_eq!(contested, [true, false, true, true]);
-    let arrivals: Vec<i64> = rivals.iter().map(|rival| rival.entry.arrival).collect();
+    let arrivals: Vec<i64> = rivals.iter().map(|rival| rival.arrival).collect();
     assert_eq!(arrivals, [1, 3, 5]);
 }
 
@@ -103,16 +100,25 @@ fn a_reader_learns_of_the_lower_copy_it_was_given_where_the_higher_came_first() 
 
 #[test]
 fn a_reader_of_a_later_copy_elsewhere_is_told_the_place_of_the_earlier_one_again() {
-    let [lower, higher] = sent_here_and_there();
+    let mut world = World::new([0, 500, 0]);
+    world.act(0, Act::Send { key: 0 });
+    world.act(1, Act::Send { key: 0 });
+    let like = Act::Like {
+        user: 1,
+        message: 0,
+    };
+    world.act(1, like);
+    let [lower, higher, like]: [RawEvent; 3] = world.events.try_into().expect("three events");
     let (mut here, mut there) = (Table::default(), Table::default());
-    here.take(&[lower.clone(), higher.clone()]);
-    there.take(std::slice::from_ref(&higher));
+    here.take(&[lower, higher.clone()]);
+    there.take(&[higher, like.clone()]);
     let mut reader = Reader::default();
 
-    // The place there, which lacks the earlier copy, is what a frame about the message shows.
+    // The place there, which lacks the earlier copy, is what the frame of the like shows.
     reader.resume(&here);
     reader.resume(&there);
-    reader.messages = positions(&there);
+    assert_eq!(reader.messages, positions(&there));
+    here.take(&[like]);
     reader.resume(&here);
 
     assert_eq!(reader.messages, positions(&here));
@@ -162,14 +168,6 @@ fn sent_here_and_there() -> [RawEvent; 2] {
     world.events.try_into().expect("two events")
 }
 
-/// What an entry is about: of entries about the same, some may be told again.
-fn contest(Entry { entry, .. }: &Entry) -> (bool, &str, &str, &str) {
-    let is_copy = entry.kind.is_copy();
-    let (group, user) = (entry.group.as_str(), entry.user.id.0.as_str());
-    let of = if is_copy { ("", "") } else { (group, user) };
-    (is_copy, &entry.subject, of.0, of.1)
-}
-
 fn join((user, group): (u8, u8)) -> Act {
     Act::Join { user, group }
 }
@@ -207,7 +205,7 @@ fn journey(logs: &[Vec<RawEvent>; 3], stays: &[Stay]) -> (Reader, Table) {
 /// What one client makes of the frames it is given.
 #[derive(Debug, Default)]
 struct Reader {
-    cursor: Place,
+    cursor: Delivery,
     /// Where it is now.
     stay: Option<Progress>,
     /// (kind of standing, group or message, user).
@@ -217,10 +215,9 @@ struct Reader {
 }
 
 impl Reader {
-    /// Comes to a replica with a cursor: is told from the first entry on that the cursor lacks.
+    /// Comes to a replica with a cursor: is told what the cursor lacks.
     fn resume(&mut self, table: &Table) {
-        let mut progress = Progress::resume(&table.checkpoint(), self.cursor.clone());
-        progress.look_from(table.first_beyond(progress.weighed()));
+        let progress = Progress::resume(&table.checkpoint(), self.cursor.clone());
         self.read(table, progress);
     }
 
@@ -231,38 +228,48 @@ impl Reader {
             return self.read(table, progress);
         }
         for entry in table.after(progress.at()) {
-            if entry.entry.effect == Effect::Shown {
-                self.hear(&entry.entry, entry.entry.kind, table);
+            if let Some(kind) = entry.shown_as() {
+                self.hear(entry, kind, table);
             }
         }
         let held = table.checkpoint();
-        progress.share(held.arrival, &Arc::new(held.vector), held.highest);
+        progress.share(held.arrival, &held.vector, held.highest);
         self.stays(progress);
     }
 
     fn read(&mut self, table: &Table, mut progress: Progress) {
-        loop {
-            progress.weigh(&table.checkpoint());
-            for entry in table.after(progress.at()) {
-                let rivals = if entry.has_rivals(&progress.reached()) {
-                    &table.feed[..]
-                } else {
-                    &[]
-                };
-                if let Some(kind) = progress.tell(entry, rivals) {
-                    self.hear(&entry.entry, kind, table);
-                }
-            }
-            match progress.arrive(&table.checkpoint()) {
-                Arrival::Done => break,
-                Arrival::LookAgain => progress.look_from(table.first_beyond(progress.weighed())),
-            }
-        }
+        self.read_some(table, &mut progress, usize::MAX);
+        progress.arrive();
         self.stays(progress);
     }
 
+    /// Reads until so many frames were told, and stands at the cursor of the last one.
+    fn read_some(&mut self, table: &Table, progress: &mut Progress, most: usize) {
+        if let Some(search) = progress.begin(&table.checkpoint(), |_, _| Fate::Awaited) {
+            let (first, last_delivered) = table.search(&search);
+            progress.start(first, last_delivered);
+        }
+        let entries = table.after(progress.at());
+        let told = progress.take_step(
+            entries,
+            &table.feed,
+            &table.vectors,
+            most,
+            Progress::delivery,
+        );
+        for Told {
+            index,
+            kind,
+            cursor,
+        } in told
+        {
+            self.hear(&entries[index], kind, table);
+            self.cursor = cursor;
+        }
+    }
+
     fn stays(&mut self, progress: Progress) {
-        self.cursor = progress.place();
+        self.cursor = progress.delivery();
         self.stay = Some(progress);
     }
 
@@ -334,16 +341,9 @@ fn whoever_breaks_off_where_something_given_is_not_known_is_told_it_again() {
     let mut reader = Reader::default();
     reader.resume(&here);
 
-    let mut progress = Progress::resume(&there.checkpoint(), reader.cursor.clone());
-    progress.look_from(there.first_beyond(progress.weighed()));
-    progress.weigh(&there.checkpoint());
-    for entry in there.after(progress.at()) {
-        if let Some(kind) = progress.tell(entry, &there.feed[..]) {
-            reader.hear(&entry.entry, kind, &there);
-        }
-    }
     // The cursor of the last frame, before all was looked at.
-    reader.cursor = progress.place();
+    let mut progress = Progress::resume(&there.checkpoint(), reader.cursor.clone());
+    reader.read_some(&there, &mut progress, 1);
     reader.resume(&last);
 
     assert_eq!(reader.standings(), standings(&last));

@@ -2,17 +2,16 @@
 //! by the thousand. And the same tables worked out without any fold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use causeway_domain::aggregate::Event;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::group::GroupEvent;
-use causeway_domain::hlc::Hlc;
 use causeway_domain::post::PostEvent;
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::{
-    Checkpoint, Contest, Fact, FeedEntry, Former, Message, Needs, Standing, Step,
+    Checkpoint, Fact, FeedEntry, Former, Message, Needs, Search, Standing, Step,
 };
-use causeway_domain::timelines::Entry;
 use causeway_domain::version_vector::VersionVector;
 
 /// (message or group, user).
@@ -32,23 +31,25 @@ pub struct Seen {
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     pub seen: Seen,
-    pub feed: Vec<Entry>,
-    pub vector: VersionVector,
-    highest: Hlc,
-    arrival: i64,
+    pub feed: Vec<FeedEntry>,
+    /// Vectors of the log, by arrival.
+    pub vectors: Vec<(i64, VersionVector)>,
+    checkpoint: Arc<Checkpoint>,
 }
 
 impl Table {
     /// Folds events in, as one step.
     pub fn take(&mut self, events: &[RawEvent]) {
         let mut facts = Vec::new();
+        let checkpoint = Arc::make_mut(&mut self.checkpoint);
+        let mut vectors = Vec::new();
         for event in events {
-            self.arrival += 1;
-            self.vector.record(event.envelope.stamp.dot());
-            self.highest = self.highest.max(event.envelope.stamp.hlc);
-            facts.extend(Fact::read(self.arrival, event).unwrap());
+            let arrival = checkpoint.arrival + 1;
+            vectors.extend(checkpoint.advance(arrival, &event.envelope.stamp));
+            facts.extend(Fact::read(arrival, event).unwrap());
         }
         let mut step = self.load(&Needs::of(&facts));
+        step.vectors = vectors;
         for fact in facts {
             step.fold(fact);
         }
@@ -67,27 +68,27 @@ impl Table {
     }
 
     /// How far it has followed.
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            arrival: self.arrival,
-            vector: self.vector.clone(),
-            highest: self.highest,
-        }
+    pub fn checkpoint(&self) -> Arc<Checkpoint> {
+        self.checkpoint.clone()
     }
 
     /// The entries that came after a place in the log.
-    pub fn after(&self, arrival: i64) -> &[Entry] {
-        let first = self
-            .feed
-            .partition_point(|entry| entry.entry.arrival <= arrival);
+    pub fn after(&self, arrival: i64) -> &[FeedEntry] {
+        let first = self.feed.partition_point(|entry| entry.arrival <= arrival);
         &self.feed[first..]
     }
 
-    /// The place in the log before the first entry that a vector lacks.
-    pub fn first_beyond(&self, given: &VersionVector) -> i64 {
-        let lacks = |entry: &&Entry| !given.covers(entry.entry.position.dot());
+    /// The place in the log before the first entry that a search is for, and that of the last one
+    /// that was delivered.
+    pub fn search(&self, search: &Search) -> (i64, i64) {
+        let lacks = |entry: &&FeedEntry| !search.beyond.covers(entry.position.dot());
+        let has = |entry: &&FeedEntry| search.within.covers(entry.position.dot());
         let first = self.feed.iter().find(lacks);
-        first.map_or(self.arrival, |entry| entry.entry.arrival - 1)
+        let last = self.feed.iter().rev().find(has);
+        (
+            first.map_or(self.checkpoint.arrival, |entry| entry.arrival - 1),
+            last.map_or(0, |entry| entry.arrival),
+        )
     }
 
     fn load(&self, needs: &Needs) -> Step {
@@ -123,27 +124,8 @@ impl Table {
         for (group, by) in step.growth {
             *self.seen.groups.entry(group.to_string()).or_default() += by;
         }
-        self.feed.extend(step.feed.into_iter().map(|entry| Entry {
-            entry,
-            is_contested: false,
-        }));
-        for Entry {
-            entry,
-            is_contested,
-        } in &mut self.feed
-        {
-            let is_copy = entry.kind.is_copy();
-            *is_contested |= is_copy && step.copied.contains(&entry.subject)
-                || !is_copy && step.contested.contains(&contest(entry));
-        }
-    }
-}
-
-fn contest(entry: &FeedEntry) -> Contest {
-    Contest {
-        group: entry.group.clone(),
-        subject: entry.subject.clone(),
-        user: entry.user.id.0.clone(),
+        self.feed.extend(step.feed);
+        self.vectors.extend(step.vectors);
     }
 }
 

@@ -12,6 +12,7 @@ mod hits;
 mod ledger;
 mod net;
 mod people;
+mod reader;
 mod replica;
 mod rng;
 mod run;

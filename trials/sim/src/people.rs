@@ -1,18 +1,23 @@
 //! Clients that ask again until they are answered, and readers who go from replica to replica.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use causeway_domain::hlc::Hlc;
 use causeway_domain::names::{GroupName, MessageId, User, UserId};
-use causeway_domain::stamp::{Dot, OrderKey};
-use causeway_domain::timeline::{FeedEntry, Kind, Place, Progress};
-use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Command;
 
-use crate::table::Table;
+use crate::reader::{Reader, Way};
 
 const USERS: [&str; 5] = ["anna", "bert", "cora", "dirk", "elsa"];
 const GROUPS: [&str; 2] = ["lobby", "attic"];
+/// The group of each reader, how it reads, and how much it takes at a time.
+const READERS: [(usize, Way, usize); 6] = [
+    (0, Way::Stream, usize::MAX),
+    (1, Way::Stream, usize::MAX),
+    (0, Way::Poll, 1),
+    (0, Way::Poll, 3),
+    (1, Way::Poll, 2),
+    (0, Way::Poll, 50),
+];
 
 /// Everybody who is no replica.
 pub(crate) struct People {
@@ -36,42 +41,6 @@ pub(crate) struct Request {
     pub again_ms: u64,
 }
 
-/// One reader of a group, and what the frames have told.
-pub(crate) struct Reader {
-    pub group: GroupName,
-    /// Where the stream is.
-    pub stay: Option<Stay>,
-    /// The last cursor.
-    pub place: Place,
-    pub messages: BTreeMap<String, OrderKey>,
-    /// (is it a membership, group or message, user).
-    pub standings: BTreeMap<(bool, String, String), bool>,
-    pub given: BTreeSet<String>,
-    /// The frames of the last step, for the trace.
-    pub told: Vec<(Dot, Kind)>,
-}
-
-/// A frame that should not have been given.
-pub(crate) struct Wrong {
-    pub message: String,
-    pub what: &'static str,
-}
-
-/// A stream at one replica.
-pub(crate) struct Stay {
-    pub at: usize,
-    pub progress: Progress,
-    /// What was missed is still to be read from the table.
-    pub is_behind: bool,
-}
-
-impl Wrong {
-    fn new(entry: &FeedEntry, what: &'static str) -> Self {
-        let message = entry.subject.clone();
-        Self { message, what }
-    }
-}
-
 impl Default for People {
     fn default() -> Self {
         let name = |&name: &&str| GroupName::parse(name).expect("a plain word");
@@ -80,10 +49,11 @@ impl Default for People {
             name: (*name).into(),
         };
         let groups: Vec<_> = GROUPS.iter().map(name).collect();
-        let readers = groups.iter().chain(&groups[..1]).cloned();
+        let readers = READERS.iter();
+        let readers = readers.map(|&(group, way, limit)| Reader::new(&groups[group], way, limit));
         Self {
             users: USERS.iter().map(user).collect(),
-            readers: readers.map(Reader::new).collect(),
+            readers: readers.collect(),
             groups,
             requests: BTreeMap::new(),
             known: Vec::new(),
@@ -97,79 +67,6 @@ impl People {
     pub fn lose_replica(&mut self, at: usize) {
         for reader in &mut self.readers {
             reader.stay.take_if(|stay| stay.at == at);
-        }
-    }
-}
-
-impl Reader {
-    fn new(group: GroupName) -> Self {
-        Self {
-            group,
-            stay: None,
-            place: Place {
-                given: VersionVector::default(),
-                weighed: None,
-                highest: Hlc::default(),
-            },
-            messages: BTreeMap::new(),
-            standings: BTreeMap::new(),
-            given: BTreeSet::new(),
-            told: Vec::new(),
-        }
-    }
-
-    /// Takes in one frame; tells what is wrong with it, and about which message.
-    pub fn hear(
-        &mut self,
-        entry: &FeedEntry,
-        kind: Kind,
-        table: &Table,
-        is_ahead: bool,
-    ) -> Result<(), Wrong> {
-        self.told.push((entry.position.dot(), kind));
-        let is_membership = matches!(kind, Kind::Join | Kind::Leave);
-        if !is_membership {
-            let Some(shown) = table.seen.messages.get(&entry.subject) else {
-                // A like that came before its message makes no frame; the message tells of it.
-                let is_like = matches!(kind, Kind::Like | Kind::Unlike);
-                return is_like
-                    .then_some(())
-                    .ok_or(Wrong::new(entry, "a frame about no message"));
-            };
-            self.messages.insert(entry.subject.clone(), shown.position);
-        }
-        let is_in = match kind {
-            Kind::Message => {
-                // A replica cannot know that a copy it lacks was given elsewhere.
-                let is_new = self.given.insert(entry.subject.clone());
-                if !is_new && !is_ahead {
-                    return Err(Wrong::new(entry, "a message is given twice"));
-                }
-                if is_new {
-                    self.hear_likes(&entry.subject, table);
-                }
-                return Ok(());
-            }
-            Kind::Moved => return Ok(()),
-            Kind::Like | Kind::Join => true,
-            Kind::Unlike | Kind::Leave => false,
-        };
-        let of = if is_membership {
-            entry.group.to_string()
-        } else {
-            entry.subject.clone()
-        };
-        let standing = (is_membership, of, entry.user.id.0.clone());
-        self.standings.insert(standing, is_in);
-        Ok(())
-    }
-
-    /// A frame of a message carries who likes it.
-    fn hear_likes(&mut self, id: &str, table: &Table) {
-        let likes = table.seen.likes.range((id.to_owned(), String::new())..);
-        for ((of, user), like) in likes.take_while(|((of, _), _)| of == id) {
-            self.standings
-                .insert((false, of.clone(), user.clone()), like.is_in);
         }
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use causeway_domain::aggregate::Event;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::group::GroupEvent;
 use causeway_domain::post::PostEvent;
 use causeway_domain::timeline::{
-    Checkpoint, Contest, Entry, Fact, FeedEntry, Former, Message, Needs, Standing, Step,
+    Checkpoint, Fact, FeedEntry, Former, Message, Needs, Search, Standing, Step,
 };
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::NewRow;
@@ -31,20 +32,27 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub seen: Seen,
-    pub feed: Vec<Entry>,
-    pub checkpoint: Checkpoint,
+    pub feed: Vec<FeedEntry>,
+    pub checkpoint: Arc<Checkpoint>,
+    /// Vectors of the log, by arrival: after every few events, as runs are short.
+    pub vectors: Vec<(i64, VersionVector)>,
 }
+
+/// After so many events the vector of the log is kept.
+const VECTOR_EVERY: i64 = 16;
 
 impl Table {
     /// Folds the next events of the log in, as one step. What cannot be read is set aside.
     pub fn take(&mut self, rows: &[Rc<NewRow>]) {
         let mut facts = Vec::new();
         for row in rows {
-            let stamp = &row.event.envelope.stamp;
-            self.checkpoint.arrival += 1;
-            self.checkpoint.vector.record(stamp.dot());
-            self.checkpoint.highest = self.checkpoint.highest.max(stamp.hlc);
-            let fact = Fact::read(self.checkpoint.arrival, &row.event);
+            let checkpoint = Arc::make_mut(&mut self.checkpoint);
+            let arrival = checkpoint.arrival + 1;
+            checkpoint.advance(arrival, &row.event.envelope.stamp);
+            if arrival % VECTOR_EVERY == 0 {
+                self.vectors.push((arrival, checkpoint.vector.clone()));
+            }
+            let fact = Fact::read(arrival, &row.event);
             let fact = fact.ok().flatten().map(|fact| match row.sequence {
                 1 => fact.with_nothing_before(),
                 _ => fact,
@@ -58,11 +66,23 @@ impl Table {
         self.store(step);
     }
 
-    /// The place before the first entry of the log that a vector lacks.
-    pub fn first_beyond(&self, given: &VersionVector) -> i64 {
-        let lacks = |entry: &&Entry| !given.covers(entry.entry.position.dot());
+    /// The entries that came after a place in the log.
+    pub fn after(&self, arrival: i64) -> &[FeedEntry] {
+        let first = self.feed.partition_point(|entry| entry.arrival <= arrival);
+        &self.feed[first..]
+    }
+
+    /// The place in the log before the first entry that a search is for, and that of the last one
+    /// that was delivered.
+    pub fn search(&self, search: &Search) -> (i64, i64) {
+        let lacks = |entry: &&FeedEntry| !search.beyond.covers(entry.position.dot());
+        let has = |entry: &&FeedEntry| search.within.covers(entry.position.dot());
         let first = self.feed.iter().find(lacks);
-        first.map_or(self.checkpoint.arrival, |entry| entry.entry.arrival - 1)
+        let last = self.feed.iter().rev().find(has);
+        (
+            first.map_or(self.checkpoint.arrival, |entry| entry.arrival - 1),
+            last.map_or(0, |entry| entry.arrival),
+        )
     }
 
     fn load(&self, needs: &Needs) -> Step {
@@ -105,26 +125,7 @@ impl Table {
         for (group, by) in step.growth {
             *self.seen.groups.entry(group.to_string()).or_default() += by;
         }
-        self.feed.extend(step.feed.into_iter().map(|entry| Entry {
-            entry,
-            is_contested: false,
-        }));
-        if step.contested.is_empty() && step.copied.is_empty() {
-            return;
-        }
-        for entry in &mut self.feed {
-            let is_copy = entry.entry.kind.is_copy();
-            entry.is_contested |= is_copy && step.copied.contains(&entry.entry.subject)
-                || !is_copy && step.contested.contains(&contest(&entry.entry));
-        }
-    }
-}
-
-fn contest(entry: &FeedEntry) -> Contest {
-    Contest {
-        group: entry.group.clone(),
-        subject: entry.subject.clone(),
-        user: entry.user.id.0.clone(),
+        self.feed.extend(step.feed);
     }
 }
 

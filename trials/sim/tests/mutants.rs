@@ -4,7 +4,7 @@ use causeway_domain::rule::{Rule, without};
 use causeway_sim::Run;
 
 /// A rule, and the seeds within which its loss is to be noticed.
-const MUTANTS: [(Rule, u64); 25] = [
+const MUTANTS: [(Rule, u64); 28] = [
     (Rule::EpochIsProven, 100),
     (Rule::FileIsAsked, 200),
     (Rule::UnknownOwnEventsRenew, 200),
@@ -13,6 +13,9 @@ const MUTANTS: [(Rule, u64); 25] = [
     (Rule::ClockIsMerged, 50),
     (Rule::ClockIsSeeded, 50),
     (Rule::CursorIsVector, 50),
+    (Rule::AcknowledgedByEntry, 20),
+    (Rule::RecheckIsOfTheObject, 300),
+    (Rule::SettledForTheReader, 20),
     (Rule::NextIsAsked, 100),
     (Rule::PastIsAsked, 50),
     (Rule::AllIsRelayed, 100),

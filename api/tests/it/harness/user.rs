@@ -38,6 +38,11 @@ impl User {
         }
     }
 
+    /// Somebody else at the same replica.
+    pub async fn named(&self, name: &str) -> Self {
+        Self::logs_in(&self.door, name).await
+    }
+
     /// The same session at another replica.
     pub fn at(&self, replica: &Replica) -> Self {
         Self {

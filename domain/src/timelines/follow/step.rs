@@ -8,6 +8,7 @@ use sqlx::{Connection, PgConnection};
 use crate::log::Stored;
 use crate::timeline::{Fact, Needs, Step};
 use crate::timelines::{Checkpoint, rows};
+use crate::version_vector::VersionVector;
 
 use super::Failed;
 
@@ -28,10 +29,11 @@ pub(super) async fn take_in(
     former: &Checkpoint,
     events: &[Stored],
 ) -> Result<TakenIn, Failed> {
-    let checkpoint = after(former, events);
+    let (checkpoint, vectors) = after(former, events);
     let (facts, set_aside) = guarded(|| read(events))?;
     let needs = guarded(|| Needs::of(&facts))?;
     let mut step = load(connection, &needs).await?;
+    step.vectors = vectors;
     let step = guarded(move || {
         for fact in facts {
             step.fold(fact);
@@ -79,13 +81,14 @@ pub(super) async fn pass_over(
     events: &[Stored],
     reason: &str,
 ) -> sqlx::Result<TakenIn> {
-    let checkpoint = after(former, events);
+    let (checkpoint, vectors) = after(former, events);
     let refused: Vec<SetAside> = events
         .iter()
         .map(|stored| (stored.arrival, reason.to_owned()))
         .collect();
     let mut transaction = connection.begin().await?;
     rows::set_aside(&mut transaction, &refused).await?;
+    rows::store_vectors(&mut transaction, &vectors).await?;
     rows::store_checkpoint(&mut transaction, &checkpoint).await?;
     transaction.commit().await?;
     for (arrival, _) in refused {
@@ -98,15 +101,14 @@ pub(super) async fn pass_over(
     })
 }
 
-fn after(former: &Checkpoint, events: &[Stored]) -> Checkpoint {
+/// Returns the checkpoint after some events, and the vectors that are to be kept on the way.
+fn after(former: &Checkpoint, events: &[Stored]) -> (Checkpoint, Vec<(i64, VersionVector)>) {
     let mut checkpoint = former.clone();
-    for stored in events {
-        let stamp = &stored.event.envelope.stamp;
-        checkpoint.arrival = stored.arrival;
-        checkpoint.vector.record(stamp.dot());
-        checkpoint.highest = checkpoint.highest.max(stamp.hlc);
-    }
-    checkpoint
+    let vectors = events
+        .iter()
+        .filter_map(|stored| checkpoint.advance(stored.arrival, &stored.event.envelope.stamp))
+        .collect();
+    (checkpoint, vectors)
 }
 
 async fn load(connection: &mut PgConnection, needs: &Needs) -> sqlx::Result<Step> {
@@ -135,8 +137,7 @@ async fn store(
         && step.changed_likes.is_empty()
         && step.changed_members.is_empty()
         && step.growth.is_empty()
-        && step.contested.is_empty()
-        && step.copied.is_empty();
+        && step.vectors.is_empty();
     if is_all {
         return rows::store_news(connection, step, checkpoint).await;
     }
@@ -162,11 +163,8 @@ async fn store_changes(connection: &mut PgConnection, step: &Step) -> sqlx::Resu
     if !step.growth.is_empty() {
         rows::store_growth(connection, step).await?;
     }
-    if !step.contested.is_empty() {
-        rows::contest(connection, &step.contested).await?;
-    }
-    if !step.copied.is_empty() {
-        rows::contest_copies(connection, &step.copied).await?;
+    if !step.vectors.is_empty() {
+        rows::store_vectors(connection, &step.vectors).await?;
     }
     Ok(())
 }

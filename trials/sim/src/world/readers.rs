@@ -1,12 +1,19 @@
-//! The read model and its readers: what `timelines` and `feeds` do.
+//! The read model and its readers: what `timelines`, `feeds` and the routes of streams do.
 
+use causeway_domain::cursor::Delivery;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::names::GroupName;
 use causeway_domain::rescue::Subject;
-use causeway_domain::timeline::{Arrival, Effect, Entry, Kind, Progress};
+use causeway_domain::timeline::{Fate, FeedEntry, Kind, Progress, Told, is_overtaken};
+use causeway_replicator::view::Knowledge;
 
 use super::{Happening, World};
+use crate::disk::Disk;
 use crate::hits::Hit;
-use crate::people::{Reader, Stay, Wrong};
-use crate::table::Table;
+use crate::reader::{Frame, Object, Stay, Way, Wrong};
+
+/// Most entries read from the table at once: few, as runs are short.
+const STEP: usize = 7;
 
 impl World {
     pub(super) fn fold_soon(&mut self, at: usize) {
@@ -47,21 +54,66 @@ impl World {
     }
 
     /// One reader looks for frames, perhaps at another replica.
-    pub(super) fn read(&mut self, reader: usize) {
+    pub(super) fn read(&mut self, number: usize) {
         let in_ms = self.rng.between(30, 500);
-        self.plan(in_ms, Happening::Reader(reader));
+        self.plan(in_ms, Happening::Reader(number));
         let hops = self.rng.permille(150);
-        let stay = &mut self.people.readers[reader].stay;
-        if hops {
-            *stay = None;
+        let at = self.rng.index(self.size);
+        match self.people.readers[number].way {
+            Way::Poll => {
+                let reader = &mut self.people.readers[number];
+                let goes_to = reader.at.filter(|_| !hops).unwrap_or(at);
+                reader.at = Some(goes_to);
+                self.poll(number, goes_to);
+            }
+            Way::Stream => {
+                if hops {
+                    self.people.readers[number].stay = None;
+                }
+                if self.people.readers[number].stay.is_none() {
+                    self.come(number, at);
+                }
+                let shares = self.rng.permille(500);
+                let stops = self.rng.permille(100);
+                self.follow(number, shares, stops);
+            }
         }
-        if stay.is_none() {
-            let at = self.rng.index(self.size);
-            self.come(reader, at);
+    }
+
+    /// Asks once for changes; tells whether that was all.
+    pub(crate) fn poll(&mut self, number: usize, at: usize) -> bool {
+        let replica = &self.replicas[at];
+        if !replica.is_serving() || replica.paused_until_ms > self.now_ms {
+            return false;
         }
-        let limit = self.rng.pick(&[1, 3, 200]);
-        let shares = self.rng.permille(500);
-        self.follow(reader, limit, shares);
+        let (group, limit, delivery) = {
+            let reader = &self.people.readers[number];
+            (reader.group.clone(), reader.limit, reader.delivery())
+        };
+        let mut shelf = Shelf::of(self, at);
+        let mut progress = Progress::resume(&shelf.disk.table.checkpoint, delivery.clone());
+        let mut frames = Vec::new();
+        let mut before = None;
+        let mut is_last = false;
+        while frames.len() < limit && !is_last {
+            let step = shelf.read(&group, &mut progress, limit);
+            before.get_or_insert(step.before);
+            is_last = step.is_last;
+            frames.extend(step.frames);
+        }
+        let before = before.unwrap_or_default();
+        let is_all = is_last && frames.len() <= limit;
+        frames.truncate(limit);
+        let forgets = before.delivered != delivery.delivered;
+        let is_ahead = progress.is_ahead();
+        let rest = is_all.then(|| progress.delivery());
+        self.reads(number, at, forgets, is_ahead);
+        self.give(number, at, frames, &before);
+        if let Some(rest) = rest {
+            self.people.readers[number].keep(rest);
+            self.compare(number, at, is_ahead);
+        }
+        is_all
     }
 
     /// A reader opens a stream with its last cursor.
@@ -70,56 +122,94 @@ impl World {
         if !replica.is_serving() || replica.paused_until_ms > self.now_ms {
             return;
         }
-        let table = &replica.disk.table;
         let reader = &mut self.people.readers[number];
-        let mut progress = Progress::resume(&table.checkpoint, reader.place.clone());
-        progress.look_from(table.first_beyond(progress.weighed()));
-        let is_ahead = progress.is_ahead();
+        let progress = Progress::resume(&replica.disk.table.checkpoint, reader.delivery());
         reader.stay = Some(Stay {
             at,
             progress,
             is_behind: true,
         });
-        let from = table.first_beyond(reader.place.weighed.as_ref().unwrap_or(&reader.place.given));
-        let held = table.checkpoint.arrival;
-        self.note(format_args!(
-            "reader {number} comes to {}, entries {from}..{held}, is ahead: {is_ahead}",
-            at + 1
-        ));
+    }
+
+    /// A reader takes the frames that are there: those all are given alike, or its own. Tells
+    /// whether it has caught up. `stops`: it breaks off between two of them.
+    pub(crate) fn follow(&mut self, number: usize, shares: bool, stops: bool) -> bool {
+        let reader = &mut self.people.readers[number];
+        let group = reader.group.clone();
+        let Some(mut stay) = reader.stay.take() else {
+            return false;
+        };
+        let at = stay.at;
+        let mut shelf = Shelf::of(self, at);
+        let progress = &mut stay.progress;
+        let has_news = progress.at() < shelf.disk.table.checkpoint.arrival;
+        let known = progress.delivery();
+        let reads = stay.is_behind || (has_news && (progress.is_ahead() || !shares));
+        let mut frames = Vec::new();
+        let mut before = known.clone();
+        if reads {
+            let step = shelf.read(&group, progress, usize::MAX);
+            (before, stay.is_behind, frames) = (step.before, !step.is_last, step.frames);
+        } else if has_news {
+            frames = shelf.share(&group, progress);
+        }
+        let is_ahead = progress.is_ahead();
+        let is_all = !stay.is_behind;
+        let rest = progress.delivery();
+        let (arrival, forgets) = (progress.at(), before.delivered != known.delivered);
+        if reads {
+            self.reads(number, at, forgets, is_ahead);
+        }
+        if stops && reads && !frames.is_empty() {
+            let received = self.rng.index(frames.len());
+            frames.truncate(received);
+            self.hit(Hit::ReaderStopped);
+            self.give(number, at, frames, &before);
+            return false;
+        }
+        self.give(number, at, frames, &before);
+        let reader = &mut self.people.readers[number];
+        reader.keep(rest);
+        reader.stay = Some(stay);
+        self.note(format_args!("reader {number} stands at {arrival}"));
+        if is_all {
+            self.compare(number, at, is_ahead);
+        }
+        is_all
+    }
+
+    fn reads(&mut self, number: usize, at: usize, forgets: bool, is_ahead: bool) {
         self.hit(Hit::ReaderHopped);
         if is_ahead {
             self.hit(Hit::ReaderAhead);
         }
+        if forgets {
+            self.hit(Hit::ReaderForgot);
+            self.people.readers[number].has_forgotten |= self.swarm.clones;
+        }
+        self.note(format_args!(
+            "reader {number} reads at {}, is ahead: {is_ahead}, forgets: {forgets}",
+            at + 1
+        ));
     }
 
-    /// A reader takes the frames that are there: those all are given alike, or its own.
-    pub(crate) fn follow(&mut self, number: usize, limit: usize, shares: bool) {
-        let reader = &mut self.people.readers[number];
-        let Some(mut stay) = reader.stay.take() else {
-            return;
-        };
-        let at = stay.at;
-        let table = &self.replicas[at].disk.table;
-        let has_news = stay.progress.at() < table.checkpoint.arrival;
-        let heard = if stay.is_behind || stay.progress.is_ahead() || (has_news && !shares) {
-            read_table(reader, table, &mut stay, limit)
-        } else if has_news {
-            share(reader, table, &mut stay.progress)
-        } else {
-            Ok(false)
-        };
-        reader.place = stay.progress.place();
-        let arrival = stay.progress.at();
-        reader.stay = Some(stay);
-        let told = std::mem::take(&mut reader.told);
-        for (dot, kind) in told {
-            self.note(format_args!("reader {number} is told {kind:?} of {dot}"));
-        }
-        self.note(format_args!("reader {number} stands at {arrival}"));
-        match heard {
-            Ok(true) => self.hit(Hit::ReaderMoved),
-            Ok(false) => {}
-            Err(Wrong { message, what }) => {
+    fn give(&mut self, number: usize, at: usize, frames: Vec<Frame>, before: &Delivery) {
+        let held = self.replicas[at].disk.table.checkpoint.vector.clone();
+        let mut before = before.clone();
+        for frame in frames {
+            let met = [
+                (frame.kind == Kind::Moved, Hit::ReaderMoved),
+                (frame.is_again, Hit::ReaderRechecked),
+                (frame.is_settled, Hit::ReaderSettled),
+            ];
+            for (_, hit) in met.into_iter().filter(|(is_met, _)| *is_met) {
+                self.hit(hit);
+            }
+            let reader = &mut self.people.readers[number];
+            reader.shown.merge(&held);
+            let heard = reader.hear(frame, &before);
+            before = reader.delivery();
+            if let Err(Wrong { message, what }) = heard {
                 let id = message.clone();
                 // Numbers with two contents are another matter.
                 let is_single = self.ledger.rewritten.is_empty();
@@ -128,64 +218,171 @@ impl World {
                 }
             }
         }
-    }
-}
-
-/// Gives the frames that are made once for all readers.
-fn share(reader: &mut Reader, table: &Table, progress: &mut Progress) -> Result<bool, Wrong> {
-    let mut has_moved = false;
-    for Entry { entry, .. } in after(table, progress.at()) {
-        if entry.group == reader.group && entry.effect == Effect::Shown {
-            has_moved |= entry.kind == Kind::Moved;
-            reader.hear(entry, entry.kind, table, false)?;
+        let told = std::mem::take(&mut self.people.readers[number].told);
+        for (dot, kind, about) in told {
+            self.note(format_args!(
+                "reader {number} is told {kind:?} of {about} by {dot}"
+            ));
         }
     }
-    let held = &table.checkpoint;
-    let vector = std::sync::Arc::new(held.vector.clone());
-    progress.share(held.arrival, &vector, held.highest);
-    Ok(has_moved)
+
+    /// Whoever has caught up where nothing is missing of what it was shown sees what its replica
+    /// shows.
+    fn compare(&mut self, number: usize, at: usize, is_ahead: bool) {
+        let held = &self.replicas[at].disk.table.checkpoint.vector;
+        let is_shown = held.covers_all(&self.people.readers[number].shown);
+        if !is_ahead && is_shown && !self.swarm.can_fork() {
+            self.hit(Hit::ReaderCompared);
+            self.expect_reader(number, at);
+        }
+    }
 }
 
-fn read_table(
-    reader: &mut Reader,
-    table: &Table,
-    stay: &mut Stay,
-    limit: usize,
-) -> Result<bool, Wrong> {
-    let progress = &mut stay.progress;
-    progress.weigh(&table.checkpoint);
-    let entries = after(table, progress.at()).iter();
-    let of_group = entries.filter(|entry| entry.entry.group == reader.group);
-    let entries: Vec<&Entry> = of_group.take(limit).collect();
-    let mut has_moved = false;
-    for entry in &entries {
-        let rivals = if entry.has_rivals(&progress.reached()) {
-            &table.feed[..]
+/// What one replica has for readers.
+struct Shelf<'a> {
+    disk: &'a Disk,
+    knowledge: Option<Knowledge>,
+    settles: bool,
+}
+
+/// One read of the table.
+struct Step {
+    /// Where the reader stood, without what is lost for good.
+    before: Delivery,
+    frames: Vec<Frame>,
+    is_last: bool,
+}
+
+impl<'a> Shelf<'a> {
+    fn of(world: &'a World, at: usize) -> Self {
+        let replica = &world.replicas[at];
+        Self {
+            disk: &replica.disk,
+            knowledge: replica
+                .core()
+                .map(causeway_replicator::core::Core::knowledge),
+            settles: !world.swarm.loses_state(),
+        }
+    }
+
+    /// Reads the next entries, as `api/src/feeds/reader.rs` does.
+    fn read(&mut self, group: &GroupName, progress: &mut Progress, most: usize) -> Step {
+        let table = &self.disk.table;
+        let held = &table.checkpoint;
+        let fate_of = |origin, highest| {
+            let knowledge = self.knowledge.as_ref();
+            knowledge.map_or(Fate::Awaited, |it| {
+                it.fate_of(origin, highest, &held.vector)
+            })
+        };
+        if let Some(search) = progress.begin(held, fate_of) {
+            let (first, last_delivered) = table.search(&search);
+            progress.start(first, last_delivered);
+        }
+        let before = progress.delivery();
+        let entries = table.after(progress.at()).iter();
+        let entries = entries.filter(|entry| entry.group == *group);
+        let entries: Vec<FeedEntry> = entries.take(STEP).cloned().collect();
+        let first = table
+            .vectors
+            .partition_point(|(it, _)| *it <= progress.at());
+        let rivals: &[FeedEntry] = if entries.iter().any(|it| progress.needs_rivals(it)) {
+            &table.feed
         } else {
             &[]
         };
-        let is_ahead = progress.is_ahead();
-        if let Some(kind) = progress.tell(entry, rivals) {
-            has_moved |= kind == Kind::Moved;
-            reader.hear(&entry.entry, kind, table, is_ahead)?;
+        let cursor = Progress::delivery;
+        let told = progress.take_step(&entries, rivals, &table.vectors[first..], most, cursor);
+        let taken = entries.partition_point(|entry| entry.arrival <= progress.at());
+        let is_last = entries.len() < STEP && taken == entries.len();
+        let beyond = (!is_last)
+            .then(|| self.lowest_after(progress.at()))
+            .flatten();
+        let mut delivered = before.delivered.clone();
+        let mut frames = Vec::new();
+        for Told {
+            index,
+            kind,
+            cursor,
+        } in told
+        {
+            let entry = &entries[index];
+            let is_again = delivered.covers(entry.position.dot());
+            delivered = cursor.delivered.clone();
+            let later = entries[index + 1..taken].iter();
+            let frame = self.frame(entry, kind, progress.is_ahead(), later, beyond, cursor);
+            frames.extend(frame.map(|frame| Frame { is_again, ..frame }));
+        }
+        if is_last {
+            progress.arrive();
+        }
+        Step {
+            before,
+            frames,
+            is_last,
         }
     }
-    stay.is_behind = entries.len() == limit;
-    match entries.last() {
-        Some(last) if stay.is_behind => progress.look_from(last.entry.arrival),
-        _ => {
-            if progress.arrive(&table.checkpoint) == Arrival::LookAgain {
-                progress.look_from(table.first_beyond(progress.weighed()));
-                stay.is_behind = true;
-            }
-        }
-    }
-    Ok(has_moved)
-}
 
-fn after(table: &Table, arrival: i64) -> &[Entry] {
-    let first = table.feed.partition_point(|e| e.entry.arrival <= arrival);
-    &table.feed[first..]
+    /// Gives the frames that are made once for all readers, as `api/src/feeds/hub.rs` does.
+    fn share(&mut self, group: &GroupName, progress: &mut Progress) -> Vec<Frame> {
+        let table = &self.disk.table;
+        let held = &table.checkpoint;
+        let entries = table.after(progress.at());
+        let mut delivery = progress.delivery();
+        let mut frames = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            delivery.delivered.record(entry.position.dot());
+            let Some(kind) = entry.shown_as().filter(|_| entry.group == *group) else {
+                continue;
+            };
+            let later = entries[index + 1..].iter();
+            frames.extend(self.frame(entry, kind, false, later, None, delivery.clone()));
+        }
+        progress.share(held.arrival, &held.vector, held.highest);
+        frames
+    }
+
+    fn frame<'e>(
+        &self,
+        entry: &FeedEntry,
+        kind: Kind,
+        is_ahead: bool,
+        later: impl Iterator<Item = &'e FeedEntry>,
+        beyond: Option<Hlc>,
+        cursor: Delivery,
+    ) -> Option<Frame> {
+        let table = &self.disk.table;
+        let mut is_settled = false;
+        let mut object = None;
+        if !kind.is_membership() {
+            object = Object::shown(table, &entry.subject);
+            let message = table.seen.messages.get(&entry.subject);
+            if message.is_none() && !kind.is_copy() {
+                return None;
+            }
+            let knowledge = self.knowledge.as_ref().filter(|_| self.settles);
+            is_settled = message.zip(knowledge).is_some_and(|(message, knowledge)| {
+                knowledge.is_settled(message.position.hlc, &table.checkpoint.vector)
+                    && !is_ahead
+                    && !is_overtaken(message, later, beyond)
+            });
+        }
+        Some(Frame {
+            entry: entry.clone(),
+            kind,
+            object,
+            is_settled,
+            is_ahead,
+            is_again: false,
+            cursor,
+        })
+    }
+
+    fn lowest_after(&self, arrival: i64) -> Option<Hlc> {
+        let up_to = places(self.disk.table.checkpoint.arrival);
+        let later = self.disk.rows.get(places(arrival)..up_to)?;
+        later.iter().map(|row| row.event.envelope.stamp.hlc).min()
+    }
 }
 
 fn arrivals(rows: usize) -> i64 {

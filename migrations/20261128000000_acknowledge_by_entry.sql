@@ -1,0 +1,16 @@
+-- A row is what the log held after every 256th event (VECTOR_EVERY in domain/src/timeline): the
+-- cursor of a reader who stops in the middle of a catch-up covers the last row before that place, so
+-- the next call scans few events again, whatever other groups write.
+CREATE TABLE log_vectors (
+    arrival bigint PRIMARY KEY,
+    -- Origin → seq, as text of JSON.
+    vector  text   NOT NULL
+);
+
+-- Concurrent entries are found when a reader rechecks them; the mark depended on how many events the
+-- projection took in one step.
+ALTER TABLE feed DROP COLUMN contested;
+
+-- Entries have one more effect now (overruled), and no row above is there yet: fold the log again.
+TRUNCATE groups, members, messages, likes, feed, quarantine;
+UPDATE timeline_checkpoint SET arrival = 0, hlc = 0, vector = '{}';
