@@ -194,7 +194,7 @@ impl<'a> Conductor<'a> {
                 &format!("reader-{number}"),
             );
             let rng = self.rng.fork();
-            let reader = Reader::begin(door, self.history.clone(), rng, group).await?;
+            let reader = Reader::begin(door, self.history.clone(), rng, group, number).await?;
             readers.spawn(reader.read(healed.clone()));
         }
         Ok(readers)

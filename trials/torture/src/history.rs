@@ -23,6 +23,19 @@ pub enum Outcome {
     Unknown,
 }
 
+/// A message as a frame carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Object {
+    /// Its place.
+    pub position: String,
+    /// What it says.
+    pub text: String,
+    /// Who likes it.
+    pub likers: Vec<String>,
+    /// Whether nothing can come before it any more.
+    pub settled: bool,
+}
+
 /// Something that a client, a nemesis or the conductor saw.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -142,8 +155,8 @@ pub enum Event {
         subject: String,
         /// Who likes or likes no more.
         by: Option<String>,
-        /// Who liked the message as it was shown.
-        likers: Vec<String>,
+        /// The message as the frame carried it: nothing in those about members.
+        object: Option<Object>,
     },
     /// A reader is at the end of all there is.
     ReaderEnded {

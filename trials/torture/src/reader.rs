@@ -1,4 +1,5 @@
-//! A reader: follows a group's stream with its last cursor, now at this replica, now at that one.
+//! A reader: follows a group with its last cursor, now at this replica, now at that one. Some only
+//! poll, and each has one limit for ever, as bots have.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::door::{Answer, Call, Door};
-use crate::history::{Event, History};
+use crate::history::{Event, History, Object};
 use crate::rng::Rng;
 use crate::sse::{Frame, Parser};
 
@@ -27,17 +28,23 @@ pub struct Reader {
     history: Arc<History>,
     rng: Rng,
     group: String,
+    limit: u16,
+    only_polls: bool,
     cursor: String,
     connection: u64,
 }
 
+/// The limits of readers by their number: half of them small.
+const LIMITS: [u16; 6] = [1, 50, 3, 500, 5, 20];
+
 impl Reader {
-    /// Takes the snapshot of a group whose messages it shows all.
+    /// Takes the snapshot of a group whose messages it shows all. `number`: which reader it is.
     pub async fn begin(
         mut door: Door,
         history: Arc<History>,
         rng: Rng,
         group: &str,
+        number: u16,
     ) -> anyhow::Result<Self> {
         let snapshot = snapshot(&mut door, group).await?;
         let named = |list: &str, field: &str| {
@@ -57,6 +64,8 @@ impl Reader {
             history,
             rng,
             group: group.to_owned(),
+            limit: LIMITS[usize::from(number) % LIMITS.len()],
+            only_polls: number.is_multiple_of(3),
             cursor,
             connection: 0,
         })
@@ -65,8 +74,12 @@ impl Reader {
     /// Reads here and there until told that everything is healed, then once more to the end.
     pub async fn read(mut self, healed: watch::Receiver<bool>) {
         while !*healed.borrow() {
-            if self.rng.chance(30) {
-                self.poll().await;
+            if self.only_polls || self.rng.chance(30) {
+                let replica = *self.rng.pick(&self.door.numbers());
+                // Stays for some calls, as a client does that has no reason to leave.
+                for _ in 0..self.rng.between(1, 12) {
+                    self.poll(replica, "1000").await;
+                }
                 continue;
             }
             let stay = Duration::from_millis(self.rng.between(300, 6_000));
@@ -74,7 +87,13 @@ impl Reader {
         }
         let end = Instant::now() + LAST;
         while Instant::now() < end {
-            if self.visit(end, true).await {
+            let has_ended = if self.only_polls {
+                let replica = *self.rng.pick(&self.door.numbers());
+                self.poll(replica, "0").await
+            } else {
+                self.visit(end, true).await
+            };
+            if has_ended {
                 let reader = name(&self.door, &self.group);
                 return self.history.record(Event::ReaderEnded { reader });
             }
@@ -83,17 +102,23 @@ impl Reader {
     }
 
     /// Asks once for what has changed, as those do who cannot read streams; tells whether there is no more.
-    async fn poll(&mut self) -> bool {
-        let replica = *self.rng.pick(&self.door.numbers());
-        let limit = self.rng.between(1, 100).to_string();
+    async fn poll(&mut self, replica: u16, wait_ms: &str) -> bool {
+        let limit = self.limit.to_string();
         let call = Call::new(Method::GET, format!("/v1/groups/{}/changes", self.group))
             .with("cursor", Some(&self.cursor))
-            .with("wait_ms", Some("1000"))
+            .with("wait_ms", Some(wait_ms))
             .with("limit", Some(&limit));
         let Answer::Done { body, .. } = self.door.call(replica, &call).await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             return false;
         };
+        let brings = body["events"].as_array().is_some_and(|it| !it.is_empty());
+        if brings && body["cursor"] == self.cursor.as_str() {
+            self.broken(
+                "readers",
+                "a call brings events and the cursor stands still",
+            );
+        }
         self.connection += 1;
         let events = body["events"].as_array().into_iter().flatten();
         for event in events {
@@ -155,8 +180,6 @@ impl Reader {
         } else {
             &data["id"]
         };
-        let likers = data["liked_by"].as_array().into_iter().flatten();
-        let likers = likers.filter_map(|it| it["name"].as_str().map(str::to_owned));
         self.history.record(Event::Frame {
             reader: name(&self.door, &self.group),
             connection: self.connection,
@@ -164,7 +187,7 @@ impl Reader {
             event: frame.event,
             subject: subject.as_str().unwrap_or_default().to_owned(),
             by: data["by"]["name"].as_str().map(str::to_owned),
-            likers: likers.collect(),
+            object: (!is_member).then(|| object(&data)),
         });
     }
 
@@ -185,6 +208,19 @@ async fn snapshot(door: &mut Door, group: &str) -> anyhow::Result<Value> {
             missing if Instant::now() > end => bail!("no snapshot of `{group}`: {missing:?}"),
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
+    }
+}
+
+/// The message that a frame or a page carries.
+pub fn object(message: &Value) -> Object {
+    let text = |field: &str| message[field].as_str().unwrap_or_default().to_owned();
+    let likers = message["liked_by"].as_array().into_iter().flatten();
+    let likers = likers.filter_map(|it| it["name"].as_str().map(str::to_owned));
+    Object {
+        position: text("position"),
+        text: text("text"),
+        likers: likers.collect(),
+        settled: message["settled"] == true,
     }
 }
 

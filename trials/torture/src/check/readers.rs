@@ -7,6 +7,8 @@ use super::Breach;
 use super::standing::{determined, likers};
 use super::story::{Reading, Story};
 use crate::finals::{Finals, Shown};
+use crate::history::Object;
+use crate::reader::object;
 
 pub(super) fn check(story: &Story, finals: &Finals, given_again: &mut usize) -> Vec<Breach> {
     let mut found = Vec::new();
@@ -67,6 +69,13 @@ struct Known {
     members: BTreeSet<String>,
     /// On which connection a message was given last.
     given: BTreeMap<String, u64>,
+    /// Messages as the last frame about them carried them.
+    objects: BTreeMap<String, Object>,
+    /// The last place that was told to be settled, and the places that messages were told to have.
+    settled: Option<String>,
+    places: BTreeSet<(String, String)>,
+    /// Messages that were put before it afterwards.
+    unsettled: Vec<String>,
 }
 
 impl Known {
@@ -75,13 +84,30 @@ impl Known {
         Self {
             likers: messages.map(|id| (id.clone(), BTreeSet::new())).collect(),
             members: reading.members.iter().cloned().collect(),
-            given: BTreeMap::new(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes the message that a frame carries.
+    fn take_object(&mut self, id: &str, object: &Object) {
+        self.objects.insert(id.to_owned(), object.clone());
+        // A replica that lacks an earlier copy may have told a later place in between.
+        let place = (id.to_owned(), object.position.clone());
+        let is_new = self.places.insert(place);
+        if is_new && self.settled.as_ref() > Some(&object.position) {
+            self.unsettled.push(id.to_owned());
+        }
+        if object.settled {
+            self.settled = self.settled.take().max(Some(object.position.clone()));
         }
     }
 
     /// Takes a frame; tells when it is a message that the reader has already.
     fn take(&mut self, frame: &super::story::Given) -> Option<Again> {
         let subject = &frame.subject;
+        if let Some(object) = &frame.object {
+            self.take_object(subject, object);
+        }
         match frame.event.as_str() {
             "message" => {
                 let before = self.given.insert(subject.clone(), frame.connection);
@@ -91,7 +117,8 @@ impl Known {
                 if self.likers.contains_key(subject) {
                     return Some(Again::Elsewhere);
                 }
-                let likers = frame.likers.iter().cloned().collect();
+                let likers = frame.object.iter().flat_map(|it| it.likers.iter().cloned());
+                let likers = likers.collect();
                 self.likers.insert(subject.clone(), likers);
             }
             "like" | "unlike" => {
@@ -131,6 +158,27 @@ impl Known {
                 }
             }
         }
+        for message in &shown.messages {
+            let id = message["id"].as_str().unwrap_or_default();
+            let Some(told) = self.objects.get(id) else {
+                continue;
+            };
+            let shown = object(message);
+            let is_kept = story.destroyed.is_empty();
+            if is_kept && (&told.position, &told.text) != (&shown.position, &shown.text) {
+                wrong.push(format!(
+                    "the last frame about {id} puts it at {}",
+                    told.position
+                ));
+            }
+            let [told, shown] = [told, &shown].map(|it| it.likers.iter().collect::<BTreeSet<_>>());
+            let differing = told.symmetric_difference(&shown);
+            for user in differing.filter(|user| can_tell(story, reading, Some(id), user)) {
+                wrong.push(format!("the last frame about {id} is wrong about {user}"));
+            }
+        }
+        let unsettled = self.unsettled.iter().filter(|_| story.destroyed.is_empty());
+        wrong.extend(unsettled.map(|id| format!("{id} came before what was settled")));
         let actual: BTreeSet<String> = shown.members.iter().cloned().collect();
         for user in self.members.symmetric_difference(&actual) {
             if can_tell(story, reading, None, user) {
@@ -179,7 +227,19 @@ mod tests {
             event: event.into(),
             subject: subject.into(),
             by: Some("bob".into()),
-            likers: Vec::new(),
+            object: None,
+        }
+    }
+
+    fn carrying(event: &str, message: &serde_json::Value) -> Event {
+        Event::Frame {
+            reader: "eve".into(),
+            connection: 1,
+            replica: 1,
+            event: event.into(),
+            subject: message["id"].as_str().unwrap().into(),
+            by: Some("bob".into()),
+            object: Some(object(message)),
         }
     }
 
@@ -246,5 +306,36 @@ mod tests {
         assert_eq!(found(&[given.clone(), like], &[message("a", "1")]), (1, 0));
         let leave = frame(1, "leave", "ann");
         assert_eq!(found(&[given, leave], &[message("a", "1")]), (1, 0));
+    }
+
+    #[test]
+    fn a_last_frame_that_carries_something_else_is_seen() {
+        let first = message("a", "2");
+        let mut liked = message("a", "1");
+        liked["liked_by"] = json!([{ "name": "bob" }]);
+        let given = [carrying("message", &first), carrying("like", &liked)];
+
+        assert_eq!(found(&given, std::slice::from_ref(&liked)), (0, 0));
+        let moved = message("a", "1");
+        let late = [given[0].clone(), carrying("like", &moved)];
+        assert_eq!(found(&late, std::slice::from_ref(&liked)), (1, 0));
+        let elsewhere = [
+            given[0].clone(),
+            carrying("like", &liked),
+            carrying("moved", &first),
+        ];
+        assert_eq!(found(&elsewhere, &[liked]), (2, 0));
+    }
+
+    #[test]
+    fn a_message_put_before_what_was_settled_is_seen() {
+        let (a, mut b) = (message("a", "1"), message("b", "2"));
+        let all = [a.clone(), b.clone()];
+        b["settled"] = json!(true);
+        let in_order = [carrying("message", &a), carrying("message", &b)];
+        let late = [carrying("message", &b), carrying("message", &a)];
+
+        assert_eq!(found(&in_order, &all), (0, 0));
+        assert_eq!(found(&late, &all), (1, 0));
     }
 }

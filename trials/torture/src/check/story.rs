@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Entry, Event, Outcome};
+use crate::history::{Entry, Event, Object, Outcome};
 
 /// What became of one post.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ pub(super) struct Given {
     pub(super) event: String,
     pub(super) subject: String,
     pub(super) by: Option<String>,
-    pub(super) likers: Vec<String>,
+    pub(super) object: Option<Object>,
 }
 
 /// Group, message or none (the membership), user.
@@ -180,7 +180,7 @@ impl Story {
                 event,
                 subject,
                 by,
-                likers,
+                object,
                 ..
             } => {
                 let reading = self.readings.entry(reader.clone()).or_default();
@@ -189,7 +189,7 @@ impl Story {
                     event: event.clone(),
                     subject: subject.clone(),
                     by: by.clone(),
-                    likers: likers.clone(),
+                    object: object.clone(),
                 });
             }
             Event::ReaderEnded { reader } => {
