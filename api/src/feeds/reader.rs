@@ -23,7 +23,7 @@ use crate::cursor::Cursor;
 /// Most entries read from the table at once: what one reader can hold in memory.
 const STEP: i64 = 200;
 /// How often a reader who was delivered more elsewhere looks whether this replica holds it by now.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A message that sorts further than this before the newest one given is announced.
 const LATE_MS: u64 = 2_000;
 
@@ -163,12 +163,9 @@ impl Reader {
                 Some(Ok(news)) => self.take(&news),
                 // What carries no cursor cannot be read from the table: such a reader resumes.
                 Some(Err(RecvError::Lagged(_) | RecvError::Closed)) => return Ok(None),
-                // Nobody tells the group of what other groups write, which may be all that is
-                // missing here of what was delivered.
-                None => {
-                    let held = self.feeds.0.setup.timelines.checkpoint();
-                    self.is_behind = held.arrival > self.progress.at();
-                }
+                // The group is not told of what other groups write, nor of what turns out to be
+                // lost, and that may be all that this reader waits for.
+                None => self.is_behind = true,
             }
         }
     }
@@ -228,44 +225,21 @@ impl Reader {
             progress.start(first, last_delivered);
         }
         let after = progress.at();
-        let entries = timelines
+        let mut entries = timelines
             .group_entries(&self.group, after, target.arrival, STEP)
             .await?;
+        let is_full = i64::try_from(entries.len()).is_ok_and(|read| read == STEP);
         let rivals = self.rivals(&progress, &entries).await?;
         let vectors = timelines.vectors_of(after, &entries).await?;
 
         let cursor = |progress: &Progress| self.cursor_of(progress);
         let told = progress.take_step(&entries, &rivals, &vectors, self.most, cursor);
-        let is_last = i64::try_from(entries.len()).unwrap_or(STEP) < STEP
-            && progress.at() >= entries.last().map_or(after, |last| last.arrival);
-        let subjects = told.iter().map(|told| &entries[told.index]);
-        let messages = hub.messages_of(subjects).await?;
+        let taken = entries.partition_point(|entry| entry.arrival <= progress.at());
+        let is_last = !is_full && taken == entries.len();
+        entries.truncate(taken);
         let maker = FrameMaker::new(&hub, &knowledge, &target.vector);
-        let beyond = if is_last || messages.values().all(|seen| !maker.is_settled(seen)) {
-            None
-        } else {
-            timelines.lowest_after(progress.at()).await?
-        };
-
-        let mut fresh = Vec::with_capacity(told.len());
-        for Told {
-            index,
-            kind,
-            cursor,
-        } in told
-        {
-            let entry = &entries[index];
-            let taken = entries.iter().take_while(|it| it.arrival <= progress.at());
-            let later = || taken.clone().skip(index + 1);
-            let is_overtaken =
-                |message: &Message| progress.is_ahead() || is_overtaken(message, later(), beyond);
-            let Some(data) = maker.data(entry, kind, messages.get(&entry.subject), is_overtaken)
-            else {
-                continue;
-            };
-            let item = Item::with_id(kind.as_str(), cursor, data);
-            fresh.push((item, Sorted::of_entry(entry, kind)));
-        }
+        let fresh = self.frames(&maker, &progress, &entries, told, is_last);
+        let fresh = fresh.await?;
         if is_last {
             progress.arrive();
         }
@@ -278,6 +252,42 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Makes the frames of a step that was taken in.
+    async fn frames(
+        &self,
+        maker: &FrameMaker<'_>,
+        progress: &Progress,
+        entries: &[FeedEntry],
+        told: Vec<Told<String>>,
+        is_last: bool,
+    ) -> Result<Vec<(Item, Sorted)>, ReadError> {
+        let hub = &self.feeds.0;
+        let subjects = told.iter().map(|told| &entries[told.index]);
+        let messages = hub.messages_of(subjects).await?;
+        let has_more = !is_last && messages.values().any(|seen| maker.is_settled(seen));
+        let beyond = if has_more {
+            let lowest = hub.setup.timelines.lowest_after(progress.at());
+            lowest.await?
+        } else {
+            None
+        };
+        let mut fresh = Vec::with_capacity(told.len());
+        for told in told {
+            let (entry, kind) = (&entries[told.index], told.kind);
+            let is_overtaken = |message: &Message| {
+                let later = entries[told.index + 1..].iter();
+                progress.is_ahead() || is_overtaken(message, later, beyond)
+            };
+            let message = messages.get(&entry.subject);
+            let Some(data) = maker.data(entry, kind, message, is_overtaken) else {
+                continue;
+            };
+            let item = Item::with_id(kind.as_str(), told.cursor, data);
+            fresh.push((item, Sorted::of_entry(entry, kind)));
+        }
+        Ok(fresh)
     }
 
     async fn rivals(

@@ -145,7 +145,8 @@ impl Feed {
     /// Follows a group by asking again and again
     ///
     /// The same events as the stream, as JSON. Answers when there is something, or after
-    /// `wait_ms`. Does not make the caller online.
+    /// `wait_ms`. Where `caught_up` is false, ask again at once, also where there are no events:
+    /// the search for them goes on after the cursor. Does not make the caller online.
     #[oai(
         path = "/v1/groups/:group/changes",
         method = "get",

@@ -6,7 +6,7 @@ use causeway_domain::cursor::Delivery;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::names::GroupName;
 use causeway_domain::stamp::OrderKey;
-use causeway_domain::timeline::{Effect, Fate, FeedEntry, Kind, Progress, Told};
+use causeway_domain::timeline::{Effect, Fate, FeedEntry, Kind, Progress};
 use proptest::prelude::*;
 
 use crate::support::Store;
@@ -24,12 +24,17 @@ proptest! {
         events in history(),
         orders in proptest::array::uniform3(choices()),
         stays in proptest::collection::vec((0..3_usize, 0..8_usize, 0..6_usize), 1..5),
+        limit in proptest::option::of(1..4_usize),
     ) {
         let logs = orders.map(|choices| in_some_causal_order(&events, &choices));
-        let (reader, table) = journey(&logs, &stays);
+        let reader = Reader { limit, ..Reader::default() };
+        let (reader, table) = journey_of(reader, &logs, &stays);
 
         prop_assert_eq!(reader.standings(), standings(&table));
         prop_assert_eq!(&reader.messages, &positions(&table));
+        let likes = table.seen.messages.iter();
+        let likes: BTreeMap<_, _> = likes.map(|(id, it)| (id.clone(), it.likes_count)).collect();
+        prop_assert_eq!(&reader.likes, &likes);
         let others = |entry: &FeedEntry| {
             let about = table.feed.iter().filter(|it| it.is_about_the_object_of(entry));
             about.filter(|it| it.position.dot().origin != entry.position.dot().origin).count()
@@ -182,9 +187,12 @@ fn hear(from: usize) -> Act {
 
 /// Lets a reader stay here and there; at the last replica until it holds everything.
 fn journey(logs: &[Vec<RawEvent>; 3], stays: &[Stay]) -> (Reader, Table) {
+    journey_of(Reader::default(), logs, stays)
+}
+
+fn journey_of(mut reader: Reader, logs: &[Vec<RawEvent>; 3], stays: &[Stay]) -> (Reader, Table) {
     let mut tables = [Table::default(), Table::default(), Table::default()];
     let mut held = [0; 3];
-    let mut reader = Reader::default();
     for (number, &(at, more, then)) in stays.iter().enumerate() {
         let (log, table, held) = (&logs[at], &mut tables[at], &mut held[at]);
         let come = log.len().min(*held + more);
@@ -211,7 +219,13 @@ struct Reader {
     /// (kind of standing, group or message, user).
     standings: BTreeMap<(bool, String, String), bool>,
     messages: BTreeMap<String, OrderKey>,
+    /// How many like each message, by the last frame about it.
+    likes: BTreeMap<String, i64>,
     told: Vec<OrderKey>,
+    /// What becomes of what a replica lacks.
+    fate: Option<Fate>,
+    /// Most frames of one call.
+    limit: Option<usize>,
 }
 
 impl Reader {
@@ -237,35 +251,34 @@ impl Reader {
         self.stays(progress);
     }
 
+    /// Reads to the end. With a limit, each time anew from the cursor of the last frame.
     fn read(&mut self, table: &Table, mut progress: Progress) {
-        self.read_some(table, &mut progress, usize::MAX);
+        let limit = self.limit.unwrap_or(usize::MAX);
+        while self.read_some(table, &mut progress, limit) == limit {
+            progress = Progress::resume(&table.checkpoint(), self.cursor.clone());
+        }
         progress.arrive();
         self.stays(progress);
     }
 
-    /// Reads until so many frames were told, and stands at the cursor of the last one.
-    fn read_some(&mut self, table: &Table, progress: &mut Progress, most: usize) {
-        if let Some(search) = progress.begin(&table.checkpoint(), |_, _| Fate::Awaited) {
+    /// Reads until so many frames were told, and stands at the cursor of the last one. Returns how
+    /// many there were.
+    fn read_some(&mut self, table: &Table, progress: &mut Progress, most: usize) -> usize {
+        let fate = self.fate.unwrap_or(Fate::Awaited);
+        if let Some(search) = progress.begin(&table.checkpoint(), |_, _| fate) {
             let (first, last_delivered) = table.search(&search);
             progress.start(first, last_delivered);
         }
-        let entries = table.after(progress.at());
-        let told = progress.take_step(
-            entries,
-            &table.feed,
-            &table.vectors,
-            most,
-            Progress::delivery,
-        );
-        for Told {
-            index,
-            kind,
-            cursor,
-        } in told
-        {
-            self.hear(&entries[index], kind, table);
-            self.cursor = cursor;
+        let (entries, vectors) = (table.after(progress.at()), &table.vectors);
+        let cursor = Progress::delivery;
+        let told = progress.take_step(entries, &table.feed, vectors, most, cursor);
+        let count = told.len();
+        for told in told {
+            self.hear(&entries[told.index], told.kind, table);
+            assert_ne!(self.cursor, told.cursor, "a cursor stands still");
+            self.cursor = told.cursor;
         }
+        count
     }
 
     fn stays(&mut self, progress: Progress) {
@@ -277,8 +290,9 @@ impl Reader {
         self.told.push(entry.position);
         let is_member = matches!(kind, Kind::Join | Kind::Leave);
         if !is_member {
-            let position = table.seen.messages[&entry.subject].position;
-            self.messages.insert(entry.subject.clone(), position);
+            let message = &table.seen.messages[&entry.subject];
+            self.messages.insert(message.id.clone(), message.position);
+            self.likes.insert(message.id.clone(), message.likes_count);
         }
         let is_in = match kind {
             Kind::Message | Kind::Moved => return,
@@ -329,6 +343,54 @@ fn a_join_above_one_that_the_last_teller_did_not_know_is_told() {
     let (reader, table) = journey(&[here, there, last], &[(0, 2, 0), (1, 2, 0), (2, 4, 0)]);
 
     assert_eq!(reader.standings(), standings(&table));
+}
+
+#[test]
+fn what_a_frame_for_a_lost_event_contradicted_is_told_again_and_the_event_forgotten() {
+    let mut world = World::new([0, 0, 0]);
+    world.act(0, Act::Send { key: 0 });
+    world.act(1, hear(0));
+    world.act(2, hear(0));
+    for (replica, user) in [(1, 0), (1, 1), (2, 1)] {
+        world.act(replica, Act::Like { user, message: 0 });
+    }
+    let [sent, one, two, lost]: [RawEvent; 4] = world.events.try_into().expect("four events");
+    let (mut here, mut there) = (Table::default(), Table::default());
+    here.take(&[sent.clone(), one, two]);
+    there.take(&[sent, lost]);
+    let mut reader = Reader::default();
+    reader.resume(&here);
+    reader.resume(&there);
+    assert_eq!(
+        reader.likes.values().next(),
+        Some(&1),
+        "there it is the only one"
+    );
+
+    reader.resume(&here);
+    assert_eq!(
+        reader.likes.values().next(),
+        Some(&1),
+        "the other like may come"
+    );
+    reader.fate = Some(Fate::KeptBack);
+    let mut waits_for_nothing = Reader {
+        cursor: reader.cursor.clone(),
+        ..Reader::default()
+    };
+    waits_for_nothing.fate = reader.fate;
+    waits_for_nothing.resume(&here);
+    assert_eq!(waits_for_nothing.cursor.acknowledged, None);
+    assert_eq!(waits_for_nothing.cursor.delivered, reader.cursor.delivered);
+
+    reader.fate = Some(Fate::LostBeyond(0));
+    reader.resume(&here);
+    assert_eq!(reader.likes.values().next(), Some(&2));
+    let told = reader.told.len();
+    reader.resume(&here);
+
+    assert_eq!(reader.cursor.delivered, here.checkpoint().vector);
+    assert_eq!(reader.told.len(), told, "and then nothing is told again");
 }
 
 #[test]
