@@ -132,7 +132,7 @@ async fn standings(
 
 /// The statement that writes a step's messages and feed with its checkpoint.
 macro_rules! news {
-    ($conflict:literal) => {
+    ($conflict:expr, $vectors:expr) => {
         concat!(
             "WITH new_messages AS (
                  INSERT INTO messages (id, group_name, position, author_id, author_name, text,
@@ -145,13 +145,37 @@ macro_rules! news {
                      level, effect)
                  SELECT * FROM unnest($11::int8[], $12::text[], $13::text[], $14::text[],
                      $15::text[], $16::text[], $17::text[], $18::int4[], $19::text[])
-             )
-             UPDATE timeline_checkpoint SET arrival = $20, hlc = $21, vector = $22"
+             )",
+            $vectors,
+            " UPDATE timeline_checkpoint SET arrival = $20, hlc = $21, vector = $22"
         )
     };
 }
 
-/// Writes the messages and the feed of a step with its checkpoint, in one statement.
+/// Of several copies of a message the row takes the one that a step brings.
+macro_rules! replaces_messages {
+    () => {
+        "ON CONFLICT (id) DO UPDATE SET
+             group_name = excluded.group_name, position = excluded.position,
+             author_id = excluded.author_id, author_name = excluded.author_name,
+             text = excluded.text, sent_at = excluded.sent_at,
+             received_at = excluded.received_at, vector = excluded.vector,
+             likes_count = excluded.likes_count"
+    };
+}
+
+/// The vectors of the log that a step keeps.
+macro_rules! keeps_vectors {
+    () => {
+        ", new_vectors AS (
+             INSERT INTO log_vectors (arrival, vector)
+             SELECT * FROM unnest($23::int8[], $24::text[]) ON CONFLICT (arrival) DO NOTHING
+         )"
+    };
+}
+
+/// Writes the messages and the feed of a step with its checkpoint, and the vectors it keeps, in one
+/// statement.
 pub(super) async fn store_news(
     connection: &mut PgConnection,
     step: &Step,
@@ -162,19 +186,13 @@ pub(super) async fn store_news(
     let said = |of: fn(&Message) -> &str| messages.iter().map(|m| of(m)).collect::<Vec<&str>>();
     let told = |of: fn(&FeedEntry) -> &str| feed.iter().map(of).collect::<Vec<&str>>();
     // To look for a conflict in each index first costs Postgres a fifth of the statement.
-    let statement = if step.moves_a_message() {
-        news!(
-            "ON CONFLICT (id) DO UPDATE SET
-                 group_name = excluded.group_name, position = excluded.position,
-                 author_id = excluded.author_id, author_name = excluded.author_name,
-                 text = excluded.text, sent_at = excluded.sent_at,
-                 received_at = excluded.received_at, vector = excluded.vector,
-                 likes_count = excluded.likes_count"
-        )
-    } else {
-        news!("")
+    let statement = match (step.moves_a_message(), step.vectors.is_empty()) {
+        (false, true) => news!("", ""),
+        (false, false) => news!("", keeps_vectors!()),
+        (true, true) => news!(replaces_messages!(), ""),
+        (true, false) => news!(replaces_messages!(), keeps_vectors!()),
     };
-    sqlx::query(statement)
+    let query = sqlx::query(statement)
         .bind(said(|m| &m.id))
         .bind(said(|m| m.group.as_str()))
         .bind(column(&messages, |m| m.position.to_string()))
@@ -198,10 +216,22 @@ pub(super) async fn store_news(
         .bind(told(|entry| entry.effect.as_str()))
         .bind(checkpoint.arrival)
         .bind(i64::try_from(checkpoint.highest.get()).unwrap_or(i64::MAX))
-        .bind(vector_text(&checkpoint.vector))
-        .execute(connection)
-        .await?;
+        .bind(vector_text(&checkpoint.vector));
+    let query = if step.vectors.is_empty() {
+        query
+    } else {
+        let (arrivals, vectors) = vector_columns(&step.vectors);
+        query.bind(arrivals).bind(vectors)
+    };
+    query.execute(connection).await?;
     Ok(())
+}
+
+fn vector_columns(vectors: &[(i64, VersionVector)]) -> (Vec<i64>, Vec<String>) {
+    let columns = vectors
+        .iter()
+        .map(|(arrival, it)| (*arrival, vector_text(it)));
+    columns.unzip()
 }
 
 fn column<T, V>(rows: &[T], of: impl Fn(&T) -> V) -> Vec<V> {
@@ -305,8 +335,7 @@ pub(super) async fn store_vectors(
     connection: &mut PgConnection,
     vectors: &[(i64, VersionVector)],
 ) -> sqlx::Result<()> {
-    let arrivals: Vec<i64> = vectors.iter().map(|(arrival, _)| *arrival).collect();
-    let texts: Vec<String> = vectors.iter().map(|(_, it)| vector_text(it)).collect();
+    let (arrivals, texts) = vector_columns(vectors);
     sqlx::query(
         "INSERT INTO log_vectors (arrival, vector) SELECT * FROM unnest($1::int8[], $2::text[])
          ON CONFLICT (arrival) DO NOTHING",

@@ -136,8 +136,7 @@ async fn store(
         && step.likes_counts.is_empty()
         && step.changed_likes.is_empty()
         && step.changed_members.is_empty()
-        && step.growth.is_empty()
-        && step.vectors.is_empty();
+        && step.growth.is_empty();
     if is_all {
         return rows::store_news(connection, step, checkpoint).await;
     }
@@ -162,9 +161,6 @@ async fn store_changes(connection: &mut PgConnection, step: &Step) -> sqlx::Resu
     }
     if !step.growth.is_empty() {
         rows::store_growth(connection, step).await?;
-    }
-    if !step.vectors.is_empty() {
-        rows::store_vectors(connection, &step.vectors).await?;
     }
     Ok(())
 }
