@@ -1,4 +1,5 @@
 //! B6 and B7: pages of a large group beside those of a small one, and a whole history beside psql.
+//! And what a call for changes costs at the end of a history, beside its beginning.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -66,8 +67,62 @@ pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> 
     lines.push(
         paired("B7", what, "messages/s", &pairs, Goal::at_least(0.3, 0.6)).with(shares.to_string()),
     );
+    let mut pairs = Vec::new();
+    for run in 0..setup.runs {
+        eprintln!(
+            "history: changes from the first to the last, run {}",
+            run + 1
+        );
+        pairs.push(by_changes(address, &whole, &history.start).await?);
+    }
+    let what = format!(
+        "the last calls for 50 changes of {}; the first calls, p50",
+        setup.sizes.whole
+    );
+    lines.push(paired("R2", what, "ms", &pairs, Goal::at_most(1.5, 1.1)));
     replica.stop()?;
     Ok(lines)
+}
+
+/// Follows a whole group by asking for 50 changes at a time, as a bot does that keeps nothing but
+/// the cursor. Returns the median time of the last calls and of the first.
+async fn by_changes(
+    address: SocketAddr,
+    reader: &Poster,
+    start: &str,
+) -> anyhow::Result<(f64, f64)> {
+    let mut connection = Connection::open(address).await?;
+    let (token, group) = (&reader.login.token, &reader.groups[0]);
+    let mut cursor = start.to_owned();
+    let mut samples = Vec::new();
+    loop {
+        let path = format!("/v1/groups/{group}/changes?limit=50&cursor={cursor}");
+        let sent = Instant::now();
+        let answer = connection.ask("GET", &path, token, "", "").await?;
+        let took = sent.elapsed();
+        let changes = str::from_utf8(answer.body)?;
+        ensure!(answer.status == 200, "answered {changes}");
+        let is_full = changes.matches(r#""event":"#).count() == 50;
+        // Each change has a cursor too; the answer's own is the last.
+        let (_, own) = changes.rsplit_once(r#""cursor":""#).context("no cursor")?;
+        let own = own.split('"').next().context("no cursor")?;
+        own.clone_into(&mut cursor);
+        if !is_full {
+            break;
+        }
+        samples.push(took);
+    }
+    ensure!(
+        samples.len() >= 2 * PAGES,
+        "{} calls are too few",
+        samples.len()
+    );
+    let mut last = samples.split_off(samples.len() - PAGES);
+    samples.truncate(PAGES);
+    Ok((
+        percentile_ms(&mut last, 0.5),
+        percentile_ms(&mut samples, 0.5),
+    ))
 }
 
 /// The median time of one page.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use crate::http::Connection;
 use crate::load::{self, Poster, posters};
@@ -19,6 +19,8 @@ pub struct History {
     pub cluster: Cluster,
     /// How many events there are.
     pub events: u64,
+    /// A cursor from before the first message of the group that is read as a whole.
+    pub start: String,
     /// Last, so that it goes after everything that runs in it.
     _folder: Folder,
 }
@@ -42,9 +44,13 @@ impl History {
             (WHOLE, sizes.whole),
             (LARGE, sizes.large),
         ];
+        let mut start = None;
         for (name, count) in groups {
             eprintln!("making a history: {count} messages in one group");
             let posters = posters(replica.public, name, WRITERS, 1).await?;
+            if name == WHOLE {
+                start = Some(cursor_now(replica.public, &posters[0]).await?);
+            }
             load::fill(replica.public, &posters, count).await?;
         }
         shows_all(replica.public).await?;
@@ -62,6 +68,7 @@ impl History {
         Ok(Self {
             cluster,
             events,
+            start: start.context("there is a group that is read as a whole")?,
             _folder: folder,
         })
     }
@@ -71,6 +78,18 @@ impl History {
         let mut posters = posters(address, name, 1, 1).await?;
         Ok(posters.remove(0))
     }
+}
+
+/// The cursor of a group as it is now.
+async fn cursor_now(address: SocketAddr, reader: &Poster) -> anyhow::Result<String> {
+    let mut connection = Connection::open(address).await?;
+    let path = format!("/v1/groups/{}/changes", reader.groups[0]);
+    let answer = connection.ask("GET", &path, &reader.login.token, "", "");
+    let cursor = answer.await?.json()?["cursor"].take();
+    Ok(cursor
+        .as_str()
+        .context("an answer without a cursor")?
+        .to_owned())
 }
 
 /// The group that a name of a history stands for.
