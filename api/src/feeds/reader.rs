@@ -22,8 +22,10 @@ use crate::cursor::Cursor;
 
 /// Most entries read from the table at once: what one reader can hold in memory.
 const STEP: i64 = 200;
-/// How often a reader who was delivered more elsewhere looks whether this replica holds it by now.
+/// How often a reader who was delivered more elsewhere looks whether this replica has got any of it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// After so many looks in vain it asks whether that can still come.
+const MOST_LOOKS: u32 = 10;
 /// A message that sorts further than this before the newest one given is announced.
 const LATE_MS: u64 = 2_000;
 
@@ -50,6 +52,8 @@ pub struct Reader {
     newest: Hlc,
     /// Most frames made from the table at once.
     most: usize,
+    /// How often it has looked in vain for what is missing here.
+    looks: u32,
     is_behind: bool,
     is_announced: bool,
     ready: VecDeque<Item>,
@@ -77,6 +81,7 @@ impl Reader {
             progress: Progress::after(&checkpoint),
             newest: Hlc::default(),
             most,
+            looks: 0,
             is_behind: false,
             is_announced: false,
             ready: VecDeque::new(),
@@ -165,7 +170,11 @@ impl Reader {
                 Some(Err(RecvError::Lagged(_) | RecvError::Closed)) => return Ok(None),
                 // The group is not told of what other groups write, nor of what turns out to be
                 // lost, and that may be all that this reader waits for.
-                None => self.is_behind = true,
+                None => {
+                    let held = self.feeds.0.setup.timelines.checkpoint();
+                    self.looks += 1;
+                    self.is_behind = held.arrival > self.progress.at() || self.looks >= MOST_LOOKS;
+                }
             }
         }
     }
@@ -244,6 +253,7 @@ impl Reader {
             progress.arrive();
         }
         self.progress = progress;
+        self.looks = 0;
         self.give(fresh);
         if is_last {
             self.is_behind = false;
@@ -266,7 +276,8 @@ impl Reader {
         let hub = &self.feeds.0;
         let subjects = told.iter().map(|told| &entries[told.index]);
         let messages = hub.messages_of(subjects).await?;
-        let has_more = !is_last && messages.values().any(|seen| maker.is_settled(seen));
+        let has_more = !is_last && progress.is_sure();
+        let has_more = has_more && messages.values().any(|seen| maker.is_settled(seen));
         let beyond = if has_more {
             let lowest = hub.setup.timelines.lowest_after(progress.at());
             lowest.await?
@@ -278,7 +289,7 @@ impl Reader {
             let (entry, kind) = (&entries[told.index], told.kind);
             let is_overtaken = |message: &Message| {
                 let later = entries[told.index + 1..].iter();
-                progress.is_ahead() || is_overtaken(message, later, beyond)
+                !progress.is_sure() || is_overtaken(message, later, beyond)
             };
             let message = messages.get(&entry.subject);
             let Some(data) = maker.data(entry, kind, message, is_overtaken) else {

@@ -160,6 +160,71 @@ async fn a_frame_says_settled_only_where_nothing_earlier_follows() {
 }
 
 #[tokio::test]
+async fn a_frame_does_not_say_settled_while_a_message_may_still_be_moved_before_it() {
+    let cluster = Cluster::of(3).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let start = Poller::now(&ann[1]).await.cursor;
+    cluster.cut(&[1], &[2, 3]);
+    cluster.cut(&[2], &[3]);
+    let copied = async |at: usize| ann[at].says_once("lobby", "copied", "key").await.with(201);
+    copied(1).await;
+    let mut begun = Poller::at(&ann[1], &start, 1);
+    begun.catches_up(1).await;
+    ann[1].says("lobby", "stands after the first copy").await;
+    copied(2).await;
+    copied(0).await;
+    // At the others it stands after that message.
+    for at in [2, 0] {
+        begun.goes_to(&ann[at]);
+        begun.catches_up(1).await;
+    }
+    cluster.heal();
+    for message in cluster.agree(&[1, 2, 3], "lobby", 2).await {
+        settles(&ann[1], &message["id"]).await;
+    }
+
+    for limit in [1, 2, 50] {
+        let mut poller = begun.with_limit(limit);
+        poller.goes_to(&ann[1]);
+        poller.catches_up(6).await;
+        let mut settled = String::new();
+        for frame in &poller.frames {
+            let position = frame["data"]["position"].as_str().expect("a position");
+            assert!(position >= settled.as_str(), "{:#?}", poller.frames);
+            if frame["data"]["settled"] == true {
+                position.clone_into(&mut settled);
+            }
+        }
+        poller.sees_what_is_shown(&ann[1]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_like_that_is_said_again_changes_nothing_of_what_frames_have_shown() {
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let xia = cluster.member_everywhere("xia", "lobby").await;
+    let yen = cluster.member_everywhere("yen", "lobby").await;
+    let id = ann[0].says("lobby", "liked").await["id"].clone();
+    cluster.agree(&[1, 2], "lobby", 1).await;
+    let mut poller = Poller::now(&ann[0]).await;
+    cluster.isolate(2);
+    xia[0].likes("lobby", &id).await.with(200);
+    yen[0].likes("lobby", &id).await.with(200);
+    poller.catches_up(2).await;
+    let shown = poller.frames.last().expect("a frame")["data"]["liked_by"].clone();
+    xia[1].likes("lobby", &id).await.with(200);
+    xia[0].likes("lobby", &id).await.with(200);
+    cluster.heal();
+    shows_as_many_likes(&ann[1], std::slice::from_ref(&id), 2).await;
+    poller.catches_up(0).await;
+
+    for ann in &ann {
+        assert_eq!(ann.message("lobby", &id).await["liked_by"], shown);
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_that_covers_what_is_lost_heals() {
     let mut cluster = Cluster::of(3).await;
     let ann = cluster.member_everywhere("ann", "lobby").await;

@@ -144,20 +144,4 @@ impl FeedEntry {
             Effect::Won | Effect::Lost => None,
         }
     }
-
-    /// Tells whether both are about the same object of a frame: a message with its copies and
-    /// likes, or one user's membership.
-    pub fn is_about_the_object_of(&self, other: &Self) -> bool {
-        self.subject == other.subject
-            && self.group == other.group
-            && self.kind.is_membership() == other.kind.is_membership()
-    }
-
-    /// Tells whether both decide the same register: the place of a message, one user's like of it,
-    /// or one user's membership.
-    pub fn is_of_the_register_of(&self, other: &Self) -> bool {
-        self.is_about_the_object_of(other)
-            && self.kind.is_copy() == other.kind.is_copy()
-            && (self.kind.is_copy() || self.user.id == other.user.id)
-    }
 }

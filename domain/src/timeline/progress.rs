@@ -27,7 +27,7 @@ use crate::ids::Origin;
 use crate::rule::{self, Rule};
 use crate::version_vector::VersionVector;
 
-use super::delivery::{deliver, recheck};
+use super::delivery::Rivals;
 use super::{Checkpoint, FeedEntry, Kind};
 
 /// One reader's progress through the feed of a replica. Cheap to clone.
@@ -42,8 +42,9 @@ pub struct Progress {
     /// What this replica holds.
     held: Arc<Checkpoint>,
     ahead: Ahead,
-    /// Frames were delivered for events that are lost, and may contradict what is stale.
-    has_lost_stale: bool,
+    /// Frames were delivered for events that are lost or kept back, and may contradict what is
+    /// stale.
+    has_hidden_stale: bool,
     /// Up to this arrival delivered entries stand between others. None: not looked up yet.
     mixed_until: Option<i64>,
     /// `acknowledged` has fallen to what is held.
@@ -101,7 +102,7 @@ impl Progress {
             highest: held.highest,
             held: held.clone(),
             ahead: Ahead::No,
-            has_lost_stale: false,
+            has_hidden_stale: false,
             mixed_until: Some(held.arrival),
             has_fallen: false,
         }
@@ -134,6 +135,12 @@ impl Progress {
         self.at
     }
 
+    /// Tells whether nothing delivered can be contradicted any more. Until then a message that the
+    /// reader was told at another place may be moved.
+    pub fn is_sure(&self) -> bool {
+        self.ahead == Ahead::No && self.acknowledged.is_none()
+    }
+
     /// All events that were delivered.
     pub fn delivered(&self) -> &VersionVector {
         &self.delivered
@@ -162,13 +169,12 @@ impl Progress {
     ) -> Option<Search> {
         self.held = held.clone();
         self.has_fallen = false;
-        let awaited = self.ahead == Ahead::Awaiting;
-        self.ahead = Ahead::No;
-        self.has_lost_stale = false;
+        let former = std::mem::replace(&mut self.ahead, Ahead::No);
+        self.has_hidden_stale = false;
         for range in self.delivered.beyond(&held.vector) {
             match fate_of(range.origin, self.highest) {
                 Fate::Awaited => self.ahead = Ahead::Awaiting,
-                Fate::KeptBack => {}
+                Fate::KeptBack => self.hide(range.origin),
                 Fate::LostBeyond(last) if last >= range.first => self.ahead = Ahead::Awaiting,
                 Fate::LostBeyond(last) => self.lose(range.origin, last),
             }
@@ -177,7 +183,7 @@ impl Progress {
             self.ahead = self.ahead.max(Ahead::InVain);
         }
         let awaits = self.ahead == Ahead::Awaiting;
-        let goes_on = self.mixed_until.is_some() && (awaits || !awaited);
+        let goes_on = self.mixed_until.is_some() && (awaits || self.ahead == former);
         if goes_on {
             return None;
         }
@@ -198,7 +204,7 @@ impl Progress {
         self.mixed_until = Some(last_delivered);
     }
 
-    /// Tells whether [`Progress::take`] must know the rivals of an entry.
+    /// Tells whether [`Progress::take_step`] must know the rivals of an entry.
     pub fn needs_rivals(&self, entry: &FeedEntry) -> bool {
         if self.delivered.covers(entry.position.dot()) {
             return self.is_to_be_rechecked(entry);
@@ -214,9 +220,10 @@ impl Progress {
         !self.awaits() && self.acknowledged.as_ref().is_some_and(is_stale)
     }
 
-    /// Takes in a step of entries, in order of arrival, until `most` were told. `rivals`: of all of
-    /// them, as in [`Progress::take`]. `vectors`: those of the log that are kept within the step, by
-    /// arrival. `cursor` makes the cursor of a frame.
+    /// Takes in a step of entries, in order of arrival, until `most` were told. `rivals`: of those
+    /// that [need them](Progress::needs_rivals) all of the same registers, and every stale entry
+    /// about the same objects. `vectors`: those of the log that are kept within the step, by arrival.
+    /// `cursor` makes the cursor of a frame.
     pub fn take_step<C>(
         &mut self,
         entries: &[FeedEntry],
@@ -226,12 +233,13 @@ impl Progress {
         cursor: impl Fn(&Self) -> C,
     ) -> Vec<Told<C>> {
         let mut told = Vec::new();
+        let mut rivals = Rivals::of(rivals, &self.delivered, self.acknowledged.as_ref());
         let mut vectors = vectors.iter().peekable();
         for (index, entry) in entries.iter().enumerate() {
             if told.len() == most {
                 break;
             }
-            let kind = self.take(entry, rivals);
+            let kind = self.take(entry, &mut rivals);
             while let Some((_, it)) = vectors.next_if(|(arrival, _)| *arrival <= entry.arrival) {
                 self.pass(it);
             }
@@ -247,21 +255,20 @@ impl Progress {
         told
     }
 
-    /// Takes in the next entry, in order of arrival. Says as what the reader is told of it, if at
-    /// all. `rivals`: the entries of the same register, and the stale ones about the same object;
-    /// looked at only where [`Progress::needs_rivals`].
-    fn take(&mut self, entry: &FeedEntry, rivals: &[FeedEntry]) -> Option<Kind> {
+    /// Takes in the next entry, in order of arrival. Returns as what the reader is told of it, if at
+    /// all.
+    fn take(&mut self, entry: &FeedEntry, rivals: &mut Rivals) -> Option<Kind> {
         let dot = entry.position.dot();
         let is_new = !self.delivered.covers(dot);
         let awaits = self.awaits();
-        let told = match &self.acknowledged {
-            Some(acknowledged) if self.is_to_be_rechecked(entry) => {
-                let (delivered, has_lost) = (&self.delivered, self.has_lost_stale);
-                recheck(entry, rivals, delivered, acknowledged, has_lost)
-            }
-            _ if !is_new => None,
-            _ if self.needs_rivals(entry) => deliver(entry, rivals, &self.delivered),
-            _ => entry.shown_as(),
+        let told = if self.is_to_be_rechecked(entry) {
+            rivals.recheck(entry, self.has_hidden_stale)
+        } else if !is_new {
+            None
+        } else if self.needs_rivals(entry) {
+            rivals.deliver(entry)
+        } else {
+            entry.shown_as()
         };
         let is_after = entry.position.hlc > self.highest;
         let told = told.filter(|_| is_after || rule::holds(Rule::CursorIsVector));
@@ -276,6 +283,7 @@ impl Progress {
         }
         if is_new {
             self.delivered.record(dot);
+            rivals.record(entry);
         }
         self.highest = self.highest.max(entry.position.hlc);
         self.at = entry.arrival;
@@ -322,12 +330,18 @@ impl Progress {
         }
     }
 
+    /// What was delivered of an origin cannot be looked up here.
+    fn hide(&mut self, origin: Origin) {
+        if let Some(acknowledged) = &self.acknowledged {
+            self.has_hidden_stale |= acknowledged.get(origin) < self.delivered.get(origin);
+        }
+    }
+
     /// What was delivered of an origin beyond a number is lost: forgets it, once nothing is stale
     /// that its frames may contradict.
     fn lose(&mut self, origin: Origin, last: u64) {
-        if let Some(acknowledged) = &self.acknowledged {
-            self.has_lost_stale |= acknowledged.get(origin) < self.delivered.get(origin);
-            return;
+        if self.acknowledged.is_some() {
+            return self.hide(origin);
         }
         let kept = self.delivered.iter().map(|(other, seq)| {
             let is_lost = other == origin;

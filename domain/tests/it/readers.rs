@@ -36,7 +36,7 @@ proptest! {
         let likes: BTreeMap<_, _> = likes.map(|(id, it)| (id.clone(), it.likes_count)).collect();
         prop_assert_eq!(&reader.likes, &likes);
         let others = |entry: &FeedEntry| {
-            let about = table.feed.iter().filter(|it| it.is_about_the_object_of(entry));
+            let about = table.feed.iter().filter(|it| (&it.subject, it.kind.is_membership()) == (&entry.subject, entry.kind.is_membership()));
             about.filter(|it| it.position.dot().origin != entry.position.dot().origin).count()
         };
         for entry in table.feed.iter().filter(|entry| others(entry) == 0) {

@@ -1,6 +1,7 @@
 //! A client that reads a group: its state is the cursor, and what it made of the frames.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use causeway_domain::cursor::{Cursor, Delivery};
 use causeway_domain::names::GroupName;
@@ -36,11 +37,14 @@ pub(crate) struct Reader {
     pub standings: BTreeMap<(bool, String, String), bool>,
     /// What the replicas held whose frames it was given.
     pub shown: VersionVector,
-    settled: Option<OrderKey>,
+    /// The places that were told to be settled, and when last.
+    settled: BTreeMap<OrderKey, usize>,
+    /// Where messages were told to stand, and since when.
+    places: BTreeMap<String, Vec<(usize, OrderKey)>>,
+    /// Counts the frames.
+    time: usize,
     /// It was told that something it was given is lost for good.
     pub has_forgotten: bool,
-    /// Where frames have put messages.
-    places: BTreeSet<(String, OrderKey)>,
     given: BTreeSet<String>,
     /// The frames of the last call, for the trace.
     pub told: Vec<(Dot, Kind, String)>,
@@ -107,9 +111,10 @@ impl Reader {
             messages: BTreeMap::new(),
             standings: BTreeMap::new(),
             shown: VersionVector::default(),
-            settled: None,
+            settled: BTreeMap::new(),
+            places: BTreeMap::new(),
+            time: 0,
             has_forgotten: false,
-            places: BTreeSet::new(),
             given: BTreeSet::new(),
             told: Vec::new(),
         };
@@ -150,15 +155,10 @@ impl Reader {
             let pair = (true, entry.group.to_string(), entry.user.id.0.clone());
             self.standings.insert(pair, kind.is_in());
         } else if let Some(object) = frame.object {
-            self.messages.insert(entry.subject.clone(), object.clone());
-            // A replica that lacks an earlier copy may have told a later place in between.
-            let place = (entry.subject.clone(), object.position);
-            if self.places.insert(place) && self.settled.is_some_and(|it| object.position < it) {
+            if !self.stands_right(&entry.subject, &object, frame.is_settled) {
                 return wrong("it comes before what was told to be settled");
             }
-            if frame.is_settled {
-                self.settled = self.settled.max(Some(object.position));
-            }
+            self.messages.insert(entry.subject.clone(), object.clone());
             self.hear_of_message(&entry, kind, &object);
             let is_new = kind != Kind::Message || self.given.insert(entry.subject.clone());
             // A replica cannot know that a copy it lacks was given elsewhere, nor that two processes
@@ -175,6 +175,29 @@ impl Reader {
         } else {
             wrong("the cursor stands still")
         }
+    }
+
+    /// Of what was told to be settled, nothing that it stood behind may come before it.
+    fn stands_right(&mut self, id: &str, object: &Object, is_settled: bool) -> bool {
+        self.time += 1;
+        let place = object.position;
+        let places = self.places.entry(id.to_owned()).or_default();
+        let has_moved = places.last().is_none_or(|(_, last)| *last != place);
+        let stood_behind = |(settled, time): (&OrderKey, &usize)| {
+            let stood = places.iter().rev().find(|(since, _)| since < time);
+            stood.is_none_or(|(_, stood)| stood > settled)
+        };
+        let later = self
+            .settled
+            .range((Bound::Excluded(place), Bound::Unbounded));
+        let is_wrong = has_moved && later.into_iter().any(stood_behind);
+        if has_moved {
+            places.push((self.time, place));
+        }
+        if is_settled {
+            self.settled.insert(place, self.time);
+        }
+        !is_wrong
     }
 
     fn hear_of_message(&mut self, entry: &FeedEntry, kind: Kind, object: &Object) {

@@ -1,10 +1,12 @@
 //! The read model and its readers: what `timelines`, `feeds` and the routes of streams do.
 
+use std::collections::BTreeSet;
+
 use causeway_domain::cursor::Delivery;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::names::GroupName;
 use causeway_domain::rescue::Subject;
-use causeway_domain::timeline::{Fate, FeedEntry, Kind, Progress, Told, is_overtaken};
+use causeway_domain::timeline::{Fate, FeedEntry, Kind, Message, Progress, Told, is_overtaken};
 use causeway_replicator::view::Knowledge;
 
 use super::{Happening, World};
@@ -286,13 +288,15 @@ impl<'a> Shelf<'a> {
         let first = table
             .vectors
             .partition_point(|(it, _)| *it <= progress.at());
-        let rivals: &[FeedEntry] = if entries.iter().any(|it| progress.needs_rivals(it)) {
-            &table.feed
-        } else {
-            &[]
-        };
+        let asked = entries.iter().filter(|it| progress.needs_rivals(it));
+        let asked: BTreeSet<&str> = asked.map(|it| it.subject.as_str()).collect();
+        let rivals = table
+            .feed
+            .iter()
+            .filter(|it| asked.contains(it.subject.as_str()));
+        let rivals: Vec<FeedEntry> = rivals.cloned().collect();
         let cursor = Progress::delivery;
-        let told = progress.take_step(&entries, rivals, &table.vectors[first..], most, cursor);
+        let told = progress.take_step(&entries, &rivals, &table.vectors[first..], most, cursor);
         let taken = entries.partition_point(|entry| entry.arrival <= progress.at());
         let is_last = entries.len() < STEP && taken == entries.len();
         let beyond = (!is_last)
@@ -310,8 +314,16 @@ impl<'a> Shelf<'a> {
             let is_again = delivered.covers(entry.position.dot());
             delivered = cursor.delivered.clone();
             let later = entries[index + 1..taken].iter();
-            let frame = self.frame(entry, kind, progress.is_ahead(), later, beyond, cursor);
-            frames.extend(frame.map(|frame| Frame { is_again, ..frame }));
+            let is_overtaken = |message: &Message| {
+                !progress.is_sure() || is_overtaken(message, later.clone(), beyond)
+            };
+            let is_ahead = progress.is_ahead();
+            let frame = self.frame(entry, kind, is_overtaken, cursor);
+            frames.extend(frame.map(|frame| Frame {
+                is_ahead,
+                is_again,
+                ..frame
+            }));
         }
         if is_last {
             progress.arrive();
@@ -336,19 +348,18 @@ impl<'a> Shelf<'a> {
                 continue;
             };
             let later = entries[index + 1..].iter();
-            frames.extend(self.frame(entry, kind, false, later, None, delivery.clone()));
+            let is_overtaken = |message: &Message| is_overtaken(message, later.clone(), None);
+            frames.extend(self.frame(entry, kind, is_overtaken, delivery.clone()));
         }
         progress.share(held.arrival, &held.vector, held.highest);
         frames
     }
 
-    fn frame<'e>(
+    fn frame(
         &self,
         entry: &FeedEntry,
         kind: Kind,
-        is_ahead: bool,
-        later: impl Iterator<Item = &'e FeedEntry>,
-        beyond: Option<Hlc>,
+        is_overtaken: impl Fn(&Message) -> bool,
         cursor: Delivery,
     ) -> Option<Frame> {
         let table = &self.disk.table;
@@ -363,8 +374,7 @@ impl<'a> Shelf<'a> {
             let knowledge = self.knowledge.as_ref().filter(|_| self.settles);
             is_settled = message.zip(knowledge).is_some_and(|(message, knowledge)| {
                 knowledge.is_settled(message.position.hlc, &table.checkpoint.vector)
-                    && !is_ahead
-                    && !is_overtaken(message, later, beyond)
+                    && !is_overtaken(message)
             });
         }
         Some(Frame {
@@ -372,7 +382,7 @@ impl<'a> Shelf<'a> {
             kind,
             object,
             is_settled,
-            is_ahead,
+            is_ahead: false,
             is_again: false,
             cursor,
         })

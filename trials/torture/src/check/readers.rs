@@ -71,10 +71,13 @@ struct Known {
     given: BTreeMap<String, u64>,
     /// Messages as the last frame about them carried them.
     objects: BTreeMap<String, Object>,
-    /// The last place that was told to be settled, and the places that messages were told to have.
-    settled: Option<String>,
-    places: BTreeSet<(String, String)>,
-    /// Messages that were put before it afterwards.
+    /// The places that were told to be settled, and when last.
+    settled: BTreeMap<String, usize>,
+    /// Where messages were told to stand, and since when.
+    places: BTreeMap<String, Vec<(usize, String)>>,
+    /// Counts the frames.
+    time: usize,
+    /// Messages that were put before what was settled.
     unsettled: Vec<String>,
 }
 
@@ -90,15 +93,24 @@ impl Known {
 
     /// Takes the message that a frame carries.
     fn take_object(&mut self, id: &str, object: &Object) {
-        self.objects.insert(id.to_owned(), object.clone());
-        // A replica that lacks an earlier copy may have told a later place in between.
-        let place = (id.to_owned(), object.position.clone());
-        let is_new = self.places.insert(place);
-        if is_new && self.settled.as_ref() > Some(&object.position) {
-            self.unsettled.push(id.to_owned());
+        self.time += 1;
+        let former = self.objects.insert(id.to_owned(), object.clone());
+        let place = &object.position;
+        if former.is_none_or(|former| former.position != *place) {
+            let places = self.places.entry(id.to_owned()).or_default();
+            // Of what was told to be settled, nothing that it stood behind may come before it.
+            let mut later = self.settled.iter().rev().take_while(|(it, _)| *it > place);
+            let stood_behind = |(settled, time): (&String, &usize)| {
+                let stood = places.iter().rev().find(|(since, _)| since < time);
+                stood.is_none_or(|(_, stood)| stood > settled)
+            };
+            if later.any(stood_behind) {
+                self.unsettled.push(id.to_owned());
+            }
+            places.push((self.time, place.clone()));
         }
         if object.settled {
-            self.settled = self.settled.take().max(Some(object.position.clone()));
+            self.settled.insert(place.clone(), self.time);
         }
     }
 
