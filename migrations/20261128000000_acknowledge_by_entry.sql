@@ -11,6 +11,11 @@ CREATE TABLE log_vectors (
 -- projection took in one step.
 ALTER TABLE feed DROP COLUMN contested;
 
+-- Who likes this message, by name? By the time of the like, one that is said again, here or on the
+-- other side of a partition, would change what earlier frames showed.
+CREATE INDEX likes_by_name ON likes (message_id, user_name COLLATE "C", user_id) WHERE is_liked;
+DROP INDEX likes_in_order;
+
 -- Entries have one more effect now (overruled), and no row above is there yet: fold the log again.
 TRUNCATE groups, members, messages, likes, feed, quarantine;
 UPDATE timeline_checkpoint SET arrival = 0, hlc = 0, vector = '{}';

@@ -113,7 +113,7 @@ pub struct MessageBody {
     pub received_at: String,
     /// How many users like it.
     pub likes: u64,
-    /// The first 50 of them, first likes first.
+    /// The first 50 of them, by name.
     pub liked_by: Vec<UserBody>,
     /// Whether the caller likes it. Not in streams, which are the same for everybody.
     #[oai(skip_serializing_if_is_none)]

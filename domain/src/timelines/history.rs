@@ -232,10 +232,10 @@ pub(super) async fn with_likes(
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT wanted.id, first.user_id, first.user_name
              FROM unnest($1::text[]) AS wanted (id),
-             LATERAL (SELECT l.user_id, l.user_name, l.since FROM likes l
+             LATERAL (SELECT l.user_id, l.user_name FROM likes l
                  WHERE l.message_id = wanted.id AND l.is_liked
-                 ORDER BY l.since LIMIT $2) first
-             ORDER BY wanted.id, first.since",
+                 ORDER BY l.user_name COLLATE \"C\", l.user_id LIMIT $2) first
+             ORDER BY wanted.id, first.user_name COLLATE \"C\", first.user_id",
         )
         .bind(&liked)
         .bind(LIKED_BY)
