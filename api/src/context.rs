@@ -21,7 +21,7 @@ use crate::disk::Disk;
 use crate::edge::WallClock;
 use crate::feeds::Feeds;
 use crate::problem::Problem;
-use crate::routes::Sight;
+use crate::sight::Sight;
 use crate::token::Tokens;
 
 /// How long a write may take before its caller is told to try again. It is not taken back by that.

@@ -28,5 +28,6 @@ pub mod problem;
 pub mod rebuild;
 pub mod routes;
 pub mod server;
+pub mod sight;
 pub mod stop;
 pub mod token;

@@ -17,7 +17,6 @@ use crate::context::Context;
 pub use messages::NewMessage;
 pub use moment::moment;
 pub use sessions::NewSession;
-pub use view::Sight;
 
 /// How the operations are grouped in the document.
 #[derive(Tags)]

@@ -13,11 +13,12 @@ use causeway_domain::ids::ReplicaId;
 use causeway_domain::log::{Beginning, Log, Options, WriterTask};
 use causeway_domain::timelines::{FollowTask, Timelines};
 use causeway_replicator::auth::PeerKeys;
-use causeway_replicator::core::Me;
 use causeway_replicator::driver::{Clocks, Replicator};
 use causeway_replicator::inquiry;
+use causeway_replicator::instance::Instance;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::wire::{Caller, Instance};
+use causeway_replicator::me::Me;
+use causeway_replicator::wire::Caller;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use tokio::net::TcpListener;
@@ -38,9 +39,10 @@ use crate::edge::serve::serve;
 use crate::failure::listen;
 use crate::feeds::{Feeds, Setup};
 use crate::keys::ClusterKeys;
-use crate::routes::Sight;
 use crate::routes::peers::Peers;
+use crate::sight::Sight;
 use crate::token::Tokens;
+
 use lasting::{Lasting, ended};
 
 /// How long a start waits for the clocks of peers.

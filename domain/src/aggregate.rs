@@ -4,13 +4,12 @@
 //! stamp, because folds need the order key. An event that is not stored yet has none: it stands
 //! above all others until the writer stamps it.
 
-use std::fmt;
-
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
 use crate::envelope::{Envelope, LEVEL};
+use crate::event::Event;
 use crate::group::{Group, GroupCommand, GroupEvent, Membership};
 use crate::hlc::Hlc;
 use crate::ids::{Epoch, Origin, ReplicaId};
@@ -18,15 +17,6 @@ use crate::names::GroupName;
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
 use crate::stamp::Stamp;
 use crate::version_vector::VersionVector;
-
-/// What the event types of all aggregates have in common.
-pub trait Event: Serialize + Clone + PartialEq + fmt::Debug + Send + Sync {
-    /// The event's type, in the past tense.
-    fn kind(&self) -> &'static str;
-
-    /// Reads the event of a given type; a type this version does not know is not an error.
-    fn read(kind: &str, event: &str) -> Result<Self, serde_json::Error>;
-}
 
 /// An event with the frame it travels in.
 #[derive(Clone, Debug)]

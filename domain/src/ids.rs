@@ -1,4 +1,5 @@
-//! The identities of replicas and of the databases they write with. Parsed once, valid ever after.
+//! The identities of replicas, of the databases they write with, and of events. Parsed once, valid
+//! ever after.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -52,6 +53,21 @@ pub struct Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.replica, self.epoch)
+    }
+}
+
+/// The identity of an event: its origin, and its place among that origin's events, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Dot {
+    /// Who first accepted the event.
+    pub origin: Origin,
+    /// Its place, from 1, no gaps.
+    pub seq: u64,
+}
+
+impl fmt::Display for Dot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.origin, self.seq)
     }
 }
 

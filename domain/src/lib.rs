@@ -7,6 +7,7 @@ pub mod aggregate;
 pub mod chain;
 pub mod cursor;
 pub mod envelope;
+pub mod event;
 pub mod group;
 pub mod hlc;
 pub mod ids;

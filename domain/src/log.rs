@@ -27,6 +27,11 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use crate::chain::Hash;
+use crate::envelope::RawEvent;
+use crate::hlc::Hlc;
+use crate::ids::{Dot, Origin, ReplicaId};
+use crate::version_vector::{Range, VersionVector};
 pub(crate) use connection::{connect_reader, options, shared, within};
 pub use durability::{Unsafe, examine as unsafe_settings};
 pub use failure::{OpenError, ReadError, SubmitError};
@@ -34,16 +39,10 @@ pub use look::look;
 pub(crate) use rows::{is_refused_value, read_after};
 pub(crate) use tail::{Stored, Tail};
 pub use trouble::NoSession;
-use trouble::Trouble;
 
-use crate::chain::Hash;
-use crate::envelope::RawEvent;
-use crate::hlc::Hlc;
-use crate::ids::{Origin, ReplicaId};
-use crate::stamp::Dot;
-use crate::version_vector::{Range, VersionVector};
 pub use crate::writing::{Action, Beginning, Command, Head};
 use crate::writing::{Task, Unstamped};
+use trouble::Trouble;
 
 /// Reads the wall clock: milliseconds since 1970. Handed in, so that tests can set it.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::aggregate::Event;
 use crate::envelope::Envelope;
+use crate::event::Event;
 use crate::group::GroupEvent;
 use crate::ids::Origin;
 use crate::post::PostEvent;

@@ -6,23 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::hlc::Hlc;
-use crate::ids::{Epoch, NotThatForm, Origin, ReplicaId};
+use crate::ids::{Dot, Epoch, NotThatForm, Origin, ReplicaId};
 use crate::version_vector::VersionVector;
-
-/// The identity of an event: its origin, and its place among that origin's events, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Dot {
-    /// Who first accepted the event.
-    pub origin: Origin,
-    /// Its place, from 1, no gaps.
-    pub seq: u64,
-}
-
-impl fmt::Display for Dot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.origin, self.seq)
-    }
-}
 
 /// The dot of an event, what its origin held just before it, and its clock reading.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

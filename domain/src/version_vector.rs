@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Origin, ReplicaId};
-use crate::stamp::Dot;
+use crate::ids::{Dot, Origin, ReplicaId};
 
 /// Origin → highest seq held with nothing missing below. An absent origin stands at 0. Every event
 /// carries one, so a clone is cheap; it is copied when it is changed.

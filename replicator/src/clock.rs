@@ -4,7 +4,7 @@
 //! must not drag everybody's along, so what a replica *originates* follows its wall no further than
 //! an hour ahead of the others (F15).
 
-use crate::core::Now;
+use crate::now::Now;
 
 /// A clock further off than this is an alarm.
 const OFF_MS: i64 = 500;

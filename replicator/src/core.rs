@@ -20,19 +20,22 @@ use causeway_domain::version_vector::VersionVector;
 
 pub use crate::alarm::Alarm;
 pub(crate) use heard::check_answer;
-pub use messages::{CallFailure, Input, Me, Now, Output, Taken};
+pub use messages::{Input, Output, Taken};
 
 use crate::blocked::Blocked;
 use crate::forks::FAR;
 use crate::identity::Identity;
+use crate::instance::Instance;
 use crate::liveness::Outward;
+use crate::me::Me;
+use crate::now::Now;
 use crate::orphans;
 use crate::peer::Peer;
 use crate::plan;
 use crate::presence::{Online, OwnPresence, Report};
 use crate::unconfirmed::Unconfirmed;
 use crate::view::Knowledge;
-use crate::wire::{Caller, Digest, Instance, PushAnswer, Refusal};
+use crate::wire::{Caller, Digest, PushAnswer, Refusal};
 
 /// The longest time without a tick.
 const IDLE_MS: u64 = 1_000;

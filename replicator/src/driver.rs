@@ -5,7 +5,6 @@
 
 mod absorb;
 mod ahead;
-pub(crate) mod aside;
 mod calls;
 mod clocks;
 mod turns;
@@ -26,13 +25,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
-use crate::core::{Alarm, Core, Input, Me, Now, Output};
+use crate::core::{Alarm, Core, Input, Output};
 use crate::inquiry::Answer;
 use crate::link::Link;
+use crate::me::Me;
+use crate::now::Now;
 use crate::presence::Online;
 use crate::traffic::Traffic;
 use crate::view::{Knowledge, PeerView};
 use crate::wire::{Caller, Digest, PushAnswer, Refusal};
+
 use calls::Call;
 pub use clocks::Clocks;
 pub use turns::Turn;

@@ -7,7 +7,7 @@
 //! as that stays so. Where nobody answers the check the newcomer is believed: a link may work one way
 //! only. That nobody answered before proves nothing: the peer itself may be starting again.
 
-use crate::wire::Instance;
+use crate::instance::Instance;
 
 /// Former processes remembered, so that what they said late is not taken for news.
 const REMEMBERED: usize = 16;

@@ -9,8 +9,9 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use crate::clock;
-use crate::core::Now;
-use crate::link::{Link, LinkError};
+use crate::failure::LinkError;
+use crate::link::Link;
+use crate::now::Now;
 use crate::presence::Report;
 use crate::wire::{Caller, Digest, PROTOCOL};
 

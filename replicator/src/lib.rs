@@ -5,17 +5,22 @@
 //! went by (`traffic`).
 
 pub mod alarm;
+mod aside;
 pub mod auth;
 mod blocked;
 pub mod clock;
 pub mod core;
 pub mod driver;
+pub mod failure;
 pub mod foreseen;
 mod forks;
 mod identity;
 pub mod inquiry;
+pub mod instance;
 pub mod link;
 pub mod liveness;
+pub mod me;
+pub mod now;
 pub mod orphans;
 mod peer;
 pub mod plan;

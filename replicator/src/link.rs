@@ -7,8 +7,9 @@ use std::future::Future;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::VersionVector;
 
+use crate::failure::LinkError;
 use crate::wire::events::Decoded;
-use crate::wire::{Digest, PushAnswer, Refusal};
+use crate::wire::{Digest, PushAnswer};
 
 /// Calls to one peer. Every call ends within bounded time.
 pub trait Link: Send + Sync + 'static {
@@ -27,21 +28,4 @@ pub trait Link: Send + Sync + 'static {
         after: &VersionVector,
         limit: usize,
     ) -> impl Future<Output = Result<Decoded, LinkError>> + Send;
-}
-
-/// Why a call came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LinkError {
-    /// No connection, or no answer in time.
-    #[error("no answer")]
-    Unreachable,
-    /// The peer serves, but not now: it is starting, or its log is not available.
-    #[error("the peer is busy")]
-    Busy,
-    /// The peer says why not.
-    #[error("refused: {0}")]
-    Refused(#[from] Refusal),
-    /// The answer is not of the protocol, or not signed with a key of ours.
-    #[error("the answer is malformed: {0}")]
-    Malformed(String),
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::Now;
+use crate::now::Now;
 
 /// Silence that counts as one miss: a period with its jitter, and time to answer.
 pub(crate) const SUSPECT_AFTER_MS: u64 = 1_600;

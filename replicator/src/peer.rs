@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::Origin;
+use causeway_domain::ids::{Dot, Origin};
 use causeway_domain::rule::{self, Rule};
-use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::{Range, VersionVector};
 
 use crate::clock::PeerClock;
-use crate::core::Now;
 use crate::forks::Forks;
 use crate::identity::Identity;
+use crate::instance::Instance;
 use crate::liveness::{Liveness, Outward, Status};
+use crate::now::Now;
 use crate::orphans::Orphans;
 use crate::plan;
 use crate::presence::{Held, PeerPresence, Report};
-use crate::wire::{Digest, Instance, PushAnswer, Refusal};
+use crate::wire::{Digest, PushAnswer, Refusal};
 
 /// The first wait after a pull that brought nothing.
 const PULL_BACKOFF_MS: u64 = 250;

@@ -6,8 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use causeway_domain::ids::Origin;
-use causeway_domain::stamp::Dot;
+use causeway_domain::ids::{Dot, Origin};
 use causeway_domain::version_vector::{Range, VersionVector};
 
 /// A difference above this is moved by pull alone, at once, in batches.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use causeway_domain::names::UserId;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::Instance;
+use crate::instance::Instance;
 
 /// Single changes remembered for peers that lag; who lags further gets the full set.
 const REMEMBERED_CHANGES: usize = 4096;

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::RawEvent;
-use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::log::{Log, ReadError, SubmitError};
 use causeway_domain::rescue::Parting;
-use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::VersionVector;
 use tokio::time::{Instant, sleep};
 
+use crate::failure::LinkError;
 use crate::inquiry::Answer;
-use crate::link::LinkError;
 use crate::link::http::HttpLink;
 use crate::orphans;
 use crate::wire::Refusal;

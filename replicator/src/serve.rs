@@ -9,8 +9,9 @@ use causeway_domain::version_vector::VersionVector;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::aside;
 use crate::auth::{PeerKeys, SignedRequest};
-use crate::driver::{Replicator, TurnError, aside};
+use crate::driver::{Replicator, TurnError};
 use crate::wire::events::{self, BATCH_BYTES};
 use crate::wire::{Caller, DIGEST_PATH, Digest, EVENTS_PATH, Refusal, query};
 

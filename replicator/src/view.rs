@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::log::Head;
 use causeway_domain::names::UserId;
-use causeway_domain::stamp::Dot;
 use causeway_domain::timeline::Fate;
 use causeway_domain::version_vector::VersionVector;
 
 use crate::alarm::Alarm;
-use crate::core::Me;
 use crate::liveness::{Liveness, Outward, Status};
+use crate::me::Me;
 use crate::orphans::IN_FLIGHT_MS;
 use crate::peer::Peer;
 use crate::presence::Online;

@@ -361,7 +361,7 @@ impl Messages {
     async fn wait_until_stored(
         &self,
         patience: Option<(usize, Duration)>,
-        dot: causeway_domain::stamp::Dot,
+        dot: causeway_domain::ids::Dot,
     ) {
         let Some((wait_for, patience)) = patience else {
             return;

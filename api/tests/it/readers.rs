@@ -5,10 +5,10 @@ mod poller;
 
 use causeway_api::cursor::Cursors;
 use causeway_api::keys::ClusterKeys;
-use causeway_domain::ids::{Epoch, Origin, ReplicaId};
-use causeway_domain::stamp::Dot;
+use causeway_domain::ids::{Dot, Epoch, Origin, ReplicaId};
 
 use crate::harness::{Cluster, Database, Replica, User, eventually};
+
 use poller::Poller;
 
 #[tokio::test]

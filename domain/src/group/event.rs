@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::Event;
+use crate::event::Event;
 use crate::names::User;
 
 /// A fact about the membership of one group.

@@ -11,9 +11,9 @@ use sqlx::Connection;
 use tokio::sync::oneshot;
 
 use crate::envelope::{Envelope, RawEvent};
-use crate::ids::Origin;
+use crate::ids::{Dot, Origin};
 use crate::rescue::{Parting, Speakers, Subject};
-use crate::stamp::{Dot, OrderKey};
+use crate::stamp::OrderKey;
 use crate::writing::{Record, Task, draw};
 
 use super::connection::{self, Start};

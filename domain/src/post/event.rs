@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::Event;
+use crate::event::Event;
 use crate::names::User;
 
 /// A fact about one message. Its group is named by the envelope.

@@ -1,7 +1,7 @@
 //! Reads what an event says, as far as the read model needs it.
 
-use crate::aggregate::Event;
 use crate::envelope::{Envelope, RawEvent};
+use crate::event::Event;
 use crate::group::GroupEvent;
 use crate::names::{GroupName, User};
 use crate::post::PostEvent;

@@ -6,10 +6,10 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use crate::hlc::Hlc;
-use crate::ids::{Epoch, Origin, ReplicaId};
+use crate::ids::{Dot, Epoch, Origin, ReplicaId};
 use crate::log::{ReadError, within};
 use crate::names::{GroupName, User, UserId};
-use crate::stamp::{Dot, OrderKey};
+use crate::stamp::OrderKey;
 use crate::timeline::{Effect, FeedEntry, Kind, Search, VECTOR_EVERY};
 use crate::version_vector::VersionVector;
 
@@ -77,7 +77,7 @@ impl Timelines {
         Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Reads what [`crate::timeline::Progress::take`] must know of some entries: all of the same
+    /// Reads what [`crate::timeline::Progress`] must know of some entries: all of the same
     /// registers, and of those that are `rechecked` also what arrived after `since` about the same
     /// messages. In order of arrival.
     pub async fn rivals(

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::to_raw_value;
 
-use crate::aggregate::Event;
 use crate::chain::Hash;
 use crate::envelope::{Envelope, LEVEL, RawEvent};
+use crate::event::Event;
 use crate::group::{Group, GroupCommand};
 use crate::hlc::Clock;
 use crate::ids::Origin;

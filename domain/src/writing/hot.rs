@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cqrs_es::Aggregate;
 
-use crate::aggregate::{Event, Stamped};
+use crate::aggregate::Stamped;
 use crate::envelope::Envelope;
+use crate::event::Event;
 use crate::group::{Group, GroupEvent};
 use crate::post::{Post, PostEvent};
 

@@ -8,10 +8,9 @@ use serde_json::value::RawValue;
 use crate::chain::Hash;
 use crate::envelope::{Envelope, RawEvent};
 use crate::hlc::Hlc;
-use crate::ids::Origin;
+use crate::ids::{Dot, Origin};
 use crate::names::{GroupName, MessageId, User};
 use crate::post::Refusal;
-use crate::stamp::Dot;
 use crate::text::{IdempotencyKey, MessageText};
 use crate::version_vector::{Range, VersionVector};
 

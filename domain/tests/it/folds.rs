@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use causeway_domain::aggregate::{Event, Stamped};
+use causeway_domain::aggregate::Stamped;
 use causeway_domain::envelope::RawEvent;
+use causeway_domain::event::Event;
 use causeway_domain::group::Group;
 use causeway_domain::post::Post;
 use causeway_domain::timeline::{Effect, FeedEntry, Kind, Message, Standing, VECTOR_EVERY};

@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use causeway_domain::aggregate::{Event, Stamped};
+use causeway_domain::aggregate::Stamped;
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, LEVEL, RawEvent};
+use causeway_domain::event::Event;
 use causeway_domain::group::GroupEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin, ReplicaId};

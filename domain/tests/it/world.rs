@@ -1,9 +1,9 @@
 //! Made-up histories of three replicas that hear of each other now and then, and the orders in
 //! which others may come to hold them.
 
-use causeway_domain::aggregate::Event;
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, LEVEL, RawEvent};
+use causeway_domain::event::Event;
 use causeway_domain::group::GroupEvent;
 use causeway_domain::hlc::Clock;
 use causeway_domain::ids::{Epoch, Origin, ReplicaId};

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::Range;
 
-use super::{Core, Now, Output};
 use crate::liveness::{Outward, Status};
+use crate::now::Now;
 use crate::peer::Peer;
 use crate::plan;
+
+use super::{Core, Output};
 
 /// Between two digests to a peer, ±20 %; the same for one that is down.
 const PERIOD_MS: u64 = 1_000;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use causeway_domain::ids::ReplicaId;
 
-use super::{Core, Now, Output};
 use crate::alarm::Alarm;
 use crate::clock;
 use crate::liveness::Status;
+use crate::now::Now;
 use crate::peer::Peer;
+
+use super::{Core, Output};
 
 /// A refused caller that is silent for so long has gone.
 const CALLS_AGAIN_MS: u64 = 30_000;

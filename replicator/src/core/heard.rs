@@ -1,17 +1,18 @@
 //! What the core makes of what peers say.
 
-use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::rule::{self, Rule};
-use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::VersionVector;
 
-use super::{Alarm, CallFailure, Core, Now, Output, Taken};
+use crate::failure::{CallFailure, LinkError};
 use crate::identity::Admission;
-use crate::link::LinkError;
 use crate::liveness::Outward;
+use crate::now::Now;
 use crate::peer::Peer;
 use crate::plan;
 use crate::wire::{Digest, PushAnswer, Refusal};
+
+use super::{Alarm, Core, Output, Taken};
 
 /// How soon a peer that holds another version of our presence is told again.
 const RETELL_MS: u64 = 250;

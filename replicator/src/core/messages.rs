@@ -3,40 +3,15 @@
 use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
-use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::log::Head;
-use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::{Range, VersionVector};
 
 use crate::alarm::Alarm;
-use crate::link::LinkError;
+use crate::failure::{CallFailure, LinkError};
 use crate::plan::Push;
 use crate::presence::Online;
-use crate::wire::{Digest, Instance, PushAnswer, Refusal};
-
-/// A moment, as the shell's clocks show it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Now {
-    /// Milliseconds on a clock that never goes back, from any start.
-    pub ms: u64,
-    /// Milliseconds since 1970: told to peers and shown to people, never reckoned with.
-    pub wall_ms: i64,
-}
-
-/// Who this replica is, and whom it calls.
-#[derive(Clone, Debug)]
-pub struct Me {
-    /// The number and epoch it writes as.
-    pub origin: Origin,
-    /// This process.
-    pub instance: Instance,
-    /// The cluster's name.
-    pub cluster: String,
-    /// Every other configured replica.
-    pub peers: Vec<ReplicaId>,
-    /// The lowest and highest version of the peer protocol that is spoken.
-    pub protocol: [u16; 2],
-}
+use crate::wire::{Digest, PushAnswer, Refusal};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -167,15 +142,4 @@ pub struct Taken {
     pub unknown_own: Option<Dot>,
     /// The next batch has been asked for already.
     pub is_followed: bool,
-}
-
-/// Why a push or a pull came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallFailure {
-    /// The peer, or the way to it.
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    /// Our own log could not read or write.
-    #[error("the own log is not available")]
-    Log,
 }

@@ -12,17 +12,18 @@ use std::collections::BTreeMap;
 
 use causeway_domain::chain::Hash;
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::Epoch;
+use causeway_domain::ids::{Dot, Epoch};
 use causeway_domain::names::UserId;
-use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::Range;
 
-use super::*;
-use crate::link::LinkError;
+use crate::failure::LinkError;
+use crate::instance::Instance;
 use crate::liveness::Status;
 use crate::orphans::tests::event;
+use crate::wire::PROTOCOL;
 use crate::wire::events::BATCH_EVENTS;
-use crate::wire::{Instance, PROTOCOL};
+
+use super::*;
 
 const NOBODY: [u16; 0] = [];
 const NO_FORK: [(u16, u16); 0] = [];

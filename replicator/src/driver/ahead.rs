@@ -8,8 +8,8 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::VersionVector;
 use tokio::task::JoinSet;
 
+use crate::failure::LinkError;
 use crate::foreseen::Foreseen;
-use crate::link::LinkError;
 use crate::plan;
 use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
 

@@ -13,14 +13,16 @@ use causeway_domain::version_vector::VersionVector;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Engine;
-use super::ahead::{self, Ahead};
-use crate::core::{CallFailure, Input, Taken};
+use crate::core::{Input, Taken};
+use crate::failure::{CallFailure, LinkError};
 use crate::foreseen::Foreseen;
-use crate::link::{Link, LinkError};
+use crate::link::Link;
 use crate::plan::Push;
 use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
 use crate::wire::{Digest, PushAnswer};
+
+use super::Engine;
+use super::ahead::{self, Ahead};
 
 /// Something to do with one peer.
 pub(super) enum Call {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use causeway_domain::log::WallClock;
 use tokio::time::Instant;
 
-use crate::core::Now;
+use crate::now::Now;
 
 /// No peer has shown its clock yet.
 const UNBOUNDED: i64 = i64::MAX;

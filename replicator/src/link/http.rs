@@ -10,11 +10,13 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::VersionVector;
 use reqwest::{Client, Method, StatusCode};
 
-use super::{Link, LinkError};
+use crate::aside;
 use crate::auth::{HEADER, PeerKeys};
-use crate::driver::aside;
+use crate::failure::LinkError;
 use crate::wire::events::{self, Decoded, MAX_BODY_BYTES};
 use crate::wire::{Caller, DIGEST_PATH, Digest, MAX_DIGEST_BYTES, PushAnswer, Refusal, query};
+
+use super::Link;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(5);

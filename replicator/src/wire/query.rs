@@ -93,7 +93,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::Instance;
+    use crate::instance::Instance;
 
     #[test]
     fn a_sign_is_no_digit_of_an_escaped_byte() {

@@ -12,19 +12,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Epoch, ReplicaId};
+use causeway_domain::ids::{Dot, Epoch, ReplicaId};
 use causeway_domain::names::UserId;
-use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::auth::PeerKeys;
+use causeway_replicator::failure::LinkError;
+use causeway_replicator::instance::Instance;
+use causeway_replicator::link::Link;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::link::{Link, LinkError};
 use causeway_replicator::liveness::Status;
 use causeway_replicator::presence::{Online, Report};
-use causeway_replicator::wire::{Caller, Digest, Instance, Refusal};
-use support::{Door, expect_agreement, replicas, until};
+use causeway_replicator::wire::{Caller, Digest, Refusal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+
+use support::{Door, expect_agreement, replicas, until};
 
 #[tokio::test]
 async fn what_is_written_anywhere_is_everywhere() {

@@ -10,11 +10,12 @@ use causeway_domain::log::{Action, Command, Log, Options, WallClock, WriterTask}
 use causeway_domain::names::{Name, User, UserId};
 use causeway_postgres::{Disposable, Scratch};
 use causeway_replicator::auth::{HEADER, PeerKeys};
-use causeway_replicator::core::Me;
 use causeway_replicator::driver::{Clocks, Replicator};
+use causeway_replicator::instance::Instance;
 use causeway_replicator::link::http::HttpLink;
+use causeway_replicator::me::Me;
 use causeway_replicator::serve::{Asked, Served, serve};
-use causeway_replicator::wire::{Caller, Instance, PROTOCOL};
+use causeway_replicator::wire::{Caller, PROTOCOL};
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

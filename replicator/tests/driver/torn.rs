@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::auth::{HEADER, PeerKeys};
-use causeway_replicator::link::{Link, LinkError};
+use causeway_replicator::failure::LinkError;
+use causeway_replicator::link::Link;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

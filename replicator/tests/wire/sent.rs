@@ -9,9 +9,10 @@ use causeway_domain::ids::{Epoch, Origin, ReplicaId};
 use causeway_domain::names::UserId;
 use causeway_domain::stamp::Stamp;
 use causeway_replicator::auth::{self, PeerKeys};
+use causeway_replicator::instance::Instance;
 use causeway_replicator::presence::{Change, Held, Online, Report};
 use causeway_replicator::wire::{
-    Caller, DIGEST_PATH, Digest, EVENTS_PATH, Instance, PushAnswer, Refusal, events, query,
+    Caller, DIGEST_PATH, Digest, EVENTS_PATH, PushAnswer, Refusal, events, query,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

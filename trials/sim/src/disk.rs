@@ -7,9 +7,8 @@ use std::rc::Rc;
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, RawEvent};
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::Origin;
+use causeway_domain::ids::{Dot, Origin};
 use causeway_domain::rescue::Parting;
-use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Facts, Found, Head, Needs, NewRow, Record, Row, Server};
 

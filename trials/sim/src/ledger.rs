@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::rescue::Subject;
-use causeway_domain::stamp::Dot;
 use causeway_replicator::core::Alarm;
 
 /// One event that was committed somewhere.

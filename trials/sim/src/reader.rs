@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use causeway_domain::cursor::{Cursor, Delivery};
+use causeway_domain::ids::Dot;
 use causeway_domain::names::GroupName;
-use causeway_domain::stamp::{Dot, OrderKey};
+use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::{FeedEntry, Kind, Progress};
 use causeway_domain::version_vector::VersionVector;
 

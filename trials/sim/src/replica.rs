@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::rule::{self, Rule};
-use causeway_domain::stamp::Dot;
 use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
 use causeway_replicator::core::Core;
-use causeway_replicator::link::LinkError;
+use causeway_replicator::failure::LinkError;
+use causeway_replicator::instance::Instance;
 use causeway_replicator::presence::Online;
-use causeway_replicator::wire::{Caller, Instance};
+use causeway_replicator::wire::Caller;
 
 use crate::disk::{Disk, Durable};
 

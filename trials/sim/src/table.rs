@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use causeway_domain::aggregate::Event;
 use causeway_domain::envelope::RawEvent;
+use causeway_domain::event::Event;
 use causeway_domain::group::GroupEvent;
 use causeway_domain::post::PostEvent;
 use causeway_domain::timeline::{

@@ -9,9 +9,10 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::auth::PeerKeys;
+use causeway_replicator::instance::Instance;
 use causeway_replicator::link::Link;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::wire::{Caller, Instance};
+use causeway_replicator::wire::Caller;
 
 use super::{Cluster, Replica};
 

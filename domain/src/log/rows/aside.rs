@@ -6,8 +6,7 @@ use sqlx::{PgConnection, PgPool, Row as _};
 
 use crate::envelope::RawEvent;
 use crate::hlc::Hlc;
-use crate::ids::Origin;
-use crate::stamp::Dot;
+use crate::ids::{Dot, Origin};
 
 use super::{hash_from, hlc_from, origin_from, signed, unsigned};
 

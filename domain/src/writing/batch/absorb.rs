@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::aggregate::Event;
 use crate::envelope::{MAX_FRAME_NAME_BYTES, RawEvent};
+use crate::event::Event;
 use crate::group::GroupEvent;
 use crate::ids::Origin;
 use crate::names::key_digest;

@@ -8,10 +8,13 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin, ReplicaId};
 use causeway_domain::log::Head;
 use causeway_domain::version_vector::{Range, VersionVector};
-use causeway_replicator::core::{CallFailure, Core, Input, Me, Now, Output, Taken};
-use causeway_replicator::link::LinkError;
+use causeway_replicator::core::{Core, Input, Output, Taken};
+use causeway_replicator::failure::{CallFailure, LinkError};
+use causeway_replicator::instance::Instance;
+use causeway_replicator::me::Me;
+use causeway_replicator::now::Now;
 use causeway_replicator::presence::{Held, Report};
-use causeway_replicator::wire::{Digest, Instance, PROTOCOL, PushAnswer, Refusal};
+use causeway_replicator::wire::{Digest, PROTOCOL, PushAnswer, Refusal};
 
 use crate::pieces::Pieces;
 

@@ -15,7 +15,7 @@ use causeway_domain::names::Name;
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::text::{IdempotencyKey, MessageText};
 use causeway_domain::timelines::Place;
-use causeway_replicator::wire::Instance;
+use causeway_replicator::instance::Instance;
 use poem::Request;
 use poem::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};

@@ -12,15 +12,15 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Task;
-use causeway_replicator::core::{CallFailure, Core, Input, Output};
-use causeway_replicator::link::LinkError;
-use causeway_replicator::wire::events;
-use causeway_replicator::wire::{Caller, Digest, PushAnswer, Refusal};
+use causeway_replicator::core::{Core, Input, Output};
+use causeway_replicator::failure::{CallFailure, LinkError};
+use causeway_replicator::wire::{Caller, Digest, PushAnswer, Refusal, events};
+
+use crate::hits::Hit;
+use crate::net::Way;
 
 use self::pulls::Pulling;
 use super::{Happening, World};
-use crate::hits::Hit;
-use crate::net::Way;
 
 const DIGEST_TIMEOUT_MS: u64 = 2_000;
 const BULK_TIMEOUT_MS: u64 = 5_000;

@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin};
 use causeway_domain::writing::{Beginning, Row, Task, Writing};
-use causeway_replicator::core::{Core, Input, Me};
-use causeway_replicator::wire::Instance;
+use causeway_replicator::core::{Core, Input};
+use causeway_replicator::instance::Instance;
+use causeway_replicator::me::Me;
 
-use super::{Happening, World, number};
 use crate::disk::{Disk, Durable};
 use crate::hits::Hit;
 use crate::net::Way;
 use crate::replica::{Asker, CLUSTER, Doing, Fate, Process};
+
+use super::{Happening, World, number};
 
 /// How long a start waits for the floors of peers.
 const FLOOR_PATIENCE_MS: u64 = 2_000;
@@ -261,7 +263,7 @@ impl World {
         for origin in origins {
             let mut first = 1;
             loop {
-                let dot = causeway_domain::stamp::Dot { origin, seq: first };
+                let dot = causeway_domain::ids::Dot { origin, seq: first };
                 let events = self.replicas.iter().map(|r| r.disk.event(dot));
                 let hashes: BTreeSet<_> = events.flatten().map(|e| e.hash.0).collect();
                 if hashes.is_empty() {

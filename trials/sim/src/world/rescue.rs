@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::RawEvent;
-use causeway_domain::ids::{Epoch, Origin};
+use causeway_domain::ids::{Dot, Epoch, Origin};
 use causeway_domain::rescue::{Parting, Speakers, Subject};
-use causeway_domain::stamp::{Dot, OrderKey};
+use causeway_domain::stamp::OrderKey;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Record, Row, Task, Verdict, Writing, draw};
 use causeway_replicator::orphans;
 
-use super::{Happening, World};
 use crate::disk::{Disk, Durable};
 use crate::hits::Hit;
+
+use super::{Happening, World};
 
 impl World {
     /// Rescues one replica after the other until no two hold different events of one origin.

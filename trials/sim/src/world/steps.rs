@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use causeway_replicator::core::{Alarm, Input, Now, Output};
+use causeway_replicator::core::{Alarm, Input, Output};
+use causeway_replicator::now::Now;
 use causeway_replicator::presence::Online;
 use causeway_replicator::view::Knowledge;
 
-use super::{Happening, World};
 use crate::hits::Hit;
+
+use super::{Happening, World};
 
 impl World {
     pub(super) fn wake(&mut self, at: usize) {
@@ -88,7 +90,7 @@ impl World {
                 seq,
                 theirs,
             } => {
-                let event = causeway_domain::stamp::Dot { origin, seq };
+                let event = causeway_domain::ids::Dot { origin, seq };
                 let ours = self.replicas[at].disk.event(event).map(|event| event.hash);
                 let read = Input::HashRead {
                     peer,

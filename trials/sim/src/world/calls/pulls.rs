@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::core::{CallFailure, Input, Taken};
+use causeway_replicator::core::{Input, Taken};
+use causeway_replicator::failure::{CallFailure, LinkError};
 use causeway_replicator::foreseen::Foreseen;
-use causeway_replicator::link::LinkError;
 use causeway_replicator::plan;
 use causeway_replicator::wire::events;
 
-use super::{Answer, Kind, Open, Question};
 use crate::hits::Hit;
 use crate::replica::{Ahead, Asker};
 use crate::world::{Happening, World};
+
+use super::{Answer, Kind, Open, Question};
 
 /// A pull under way, or what it brought being stored.
 #[derive(Default)]
