@@ -1,9 +1,10 @@
 //! What an operator must know about this replica, as the view and the metrics tell it.
 
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::log::{Beginning, Log};
+use causeway_domain::writing::Beginning;
 use causeway_replicator::alarm::Alarm;
 use causeway_replicator::view::Knowledge;
+use causeway_store::log::Log;
 use poem_openapi::Object;
 use serde::Serialize;
 

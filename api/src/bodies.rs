@@ -5,16 +5,15 @@ use std::fmt::{self, Write as _};
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::User;
 use causeway_domain::timeline::Message;
-use causeway_domain::timelines::Seen;
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::view::Knowledge;
+use causeway_store::timelines::Seen;
 use jiff::Timestamp;
 use poem::{IntoResponse, Response};
-use poem_openapi::{ApiResponse, Object};
-
 use poem_openapi::payload::Payload;
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
+use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 
 /// An answer in JSON, written straight to bytes.

@@ -8,21 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::{OpenError, look, unsafe_settings};
 use causeway_postgres::Programs;
 use causeway_replicator::driver::Clocks;
 use causeway_replicator::inquiry;
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator::wire::Caller;
+use causeway_store::log::{OpenError, look, unsafe_settings};
 use sqlx::{Connection, PgConnection};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::{Config, ReplicaAddress};
-use crate::data_folder;
 use crate::failure::listen;
-use crate::offline;
 use crate::probe::Probe;
+use crate::{data_folder, offline};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use causeway_domain::envelope::LEVEL;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::{Command, Done, Log, ReadError, SubmitError};
 use causeway_domain::names::{GroupName, Name};
 use causeway_domain::post::Refusal;
-use causeway_domain::timelines::{Behind, Timelines};
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::Command;
 use causeway_replicator::view::Knowledge;
+use causeway_store::log::{Done, Log, ReadError, SubmitError};
+use causeway_store::timelines::{Behind, Timelines};
 use tokio::sync::watch;
 use tokio::time::timeout;
 

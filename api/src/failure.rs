@@ -3,8 +3,8 @@
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
-use causeway_domain::log::OpenError;
 use causeway_postgres::StartError;
+use causeway_store::log::OpenError;
 
 use crate::config::ConfigError;
 use crate::data_folder::DataFolderError;

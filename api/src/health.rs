@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use causeway_domain::log::Beginning;
+use causeway_domain::writing::Beginning;
 use causeway_replicator::alarm::Alarm;
 use causeway_replicator::liveness::{Outward, Status};
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::log::rescue::{Renewal, Rescued};
-use causeway_domain::log::{Log, rescue};
 use causeway_domain::rescue::Parting;
 use causeway_replicator::inquiry;
 use causeway_replicator::rescue::{Peer, compare, join, pull_all};
+use causeway_store::log::rescue::{Renewal, Rescued};
+use causeway_store::log::{Log, rescue};
 
 use crate::config::Config;
 use crate::database::Database;

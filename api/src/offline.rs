@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::{Log, Options, WriterTask};
-use causeway_domain::timelines::Timelines;
 use causeway_replicator::driver::Clocks;
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator::wire::Caller;
+use causeway_store::log::{Log, Options, WriterTask};
+use causeway_store::timelines::Timelines;
 
 use crate::clock::wall_clock;
 use crate::config::Config;

@@ -1,7 +1,7 @@
 //! `rebuild`: drops the read model of a replica that is not running and builds it anew.
 
-use causeway_domain::log::Log;
-use causeway_domain::timelines;
+use causeway_store::log::Log;
+use causeway_store::timelines;
 
 use crate::config::Config;
 use crate::database::Database;

@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::{Beginning, Log, Options, WriterTask};
-use causeway_domain::timelines::{FollowTask, Timelines};
+use causeway_domain::writing::Beginning;
 use causeway_replicator::auth::PeerKeys;
 use causeway_replicator::driver::{Clocks, Replicator};
 use causeway_replicator::inquiry;
@@ -19,6 +18,8 @@ use causeway_replicator::instance::Instance;
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator::me::Me;
 use causeway_replicator::wire::Caller;
+use causeway_store::log::{Log, Options, WriterTask};
+use causeway_store::timelines::{FollowTask, Timelines};
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use tokio::net::TcpListener;

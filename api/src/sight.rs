@@ -1,10 +1,10 @@
 //! What the view is made of: which replicas this one reaches, and how far they are.
 
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::timelines::Timelines;
 use causeway_replicator::driver::Replicator;
 use causeway_replicator::liveness::{Outward, Status};
 use causeway_replicator::view::PeerView;
+use causeway_store::timelines::Timelines;
 use poem_openapi::{Enum, Object};
 use serde::Serialize;
 

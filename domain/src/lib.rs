@@ -1,7 +1,7 @@
-//! What a replicated group chat is, in reading order: who wrote (`ids`), what is known
-//! (`version_vector`), when (`hlc`), both together (`stamp`), the bytes that travel (`envelope`,
-//! `chain`), the rules (`group`, `post`), what the one writer decides (`writing`), and the two shells:
-//! the event log and its read model.
+//! What a replicated group chat is, decided: no database, no clock, no task. In reading order: who
+//! wrote (`ids`), what is known (`version_vector`), when (`hlc`), both together (`stamp`), the bytes
+//! that travel (`envelope`, `chain`), the rules (`group`, `post`, and `aggregate` for cqrs-es), what
+//! the one writer decides (`writing`), what people are shown (`timeline`, `cursor`).
 
 pub mod aggregate;
 pub mod chain;
@@ -11,7 +11,6 @@ pub mod event;
 pub mod group;
 pub mod hlc;
 pub mod ids;
-pub mod log;
 pub mod names;
 pub mod post;
 pub mod rescue;
@@ -19,6 +18,5 @@ pub mod rule;
 pub mod stamp;
 pub mod text;
 pub mod timeline;
-pub mod timelines;
 pub mod version_vector;
 pub mod writing;

@@ -1,5 +1,5 @@
 //! The read model's fold: what events, in any causal order of arrival, change in the history that
-//! people see. Pure; reading the former state and writing the new one is left to `timelines`.
+//! people see. Pure; reading the former state and writing the new one is left to the store.
 
 mod checkpoint;
 mod delivery;

@@ -2,8 +2,8 @@
 //! around it: who may be written as, what a batch yields, what is believed after a failure, what
 //! is promised about the future.
 //!
-//! The shell (`log/writer`) does what is said here, in this order; the simulator drives the same
-//! code through crashes at each of its steps.
+//! The shell (the store's `log/writer`) does what is said here, in this order; the simulator drives
+//! the same code through crashes at each of its steps.
 
 mod batch;
 mod hot;

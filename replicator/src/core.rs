@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::log::Head;
 use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::Head;
 
 pub use crate::alarm::Alarm;
 pub(crate) use heard::check_answer;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::chain::Hash;
 use causeway_domain::ids::Origin;
-use causeway_domain::log::Head;
+use causeway_domain::writing::Head;
 
 /// Most chains looked up for one digest; the others are looked up for the next ones.
 const DOUBTS_AT_ONCE: usize = 32;

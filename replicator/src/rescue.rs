@@ -7,9 +7,9 @@ use std::time::Duration;
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Dot, Origin, ReplicaId};
-use causeway_domain::log::{Log, ReadError, SubmitError};
 use causeway_domain::rescue::Parting;
 use causeway_domain::version_vector::VersionVector;
+use causeway_store::log::{Log, ReadError, SubmitError};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::LinkError;

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use causeway_domain::log::SubmitError;
 use causeway_domain::version_vector::VersionVector;
+use causeway_store::log::SubmitError;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Dot, Origin, ReplicaId};
-use causeway_domain::log::Head;
 use causeway_domain::names::UserId;
 use causeway_domain::timeline::Fate;
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::Head;
 
 use crate::alarm::Alarm;
 use crate::liveness::{Liveness, Outward, Status};

@@ -9,14 +9,15 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::names::{User, UserId};
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::{FeedEntry, Kind, Message};
-use causeway_domain::timelines::Seen;
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::view::Knowledge;
+use causeway_store::timelines::Seen;
 use serde::Serialize;
 
-use super::Hub;
 use crate::bodies::{MemberBody, MessageBody, Painter, UserBody};
 use crate::cursor::{Cursor, Delivery};
+
+use super::Hub;
 
 /// One frame as a reader is given it.
 #[derive(Clone, Debug)]

@@ -6,10 +6,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::ReadError;
 use causeway_domain::names::GroupName;
-use causeway_domain::timeline::{Kind, Message, is_overtaken};
-use causeway_domain::timelines::{Checkpoint, Fresh};
+use causeway_domain::timeline::{Checkpoint, Kind, Message, is_overtaken};
+use causeway_store::log::ReadError;
+use causeway_store::timelines::Fresh;
 use tokio::time::{Instant, sleep_until};
 
 use super::frame::{Frame, FrameMaker, Item, News};

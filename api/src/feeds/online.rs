@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::ReadError;
 use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::timeline::{FeedEntry, Kind};
-use causeway_domain::timelines::Seen;
 use causeway_replicator::presence::Online;
 use causeway_replicator::view::Knowledge;
+use causeway_store::log::ReadError;
+use causeway_store::timelines::Seen;
 use serde::Serialize;
+
+use crate::bodies::UserBody;
 
 use super::frame::{Item, News};
 use super::{Hub, Room};
-use crate::bodies::UserBody;
 
 /// What a `presence` frame carries: changes only, and how many are online now.
 #[derive(Serialize)]

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use causeway_domain::envelope::LEVEL;
 use causeway_domain::hlc::Hlc;
-use causeway_domain::log::ReadError;
 use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::timeline::{
     Checkpoint, FeedEntry, Kind, Message, Progress, Told, is_overtaken,
 };
-use causeway_domain::timelines::Attention;
-use tokio::sync::broadcast::{self, error::RecvError};
+use causeway_store::log::ReadError;
+use causeway_store::timelines::Attention;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
+
+use crate::cursor::Cursor;
 
 use super::Feeds;
 use super::frame::{Frame, FrameMaker, Item, News};
-use crate::cursor::Cursor;
 
 /// Most entries read from the table at once: what one reader can hold in memory.
 const STEP: i64 = 200;

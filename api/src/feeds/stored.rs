@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::ReadError;
 use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::FeedEntry;
-use causeway_domain::timelines::{Anchor, Seen};
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::view::Knowledge;
+use causeway_store::log::ReadError;
+use causeway_store::timelines::{Anchor, Seen};
 use serde::Serialize;
+
+use crate::bodies::numbers;
 
 use super::Hub;
 use super::frame::{Item, News};
-use crate::bodies::numbers;
 
 /// Most messages that are followed. Of more, the oldest are no longer told of.
 const FOLLOWED: usize = 4_096;

@@ -251,7 +251,7 @@ async fn gather(
     reader: &mut Reader,
     limit: usize,
     deadline: Instant,
-) -> Result<Changes, causeway_domain::log::ReadError> {
+) -> Result<Changes, causeway_store::log::ReadError> {
     let mut events = Vec::new();
     let mut cursor = None;
     let searched = Instant::now() + SEARCH;

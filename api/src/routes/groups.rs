@@ -1,17 +1,18 @@
 //! Groups: the list of them, joining and leaving, who is in one.
 
-use causeway_domain::log::{Action, Command};
 use causeway_domain::names::{GroupName, Name, User};
+use causeway_domain::writing::{Action, Command};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
-use super::Tag;
-use super::parameters::{AtLeast, Gone, Written, page_size, text};
 use crate::bodies::{MemberBody, MessageBody, Painter, Reply, UserBody, rfc3339};
 use crate::context::{Context, group_name, no_group, unread};
 use crate::problem::Problem;
 use crate::token::Caller;
+
+use super::Tag;
+use super::parameters::{AtLeast, Gone, Written, page_size, text};
 
 /// Users named in each list of a snapshot.
 const NAMED: usize = 100;
@@ -91,7 +92,7 @@ impl Groups {
         let page = page.map_err(unread)?;
         let next = page.groups.last().filter(|_| page.has_more);
         let next = next.map(|last| last.name.clone());
-        let line = |group: causeway_domain::timelines::Group| GroupLine {
+        let line = |group: causeway_store::timelines::Group| GroupLine {
             online: GroupName::parse(&group.name)
                 .map_or(0, |name| count(self.0.feeds.online_count(&name))),
             name: group.name,

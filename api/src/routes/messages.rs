@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
-use causeway_domain::log::{Action, Command};
 use causeway_domain::names::{GroupName, MessageId, User, UserId};
 use causeway_domain::text::{IdempotencyKey, MessageText};
-use causeway_domain::timelines::{Anchor, Seen};
+use causeway_domain::writing::{Action, Command};
+use causeway_store::timelines::{Anchor, Seen};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::Tag;
-use super::moment::moment;
-use super::parameters::{AtLeast, Written, anchor, bounded, message_id, page_size, text};
 use crate::bodies::{MessageBody, Painter, Reply};
 use crate::context::{Context, group_name, no_group, no_message, unread};
 use crate::edge::body::Body;
 use crate::edge::seen::Seen as SeenCursors;
 use crate::problem::Problem;
 use crate::token::Caller;
+
+use super::Tag;
+use super::moment::moment;
+use super::parameters::{AtLeast, Written, anchor, bounded, message_id, page_size, text};
 
 pub struct Messages(pub Context);
 

@@ -1,7 +1,7 @@
 //! What several operations share: parameters with their bounds, and answers with a mark.
 
 use causeway_domain::names::MessageId;
-use causeway_domain::timelines::{Anchor, Place};
+use causeway_store::timelines::{Anchor, Place};
 use poem_openapi::ApiResponse;
 use poem_openapi::param::Query;
 use poem_openapi::types::Type;

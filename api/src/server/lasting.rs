@@ -1,8 +1,8 @@
 //! The tasks that must not end before the server does.
 
-use causeway_domain::log::WriterTask;
-use causeway_domain::timelines::FollowTask;
 use causeway_replicator::driver::Replicator;
+use causeway_store::log::WriterTask;
+use causeway_store::timelines::FollowTask;
 use tokio::task::JoinHandle;
 
 /// The tasks that last as long as the server. When one of them is gone it only looks as if it served:

@@ -1,11 +1,12 @@
 //! Taking a peer's events in.
 
 use causeway_domain::envelope::RawEvent;
-use causeway_domain::log::{Action, Command, Log};
 use causeway_domain::names::{MessageId, Name, User, UserId};
 use causeway_domain::text::MessageText;
-use causeway_domain::timelines::Timelines;
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::{Action, Command};
+use causeway_store::log::Log;
+use causeway_store::timelines::Timelines;
 use tokio::task::JoinSet;
 
 use crate::replica::one_thread;

@@ -2,7 +2,7 @@
 //! makes a post twice as dear is seen on any machine, however busy it is.
 //!
 //! Allocations are counted by thread: each test runs the parts it measures on its own thread, and
-//! clients on others. What Postgres has to do for a post is counted in `domain/tests/it/costs.rs`.
+//! clients on others. What Postgres has to do for a post is counted in `store/tests/it/costs.rs`.
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
 
 mod client;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::Options;
 use causeway_postgres::{Disposable, Scratch};
+use causeway_store::log::Options;
 use sqlx::{Connection, PgConnection};
 
 /// A database and the folder beside it.

@@ -11,7 +11,8 @@ use causeway_domain::timeline::{Effect, FeedEntry, Kind, Message, Standing, VECT
 use cqrs_es::Aggregate;
 use proptest::prelude::*;
 
-use crate::table::{Pair, Seen, Table, expected};
+use crate::expected::{Pair, Seen, expected};
+use crate::table::Table;
 use crate::world::{Act, World, choices, history, in_some_causal_order};
 
 proptest! {

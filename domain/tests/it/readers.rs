@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use causeway_domain::cursor::Delivery;
 use causeway_domain::envelope::RawEvent;
-use causeway_domain::names::GroupName;
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::{Effect, Fate, FeedEntry, Kind, Progress};
 use proptest::prelude::*;
 
-use crate::support::Store;
 use crate::table::Table;
 use crate::world::{Act, World, choices, history, in_some_causal_order};
 
@@ -44,28 +42,6 @@ proptest! {
             prop_assert_eq!(told, usize::from(entry.effect == Effect::Shown));
         }
     }
-}
-
-#[tokio::test]
-async fn the_store_finds_the_rivals_of_an_entry() {
-    let (left, right) = tokio::join!(Store::create(1), Store::create_ahead(2, 60_000));
-    let (left, right) = tokio::join!(left.open(), right.open());
-    left.join("lobby", "anna").await;
-    left.join("lobby", "bert").await;
-    right.pull_from(&left).await;
-    left.leave("lobby", "anna").await;
-    left.leave("attic", "anna").await;
-    right.join("lobby", "anna").await;
-    left.pull_from(&right).await;
-
-    let lobby = GroupName::parse("lobby").unwrap();
-    let all = left.timelines.group_entries(&lobby, 0, 100, 100);
-    let all = all.await.unwrap();
-    let winner = all.last().unwrap();
-    let rivals = left.timelines.rivals(&[winner], &[], 0).await.unwrap();
-
-    let arrivals: Vec<i64> = rivals.iter().map(|rival| rival.arrival).collect();
-    assert_eq!(arrivals, [1, 3, 5]);
 }
 
 #[test]

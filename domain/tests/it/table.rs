@@ -1,31 +1,16 @@
 //! The read model's tables in memory: what `timelines` does with SQL, so that folds can be tried
-//! by the thousand. And the same tables worked out without any fold.
+//! by the thousand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use causeway_domain::envelope::RawEvent;
-use causeway_domain::event::Event;
-use causeway_domain::group::GroupEvent;
-use causeway_domain::post::PostEvent;
-use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::{
-    Checkpoint, Fact, FeedEntry, Former, Message, Needs, Search, Standing, Step,
+    Checkpoint, Fact, FeedEntry, Former, Needs, Search, Standing, Step,
 };
 use causeway_domain::version_vector::VersionVector;
 
-/// (message or group, user).
-pub type Pair = (String, String);
-
-/// All that people can see.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    pub messages: BTreeMap<String, Message>,
-    pub likes: BTreeMap<Pair, Standing>,
-    pub members: BTreeMap<Pair, Standing>,
-    /// Group → number of members.
-    pub groups: BTreeMap<String, i64>,
-}
+use crate::expected::{Pair, Seen};
 
 /// The tables of one replica.
 #[derive(Clone, Debug, Default)]
@@ -133,65 +118,4 @@ fn only(of: &BTreeMap<Pair, Standing>, wanted: &BTreeSet<Pair>) -> BTreeMap<Pair
     let of = of.iter().filter(|(pair, _)| wanted.contains(pair));
     of.map(|(pair, standing)| (pair.clone(), standing.clone()))
         .collect()
-}
-
-/// What the rules say people see of a set of events, in whatever order they are given: per pair the
-/// highest key decides, of the copies of a message the lowest is the message.
-pub fn expected(events: &[RawEvent]) -> Seen {
-    let mut seen = Seen::default();
-    let mut by_key: Vec<&RawEvent> = events.iter().collect();
-    by_key.sort_by_key(|event| event.envelope.stamp.order_key());
-    for event in by_key {
-        let envelope = &event.envelope;
-        let (id, key) = (envelope.id.clone(), envelope.stamp.order_key());
-        let content = envelope.event.get();
-        match envelope.aggregate.as_str() {
-            "group" => {
-                let (user, is_in) = match GroupEvent::read(&envelope.kind, content).unwrap() {
-                    GroupEvent::MemberJoined { user } => (user, true),
-                    GroupEvent::MemberLeft { user } => (user, false),
-                    GroupEvent::Unknown => unreachable!("not made here"),
-                };
-                if is_in {
-                    seen.groups.entry(id.clone()).or_default();
-                }
-                seen.members
-                    .insert((id, user.id.0), standing(user.name, key, is_in));
-            }
-            _ => match PostEvent::read(&envelope.kind, content).unwrap() {
-                PostEvent::MessagePosted { .. } => {
-                    let message = Fact::read(0, event).unwrap().unwrap().into_message();
-                    seen.messages.entry(id).or_insert(message.unwrap());
-                }
-                PostEvent::MessageLiked { user } => {
-                    let liked = standing(user.name, key, true);
-                    seen.likes.insert((id, user.id.0), liked);
-                }
-                PostEvent::MessageUnliked { user } => {
-                    let unliked = standing(user.name, key, false);
-                    seen.likes.insert((id, user.id.0), unliked);
-                }
-                PostEvent::Unknown => unreachable!("not made here"),
-            },
-        }
-    }
-    for ((group, _), member) in &seen.members {
-        if let Some(count) = seen.groups.get_mut(group) {
-            *count += i64::from(member.is_in);
-        }
-    }
-    for ((message, _), like) in &seen.likes {
-        if let Some(message) = seen.messages.get_mut(message) {
-            message.likes_count += i64::from(like.is_in);
-        }
-    }
-    seen
-}
-
-fn standing(user_name: String, since: OrderKey, is_in: bool) -> Standing {
-    Standing {
-        user_name,
-        since,
-        is_in,
-    }
 }

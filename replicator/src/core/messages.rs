@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
 use causeway_domain::ids::{Dot, Origin, ReplicaId};
-use causeway_domain::log::Head;
 use causeway_domain::version_vector::{Range, VersionVector};
+use causeway_domain::writing::Head;
 
 use crate::alarm::Alarm;
 use crate::failure::{CallFailure, LinkError};

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::log::{Head, SubmitError};
+use causeway_domain::writing::Head;
+use causeway_store::log::SubmitError;
 use tokio::time::{Instant, timeout_at};
 
-use super::Engine;
 use crate::core::{Input, Taken};
 use crate::orphans;
+
+use super::Engine;
 
 /// How long a push waits for events that must come first and are probably under way from another
 /// peer.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use causeway_domain::chain::Hash;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::log::SubmitError;
 use causeway_domain::version_vector::VersionVector;
+use causeway_store::log::SubmitError;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use causeway_domain::log::WallClock;
+use causeway_store::log::WallClock;
 use tokio::time::Instant;
 
 use crate::now::Now;

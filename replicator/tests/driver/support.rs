@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use causeway_domain::ids::ReplicaId;
-use causeway_domain::log::{Action, Command, Log, Options, WallClock, WriterTask};
 use causeway_domain::names::{Name, User, UserId};
+use causeway_domain::writing::{Action, Command};
 use causeway_postgres::{Disposable, Scratch};
 use causeway_replicator::auth::{HEADER, PeerKeys};
 use causeway_replicator::driver::{Clocks, Replicator};
@@ -16,6 +16,7 @@ use causeway_replicator::link::http::HttpLink;
 use causeway_replicator::me::Me;
 use causeway_replicator::serve::{Asked, Served, serve};
 use causeway_replicator::wire::{Caller, PROTOCOL};
+use causeway_store::log::{Log, Options, WallClock, WriterTask};
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

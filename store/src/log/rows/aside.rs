@@ -1,0 +1,198 @@
+//! Events that were taken out of the log, and what must be known to write them again.
+
+use std::sync::Arc;
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Dot, Origin};
+use sqlx::{PgConnection, PgPool, Row as _};
+
+use super::{hash_from, hlc_from, origin_from, signed, unsigned};
+
+/// Added to numbers that change, so that none meets one that has not changed yet.
+const BEYOND_ALL: i64 = 1 << 62;
+
+/// Tells where the first event of an origin beyond a number stands in this log.
+pub(in crate::log) async fn first_beyond(
+    connection: &mut PgConnection,
+    dot: Dot,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT min(arrival) FROM events WHERE replica = $1 AND epoch = $2 AND seq > $3",
+    )
+    .bind(i32::from(dot.origin.replica.get()))
+    .bind(i64::from(dot.origin.epoch.0))
+    .bind(signed(dot.seq))
+    .fetch_one(connection)
+    .await
+}
+
+/// Reads a page of the log from a place on.
+pub(in crate::log) async fn page(
+    connection: &mut PgConnection,
+    from: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<(i64, RawEvent)>> {
+    let rows: Vec<(i64, String, Vec<u8>)> = sqlx::query_as(
+        "SELECT arrival, payload::text, hash FROM events
+         WHERE arrival >= $1 ORDER BY arrival LIMIT $2",
+    )
+    .bind(from)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(arrival, payload, hash)| Ok((arrival, event_from(payload, hash)?)))
+        .collect()
+}
+
+/// Moves events from the log to those set aside.
+pub(in crate::log) async fn set_aside(
+    connection: &mut PgConnection,
+    arrivals: &[i64],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "WITH taken AS (
+             DELETE FROM events WHERE arrival = ANY($1)
+             RETURNING replica, epoch, seq, hlc, payload, hash
+         )
+         INSERT INTO set_aside_events (replica, epoch, seq, hlc, payload, hash)
+         SELECT replica, epoch, seq, hlc, payload, hash FROM taken
+         ON CONFLICT (replica, epoch, seq, hash) DO UPDATE SET outcome = NULL",
+    )
+    .bind(arrivals)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Closes the gaps that events left: in this log, and among the events of each aggregate.
+pub(in crate::log) async fn close_gaps(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE events e SET arrival = n.new_arrival + $1, sequence = n.new_sequence + $1
+         FROM (SELECT arrival, row_number() OVER (ORDER BY arrival) AS new_arrival, sequence,
+                   row_number() OVER (PARTITION BY aggregate_type, aggregate_id ORDER BY sequence)
+                       AS new_sequence
+               FROM events) n
+         WHERE e.arrival = n.arrival
+           AND (n.arrival <> n.new_arrival OR n.sequence <> n.new_sequence)",
+    )
+    .bind(BEYOND_ALL)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE events SET arrival = arrival - $1, sequence = sequence - $1 WHERE arrival > $1",
+    )
+    .bind(BEYOND_ALL)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Lists the origins of which events were set aside, and the highest reading of these.
+pub(in crate::log) async fn origins_aside(
+    connection: &mut PgConnection,
+) -> sqlx::Result<(Vec<Origin>, Hlc)> {
+    let rows = sqlx::query(
+        "SELECT replica, epoch, max(hlc) FROM set_aside_events
+         GROUP BY replica, epoch ORDER BY replica, epoch",
+    )
+    .fetch_all(connection)
+    .await?;
+    let (mut origins, mut highest) = (Vec::new(), Hlc::default());
+    for row in rows {
+        origins.push(origin_from(row.try_get(0)?, row.try_get(1)?)?);
+        highest = highest.max(hlc_from(row.try_get(2)?)?);
+    }
+    Ok((origins, highest))
+}
+
+/// Marks what is in the log again, byte for byte; tells how many these are.
+pub(in crate::log) async fn mark_returned(pool: &PgPool) -> sqlx::Result<u64> {
+    let marked = sqlx::query(
+        "UPDATE set_aside_events s SET outcome = 'returned' FROM events e
+         WHERE s.outcome IS NULL AND e.replica = s.replica AND e.epoch = s.epoch
+           AND e.seq = s.seq AND e.hash = s.hash",
+    )
+    .execute(pool)
+    .await?;
+    Ok(marked.rows_affected())
+}
+
+/// Says what became of an event that was set aside.
+pub(in crate::log) async fn mark(
+    pool: &PgPool,
+    events: &[RawEvent],
+    outcome: &str,
+) -> sqlx::Result<()> {
+    let hashes: Vec<&[u8]> = events.iter().map(|event| &event.hash.0[..]).collect();
+    sqlx::query("UPDATE set_aside_events SET outcome = $2 WHERE hash = ANY($1)")
+        .bind(hashes)
+        .bind(outcome)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Reads events that wait, in the one order, from beyond a place in it.
+pub(in crate::log) async fn waiting(
+    pool: &PgPool,
+    after: Option<&RawEvent>,
+    limit: i64,
+) -> sqlx::Result<Vec<RawEvent>> {
+    let start = after.map(|event| event.envelope.stamp.order_key());
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT payload::text, hash FROM set_aside_events
+         WHERE outcome IS NULL
+           AND (hlc, replica, epoch, seq, hash) > ($1, $2, $3, $4, $5)
+         ORDER BY hlc, replica, epoch, seq, hash LIMIT $6",
+    )
+    .bind(start.map_or(-1, |key| signed(key.hlc.get())))
+    .bind(start.map_or(0, |key| i32::from(key.replica.get())))
+    .bind(start.map_or(0, |key| i64::from(key.epoch.0)))
+    .bind(start.map_or(0, |key| signed(key.seq)))
+    .bind(after.map_or(&[][..], |event| &event.hash.0[..]))
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|(payload, hash)| event_from(payload, hash))
+        .collect()
+}
+
+/// Counts what waits.
+pub(in crate::log) async fn count_waiting(pool: &PgPool) -> sqlx::Result<u64> {
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM set_aside_events WHERE outcome IS NULL")
+            .fetch_one(pool)
+            .await?;
+    unsigned(count)
+}
+
+/// Reads all events in the log of some aggregates of one type.
+pub(in crate::log) async fn about(
+    pool: &PgPool,
+    aggregate: &str,
+    ids: &[&str],
+    users: Option<&[&str]>,
+) -> sqlx::Result<Vec<RawEvent>> {
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT payload::text, hash FROM events
+         WHERE aggregate_type = $1 AND aggregate_id = ANY($2)
+           AND ($3::text[] IS NULL OR member = ANY($3))
+         ORDER BY arrival",
+    )
+    .bind(aggregate)
+    .bind(ids)
+    .bind(users)
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|(payload, hash)| event_from(payload, hash))
+        .collect()
+}
+
+fn event_from(payload: String, hash: Vec<u8>) -> sqlx::Result<RawEvent> {
+    RawEvent::parse(Arc::from(payload), hash_from(hash)?)
+        .map_err(|reason| sqlx::Error::Decode(reason.into()))
+}

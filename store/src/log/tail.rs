@@ -1,0 +1,243 @@
+//! The newest events of the log, as they were committed: whoever stands near its end reads them from
+//! here instead of asking Postgres for what it was just given.
+//!
+//! It holds nothing that is not in the rows, and answers only where it holds all that was asked for;
+//! everything else is read from the rows.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::version_vector::Range;
+use causeway_domain::writing::NewRow;
+
+/// Most events it holds.
+const EVENTS: usize = 4_096;
+/// Most bytes of events it holds, beyond the newest one.
+const BYTES: usize = 1 << 20;
+
+/// An event with its places in this database.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    /// Its place in this log.
+    pub arrival: i64,
+    /// Its place among the events of its aggregate, here.
+    pub sequence: i64,
+    /// The event.
+    pub event: RawEvent,
+}
+
+impl From<&NewRow> for Stored {
+    fn from(row: &NewRow) -> Self {
+        Self {
+            arrival: row.arrival,
+            sequence: row.sequence,
+            event: row.event.clone(),
+        }
+    }
+}
+
+/// The end of the log. The arrivals in it have no gap.
+#[derive(Debug, Default)]
+pub(crate) struct Tail(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Stored>,
+    bytes: usize,
+}
+
+impl Tail {
+    /// Adds what was just committed, in the order of the log.
+    pub fn push(&self, committed: Vec<Stored>) {
+        let mut kept = self.kept();
+        for stored in committed {
+            let next = kept.events.back().map(|last| last.arrival + 1);
+            if next.is_some_and(|next| next != stored.arrival) {
+                *kept = Kept::default();
+            }
+            kept.bytes += stored.event.bytes.len();
+            kept.events.push_back(stored);
+        }
+        while kept.events.len() > EVENTS || kept.bytes > BYTES && kept.events.len() > 1 {
+            if let Some(oldest) = kept.events.pop_front() {
+                kept.bytes -= oldest.event.bytes.len();
+            }
+        }
+    }
+
+    /// Reads what comes after a place in the log, at most `limit` events; nothing where the first of
+    /// them is not held any more, or is not here yet.
+    pub fn after(&self, arrival: i64, limit: usize) -> Option<Vec<Stored>> {
+        let kept = self.kept();
+        let skipped = usize::try_from(arrival + 1 - kept.events.front()?.arrival).ok()?;
+        let wanted = kept.events.iter().skip(skipped).take(limit);
+        let events: Vec<Stored> = wanted.cloned().collect();
+        (!events.is_empty()).then_some(events)
+    }
+
+    /// Reads ranges of origins in the order of the log, at most `limit` events, and no more than
+    /// `max_bytes` of them beyond the first; nothing unless all of the ranges is held.
+    pub fn ranges(
+        &self,
+        ranges: &[Range],
+        limit: usize,
+        max_bytes: usize,
+    ) -> Option<Vec<RawEvent>> {
+        let wanted = ranges.iter().map(Range::count).fold(0, u64::saturating_add);
+        let wanted = usize::try_from(wanted).ok()?;
+        let kept = self.kept();
+        if wanted > kept.events.len() {
+            return None;
+        }
+        let is_wanted = |stored: &&Stored| {
+            let dot = stored.event.envelope.stamp.dot();
+            ranges.iter().any(|range| range.holds(dot))
+        };
+        // From the end: what is asked for is mostly the last event.
+        let newest_first = kept.events.iter().rev().filter(is_wanted).take(wanted);
+        let found: Vec<&Stored> = newest_first.collect();
+        if found.len() < wanted {
+            return None;
+        }
+        let mut bytes = 0;
+        let in_order = found.into_iter().rev().map(|stored| &stored.event);
+        let fitting = in_order.take(limit).enumerate().take_while(|(at, event)| {
+            bytes += event.bytes.len();
+            *at == 0 || bytes <= max_bytes
+        });
+        Some(fitting.map(|(_, event)| event.clone()).collect())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // What panicked while it held the lock has at worst left out the newest.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_domain::chain::Hash;
+    use causeway_domain::ids::{Epoch, Origin, ReplicaId};
+    use causeway_domain::version_vector::VersionVector;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_answers_what_the_whole_log_would_answer_or_nothing(
+            origins in proptest::collection::vec(1_u16..4, 1..40),
+            sizes in proptest::collection::vec(1_usize..9, 1..9),
+            from in 0_usize..40,
+            held in proptest::collection::vec(0_u64..20, 3),
+            (limit, max_bytes) in (1_usize..9, 1_usize..2_000),
+        ) {
+            let log = log_of(&origins);
+            let tail = Tail::default();
+            let mut sizes = sizes.into_iter().cycle();
+            // It may have begun late.
+            let mut rest = &log[from.min(log.len())..];
+            while !rest.is_empty() {
+                let (batch, later) = rest.split_at(sizes.next().unwrap().min(rest.len()));
+                tail.push(batch.to_vec());
+                rest = later;
+            }
+
+            for arrival in 0..=log.len() {
+                let all = log.iter().skip(arrival).take(limit);
+                let all: Vec<i64> = all.map(|stored| stored.arrival).collect();
+                let answer = tail.after(i64::try_from(arrival).unwrap(), limit);
+                let is_held = arrival >= from && arrival < log.len();
+                prop_assert_eq!(answer.is_some(), is_held);
+                if let Some(answer) = answer {
+                    let answer: Vec<i64> = answer.iter().map(|stored| stored.arrival).collect();
+                    prop_assert_eq!(answer, all);
+                }
+            }
+            let head: VersionVector = log.last().unwrap().event.envelope.stamp.vector();
+            let held: VersionVector = (1..).map(origin).zip(held).collect();
+            let lacking = head.beyond(&held);
+            let all = log.iter().filter(|s| !held.covers(s.event.envelope.stamp.dot()));
+            let is_held = all.clone().all(|stored| usize::try_from(stored.arrival).unwrap() > from);
+            let mut bytes = 0;
+            let all: Vec<String> = all
+                .map(|stored| stored.event.bytes.to_string())
+                .enumerate()
+                .take(limit)
+                .take_while(|(at, text)| { bytes += text.len(); *at == 0 || bytes <= max_bytes })
+                .map(|(_, text)| text)
+                .collect();
+            let answer = tail.ranges(&lacking, limit, max_bytes);
+            prop_assert_eq!(answer.is_some(), is_held);
+            if let Some(answer) = answer {
+                let answer: Vec<String> = answer.iter().map(|e| e.bytes.to_string()).collect();
+                prop_assert_eq!(answer, all);
+            }
+        }
+    }
+
+    #[test]
+    fn it_keeps_its_bounds_and_the_newest_event_however_large() {
+        let tail = Tail::default();
+        let many = log_of(&vec![1; EVENTS + 10]);
+
+        tail.push(many);
+        let bytes = {
+            let kept = tail.kept();
+            assert!(kept.events.len() <= EVENTS && kept.bytes <= BYTES);
+            kept.bytes
+        };
+        assert!(bytes > 0);
+        assert!(tail.after(0, 1).is_none(), "the oldest went");
+
+        let mut large = log_of(&vec![1; EVENTS + 11]).pop().unwrap();
+        large.event.bytes = "x".repeat(BYTES + 1).into();
+        let before = large.arrival - 1;
+        tail.push(vec![large]);
+        assert_eq!(tail.after(before, 9).map(|events| events.len()), Some(1));
+        assert_eq!(tail.kept().events.len(), 1);
+    }
+
+    #[test]
+    fn it_forgets_what_a_gap_separates() {
+        let tail = Tail::default();
+        let log = log_of(&[1, 1, 1, 1]);
+
+        tail.push(log[..2].to_vec());
+        tail.push(log[3..].to_vec());
+
+        assert!(tail.after(0, 9).is_none());
+        assert!(tail.after(2, 9).is_none());
+        assert_eq!(tail.after(3, 9).map(|events| events.len()), Some(1));
+    }
+
+    fn origin(replica: u16) -> Origin {
+        Origin {
+            replica: ReplicaId::new(replica).unwrap(),
+            epoch: Epoch(7),
+        }
+    }
+
+    /// A log of events of these replicas, each of which knows all before it.
+    fn log_of(replicas: &[u16]) -> Vec<Stored> {
+        let mut held = VersionVector::default();
+        let mut log = Vec::new();
+        for (&replica, arrival) in replicas.iter().zip(1..) {
+            let origin = origin(replica);
+            let seq = held.get(origin) + 1;
+            let past = serde_json::to_string(&held).unwrap();
+            let text = format!(
+                r#"{{"stamp":{{"origin":"{origin}","seq":{seq},"hlc":{arrival},"past":{past}}},"level":1,"aggregate":"post","id":"m","type":"Odd","at":0,"event":{{}}}}"#
+            );
+            let event = RawEvent::parse(text.into(), Hash::START).unwrap();
+            held.record(event.envelope.stamp.dot());
+            log.push(Stored {
+                arrival,
+                sequence: arrival,
+                event,
+            });
+        }
+        log
+    }
+}

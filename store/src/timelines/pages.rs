@@ -1,0 +1,204 @@
+//! Answers with history: pages, single messages, snapshots. Everything of one answer is read in
+//! one read-only transaction, so that its cursor is exact.
+
+use std::collections::BTreeMap;
+
+use causeway_domain::names::{GroupName, User, UserId};
+use causeway_domain::stamp::OrderKey;
+use causeway_domain::timeline::Checkpoint;
+use futures_util::future::BoxFuture;
+use sqlx::{Connection, PgConnection, PgPool};
+
+use crate::log::{ReadError, within};
+
+use super::history::{before, cut, messages_by_id, with_likes};
+use super::people::{exists, members_after};
+use super::{Seen, Timelines, rows};
+
+/// Members named in a snapshot.
+const MEMBERS: i64 = 100;
+/// Messages of a snapshot.
+const NEWEST: i64 = 10;
+
+/// Where a page lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// At the end.
+    Newest,
+    /// Just before this place.
+    Before(Place),
+    /// Just after it.
+    After(Place),
+    /// On both sides of it, with the message there.
+    Around(Place),
+}
+
+/// A place in history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The present position of this message.
+    Of(String),
+    /// A position, whether or not a message stands there.
+    At(OrderKey),
+}
+
+impl Place {
+    /// Reads what a client names a place by: a position, or else the id of a message.
+    pub fn read(text: &str) -> Self {
+        text.parse()
+            .map_or_else(|_| Self::Of(text.to_owned()), Self::At)
+    }
+}
+
+/// A page of history, in order.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The messages.
+    pub messages: Vec<Seen>,
+    /// Whether there are messages before the first.
+    pub has_before: bool,
+    /// Whether there are messages after the last.
+    pub has_after: bool,
+    /// What the page was read at.
+    pub checkpoint: Checkpoint,
+}
+
+/// What somebody who comes to a group sees first.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The first members by name.
+    pub members: Vec<User>,
+    /// How many there are.
+    pub members_count: i64,
+    /// The newest messages, in order.
+    pub messages: Vec<Seen>,
+    /// What the snapshot was read at.
+    pub checkpoint: Checkpoint,
+}
+
+impl Timelines {
+    /// Reads a page of at most `limit` messages; nothing where the group or the message that
+    /// names the place is not known.
+    pub async fn page(
+        &self,
+        group: GroupName,
+        anchor: Anchor,
+        limit: i64,
+        reader: UserId,
+    ) -> Result<Option<Page>, ReadError> {
+        uncancelled(self.pool.clone(), move |connection| {
+            Box::pin(async move {
+                if !exists(connection, &group).await? {
+                    return Ok(None);
+                }
+                let checkpoint = rows::checkpoint(connection).await?;
+                let Some(cut) = cut(connection, &group, anchor, limit).await? else {
+                    return Ok(None);
+                };
+                Ok(Some(Page {
+                    messages: with_likes(connection, cut.messages, &reader).await?,
+                    has_before: cut.has_before,
+                    has_after: cut.has_after,
+                    checkpoint,
+                }))
+            })
+        })
+        .await
+    }
+
+    /// Reads one message; nothing where the group does not have it.
+    pub async fn message(
+        &self,
+        group: GroupName,
+        id: String,
+        reader: UserId,
+    ) -> Result<Option<Seen>, ReadError> {
+        uncancelled(self.pool.clone(), move |connection| {
+            Box::pin(async move {
+                let found = messages_by_id(connection, &[&id]).await?;
+                let found = found.into_iter().filter(|found| found.group == group);
+                let mut seen = with_likes(connection, found.collect(), &reader).await?;
+                Ok(seen.pop())
+            })
+        })
+        .await
+    }
+
+    /// Reads some messages by id, for streams: nobody in particular reads them.
+    pub async fn messages(&self, ids: Vec<String>) -> Result<BTreeMap<String, Seen>, ReadError> {
+        uncancelled(self.pool.clone(), move |connection| {
+            Box::pin(async move {
+                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                let found = messages_by_id(connection, &ids).await?;
+                let seen = with_likes(connection, found, &UserId(String::new())).await?;
+                Ok(seen
+                    .into_iter()
+                    .map(|seen| (seen.message.id.clone(), seen))
+                    .collect())
+            })
+        })
+        .await
+    }
+
+    /// Reads what somebody who comes to a group sees first; nothing where it is not known.
+    pub async fn snapshot(
+        &self,
+        group: GroupName,
+        reader: UserId,
+    ) -> Result<Option<Snapshot>, ReadError> {
+        uncancelled(self.pool.clone(), move |connection| {
+            Box::pin(async move {
+                let members_count =
+                    sqlx::query_scalar("SELECT members_count FROM groups WHERE name = $1")
+                        .bind(group.as_str())
+                        .fetch_optional(&mut *connection)
+                        .await?;
+                let Some(members_count) = members_count else {
+                    return Ok(None);
+                };
+                let checkpoint = rows::checkpoint(connection).await?;
+                let members = members_after(connection, &group, "", MEMBERS).await?;
+                let newest = before(connection, &group, None, NEWEST).await?;
+                Ok(Some(Snapshot {
+                    members,
+                    members_count,
+                    messages: with_likes(connection, newest, &reader).await?,
+                    checkpoint,
+                }))
+            })
+        })
+        .await
+    }
+}
+
+/// Reads in one transaction, in a task of its own: a request that is cancelled in the middle must
+/// not leave a shared connection inside an open transaction, where later reads would see an old
+/// snapshot (sqlx#4365).
+pub(super) async fn uncancelled<T: Send + 'static>(
+    pool: PgPool,
+    read: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
+) -> Result<T, ReadError> {
+    let reading = tokio::spawn(async move {
+        let mut connection = pool.acquire().await?;
+        let reading = async {
+            let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+            let mut transaction = connection.begin_with(begin).await?;
+            let answer = read(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(answer)
+        };
+        let outcome = within(reading).await;
+        if outcome.is_err() {
+            // It may be in the middle of anything: nobody else gets it.
+            drop(connection.detach());
+        }
+        outcome
+    });
+    match reading.await {
+        Ok(answer) => answer.map_err(ReadError::Database),
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(ReadError::Database(sqlx::Error::PoolClosed)),
+        },
+    }
+}

@@ -1,0 +1,336 @@
+//! What streams read: the entries of a group's feed, by arrival.
+
+use std::sync::Arc;
+
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Dot, Epoch, Origin, ReplicaId};
+use causeway_domain::names::{GroupName, User, UserId};
+use causeway_domain::stamp::OrderKey;
+use causeway_domain::timeline::{Effect, FeedEntry, Kind, Search, VECTOR_EVERY};
+use causeway_domain::version_vector::VersionVector;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::log::{ReadError, within};
+
+use super::rows::{position_from, vector_from};
+use super::{Fresh, Timelines};
+
+const COLUMNS: &str = "arrival, group_name, kind, subject, user_id, user_name, position, level, \
+     effect";
+
+impl Timelines {
+    /// Returns the entries of all groups after a place in the log and up to another, in order: at
+    /// most `limit`. The newest ones are at hand.
+    pub async fn entries(
+        &self,
+        after: i64,
+        up_to: i64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Fresh>>, ReadError> {
+        if let Some(fresh) = self.fresh.between(after, up_to, limit) {
+            return Ok(fresh);
+        }
+        let query = format!(
+            "SELECT {COLUMNS} FROM feed WHERE arrival > $1 AND arrival <= $2
+             ORDER BY arrival LIMIT $3"
+        );
+        let rows = within(
+            sqlx::query(&query)
+                .bind(after)
+                .bind(up_to)
+                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                .fetch_all(&self.pool),
+        )
+        .await?;
+        let entries = rows.iter().map(|row| {
+            let entry = entry_from(row)?;
+            let message = None;
+            Ok(Arc::new(Fresh { entry, message }))
+        });
+        Ok(entries.collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Reads the entries of one group after a place in the log and up to another, in order: at
+    /// most `limit`.
+    pub async fn group_entries(
+        &self,
+        group: &GroupName,
+        after: i64,
+        up_to: i64,
+        limit: i64,
+    ) -> Result<Vec<FeedEntry>, ReadError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM feed
+             WHERE group_name = $1 AND arrival > $2 AND arrival <= $3
+             ORDER BY arrival LIMIT $4"
+        );
+        let rows = within(
+            sqlx::query(&query)
+                .bind(group.as_str())
+                .bind(after)
+                .bind(up_to)
+                .bind(limit)
+                .fetch_all(&self.pool),
+        )
+        .await?;
+        Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Reads what [`causeway_domain::timeline::Progress`] must know of some entries: all of the same
+    /// registers, and of those that are `rechecked` also what arrived after `since` about the same
+    /// messages. In order of arrival.
+    pub async fn rivals(
+        &self,
+        entries: &[&FeedEntry],
+        rechecked: &[&FeedEntry],
+        since: i64,
+    ) -> Result<Vec<FeedEntry>, ReadError> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (copies, standings): (Vec<&FeedEntry>, Vec<&FeedEntry>) =
+            entries.iter().partition(|entry| entry.kind.is_copy());
+        let about_messages = rechecked.iter().filter(|entry| !entry.kind.is_membership());
+        let about_messages: Vec<&FeedEntry> = about_messages.copied().collect();
+        // Copies by the events of their message, the rest by subject first, which few entries share:
+        // those are the indexes.
+        let query = format!(
+            "SELECT {COLUMNS} FROM feed
+             WHERE kind IN ('message', 'moved') AND arrival IN (
+                 SELECT e.arrival FROM events e
+                 WHERE e.aggregate_type = 'post' AND e.aggregate_id = ANY($1 || $5))
+             UNION
+             SELECT {COLUMNS} FROM feed
+             WHERE kind IN ('join', 'leave', 'like', 'unlike') AND subject = ANY($2) AND EXISTS (
+                 SELECT FROM unnest($2::text[], $3::text[], $4::text[])
+                     AS of (subject, group_name, user_id)
+                 WHERE of.subject = feed.subject AND of.group_name = feed.group_name
+                   AND of.user_id = feed.user_id)
+             UNION
+             SELECT {COLUMNS} FROM feed
+             WHERE kind IN ('join', 'leave', 'like', 'unlike') AND subject = ANY($5)
+               AND arrival > $6
+             ORDER BY arrival"
+        );
+        let rows = within(
+            sqlx::query(&query)
+                .bind(text(&copies, |entry| &entry.subject))
+                .bind(text(&standings, |entry| &entry.subject))
+                .bind(text(&standings, |entry| entry.group.as_str()))
+                .bind(text(&standings, |entry| &entry.user.id.0))
+                .bind(text(&about_messages, |entry| &entry.subject))
+                .bind(since)
+                .fetch_all(&self.pool),
+        )
+        .await?;
+        Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Returns the vectors of the log that are kept within a step of entries after a place in the
+    /// log: for each entry the last one up to it, where that is after that place.
+    pub async fn vectors_of(
+        &self,
+        after: i64,
+        entries: &[FeedEntry],
+    ) -> Result<Vec<(i64, VersionVector)>, ReadError> {
+        let last = entries.last().map_or(after, |entry| entry.arrival);
+        if last / VECTOR_EVERY == after / VECTOR_EVERY {
+            return Ok(Vec::new());
+        }
+        let mut kept: Vec<i64> = entries
+            .iter()
+            .map(|entry| entry.arrival - entry.arrival % VECTOR_EVERY)
+            .filter(|arrival| *arrival > after)
+            .collect();
+        kept.dedup();
+        let rows: Vec<(i64, String)> = within(
+            sqlx::query_as(
+                "SELECT arrival, vector FROM log_vectors WHERE arrival = ANY($1) ORDER BY arrival",
+            )
+            .bind(kept)
+            .fetch_all(&self.pool),
+        )
+        .await?;
+        let vectors = rows
+            .iter()
+            .map(|(arrival, vector)| Ok((*arrival, vector_from(vector)?)));
+        Ok(vectors.collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Returns the place in the order of the newest message of a group that a vector covers, as far
+    /// as it is among the last ones.
+    pub async fn newest_given(
+        &self,
+        group: &GroupName,
+        given: &VersionVector,
+    ) -> Result<Option<OrderKey>, ReadError> {
+        let positions: Vec<String> = within(sqlx::query_scalar(
+            "SELECT position FROM messages WHERE group_name = $1 ORDER BY position DESC LIMIT 50",
+        )
+        .bind(group.as_str())
+        .fetch_all(&self.pool)).await?;
+        for position in &positions {
+            let position = position_from(position)?;
+            if given.covers(position.dot()) {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the place in the log before the first event that a search is for, and that of the
+    /// last one that was delivered. One look-up per origin.
+    pub async fn search(&self, search: &Search) -> Result<(i64, i64), ReadError> {
+        let held = self.checkpoint();
+        let lacking = held.vector.beyond(&search.beyond);
+        let lacking = lacking.iter().map(|range| (range.origin, range.first));
+        let first = self.arrivals("min", lacking).await?;
+        let delivered = held.vector.common(&search.within);
+        let last = self.arrivals("max", delivered.iter()).await?;
+        Ok((
+            first.map_or(held.arrival, |first| first - 1),
+            last.unwrap_or(0),
+        ))
+    }
+
+    /// Returns the lowest clock reading of all events that arrived after a place in the log, up to
+    /// now: that of the first event of each origin after it, as clocks rise.
+    pub async fn lowest_after(&self, arrival: i64) -> Result<Option<Hlc>, ReadError> {
+        let held = self.checkpoint();
+        let kept = arrival - arrival % VECTOR_EVERY;
+        let vector: Option<String> = within(
+            sqlx::query_scalar("SELECT vector FROM log_vectors WHERE arrival = $1")
+                .bind(kept)
+                .fetch_optional(&self.pool),
+        )
+        .await?;
+        let (kept, mut vector) = match vector {
+            Some(vector) => (kept, vector_from(&vector)?),
+            None => (0, VersionVector::default()),
+        };
+        let since: Vec<(i32, i64, i64)> = within(
+            sqlx::query_as(
+                "SELECT replica, epoch, max(seq) FROM events
+                 WHERE arrival > $1 AND arrival <= $2 GROUP BY replica, epoch ORDER BY 1, 2",
+            )
+            .bind(kept)
+            .bind(arrival)
+            .fetch_all(&self.pool),
+        )
+        .await?;
+        for (replica, epoch, seq) in since {
+            vector.record(dot_from(replica, epoch, seq)?);
+        }
+        let lacking = held.vector.beyond(&vector);
+        let (replicas, epochs, seqs) = columns(lacking.iter().map(|it| (it.origin, it.first)));
+        let lowest: Option<i64> = within(
+            sqlx::query_scalar(
+                "SELECT min(e.hlc)
+                 FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS of (replica, epoch, seq)
+                 JOIN events e USING (replica, epoch, seq)",
+            )
+            .bind(replicas)
+            .bind(epochs)
+            .bind(seqs)
+            .fetch_one(&self.pool),
+        )
+        .await?;
+        Ok(lowest.and_then(|hlc| u64::try_from(hlc).ok().and_then(Hlc::new)))
+    }
+
+    async fn arrivals(
+        &self,
+        extreme: &str,
+        dots: impl Iterator<Item = (Origin, u64)>,
+    ) -> Result<Option<i64>, ReadError> {
+        let (replicas, epochs, seqs) = columns(dots);
+        let query = format!(
+            "SELECT {extreme}(e.arrival)
+             FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS of (replica, epoch, seq)
+             JOIN events e USING (replica, epoch, seq)"
+        );
+        let arrival = sqlx::query_scalar(&query)
+            .bind(replicas)
+            .bind(epochs)
+            .bind(seqs)
+            .fetch_one(&self.pool);
+        Ok(within(arrival).await?)
+    }
+
+    /// Tells whether a group has an event of a level above `level` that a vector covers: whoever
+    /// was given the vector by an older version was not shown that event.
+    pub async fn has_newer_under(
+        &self,
+        group: &GroupName,
+        level: u32,
+        given: &VersionVector,
+    ) -> Result<bool, ReadError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM feed WHERE group_name = $1 AND level > $2 ORDER BY arrival"
+        );
+        let rows = within(
+            sqlx::query(&query)
+                .bind(group.as_str())
+                .bind(i32::try_from(level).unwrap_or(i32::MAX))
+                .fetch_all(&self.pool),
+        )
+        .await?;
+        for row in &rows {
+            if given.covers(entry_from(row)?.position.dot()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn text<'a>(entries: &[&'a FeedEntry], of: fn(&FeedEntry) -> &str) -> Vec<&'a str> {
+    entries.iter().map(|entry| of(entry)).collect()
+}
+
+fn columns(dots: impl Iterator<Item = (Origin, u64)>) -> (Vec<i64>, Vec<i64>, Vec<i64>) {
+    let (replicas, (epochs, seqs)) = dots
+        .map(|(Origin { replica, epoch }, seq)| {
+            let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+            (i64::from(replica.get()), (i64::from(epoch.0), seq))
+        })
+        .unzip();
+    (replicas, epochs, seqs)
+}
+
+fn dot_from(replica: i32, epoch: i64, seq: i64) -> sqlx::Result<Dot> {
+    let replica = u16::try_from(replica).ok().and_then(ReplicaId::new);
+    let (epoch, seq) = (u32::try_from(epoch).ok(), u64::try_from(seq).ok());
+    match (replica, epoch, seq) {
+        (Some(replica), Some(epoch), Some(seq)) => {
+            let epoch = Epoch(epoch);
+            let origin = Origin { replica, epoch };
+            Ok(Dot { origin, seq })
+        }
+        _ => Err(sqlx::Error::Decode("an event's dot is out of range".into())),
+    }
+}
+
+fn entry_from(row: &PgRow) -> sqlx::Result<FeedEntry> {
+    let unreadable = || sqlx::Error::Decode("a feed entry is out of range".into());
+    let (group, kind, position, effect): (String, String, String, String) = (
+        row.try_get(1)?,
+        row.try_get(2)?,
+        row.try_get(6)?,
+        row.try_get(8)?,
+    );
+    Ok(FeedEntry {
+        arrival: row.try_get(0)?,
+        group: GroupName::parse(&group).map_err(|_| unreadable())?,
+        kind: Kind::parse(&kind).ok_or_else(unreadable)?,
+        subject: row.try_get(3)?,
+        user: User {
+            id: UserId(row.try_get(4)?),
+            name: row.try_get(5)?,
+        },
+        position: position_from(&position)?,
+        level: u32::try_from(row.try_get::<i32, _>(7)?).map_err(|_| unreadable())?,
+        effect: Effect::parse(&effect).ok_or_else(unreadable)?,
+    })
+}
