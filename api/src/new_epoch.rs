@@ -11,8 +11,8 @@ use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::rescue::Parting;
 use causeway_replicator::inquiry;
 use causeway_replicator::rescue::{Peer, compare, join, pull_all};
-use causeway_store::log::rescue::{Renewal, Rescued};
-use causeway_store::log::{Log, rescue};
+use causeway_store::log::Log;
+use causeway_store::rescue::{self, Renewal, Rescued};
 
 use crate::config::Config;
 use crate::database::Database;

@@ -2,4 +2,5 @@
 //! decided in `causeway_domain`; this crate has the connections, the SQL and the tasks.
 
 pub mod log;
+pub mod rescue;
 pub mod timelines;

@@ -5,15 +5,14 @@
 //! numbers are given in the order of commits and no cancelled request leaves anything half done
 //! (F5, F13). The event table is the queue: the bell carries no events.
 
-mod connection;
+pub(crate) mod connection;
 mod cqrs;
 mod durability;
 mod facts;
 mod failure;
 mod look;
 mod proof;
-pub mod rescue;
-mod rows;
+pub(crate) mod rows;
 mod sidecar;
 mod tail;
 mod trouble;
@@ -25,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_domain::chain::Hash;
-use causeway_domain::envelope::RawEvent;
+use causeway_domain::envelope::{Envelope, RawEvent};
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::version_vector::{Range, VersionVector};
@@ -49,7 +48,7 @@ pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// How long a start waits for another process to give the database up (also for the session of a
 /// killed predecessor to end).
-const LOCK: Duration = Duration::from_secs(30);
+pub(crate) const LOCK: Duration = Duration::from_secs(30);
 /// Most commands and batches on their way to the writer; whoever brings one more waits.
 const INBOX: usize = 4_096;
 
@@ -317,6 +316,17 @@ impl Log {
         let (answer, answered) = oneshot::channel();
         self.send(Work::Write(Task::Persist(events), Asker::Persist(answer)))
             .await?;
+        answered.await.map_err(|_| SubmitError::Unavailable)?
+    }
+
+    /// Stamps events anew that had another stamp.
+    pub(crate) async fn restamp(&self, envelopes: Vec<Envelope>) -> Result<(), SubmitError> {
+        if envelopes.is_empty() {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        let work = Work::Write(Task::Restamp(envelopes), Asker::Persist(answer));
+        self.send(work).await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 

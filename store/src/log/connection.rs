@@ -40,7 +40,7 @@ pub(super) struct Opened {
 }
 
 /// What a start finds, on the connection that holds the lock.
-pub(super) struct Start {
+pub(crate) struct Start {
     pub unsafe_settings: Vec<Unsafe>,
     pub connection: PgConnection,
     pub found: Found,
@@ -59,7 +59,7 @@ pub(super) fn newest_change() -> i64 {
 }
 
 /// Takes the lock, brings the schema up to date, and looks who may be written as.
-pub(super) async fn find(options: &Options, patience: Duration) -> Result<Start, OpenError> {
+pub(crate) async fn find(options: &Options, patience: Duration) -> Result<Start, OpenError> {
     let mut connection = connect_and_lock(&options.database_url, patience).await?;
     CHANGES.run(&mut connection).await?;
     let unsafe_settings =
@@ -115,7 +115,7 @@ async fn at_a_start<T: Send + 'static>(
     done.map_err(|failure| unusable(sidecar, failure))
 }
 
-pub(super) fn unusable(sidecar: &Sidecar, source: std::io::Error) -> OpenError {
+pub(crate) fn unusable(sidecar: &Sidecar, source: std::io::Error) -> OpenError {
     OpenError::Sidecar {
         path: sidecar.path().display().to_string(),
         source,

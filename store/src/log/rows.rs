@@ -1,6 +1,5 @@
 //! Every SQL statement of the log: events to rows and back.
 
-pub(super) mod aside;
 mod batch;
 mod reads;
 
@@ -106,7 +105,7 @@ pub(super) async fn identity(connection: &mut PgConnection) -> sqlx::Result<Opti
 }
 
 /// Writes the identity row.
-pub(super) async fn store_identity(
+pub(crate) async fn store_identity(
     connection: &mut PgConnection,
     cluster: &str,
     origin: Origin,
@@ -249,26 +248,26 @@ fn ends_elsewhere() -> sqlx::Error {
 }
 
 /// Numbers in events are checked to fit a signed column when they are parsed.
-fn signed(number: u64) -> i64 {
+pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unsigned(number: i64) -> sqlx::Result<u64> {
+pub(crate) fn unsigned(number: i64) -> sqlx::Result<u64> {
     u64::try_from(number).map_err(|failure| sqlx::Error::Decode(failure.into()))
 }
 
-fn hlc_from(number: i64) -> sqlx::Result<Hlc> {
+pub(crate) fn hlc_from(number: i64) -> sqlx::Result<Hlc> {
     Hlc::new(unsigned(number)?).ok_or_else(|| sqlx::Error::Decode("clock reading".into()))
 }
 
-fn hash_from(bytes: Vec<u8>) -> sqlx::Result<Hash> {
+pub(crate) fn hash_from(bytes: Vec<u8>) -> sqlx::Result<Hash> {
     bytes
         .try_into()
         .map(Hash)
         .map_err(|_| sqlx::Error::Decode("a hash has 32 bytes".into()))
 }
 
-fn origin_from(replica: i32, epoch: i64) -> sqlx::Result<Origin> {
+pub(crate) fn origin_from(replica: i32, epoch: i64) -> sqlx::Result<Origin> {
     let replica = u16::try_from(replica).ok().and_then(ReplicaId::new);
     match (replica, u32::try_from(epoch)) {
         (Some(replica), Ok(epoch)) => Ok(Origin {

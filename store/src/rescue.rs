@@ -1,23 +1,24 @@
 //! Brings a replica back to the others after a fork: sets the events of the side that yields aside,
 //! and writes them again under a new epoch.
 //!
-//! What leaves and what is written again is decided in `causeway_domain::rescue`; this is its hand. The
-//! server must not be running. Every step can be cut off and done again: the log changes in one
+//! What leaves and what is written again is decided in `causeway_domain::rescue`; this is its hand.
+//! The server must not be running. Every step can be cut off and done again: the log changes in one
 //! transaction, and what is written again is known by what it says.
+
+mod aside;
 
 use std::collections::BTreeMap;
 
-use causeway_domain::envelope::{Envelope, RawEvent};
+use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Dot, Origin};
 use causeway_domain::rescue::{Parting, Speakers, Subject};
 use causeway_domain::stamp::OrderKey;
-use causeway_domain::writing::{Record, Task, draw};
+use causeway_domain::writing::{Record, draw};
 use sqlx::Connection;
-use tokio::sync::oneshot;
 
-use super::connection::{self, Start};
-use super::rows::{self, aside};
-use super::{Asker, LOCK, Log, OpenError, Options, ReadError, SubmitError, Work};
+use crate::log::connection::{self, Start};
+use crate::log::{LOCK, Log, OpenError, Options, ReadError, SubmitError, rows};
+use crate::timelines;
 
 /// Events read at once.
 const PAGE: i64 = 500;
@@ -134,7 +135,7 @@ async fn sever(connection: &mut sqlx::PgConnection, parting: &Parting) -> sqlx::
         aside::set_aside(connection, some).await?;
     }
     aside::close_gaps(connection).await?;
-    crate::timelines::clear(connection).await?;
+    timelines::clear(connection).await?;
     Ok(taken.len() as u64)
 }
 
@@ -143,7 +144,7 @@ impl Log {
     /// Calls `on_progress` with how many events have been looked at.
     pub async fn write_again(&self, on_progress: impl Fn(u64)) -> Result<Rescued, RescueError> {
         let mut rescued = Rescued {
-            returned: aside::mark_returned(&self.pool).await.map_err(read)?,
+            returned: aside::mark_returned(self.pool()).await.map_err(read)?,
             ..Rescued::default()
         };
         let mut speakers = Speakers::default();
@@ -170,12 +171,12 @@ impl Log {
             self.write_page_again(page, &speakers, &mut rescued).await?;
             on_progress(seen);
         }
-        rescued.waiting = aside::count_waiting(&self.pool).await.map_err(read)?;
+        rescued.waiting = aside::count_waiting(self.pool()).await.map_err(read)?;
         Ok(rescued)
     }
 
     async fn waiting(&self, after: Option<&RawEvent>) -> Result<Vec<RawEvent>, RescueError> {
-        Ok(aside::waiting(&self.pool, after, PAGE)
+        Ok(aside::waiting(self.pool(), after, PAGE)
             .await
             .map_err(read)?)
     }
@@ -213,11 +214,11 @@ impl Log {
             missed.push(event);
         }
         rescued.superseded += superseded.len() as u64;
-        let outcome = aside::mark(&self.pool, &superseded, "superseded");
+        let outcome = aside::mark(self.pool(), &superseded, "superseded");
         outcome.await.map_err(read)?;
         let envelopes = missed.iter().map(|event| (*event.envelope).clone());
         self.restamp(envelopes.collect()).await?;
-        let outcome = aside::mark(&self.pool, &missed, "rewritten");
+        let outcome = aside::mark(self.pool(), &missed, "rewritten");
         Ok(outcome.await.map_err(read)?)
     }
 
@@ -240,10 +241,10 @@ impl Log {
                 Subject::Unknown => {}
             }
         }
-        let mut held = aside::about(&self.pool, "post", &posts, None)
+        let mut held = aside::about(self.pool(), "post", &posts, None)
             .await
             .map_err(read)?;
-        let members = aside::about(&self.pool, "group", &groups, Some(&users));
+        let members = aside::about(self.pool(), "group", &groups, Some(&users));
         held.extend(members.await.map_err(read)?);
         let mut decided = BTreeMap::new();
         for event in held {
@@ -258,23 +259,13 @@ impl Log {
     async fn is_said(&self, event: &RawEvent) -> Result<bool, RescueError> {
         let envelope = &event.envelope;
         let ids = [envelope.id.as_str()];
-        let held = aside::about(&self.pool, &envelope.aggregate, &ids, None);
+        let held = aside::about(self.pool(), &envelope.aggregate, &ids, None);
         let says_the_same = |other: &RawEvent| {
             let other = &other.envelope;
             (&other.kind, other.at, other.event.get())
                 == (&envelope.kind, envelope.at, envelope.event.get())
         };
         Ok(held.await.map_err(read)?.iter().any(says_the_same))
-    }
-
-    async fn restamp(&self, envelopes: Vec<Envelope>) -> Result<(), SubmitError> {
-        if envelopes.is_empty() {
-            return Ok(());
-        }
-        let (answer, answered) = oneshot::channel();
-        let work = Work::Write(Task::Restamp(envelopes), Asker::Persist(answer));
-        self.send(work).await?;
-        answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 }
 

@@ -7,13 +7,13 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Dot, Origin};
 use sqlx::{PgConnection, PgPool, Row as _};
 
-use super::{hash_from, hlc_from, origin_from, signed, unsigned};
+use crate::log::rows::{hash_from, hlc_from, origin_from, signed, unsigned};
 
 /// Added to numbers that change, so that none meets one that has not changed yet.
 const BEYOND_ALL: i64 = 1 << 62;
 
 /// Tells where the first event of an origin beyond a number stands in this log.
-pub(in crate::log) async fn first_beyond(
+pub(super) async fn first_beyond(
     connection: &mut PgConnection,
     dot: Dot,
 ) -> sqlx::Result<Option<i64>> {
@@ -28,7 +28,7 @@ pub(in crate::log) async fn first_beyond(
 }
 
 /// Reads a page of the log from a place on.
-pub(in crate::log) async fn page(
+pub(super) async fn page(
     connection: &mut PgConnection,
     from: i64,
     limit: i64,
@@ -47,10 +47,7 @@ pub(in crate::log) async fn page(
 }
 
 /// Moves events from the log to those set aside.
-pub(in crate::log) async fn set_aside(
-    connection: &mut PgConnection,
-    arrivals: &[i64],
-) -> sqlx::Result<()> {
+pub(super) async fn set_aside(connection: &mut PgConnection, arrivals: &[i64]) -> sqlx::Result<()> {
     sqlx::query(
         "WITH taken AS (
              DELETE FROM events WHERE arrival = ANY($1)
@@ -67,7 +64,7 @@ pub(in crate::log) async fn set_aside(
 }
 
 /// Closes the gaps that events left: in this log, and among the events of each aggregate.
-pub(in crate::log) async fn close_gaps(connection: &mut PgConnection) -> sqlx::Result<()> {
+pub(super) async fn close_gaps(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE events e SET arrival = n.new_arrival + $1, sequence = n.new_sequence + $1
          FROM (SELECT arrival, row_number() OVER (ORDER BY arrival) AS new_arrival, sequence,
@@ -90,7 +87,7 @@ pub(in crate::log) async fn close_gaps(connection: &mut PgConnection) -> sqlx::R
 }
 
 /// Lists the origins of which events were set aside, and the highest reading of these.
-pub(in crate::log) async fn origins_aside(
+pub(super) async fn origins_aside(
     connection: &mut PgConnection,
 ) -> sqlx::Result<(Vec<Origin>, Hlc)> {
     let rows = sqlx::query(
@@ -108,7 +105,7 @@ pub(in crate::log) async fn origins_aside(
 }
 
 /// Marks what is in the log again, byte for byte; tells how many these are.
-pub(in crate::log) async fn mark_returned(pool: &PgPool) -> sqlx::Result<u64> {
+pub(super) async fn mark_returned(pool: &PgPool) -> sqlx::Result<u64> {
     let marked = sqlx::query(
         "UPDATE set_aside_events s SET outcome = 'returned' FROM events e
          WHERE s.outcome IS NULL AND e.replica = s.replica AND e.epoch = s.epoch
@@ -120,11 +117,7 @@ pub(in crate::log) async fn mark_returned(pool: &PgPool) -> sqlx::Result<u64> {
 }
 
 /// Says what became of an event that was set aside.
-pub(in crate::log) async fn mark(
-    pool: &PgPool,
-    events: &[RawEvent],
-    outcome: &str,
-) -> sqlx::Result<()> {
+pub(super) async fn mark(pool: &PgPool, events: &[RawEvent], outcome: &str) -> sqlx::Result<()> {
     let hashes: Vec<&[u8]> = events.iter().map(|event| &event.hash.0[..]).collect();
     sqlx::query("UPDATE set_aside_events SET outcome = $2 WHERE hash = ANY($1)")
         .bind(hashes)
@@ -135,7 +128,7 @@ pub(in crate::log) async fn mark(
 }
 
 /// Reads events that wait, in the one order, from beyond a place in it.
-pub(in crate::log) async fn waiting(
+pub(super) async fn waiting(
     pool: &PgPool,
     after: Option<&RawEvent>,
     limit: i64,
@@ -161,7 +154,7 @@ pub(in crate::log) async fn waiting(
 }
 
 /// Counts what waits.
-pub(in crate::log) async fn count_waiting(pool: &PgPool) -> sqlx::Result<u64> {
+pub(super) async fn count_waiting(pool: &PgPool) -> sqlx::Result<u64> {
     let count: i64 =
         sqlx::query_scalar("SELECT count(*) FROM set_aside_events WHERE outcome IS NULL")
             .fetch_one(pool)
@@ -170,7 +163,7 @@ pub(in crate::log) async fn count_waiting(pool: &PgPool) -> sqlx::Result<u64> {
 }
 
 /// Reads all events in the log of some aggregates of one type.
-pub(in crate::log) async fn about(
+pub(super) async fn about(
     pool: &PgPool,
     aggregate: &str,
     ids: &[&str],
