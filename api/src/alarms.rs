@@ -2,8 +2,8 @@
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::writing::Beginning;
-use causeway_replicator::alarm::Alarm;
-use causeway_replicator::view::Knowledge;
+use causeway_replicator_core::alarm::Alarm;
+use causeway_replicator_core::view::Knowledge;
 use causeway_store::log::Log;
 use poem_openapi::Object;
 use serde::Serialize;

@@ -6,7 +6,7 @@ use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::User;
 use causeway_domain::timeline::Message;
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::view::Knowledge;
+use causeway_replicator_core::view::Knowledge;
 use causeway_store::timelines::Seen;
 use jiff::Timestamp;
 use poem::{IntoResponse, Response};

@@ -12,7 +12,7 @@ use causeway_postgres::Programs;
 use causeway_replicator::driver::Clocks;
 use causeway_replicator::inquiry;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::wire::Caller;
+use causeway_replicator_core::wire::Caller;
 use causeway_store::log::{OpenError, look, unsafe_settings};
 use sqlx::{Connection, PgConnection};
 use tokio::net::TcpStream;

@@ -10,7 +10,7 @@ use causeway_domain::names::{GroupName, Name};
 use causeway_domain::post::Refusal;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Command;
-use causeway_replicator::view::Knowledge;
+use causeway_replicator_core::view::Knowledge;
 use causeway_store::log::{Done, Log, ReadError, SubmitError};
 use causeway_store::timelines::{Behind, Timelines};
 use tokio::sync::watch;

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::{GroupName, User, UserId};
-use causeway_replicator::presence::Online;
-use causeway_replicator::view::Knowledge;
+use causeway_replicator_core::presence::Online;
+use causeway_replicator_core::view::Knowledge;
 use causeway_store::timelines::Timelines;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;

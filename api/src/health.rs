@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use causeway_domain::writing::Beginning;
-use causeway_replicator::alarm::Alarm;
-use causeway_replicator::liveness::{Outward, Status};
+use causeway_replicator_core::alarm::Alarm;
+use causeway_replicator_core::liveness::{Outward, Status};
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::time::timeout;
 

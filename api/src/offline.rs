@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use causeway_domain::ids::ReplicaId;
 use causeway_replicator::driver::Clocks;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::wire::Caller;
+use causeway_replicator_core::wire::Caller;
 use causeway_store::log::{Log, Options, WriterTask};
 use causeway_store::timelines::Timelines;
 

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::writing::Beginning;
-use causeway_replicator::auth::PeerKeys;
 use causeway_replicator::driver::{Clocks, Replicator};
 use causeway_replicator::inquiry;
-use causeway_replicator::instance::Instance;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::me::Me;
-use causeway_replicator::wire::Caller;
+use causeway_replicator_core::auth::PeerKeys;
+use causeway_replicator_core::instance::Instance;
+use causeway_replicator_core::me::Me;
+use causeway_replicator_core::wire::Caller;
 use causeway_store::log::{Log, Options, WriterTask};
 use causeway_store::timelines::{FollowTask, Timelines};
 use futures_util::FutureExt as _;

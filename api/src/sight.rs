@@ -2,8 +2,8 @@
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_replicator::driver::Replicator;
-use causeway_replicator::liveness::{Outward, Status};
-use causeway_replicator::view::PeerView;
+use causeway_replicator_core::liveness::{Outward, Status};
+use causeway_replicator_core::view::PeerView;
 use causeway_store::timelines::Timelines;
 use poem_openapi::{Enum, Object};
 use serde::Serialize;

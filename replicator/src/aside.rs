@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::wire::events::{self, Decoded};
+use causeway_replicator_core::wire::events::{self, Decoded};
 
 /// Bytes that are read in well under a millisecond.
 const AT_ONCE_BYTES: usize = 32 * 1024;
@@ -26,7 +26,7 @@ pub(crate) async fn decode(body: Cow<'_, [u8]>) -> Decoded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::orphans::tests::event;
+    use crate::sample::event;
 
     #[tokio::test]
     async fn many_are_read_as_few_are() {

@@ -19,21 +19,22 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
+use causeway_replicator_core::alarm::Alarm;
+use causeway_replicator_core::core::{Core, Input, Output};
+use causeway_replicator_core::me::Me;
+use causeway_replicator_core::now::Now;
+use causeway_replicator_core::presence::Online;
+use causeway_replicator_core::view::{Knowledge, PeerView};
+use causeway_replicator_core::wire::{Caller, Digest, PushAnswer, Refusal};
 use causeway_store::log::{Log, SubmitError};
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
-use crate::core::{Alarm, Core, Input, Output};
 use crate::inquiry::Answer;
 use crate::link::Link;
-use crate::me::Me;
-use crate::now::Now;
-use crate::presence::Online;
 use crate::traffic::Traffic;
-use crate::view::{Knowledge, PeerView};
-use crate::wire::{Caller, Digest, PushAnswer, Refusal};
 
 use calls::Call;
 pub use clocks::Clocks;

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, ReplicaId};
+use causeway_replicator_core::clock;
+use causeway_replicator_core::failure::LinkError;
+use causeway_replicator_core::now::Now;
+use causeway_replicator_core::presence::Report;
+use causeway_replicator_core::wire::{Caller, Digest, PROTOCOL};
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use crate::clock;
-use crate::failure::LinkError;
 use crate::link::Link;
-use crate::now::Now;
-use crate::presence::Report;
-use crate::wire::{Caller, Digest, PROTOCOL};
 
 /// What one peer answered.
 #[derive(Debug)]
@@ -57,7 +57,8 @@ pub async fn ask_one<L: Link>(
     let called = Instant::now();
     let asked = timeout(patience, link.digest(&question(caller, now))).await;
     let digest = Box::new(asked.map_err(|_| LinkError::Unreachable)??);
-    let digest = crate::core::check_answer(&caller.cluster, PROTOCOL, peer, digest)?;
+    let digest =
+        causeway_replicator_core::core::check_answer(&caller.cluster, PROTOCOL, peer, digest)?;
     Ok(Answer {
         digest: *digest,
         rtt: called.elapsed(),

@@ -6,10 +6,9 @@ use std::future::Future;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::VersionVector;
-
-use crate::failure::LinkError;
-use crate::wire::events::Decoded;
-use crate::wire::{Digest, PushAnswer};
+use causeway_replicator_core::failure::LinkError;
+use causeway_replicator_core::wire::events::Decoded;
+use causeway_replicator_core::wire::{Digest, PushAnswer};
 
 /// Calls to one peer. Every call ends within bounded time.
 pub trait Link: Send + Sync + 'static {

@@ -9,15 +9,15 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::rescue::Parting;
 use causeway_domain::version_vector::VersionVector;
+use causeway_replicator_core::failure::LinkError;
+use causeway_replicator_core::orphans;
+use causeway_replicator_core::wire::Refusal;
+use causeway_replicator_core::wire::events::BATCH_EVENTS;
 use causeway_store::log::{Log, ReadError, SubmitError};
 use tokio::time::{Instant, sleep};
 
-use crate::failure::LinkError;
 use crate::inquiry::Answer;
 use crate::link::http::HttpLink;
-use crate::orphans;
-use crate::wire::Refusal;
-use crate::wire::events::BATCH_EVENTS;
 
 /// How long a peer may still take the server that was just stopped for alive, and so this process
 /// for its copy.

@@ -5,18 +5,18 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use causeway_domain::version_vector::VersionVector;
+use causeway_replicator_core::auth::{PeerKeys, SignedRequest};
+use causeway_replicator_core::wire::events::{self, BATCH_BYTES};
+use causeway_replicator_core::wire::{Caller, DIGEST_PATH, Digest, EVENTS_PATH, Refusal, query};
 use causeway_store::log::SubmitError;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::aside;
-use crate::auth::{PeerKeys, SignedRequest};
 use crate::driver::{Replicator, TurnError};
-use crate::wire::events::{self, BATCH_BYTES};
-use crate::wire::{Caller, DIGEST_PATH, Digest, EVENTS_PATH, Refusal, query};
 
 /// Most bytes of a request's body: the longest digest.
-pub const MAX_REQUEST_BYTES: usize = crate::wire::MAX_DIGEST_BYTES;
+pub const MAX_REQUEST_BYTES: usize = causeway_replicator_core::wire::MAX_DIGEST_BYTES;
 /// Shorter answers are not worth compressing.
 const COMPRESS_FROM: usize = 4096;
 
@@ -27,7 +27,7 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// The path and query, as it came.
     pub path_and_query: &'a str,
-    /// The header [`crate::auth::HEADER`].
+    /// The header [`causeway_replicator_core::auth::HEADER`].
     pub signature: Option<&'a str>,
     /// The caller takes gzip.
     pub accepts_gzip: bool,
@@ -40,7 +40,7 @@ pub struct Asked<'a> {
 pub struct Served {
     /// The HTTP status.
     pub status: u16,
-    /// The header [`crate::auth::HEADER`]; absent where the question was not signed.
+    /// The header [`causeway_replicator_core::auth::HEADER`]; absent where the question was not signed.
     pub signature: Option<String>,
     /// The header `Content-Type`.
     pub content_type: &'static str,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use causeway_domain::ids::ReplicaId;
-use causeway_replicator::wire::PROTOCOL;
+use causeway_replicator_core::wire::PROTOCOL;
 
 use super::raw::{Raw, RawLimits, RawReplica};
 use super::{Auth, Config, ConfigError, Limits, MIN_KEY_BYTES, ReplicaAddress, Secret};

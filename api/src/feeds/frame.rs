@@ -10,7 +10,7 @@ use causeway_domain::names::{User, UserId};
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::{FeedEntry, Kind, Message};
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::view::Knowledge;
+use causeway_replicator_core::view::Knowledge;
 use causeway_store::timelines::Seen;
 use serde::Serialize;
 

@@ -8,7 +8,7 @@ use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::FeedEntry;
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::view::Knowledge;
+use causeway_replicator_core::view::Knowledge;
 use causeway_store::log::ReadError;
 use causeway_store::timelines::{Anchor, Seen};
 use serde::Serialize;

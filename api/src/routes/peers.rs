@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use causeway_replicator::auth::{HEADER, PeerKeys};
 use causeway_replicator::driver::Replicator;
 use causeway_replicator::serve::{Asked, MAX_REQUEST_BYTES, serve};
+use causeway_replicator_core::auth::{HEADER, PeerKeys};
 use poem::http::{StatusCode, header};
 use poem::{Endpoint, Request, Response};
 

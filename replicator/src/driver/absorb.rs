@@ -7,11 +7,10 @@ use std::time::Duration;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::writing::Head;
+use causeway_replicator_core::core::{Input, Taken};
+use causeway_replicator_core::orphans;
 use causeway_store::log::SubmitError;
 use tokio::time::{Instant, timeout_at};
-
-use crate::core::{Input, Taken};
-use crate::orphans;
 
 use super::Engine;
 

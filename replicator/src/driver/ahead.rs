@@ -6,12 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::VersionVector;
+use causeway_replicator_core::failure::LinkError;
+use causeway_replicator_core::foreseen::Foreseen;
+use causeway_replicator_core::plan;
+use causeway_replicator_core::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
 use tokio::task::JoinSet;
-
-use crate::failure::LinkError;
-use crate::foreseen::Foreseen;
-use crate::plan;
-use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
 
 /// What was asked for in the hope that it fits; dropping it ends the call.
 struct Asked {
@@ -82,9 +81,10 @@ pub(super) fn beyond(after: &VersionVector, pulled: &Decoded) -> Option<VersionV
 #[cfg(test)]
 mod tests {
     use causeway_domain::ids::{Epoch, Origin, ReplicaId};
+    use causeway_replicator_core::orphans;
 
     use super::*;
-    use crate::orphans::{self, tests::event};
+    use crate::sample::event;
 
     #[tokio::test]
     async fn what_fits_is_taken_without_what_came_another_way_meanwhile() {

@@ -9,17 +9,17 @@ use causeway_domain::chain::Hash;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
+use causeway_replicator_core::core::{Input, Taken};
+use causeway_replicator_core::failure::{CallFailure, LinkError};
+use causeway_replicator_core::foreseen::Foreseen;
+use causeway_replicator_core::plan::Push;
+use causeway_replicator_core::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
+use causeway_replicator_core::wire::{Digest, PushAnswer};
 use causeway_store::log::SubmitError;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::core::{Input, Taken};
-use crate::failure::{CallFailure, LinkError};
-use crate::foreseen::Foreseen;
 use crate::link::Link;
-use crate::plan::Push;
-use crate::wire::events::{BATCH_BYTES, BATCH_EVENTS, Decoded};
-use crate::wire::{Digest, PushAnswer};
 
 use super::Engine;
 use super::ahead::{self, Ahead};

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use causeway_replicator_core::now::Now;
 use causeway_store::log::WallClock;
 use tokio::time::Instant;
-
-use crate::now::Now;
 
 /// No peer has shown its clock yet.
 const UNBOUNDED: i64 = i64::MAX;

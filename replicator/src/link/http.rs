@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::VersionVector;
+use causeway_replicator_core::auth::{HEADER, PeerKeys};
+use causeway_replicator_core::failure::LinkError;
+use causeway_replicator_core::wire::events::{self, Decoded, MAX_BODY_BYTES};
+use causeway_replicator_core::wire::{
+    Caller, DIGEST_PATH, Digest, MAX_DIGEST_BYTES, PushAnswer, Refusal, query,
+};
 use reqwest::{Client, Method, StatusCode};
 
 use crate::aside;
-use crate::auth::{HEADER, PeerKeys};
-use crate::failure::LinkError;
-use crate::wire::events::{self, Decoded, MAX_BODY_BYTES};
-use crate::wire::{Caller, DIGEST_PATH, Digest, MAX_DIGEST_BYTES, PushAnswer, Refusal, query};
 
 use super::Link;
 

@@ -8,8 +8,8 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin};
 use causeway_domain::stamp::Stamp;
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::failure::LinkError;
 use causeway_replicator::link::Link;
+use causeway_replicator_core::failure::LinkError;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::hung::Hung;

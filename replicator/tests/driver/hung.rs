@@ -10,12 +10,12 @@ use causeway_domain::chain::Hash;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Epoch, Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::failure::LinkError;
-use causeway_replicator::instance::Instance;
 use causeway_replicator::link::Link;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::wire::events::Decoded;
-use causeway_replicator::wire::{Digest, PushAnswer};
+use causeway_replicator_core::failure::LinkError;
+use causeway_replicator_core::instance::Instance;
+use causeway_replicator_core::wire::events::Decoded;
+use causeway_replicator_core::wire::{Digest, PushAnswer};
 use futures_util::FutureExt as _;
 use tokio::time::timeout;
 

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::auth::{HEADER, PeerKeys};
-use causeway_replicator::failure::LinkError;
 use causeway_replicator::link::Link;
+use causeway_replicator_core::auth::{HEADER, PeerKeys};
+use causeway_replicator_core::failure::LinkError;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

@@ -7,7 +7,7 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::rescue::Subject;
-use causeway_replicator::core::Alarm;
+use causeway_replicator_core::alarm::Alarm;
 
 /// One event that was committed somewhere.
 struct Committed {

@@ -9,11 +9,11 @@ use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
-use causeway_replicator::core::Core;
-use causeway_replicator::failure::LinkError;
-use causeway_replicator::instance::Instance;
-use causeway_replicator::presence::Online;
-use causeway_replicator::wire::Caller;
+use causeway_replicator_core::core::Core;
+use causeway_replicator_core::failure::LinkError;
+use causeway_replicator_core::instance::Instance;
+use causeway_replicator_core::presence::Online;
+use causeway_replicator_core::wire::Caller;
 
 use crate::disk::{Disk, Durable};
 

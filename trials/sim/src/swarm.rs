@@ -1,7 +1,7 @@
 //! Which faults a run has: a random subset. Runs with few faults go deep where runs with all of
 //! them never come.
 
-use causeway_replicator::wire::events::BATCH_EVENTS;
+use causeway_replicator_core::wire::events::BATCH_EVENTS;
 
 use crate::rng::Rng;
 

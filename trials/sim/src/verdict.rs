@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::Origin;
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::core::Alarm;
-use causeway_replicator::liveness::Status;
+use causeway_replicator_core::alarm::Alarm;
+use causeway_replicator_core::liveness::Status;
 
 use crate::hits::Hit;
 use crate::table::{self, Seen};
@@ -278,7 +278,7 @@ fn difference(seen: &Seen, expected: &Seen) -> String {
     }
 }
 
-fn core_origin(core: &causeway_replicator::core::Core) -> Origin {
+fn core_origin(core: &causeway_replicator_core::core::Core) -> Origin {
     let question = core.question();
     Origin {
         replica: question.replica,

@@ -8,11 +8,11 @@ use causeway_domain::chain::Hash;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::auth::PeerKeys;
-use causeway_replicator::instance::Instance;
 use causeway_replicator::link::Link;
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::wire::Caller;
+use causeway_replicator_core::auth::PeerKeys;
+use causeway_replicator_core::instance::Instance;
+use causeway_replicator_core::wire::Caller;
 
 use super::{Cluster, Replica};
 

@@ -8,13 +8,13 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin, ReplicaId};
 use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::Head;
-use causeway_replicator::core::{Core, Input, Output, Taken};
-use causeway_replicator::failure::{CallFailure, LinkError};
-use causeway_replicator::instance::Instance;
-use causeway_replicator::me::Me;
-use causeway_replicator::now::Now;
-use causeway_replicator::presence::{Held, Report};
-use causeway_replicator::wire::{Digest, PROTOCOL, PushAnswer, Refusal};
+use causeway_replicator_core::core::{Core, Input, Output, Taken};
+use causeway_replicator_core::failure::{CallFailure, LinkError};
+use causeway_replicator_core::instance::Instance;
+use causeway_replicator_core::me::Me;
+use causeway_replicator_core::now::Now;
+use causeway_replicator_core::presence::{Held, Report};
+use causeway_replicator_core::wire::{Digest, PROTOCOL, PushAnswer, Refusal};
 
 use crate::pieces::Pieces;
 

@@ -3,9 +3,9 @@
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, MAX_EVENT_BYTES, RawEvent};
 use causeway_domain::timeline::Fact;
-use causeway_replicator::auth::PeerKeys;
-use causeway_replicator::wire::events::{BATCH_EVENTS, decode, encode};
-use causeway_replicator::wire::{Caller, Digest, EVENTS_PATH, PushAnswer, Refusal, query};
+use causeway_replicator_core::auth::PeerKeys;
+use causeway_replicator_core::wire::events::{BATCH_EVENTS, decode, encode};
+use causeway_replicator_core::wire::{Caller, Digest, EVENTS_PATH, PushAnswer, Refusal, query};
 
 use crate::pieces::Pieces;
 

@@ -14,7 +14,7 @@ use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::names::Name;
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::text::{IdempotencyKey, MessageText};
-use causeway_replicator::instance::Instance;
+use causeway_replicator_core::instance::Instance;
 use causeway_store::timelines::Place;
 use poem::Request;
 use poem::http::{HeaderMap, HeaderValue, header};

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_domain::ids::Origin;
 use causeway_domain::rescue::Subject;
 use causeway_domain::timeline::Standing;
-use causeway_replicator::core::Alarm;
-use causeway_replicator::liveness::Status;
+use causeway_replicator_core::alarm::Alarm;
+use causeway_replicator_core::liveness::Status;
 
-use super::in_order;
 use crate::table::{self, Seen};
 use crate::world::World;
+
+use super::in_order;
 
 impl World {
     /// Once the sides that yield are rescued, everything is the same everywhere, and what was said

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_domain::rescue::Subject;
 use causeway_domain::timeline::{Fate, Standing};
 use causeway_domain::version_vector::Range;
-use causeway_replicator::core::Core;
-use causeway_replicator::liveness::Status;
+use causeway_replicator_core::core::Core;
+use causeway_replicator_core::liveness::Status;
 
 use crate::reader::{Object, Way};
 use crate::world::World;

@@ -12,9 +12,9 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Task;
-use causeway_replicator::core::{Core, Input, Output};
-use causeway_replicator::failure::{CallFailure, LinkError};
-use causeway_replicator::wire::{Caller, Digest, PushAnswer, Refusal, events};
+use causeway_replicator_core::core::{Core, Input, Output};
+use causeway_replicator_core::failure::{CallFailure, LinkError};
+use causeway_replicator_core::wire::{Caller, Digest, PushAnswer, Refusal, events};
 
 use crate::hits::Hit;
 use crate::net::Way;

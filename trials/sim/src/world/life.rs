@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin};
 use causeway_domain::writing::{Beginning, Row, Task, Writing};
-use causeway_replicator::core::{Core, Input};
-use causeway_replicator::instance::Instance;
-use causeway_replicator::me::Me;
+use causeway_replicator_core::core::{Core, Input};
+use causeway_replicator_core::instance::Instance;
+use causeway_replicator_core::me::Me;
 
 use crate::disk::{Disk, Durable};
 use crate::hits::Hit;

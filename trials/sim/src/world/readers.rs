@@ -7,12 +7,13 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::names::GroupName;
 use causeway_domain::rescue::Subject;
 use causeway_domain::timeline::{Fate, FeedEntry, Kind, Message, Progress, Told, is_overtaken};
-use causeway_replicator::view::Knowledge;
+use causeway_replicator_core::view::Knowledge;
 
-use super::{Happening, World};
 use crate::disk::Disk;
 use crate::hits::Hit;
 use crate::reader::{Frame, Object, Stay, Way, Wrong};
+
+use super::{Happening, World};
 
 /// Most entries read from the table at once: few, as runs are short.
 const STEP: usize = 7;
@@ -262,7 +263,7 @@ impl<'a> Shelf<'a> {
             disk: &replica.disk,
             knowledge: replica
                 .core()
-                .map(causeway_replicator::core::Core::knowledge),
+                .map(causeway_replicator_core::core::Core::knowledge),
             settles: !world.swarm.loses_state(),
         }
     }

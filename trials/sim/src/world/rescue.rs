@@ -10,7 +10,7 @@ use causeway_domain::rescue::{Parting, Speakers, Subject};
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Record, Row, Task, Verdict, Writing, draw};
-use causeway_replicator::orphans;
+use causeway_replicator_core::orphans;
 
 use crate::disk::{Disk, Durable};
 use crate::hits::Hit;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use causeway_replicator::core::{Alarm, Input, Output};
-use causeway_replicator::now::Now;
-use causeway_replicator::presence::Online;
-use causeway_replicator::view::Knowledge;
+use causeway_replicator_core::alarm::Alarm;
+use causeway_replicator_core::core::{Input, Output};
+use causeway_replicator_core::now::Now;
+use causeway_replicator_core::presence::Online;
+use causeway_replicator_core::view::Knowledge;
 
 use crate::hits::Hit;
 
@@ -110,7 +111,7 @@ impl World {
     fn sound(&mut self, at: usize, alarm: Alarm) {
         match &alarm {
             Alarm::Refused { reason, .. } | Alarm::RefusedBy { reason, .. } => {
-                use causeway_replicator::wire::Refusal;
+                use causeway_replicator_core::wire::Refusal;
                 match reason {
                     Refusal::Clone { .. } => self.hit(Hit::CloneRefused),
                     Refusal::NoCommonProtocol { .. } => self.hit(Hit::VersionRefused),

@@ -8,12 +8,13 @@ mod session;
 use causeway_domain::ids::Origin;
 use causeway_domain::rule::{self, Rule};
 use causeway_domain::writing::{Decided, Facts, Task, Verdict};
-use causeway_replicator::core::Taken;
+use causeway_replicator_core::core::Taken;
 
-use super::{Happening, World};
 use crate::disk::Durable;
 use crate::hits::Hit;
 use crate::replica::{Asker, Batch, Doing, Fate, Process};
+
+use super::{Happening, World};
 
 /// How long a batch waits for the database to come back.
 const PATIENCE_MS: u64 = 3_000;

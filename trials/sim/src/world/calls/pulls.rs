@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator::core::{Input, Taken};
-use causeway_replicator::failure::{CallFailure, LinkError};
-use causeway_replicator::foreseen::Foreseen;
-use causeway_replicator::plan;
-use causeway_replicator::wire::events;
+use causeway_replicator_core::core::{Input, Taken};
+use causeway_replicator_core::failure::{CallFailure, LinkError};
+use causeway_replicator_core::foreseen::Foreseen;
+use causeway_replicator_core::plan;
+use causeway_replicator_core::wire::events;
 
 use crate::hits::Hit;
 use crate::replica::{Ahead, Asker};

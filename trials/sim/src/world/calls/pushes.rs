@@ -3,15 +3,16 @@
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Task;
-use causeway_replicator::core::{Input, Output, Taken};
-use causeway_replicator::orphans;
-use causeway_replicator::plan::Push;
-use causeway_replicator::wire::events::{self, BATCH_EVENTS};
+use causeway_replicator_core::core::{Input, Output, Taken};
+use causeway_replicator_core::orphans;
+use causeway_replicator_core::plan::Push;
+use causeway_replicator_core::wire::events::{self, BATCH_EVENTS};
+
+use crate::hits::Hit;
+use crate::replica::{Asker, Parked};
 
 use super::super::{Happening, World};
 use super::{Answer, Kind, Open, Question, Storm, slot};
-use crate::hits::Hit;
-use crate::replica::{Asker, Parked};
 
 const EARLY_PATIENCE_MS: u64 = 250;
 /// So often may the same push go to a peer that says nothing.

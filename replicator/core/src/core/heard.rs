@@ -4,6 +4,7 @@ use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::VersionVector;
 
+use crate::alarm::Alarm;
 use crate::failure::{CallFailure, LinkError};
 use crate::identity::Admission;
 use crate::liveness::Outward;
@@ -12,7 +13,7 @@ use crate::peer::Peer;
 use crate::plan;
 use crate::wire::{Digest, PushAnswer, Refusal};
 
-use super::{Alarm, Core, Output, Taken};
+use super::{Core, Output, Taken};
 
 /// How soon a peer that holds another version of our presence is told again.
 const RETELL_MS: u64 = 250;
@@ -294,7 +295,7 @@ impl Core {
 }
 
 /// Checks what a digest that answers claims to be.
-pub(crate) fn check_answer(
+pub fn check_answer(
     cluster: &str,
     protocol: [u16; 2],
     configured: ReplicaId,

@@ -18,10 +18,10 @@ use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Head;
 
-pub use crate::alarm::Alarm;
-pub(crate) use heard::check_answer;
+pub use heard::check_answer;
 pub use messages::{Input, Output, Taken};
 
+use crate::alarm::Alarm;
 use crate::blocked::Blocked;
 use crate::forks::FAR;
 use crate::identity::Identity;

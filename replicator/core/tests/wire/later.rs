@@ -2,7 +2,7 @@
 //! on with all that this version does not know.
 
 use causeway_domain::chain::Hash;
-use causeway_replicator::wire::{Digest, PushAnswer, Refusal, events};
+use causeway_replicator_core::wire::{Digest, PushAnswer, Refusal, events};
 use serde_json::{Value, json};
 
 /// An event of a later version: an unknown type, unknown fields in the frame, the stamp and the

@@ -8,10 +8,10 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin, ReplicaId};
 use causeway_domain::names::UserId;
 use causeway_domain::stamp::Stamp;
-use causeway_replicator::auth::{self, PeerKeys};
-use causeway_replicator::instance::Instance;
-use causeway_replicator::presence::{Change, Held, Online, Report};
-use causeway_replicator::wire::{
+use causeway_replicator_core::auth::{self, PeerKeys};
+use causeway_replicator_core::instance::Instance;
+use causeway_replicator_core::presence::{Change, Held, Online, Report};
+use causeway_replicator_core::wire::{
     Caller, DIGEST_PATH, Digest, EVENTS_PATH, PushAnswer, Refusal, events, query,
 };
 use serde::Serialize;

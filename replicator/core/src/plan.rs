@@ -105,7 +105,7 @@ pub(crate) fn count(ranges: &[Range]) -> u64 {
 }
 
 /// Returns the vector to pull after, so that nothing of the excluded origins is sent.
-pub(crate) fn masked<'a>(
+pub fn masked<'a>(
     held: &VersionVector,
     excluded: impl IntoIterator<Item = &'a Origin>,
 ) -> VersionVector {

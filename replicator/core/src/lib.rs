@@ -1,0 +1,25 @@
+//! How replicas agree, decided: no HTTP, no clock, no task. In reading order: what they say to each
+//! other (`wire`, signed as `auth` says), what one knows of another (`peer`, `liveness`, `identity`,
+//! `presence`, `forks`, `clock`), what must move (`plan`, `foreseen`), the core that decides
+//! (`core`), and what others may know (`view`, `alarm`).
+
+pub mod alarm;
+pub mod auth;
+mod blocked;
+pub mod clock;
+pub mod core;
+pub mod failure;
+pub mod foreseen;
+mod forks;
+mod identity;
+pub mod instance;
+pub mod liveness;
+pub mod me;
+pub mod now;
+pub mod orphans;
+mod peer;
+pub mod plan;
+pub mod presence;
+mod unconfirmed;
+pub mod view;
+pub mod wire;
