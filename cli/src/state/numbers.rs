@@ -1,6 +1,6 @@
 //! Pure: the numbers in front of messages.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// How many numbers stay known: far more than a screen shows, and memory stays bounded.
 const NUMBERS_KEPT: usize = 10_000;
@@ -11,6 +11,8 @@ const NUMBERS_KEPT: usize = 10_000;
 pub struct Numbers {
     first: u64,
     shown: VecDeque<String>,
+    /// The number of each of them.
+    by_id: HashMap<String, u64>,
 }
 
 impl Default for Numbers {
@@ -18,6 +20,7 @@ impl Default for Numbers {
         Self {
             first: 1,
             shown: VecDeque::new(),
+            by_id: HashMap::new(),
         }
     }
 }
@@ -34,18 +37,21 @@ impl Numbers {
     }
 
     fn next(&mut self, id: &str) -> u64 {
-        if self.shown.len() == NUMBERS_KEPT {
-            self.shown.pop_front();
+        if self.shown.len() == NUMBERS_KEPT
+            && let Some(oldest) = self.shown.pop_front()
+        {
+            self.by_id.remove(&oldest);
             self.first += 1;
         }
+        let number = self.first + self.shown.len() as u64;
         self.shown.push_back(id.to_owned());
-        self.first + self.shown.len() as u64 - 1
+        self.by_id.insert(id.to_owned(), number);
+        number
     }
 
     /// The number a message was shown with.
     pub fn of(&self, id: &str) -> Option<u64> {
-        let place = self.shown.iter().rposition(|shown| shown == id)?;
-        Some(self.first + place as u64)
+        self.by_id.get(id).copied()
     }
 
     /// The message shown with a number.
@@ -96,5 +102,7 @@ mod tests {
         assert_eq!(numbers.message(1), None);
         assert_eq!(numbers.message(2), Some("1"));
         assert_eq!(numbers.shown.len(), NUMBERS_KEPT);
+        assert_eq!(numbers.by_id.len(), NUMBERS_KEPT);
+        assert_eq!(numbers.show("0"), NUMBERS_KEPT as u64 + 2);
     }
 }
