@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::input::COMMANDS;
-use crate::text::{excerpt, harmless, harmless_line};
+use crate::text::{self, excerpt, harmless, harmless_line, isolated};
 use crate::wire::{Liked, Message, Presence, Snapshot, User};
 
 const DIM: &str = "2";
@@ -51,12 +51,17 @@ impl Look {
 
     /// A remark of the program itself.
     pub fn note(&self, text: &str) -> String {
-        self.paint(DIM, &format!("· {}", harmless_line(text)))
+        self.remark(&isolated(&harmless_line(text)))
+    }
+
+    /// The same with a text that is harmless already.
+    fn remark(&self, text: &str) -> String {
+        self.paint(DIM, &format!("· {text}"))
     }
 
     /// Something that did not go as asked.
     pub fn warning(&self, text: &str) -> String {
-        self.paint(YELLOW, &format!("! {}", harmless_line(text)))
+        self.paint(YELLOW, &format!("! {}", isolated(&harmless_line(text))))
     }
 
     /// A message: number, time, author, text, likes, and for an own one on how many replicas it is.
@@ -68,9 +73,9 @@ impl Look {
             held,
         } = shown;
         let mut line = self.paint(DIM, &format!("{number:>3} {}", self.time_of(message, now)));
-        let author = harmless_line(&message.author.name);
+        let author = text::name(&message.author.name);
         let author = self.paint(if held.is_some() { "1;32" } else { "1;36" }, &author);
-        let text = harmless(&message.text).replace('\n', "\n    | ");
+        let text = isolated(&harmless(&message.text)).replace('\n', "\n    | ");
         let _ = write!(line, " {author}: {text}");
         if message.likes > 0 {
             let _ = write!(
@@ -108,7 +113,7 @@ impl Look {
 
     /// The head of a group on joining, for the user `me`; its messages follow, one by one.
     pub fn group(&self, snapshot: &Snapshot, me: &str) -> Vec<String> {
-        let group = self.paint(BOLD, &harmless_line(&snapshot.group));
+        let group = self.paint(BOLD, &text::name(&snapshot.group));
         let others: Vec<_> = snapshot
             .online
             .iter()
@@ -130,7 +135,7 @@ impl Look {
         };
         let mut lines = vec![
             format!("{group}: {}", members(snapshot.members_count)),
-            self.note(&format!("{online}{yourself}")),
+            self.remark(&format!("{online}{yourself}")),
         ];
         if snapshot.messages.is_empty() {
             lines.push(self.note("no messages yet"));
@@ -142,9 +147,9 @@ impl Look {
     pub fn liked(&self, number: u64, liked: &Liked, likes_it: bool) -> String {
         let Liked { by, message } = liked;
         let verb = if likes_it { "likes" } else { "no longer likes" };
-        let quote = excerpt(&message.text, 30);
-        let author = harmless_line(&message.author.name);
-        let by = harmless_line(&by.name);
+        let quote = isolated(&excerpt(&message.text, 30));
+        let author = text::name(&message.author.name);
+        let by = text::name(&by.name);
         let text = format!(
             "· {by} {verb} {number} ({author}: {quote}), now {}",
             likes(message.likes)
@@ -157,13 +162,13 @@ impl Look {
         let count = presence.count;
         let mut lines = Vec::new();
         if !presence.online.is_empty() {
-            lines.push(self.note(&format!(
+            lines.push(self.remark(&format!(
                 "online: {} ({count} now)",
                 names(&presence.online)
             )));
         }
         if !presence.offline.is_empty() {
-            lines.push(self.note(&format!(
+            lines.push(self.remark(&format!(
                 "offline: {} ({count} now)",
                 names(&presence.offline)
             )));
@@ -187,7 +192,7 @@ impl Look {
 fn names<'a>(users: impl IntoIterator<Item = &'a User>) -> String {
     users
         .into_iter()
-        .map(|user| harmless_line(&user.name))
+        .map(|user| text::name(&user.name))
         .collect::<Vec<_>>()
         .join(", ")
 }
@@ -302,6 +307,16 @@ mod tests {
     fn no_text_looks_like_another_message_or_steers_the_terminal() {
         let text = shown(&message("a\n 13 16:04 bob: b\u{1b}[2J", 0), None);
         assert_eq!(text, " 12 16:03 ann: a\n    |  13 16:04 bob: b\u{fffd}[2J");
+    }
+
+    #[test]
+    fn a_text_from_right_to_left_keeps_what_surrounds_it_in_place() {
+        assert_eq!(
+            shown(&message("שלום", 1), None),
+            " 12 16:03 ann: \u{2068}שלום\u{2069}  (1 like)"
+        );
+        let names = PLAIN.group(&snapshot(&["דוד", "ann"], 2), "eve")[1].clone();
+        assert_eq!(names, "· online: \u{2068}דוד\u{2069}, ann");
     }
 
     #[test]

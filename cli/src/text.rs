@@ -3,26 +3,68 @@
 //! Knows nothing of messages: it is handed any text that came over the wire, a name as well as a
 //! failure. Used by `screen` for all it shows.
 
-use unicode_width::UnicodeWidthStr;
+mod invisible;
 
-/// Replaces whatever could steer the terminal: control characters except line feed and tab, and the
-/// marks that turn the direction of writing. Line separators become line feeds, so that nobody
-/// begins a line unseen.
+use icu_properties::CodePointMapData;
+use icu_properties::props::BidiClass;
+use unicode_segmentation::UnicodeSegmentation as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use self::invisible::Kind;
+
+/// How many marks may stand on one letter. No language needs more; hundreds of them would cover
+/// the rows above and below.
+const MARKS: usize = 4;
+/// Carries a mark that has no letter.
+const DOTTED_CIRCLE: char = '\u{25cc}';
+const UNSHOWN: char = '\u{fffd}';
+
+/// Replaces whatever could steer the terminal or is not seen: control characters except line feed
+/// and tab, the marks that turn the direction of writing, and characters without a shape, unless
+/// they join emoji or letters. Bounds the marks on a letter. Line separators become line feeds, so
+/// that nobody begins a line unseen.
 pub fn harmless(text: &str) -> String {
-    text.replace("\r\n", "\n")
-        .chars()
-        .map(harmless_char)
-        .collect()
-}
-
-fn harmless_char(c: char) -> char {
-    match c {
-        '\n' | '\t' => c,
-        '\u{2028}' | '\u{2029}' => '\n',
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        c if c.is_control() => '\u{fffd}',
-        c => c,
+    let mut kept = String::with_capacity(text.len());
+    let mut marks = None;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map(|(_, next)| *next);
+        match c {
+            '\r' if next == Some('\n') => {}
+            '\n' | '\t' => {
+                kept.push(c);
+                marks = None;
+            }
+            '\u{2028}' | '\u{2029}' => {
+                kept.push('\n');
+                marks = None;
+            }
+            _ => match invisible::kind(text, at, c, next) {
+                Kind::Kept => kept.push(c),
+                Kind::Hidden => {
+                    if !kept.ends_with(UNSHOWN) {
+                        kept.push(UNSHOWN);
+                    }
+                    marks = Some(0);
+                }
+                Kind::Shown if c.width() == Some(0) => {
+                    let count = marks.unwrap_or_else(|| {
+                        kept.push(DOTTED_CIRCLE);
+                        0
+                    });
+                    if count < MARKS {
+                        kept.push(c);
+                    }
+                    marks = Some(count + 1);
+                }
+                Kind::Shown => {
+                    kept.push(c);
+                    marks = Some(0);
+                }
+            },
+        }
     }
+    kept
 }
 
 /// The same on one line: for names, addresses and quotes.
@@ -30,20 +72,52 @@ pub fn harmless_line(text: &str) -> String {
     harmless(text).replace(['\n', '\t'], " ")
 }
 
+/// Keeps the direction of writing inside: each line with letters that are written from right to
+/// left is isolated, so that what stands before and after it keeps its place. Takes harmless text.
+pub fn isolated(text: &str) -> String {
+    if !text.chars().any(is_right_to_left) {
+        return text.to_owned();
+    }
+    let lines = text.split('\n').map(|line| {
+        if line.chars().any(is_right_to_left) {
+            format!("\u{2068}{line}\u{2069}")
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn is_right_to_left(c: char) -> bool {
+    c >= '\u{590}'
+        && matches!(
+            CodePointMapData::<BidiClass>::new().get(c),
+            BidiClass::RightToLeft | BidiClass::ArabicLetter | BidiClass::ArabicNumber
+        )
+}
+
+/// A name as it is shown.
+pub fn name(text: &str) -> String {
+    isolated(&harmless_line(text))
+}
+
 /// The beginning of a text, on one line of at most `columns` columns, with `…` where something was
 /// cut off.
 pub fn excerpt(text: &str, columns: usize) -> String {
-    let line = harmless_line(text);
-    if line.width() <= columns {
+    // More than enough for any width, and no more work than that for a long text.
+    let begin: String = text.chars().take(columns.saturating_mul(8) + 8).collect();
+    let line = harmless_line(&begin);
+    if line.width() <= columns && begin.len() == text.len() {
         return line;
     }
     let mut kept = String::new();
-    for c in line.chars() {
-        kept.push(c);
-        if kept.width() + 1 > columns {
-            kept.pop();
+    let mut used = 0;
+    for grapheme in line.graphemes(true) {
+        used += grapheme.width();
+        if used + 1 > columns {
             break;
         }
+        kept.push_str(grapheme);
     }
     kept.push('…');
     kept
@@ -77,5 +151,82 @@ mod tests {
     fn an_excerpt_counts_columns() {
         assert_eq!(excerpt("short", 10), "short");
         assert_eq!(excerpt("日本語日本語", 7), "日本語…");
+        assert_eq!(excerpt(&"x".repeat(5000), 4), "xxx…");
+    }
+
+    #[test]
+    fn characters_without_a_shape_are_shown_as_such() {
+        for hidden in [
+            '\u{200e}',
+            '\u{200f}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{2060}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{e0041}',
+            '\u{180e}',
+            '\u{3164}',
+            '\u{115f}',
+            '\u{2066}',
+            '\u{34f}',
+            '\u{fe0f}',
+            '\u{e0100}',
+            '\u{200d}',
+            '\u{200c}',
+        ] {
+            let text = format!("a{hidden}{hidden}b");
+            assert_eq!(harmless(&text), "a\u{fffd}b", "{hidden:?}");
+            assert_eq!(harmless(&hidden.to_string()), "\u{fffd}", "{hidden:?}");
+        }
+    }
+
+    #[test]
+    fn emoji_keep_what_joins_them() {
+        for emoji in ["👨‍👩‍👧‍👦", "❤️", "🏳️‍🌈", "👩🏽‍🚀", "1️⃣", "🇩🇪", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🧑‍🤝‍🧑", "❤️‍🔥"]
+        {
+            assert_eq!(harmless(&format!("a{emoji}b")), format!("a{emoji}b"));
+        }
+    }
+
+    #[test]
+    fn tags_hide_nothing_behind_a_flag() {
+        let hidden = "🏴\u{e0068}\u{e0069}\u{e0064}\u{e0065}\u{e007f}";
+
+        assert_eq!(harmless(hidden), "🏴\u{fffd}");
+    }
+
+    #[test]
+    fn joined_scripts_keep_their_joiners() {
+        for word in ["می\u{200c}خواهم", "क्\u{200d}ष", "ශ්\u{200d}රී"] {
+            assert_eq!(harmless(word), word);
+        }
+    }
+
+    #[test]
+    fn marks_on_a_letter_are_bounded() {
+        let towering = format!("e{}x", "\u{301}".repeat(3000));
+
+        assert_eq!(
+            harmless(&towering),
+            format!("e{}x", "\u{301}".repeat(MARKS))
+        );
+        for word in ["שָּׁ֑לוֹם", "น้ำ", "Việt", "e\u{301}\u{323}"] {
+            assert_eq!(harmless(word), word);
+        }
+    }
+
+    #[test]
+    fn a_mark_without_a_letter_gets_one() {
+        assert_eq!(harmless("\u{301}a"), "\u{25cc}\u{301}a");
+        assert_eq!(harmless("a\n\u{301}b"), "a\n\u{25cc}\u{301}b");
+    }
+
+    #[test]
+    fn writing_from_right_to_left_stays_inside() {
+        assert_eq!(name("דוד"), "\u{2068}דוד\u{2069}");
+        assert_eq!(isolated("hello\nשלום"), "hello\n\u{2068}שלום\u{2069}");
+        assert_eq!(isolated("مرحبا 12"), "\u{2068}مرحبا 12\u{2069}");
+        assert_eq!(isolated("hello 日本 é"), "hello 日本 é");
     }
 }
