@@ -11,7 +11,7 @@ pub const DEFAULT_PORT: u16 = 12_000;
 pub enum Place {
     /// A replica's number: its address is in the last view, or follows from the rule of `dev`.
     Replica(u64),
-    /// An address, in the form `http://host:port`.
+    /// An address, in the form `http://host:port`, perhaps with a path.
     Address(String),
 }
 
@@ -23,7 +23,8 @@ impl std::str::FromStr for Place {
     }
 }
 
-/// Reads `host`, `host:port`, `[v6]:port`, a whole `http://…` or a replica's number.
+/// Reads `host`, `host:port`, `[v6]:port`, a replica's number, or a whole `http://…` or `https://…`,
+/// which may have a path.
 ///
 /// # Errors
 /// A sentence that says what an address looks like.
@@ -39,21 +40,31 @@ pub fn parse_place(text: &str) -> Result<Place, String> {
         Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
         Some(_) => {
             return Err(format!(
-                "an address begins with http://, or with the host alone; {FORM}"
+                "an address begins with http:// or https://, or with the host alone; {FORM}"
             ));
         }
         None => ("http", text),
     };
-    let (host, port) = split_port(rest.trim_end_matches('/'))?;
+    let (authority, path) = match rest.find('/') {
+        Some(at) if text.len() > rest.len() => rest.split_at(at),
+        _ => (rest, ""),
+    };
+    let (host, port) = split_port(authority)?;
     if !is_host(host) {
         return Err(format!("that is no host; {FORM}"));
+    }
+    let path = path.trim_end_matches('/');
+    if !is_path(path) {
+        return Err(format!(
+            "a path has letters, digits and -._~%/ only, without ? or #; {FORM}"
+        ));
     }
     let host = if host.contains(':') {
         format!("[{host}]")
     } else {
         host.to_lowercase()
     };
-    Ok(Place::Address(format!("{scheme}://{host}:{port}")))
+    Ok(Place::Address(format!("{scheme}://{host}:{port}{path}")))
 }
 
 const FORM: &str =
@@ -92,6 +103,11 @@ fn is_host(host: &str) -> bool {
                 .all(|c| c.is_alphanumeric() || "-_.".contains(c)))
 }
 
+fn is_path(path: &str) -> bool {
+    path.chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-._~%/".contains(c))
+}
+
 /// The address of a replica before any view was seen: the rule by which `dev` gives out ports.
 pub fn by_rule(replica: u64) -> String {
     format!("http://127.0.0.1:{}", u64::from(DEFAULT_PORT) + replica)
@@ -126,6 +142,18 @@ mod tests {
         );
         assert_eq!(address("::1"), "http://[::1]:12000");
         assert_eq!(address("[::1]:12001"), "http://[::1]:12001");
+    }
+
+    #[test]
+    fn a_whole_address_may_have_a_path() {
+        assert_eq!(
+            address("https://chat.example:8443/causeway/"),
+            "https://chat.example:8443/causeway"
+        );
+        assert_eq!(address("http://[::1]:12001/a/b"), "http://[::1]:12001/a/b");
+        for text in ["http://host/a?b", "http://host/#c", "http://host/a b"] {
+            assert!(parse_place(text).unwrap_err().contains("a path has"));
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The loop: what is typed and what the server tells, one after the other.
 //!
 //! Holds the state and the connection together; each command is a few lines that call, note and
-//! show. Its parts: `connection` (which server), `group` (which group, and its history), `post`
-//! (what is written), `hear` (frames).
+//! show. Its parts: `connection` (which server), `loss` (a server that is lost), `login` (who one
+//! is), `group` (which group, and its history), `post` (what is written), `hear` (frames).
 
 mod connection;
 mod group;
 mod hear;
+mod login;
+mod loss;
 mod post;
 
 use std::time::Duration;
@@ -15,8 +17,9 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
-use crate::address::short;
-use crate::client::{CallError, Client};
+use crate::address::{Place, short};
+use crate::backoff::Backoff;
+use crate::client::{CallError, Client, Http};
 use crate::feed::{News, Task};
 use crate::input::{self, Input};
 use crate::outbox::Outbox;
@@ -43,8 +46,30 @@ enum Link {
     Connected(Client),
     /// One that answers, and the name is logged in there.
     LoggedIn(Client),
-    /// It answered once; its address.
+    /// One that answers, but no longer takes the login.
+    Expired(Client),
+    /// It does not answer; its address.
     Lost(String),
+}
+
+/// Where a conversation begins.
+#[derive(Debug)]
+pub struct Start {
+    /// The server.
+    pub place: Place,
+    /// The name to log in under.
+    pub user: Option<String>,
+    /// The group to go to.
+    pub group: Option<String>,
+}
+
+/// What lasts, and the person knows already.
+#[derive(Debug, Default)]
+struct Told {
+    /// That no server answers.
+    no_server: bool,
+    /// That something waits to be sent.
+    waiting: bool,
 }
 
 /// A conversation: state, connection, and where it is shown.
@@ -52,6 +77,7 @@ pub struct Chat {
     state: State,
     look: Look,
     output: Output,
+    http: Http,
     link: Link,
     failover: bool,
     outbox: Outbox,
@@ -66,19 +92,26 @@ pub struct Chat {
     own_like: Option<(String, bool)>,
     /// The own message that was shown last.
     last_own: Option<Message>,
-    /// Whether the person knows that something waits for a server.
-    told_of_waiting: bool,
+    /// When the present server, or the last one, was found.
+    connected_at: Option<Instant>,
+    /// When servers are tried again.
+    try_again_at: Option<Instant>,
+    backoff: Backoff,
+    /// When a login was last made anew.
+    renewed: Option<Instant>,
+    told: Told,
     has_failed: bool,
 }
 
 impl Chat {
     /// A conversation with nobody yet.
-    pub fn new(look: Look, output: Output, failover: bool) -> Self {
+    pub fn new(look: Look, output: Output, http: Http, failover: bool) -> Self {
         let (news, heard) = channel(NEWS);
         Self {
             state: State::default(),
             look,
             output,
+            http,
             link: Link::None,
             failover,
             outbox: Outbox::default(),
@@ -89,7 +122,11 @@ impl Chat {
             catching_up: None,
             own_like: None,
             last_own: None,
-            told_of_waiting: false,
+            connected_at: None,
+            try_again_at: None,
+            backoff: Backoff::default(),
+            renewed: None,
+            told: Told::default(),
             has_failed: false,
         }
     }
@@ -103,10 +140,8 @@ impl Chat {
 
     /// Carries out what the command line asked for, then what is typed, until the person leaves.
     /// Returns whether all went well; a person has seen what did not.
-    pub async fn run(mut self, first: Vec<Input>, mut typed: Receiver<Typed>) -> bool {
-        for input in first {
-            self.obey(input).await;
-        }
+    pub async fn run(mut self, start: Start, mut typed: Receiver<Typed>) -> bool {
+        self.start(start).await;
         self.ask();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -115,8 +150,12 @@ impl Chat {
                 Some(news) = self.heard.recv() => self.hear(news).await,
                 line = typed.recv() => match line {
                     Some(Typed::Line(line)) if self.take(&line).await => {}
+                    Some(Typed::Unreadable) => self.complain(
+                        "Not sent: this line is not UTF-8; convert the input first, as in: iconv -f latin1 -t utf-8",
+                    ),
                     _ => break,
                 },
+                () = sleep_until_some(self.try_again_at) => self.tend_link().await,
                 _ = tick.tick() => self.tend().await,
             }
         }
@@ -160,16 +199,20 @@ impl Chat {
         self.show_all_stored();
     }
 
-    /// Goes to another server where the present one is lost, and sends what waits.
-    async fn tend_link(&mut self) {
-        for _ in 0..2 {
-            if matches!(self.link, Link::Lost(_)) && self.failover && self.state.user.is_some() {
+    /// Logs in anew where the login has ended, goes to another server where the present one is lost,
+    /// and sends what waits: until nothing of it changes anything.
+    pub(super) async fn tend_link(&mut self) {
+        for _ in 0..3 {
+            if matches!(self.link, Link::Expired(_)) {
+                self.renew_login().await;
+            }
+            if matches!(self.link, Link::Lost(_)) {
                 self.fail_over().await;
             }
             if matches!(self.link, Link::LoggedIn(_)) {
                 self.send_what_waits().await;
             }
-            if !matches!(self.link, Link::Lost(_)) {
+            if !matches!(self.link, Link::Lost(_) | Link::Expired(_)) {
                 return;
             }
         }
@@ -306,7 +349,9 @@ impl Chat {
     fn needs_login(&self) -> &'static str {
         match self.link {
             Link::None => "Not connected. Type c and a server, as in: c 127.0.0.1:12001",
-            Link::Lost(_) => "No server answers now. Type c and another server, as in: c 2",
+            Link::Lost(_) | Link::Expired(_) => {
+                "No server answers now. Type c and another server, as in: c 2"
+            }
             Link::Connected(_) | Link::LoggedIn(_) => {
                 "Log in first: type u and your name, as in: u ann"
             }
@@ -335,20 +380,30 @@ impl Chat {
     /// Tells of a call that gave no answer, and draws the consequence.
     fn failed(&mut self, error: &CallError) {
         match error {
-            CallError::Unreachable(reason) => {
-                self.lose(reason);
+            error if error.is_lost() => {
+                self.lose(&error.to_string());
                 self.complain("the last command was not answered: ask again");
             }
-            error if error.is("unauthenticated") => self.log_in_anew(),
+            error if error.is("unauthenticated") => self.login_ended(),
             error => self.complain(&error.to_string()),
         }
     }
 
     fn server_name(&self) -> String {
         match &self.link {
-            Link::Connected(client) | Link::LoggedIn(client) => short(client.base()).to_owned(),
+            Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client) => {
+                short(client.base()).to_owned()
+            }
             Link::Lost(address) => short(address).to_owned(),
             Link::None => "no server".to_owned(),
         }
+    }
+}
+
+/// Waits until then, or for ever.
+async fn sleep_until_some(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

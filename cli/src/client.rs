@@ -5,48 +5,36 @@
 //! its own.
 
 mod answer;
+mod http;
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
 
 pub use self::answer::{CallError, Written};
-use self::answer::{answer, mark_of, read, written};
+use self::answer::{Kind, answer, mark_of, read, written};
+pub use self::http::Http;
 use crate::wire::{Message, NewMessage, Page, Server, Session, Snapshot, View};
 
-const CONNECT: Duration = Duration::from_secs(1);
 const CALL: Duration = Duration::from_secs(8);
-/// A comment comes every 15 s on a stream, so two and a half missing ones mean that nobody is
-/// there.
-const STREAM_SILENCE: Duration = Duration::from_secs(40);
-
-/// One connection pool for the whole program; the pool is emptied early so that a dead server is
-/// noticed by connecting.
-static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT)
-        .read_timeout(STREAM_SILENCE)
-        .pool_idle_timeout(Duration::from_secs(10))
-        .tcp_keepalive(Duration::from_secs(10))
-        .user_agent(concat!("causeway/", env!("CARGO_PKG_VERSION")))
-        .no_proxy()
-        .build()
-        .expect("without TLS there is nothing that can fail to load")
-});
+/// Who only asks whether a server is there, waits less.
+const PROBE: Duration = Duration::from_secs(3);
 
 /// A server, and who we are there.
 #[derive(Debug, Clone)]
 pub struct Client {
+    http: Http,
     base: String,
     token: Option<String>,
 }
 
 impl Client {
-    /// A client that is not logged in yet; `base` is of the form `http://host:port`.
-    pub fn new(base: &str) -> Self {
+    /// A client that is not logged in yet; `base` is of the form `http://host:port`, perhaps with a
+    /// path.
+    pub fn new(http: &Http, base: &str) -> Self {
         Self {
+            http: http.clone(),
             base: base.trim_end_matches('/').to_owned(),
             token: None,
         }
@@ -61,42 +49,31 @@ impl Client {
     #[must_use]
     pub fn with_token(&self, token: String) -> Self {
         Self {
-            base: self.base.clone(),
             token: Some(token),
+            ..self.clone()
         }
     }
 
-    /// What this replica is.
+    /// What this replica is. Also how one asks whether it is there: quick to give up.
     pub async fn server(&self) -> Result<Server, CallError> {
-        read(self.call(Method::GET, &["v1", "server"])).await
-    }
-
-    /// Whether the server answers at all; quicker to give up than other calls.
-    pub async fn is_alive(&self) -> Result<(), CallError> {
-        answer(
-            self.call(Method::GET, &["healthz"])
-                .timeout(Duration::from_secs(2)),
-        )
-        .await
-        .map(drop)
+        read(self.call(Method::GET, &["v1", "server"])?.timeout(PROBE)).await
     }
 
     /// Logs in.
     pub async fn log_in(&self, name: &str) -> Result<Session, CallError> {
         let body = serde_json::json!({ "name": name });
-        read(self.call(Method::POST, &["v1", "sessions"]).json(&body)).await
+        read(self.call(Method::POST, &["v1", "sessions"])?.json(&body)).await
     }
 
     /// Logs out.
     pub async fn log_out(&self) -> Result<(), CallError> {
-        answer(self.call(Method::DELETE, &["v1", "sessions", "current"]))
-            .await
-            .map(drop)
+        let call = self.call(Method::DELETE, &["v1", "sessions", "current"])?;
+        answer(call, Kind::Empty).await.map(drop)
     }
 
     /// The servers.
     pub async fn view(&self) -> Result<View, CallError> {
-        read(self.call(Method::GET, &["v1", "view"])).await
+        read(self.call(Method::GET, &["v1", "view"])?).await
     }
 
     /// Joins a group and shows it; `at_least` waits until the replica holds what was seen
@@ -106,20 +83,19 @@ impl Client {
         group: &str,
         at_least: Option<&str>,
     ) -> Result<Written<Snapshot>, CallError> {
-        let call = self.call(Method::PUT, &["v1", "groups", group, "members", "me"]);
+        let call = self.call(Method::PUT, &["v1", "groups", group, "members", "me"])?;
         written(with_query(call, &[("at_least", at_least)])).await
     }
 
     /// Ends a membership.
     pub async fn leave(&self, group: &str) -> Result<Option<String>, CallError> {
-        let response =
-            answer(self.call(Method::DELETE, &["v1", "groups", group, "members", "me"])).await?;
-        Ok(mark_of(&response))
+        let call = self.call(Method::DELETE, &["v1", "groups", group, "members", "me"])?;
+        Ok(mark_of(&answer(call, Kind::Empty).await?))
     }
 
     /// A group as it stands.
     pub async fn snapshot(&self, group: &str) -> Result<Snapshot, CallError> {
-        read(self.call(Method::GET, &["v1", "groups", group])).await
+        read(self.call(Method::GET, &["v1", "groups", group])?).await
     }
 
     /// Posts a message. `key` names this message: the same key again is the same message.
@@ -128,8 +104,10 @@ impl Client {
         group: &str,
         key: &str,
         message: &NewMessage<'_>,
+        at_least: Option<&str>,
     ) -> Result<Written<Message>, CallError> {
-        let call = self.call(Method::POST, &["v1", "groups", group, "messages"]);
+        let call = self.call(Method::POST, &["v1", "groups", group, "messages"])?;
+        let call = with_query(call, &[("at_least", at_least)]);
         written(call.header("Idempotency-Key", key).json(message)).await
     }
 
@@ -140,7 +118,7 @@ impl Client {
         after: Option<&str>,
         limit: u16,
     ) -> Result<Page, CallError> {
-        let call = self.call(Method::GET, &["v1", "groups", group, "messages"]);
+        let call = self.call(Method::GET, &["v1", "groups", group, "messages"])?;
         read(with_query(
             call,
             &[("after", after), ("limit", Some(&limit.to_string()))],
@@ -159,13 +137,13 @@ impl Client {
         written(self.call(
             method,
             &["v1", "groups", group, "messages", message, "likes", "me"],
-        ))
+        )?)
         .await
     }
 
     /// Opens the stream of a group after a cursor.
     pub async fn events(&self, group: &str, cursor: Option<&str>) -> Result<Response, CallError> {
-        let mut call = self.request(Method::GET, &["v1", "groups", group, "events"]);
+        let mut call = self.request(Method::GET, &["v1", "groups", group, "events"])?;
         call = call
             .header("Accept", "text/event-stream")
             .header("Cache-Control", "no-cache");
@@ -173,27 +151,27 @@ impl Client {
             call = call.header("Last-Event-ID", cursor);
         }
         // The time-out of a call would end the stream, so only its beginning has one.
-        match tokio::time::timeout(CALL, answer(call)).await {
+        match tokio::time::timeout(CALL, answer(call, Kind::Stream)).await {
             Ok(answered) => answered,
-            Err(_) => Err(CallError::Unreachable("no answer".into())),
+            Err(_) => Err(CallError::Unreachable("no answer in time".into())),
         }
     }
 
-    fn call(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        self.request(method, path).timeout(CALL)
+    fn call(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, CallError> {
+        Ok(self.request(method, path)?.timeout(CALL))
     }
 
-    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, CallError> {
         let mut address = self.base.clone();
         for segment in path {
             address.push('/');
             address.push_str(&percent_encoded(segment));
         }
-        let request = HTTP.request(method, address);
-        match &self.token {
+        let request = self.http.to(&self.base)?.request(method, address);
+        Ok(match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
-        }
+        })
     }
 }
 

@@ -78,7 +78,7 @@ async fn follow_until_lost(
         let resume_after = Some(last_id.as_str()).filter(|id| !id.is_empty());
         let response = match client.events(group, resume_after).await {
             Ok(response) => response,
-            Err(CallError::Unreachable(reason)) => return What::Lost(reason),
+            Err(error) if error.is_lost() => return What::Lost(error.to_string()),
             Err(error) if error.passes() => {
                 tokio::time::sleep(error.wait()).await;
                 continue;
@@ -121,7 +121,9 @@ async fn read_until_it_ends(
                     return Some(What::Frame(Box::new(Frame::Reset), String::new()));
                 }
                 Ok(frame) => frame,
-                Err(error) => return Some(What::Refused(CallError::Malformed(error.to_string()))),
+                Err(error) => {
+                    return Some(What::Lost(format!("its stream cannot be read: {error}")));
+                }
             };
             last_id.clone_from(&raw.id);
             let what = What::Frame(Box::new(frame), raw.id);
@@ -132,17 +134,18 @@ async fn read_until_it_ends(
     None
 }
 
-/// Asks now and then whether the server is there, until it is dropped or the server is lost.
-pub fn watch(client: Client, connection: u64, out: Sender<News>) -> Task {
+/// Asks now and then whether the server is there, until it is dropped or the server is lost. A server
+/// of another cluster than `cluster` is not the one that was there.
+pub fn watch(client: Client, cluster: String, connection: u64, out: Sender<News>) -> Task {
     let task = tokio::spawn(async move {
         let reason = loop {
             tokio::time::sleep(WATCH).await;
-            if !is_silent(&client).await {
+            if absence(&client, &cluster).await.is_none() {
                 continue;
             }
             // One lost answer is no lost server.
             tokio::time::sleep(Duration::from_millis(300)).await;
-            if let Err(CallError::Unreachable(reason)) = client.is_alive().await {
+            if let Some(reason) = absence(&client, &cluster).await {
                 break reason;
             }
         };
@@ -156,6 +159,14 @@ pub fn watch(client: Client, connection: u64, out: Sender<News>) -> Task {
     Task(task.abort_handle())
 }
 
-async fn is_silent(client: &Client) -> bool {
-    matches!(client.is_alive().await, Err(CallError::Unreachable(_)))
+/// Why the server is not there, if it is not.
+async fn absence(client: &Client, cluster: &str) -> Option<String> {
+    match client.server().await {
+        Ok(server) if server.cluster != cluster => Some(format!(
+            "a server of another cluster answers there: {}",
+            server.cluster
+        )),
+        Err(error) if error.is_lost() => Some(error.to_string()),
+        _ => None,
+    }
 }

@@ -4,11 +4,13 @@
 //! of the project's other crates: its contract is `openapi.yaml`.
 
 mod address;
+mod backoff;
 mod chat;
 mod client;
 mod feed;
 mod input;
 mod layout;
+mod names;
 mod outbox;
 mod output;
 mod pager;
@@ -24,6 +26,7 @@ mod tty;
 mod wire;
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -33,8 +36,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
 use crate::address::Place;
-use crate::chat::Chat;
-use crate::input::Input;
+use crate::chat::{Chat, Start};
+use crate::client::Http;
 use crate::output::Output;
 use crate::prompt::{Terminal, Typed};
 use crate::screen::Look;
@@ -72,6 +75,9 @@ struct Arguments {
     /// When the server is lost, stay logged out instead of going to the next one.
     #[arg(long)]
     no_failover: bool,
+    /// Trust the authorities in this PEM file, instead of the system's, for https://.
+    #[arg(long, value_name = "FILE", env = "CAUSEWAY_CA")]
+    ca: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -82,15 +88,16 @@ async fn main() -> anyhow::Result<ExitCode> {
         color,
         zone: TimeZone::system(),
     };
-    let mut chat = Chat::new(look, output, !arguments.no_failover);
+    let http = Http::trusting(arguments.ca.as_deref()).map_err(anyhow::Error::msg)?;
+    let mut chat = Chat::new(look, output, http, !arguments.no_failover);
     chat.greet();
-    let first = [
-        Some(Input::Connect(arguments.server)),
-        arguments.user.map(Input::User),
-        arguments.group.map(Input::Join),
-    ];
+    let start = Start {
+        place: arguments.server,
+        user: arguments.user,
+        group: arguments.group,
+    };
     let all_went_well = tokio::select! {
-        all_went_well = chat.run(first.into_iter().flatten().collect(), typed) => all_went_well,
+        all_went_well = chat.run(start, typed) => all_went_well,
         () = told_to_end() => false,
     };
     Ok(if all_went_well {

@@ -15,8 +15,12 @@ pub fn lines() -> Receiver<Typed> {
         let mut line = Vec::new();
         // Input that cannot be read any more has ended.
         while let Ok(1..) = input.read_until(b'\n', &mut line).await {
-            let text = String::from_utf8_lossy(&line).into_owned();
-            if typed.send(Typed::Line(text)).await.is_err() {
+            // Bytes of another encoding would be sent as something that nobody wrote.
+            let line_of_text = match std::str::from_utf8(&line) {
+                Ok(text) => Typed::Line(text.to_owned()),
+                Err(_) => Typed::Unreadable,
+            };
+            if typed.send(line_of_text).await.is_err() {
                 return;
             }
             line.clear();

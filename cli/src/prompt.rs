@@ -61,6 +61,8 @@ pub enum Order {
 pub enum Typed {
     /// Ended a line.
     Line(String),
+    /// Ended a line that is no text: only where it comes out of a pipe.
+    Unreadable,
     /// Wants to leave: Ctrl-D on an empty line, or Ctrl-C twice.
     Leave,
 }

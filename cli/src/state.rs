@@ -43,6 +43,8 @@ struct Own {
 pub struct State {
     /// The name one logged in under; kept when the server is lost.
     pub user: Option<String>,
+    /// The cluster of the server; kept when the server is lost.
+    pub cluster: Option<String>,
     /// The group one looks at; kept when the server is lost.
     pub group: Option<String>,
     /// See [`Numbers`].
@@ -105,6 +107,20 @@ impl State {
         self.numbers.restart();
         self.seen.cursor = None;
         self.own.clear();
+    }
+
+    /// The join of a group was answered: its name as the server writes it, and the mark of it.
+    pub fn joined(&mut self, group: &str, mark: Option<String>) {
+        self.group = Some(group.to_owned());
+        self.seen.mark = mark.or(self.seen.mark.take());
+    }
+
+    /// Goes to another cluster: nothing that this one said means anything there.
+    pub fn leave_cluster(&mut self) {
+        self.enter(None);
+        self.seen = Seen::default();
+        self.view = None;
+        self.servers = None;
     }
 
     /// Whether a message is one's own.

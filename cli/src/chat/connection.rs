@@ -1,37 +1,77 @@
-//! Which server is used: connecting, logging in, losing it and finding the next.
+//! Which server is used: connecting, and going on there in the group there is.
 
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{Chat, Link};
+use super::{Chat, Link, Start};
 use crate::address::{Place, short};
 use crate::client::{CallError, Client, Written};
 use crate::feed;
-use crate::wire::Snapshot;
+use crate::wire::{Server, Snapshot};
 
 /// How long a server may lack what was seen elsewhere before one goes on without.
 const BEHIND: Duration = Duration::from_secs(10);
 /// How long a stream may take to show what was missed before one writes without.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
+/// Why a server is not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    /// It does not answer, or says no.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// It has another history.
+    #[error("it is of another cluster, {0}")]
+    OtherCluster(String),
+}
+
+impl Unusable {
+    /// Whether nobody of ours is there, which the words for a lost server have told already.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self, Self::Call(error) if error.is_lost())
+    }
+}
+
 impl Chat {
+    /// What the command line asked for. A server that is not there yet is waited for where a name
+    /// says who waits.
+    pub(super) async fn start(&mut self, start: Start) {
+        let Some(address) = self.address_of(&start.place) else {
+            return;
+        };
+        self.state.user = start.user;
+        self.state.group = start.group;
+        match self.use_server(&address, false).await {
+            Ok(()) => {}
+            Err(Unusable::Call(error)) if error.is_lost() && self.state.user.is_some() => {
+                self.link = Link::Lost(address.clone());
+                let waits = format!(
+                    "No connection to {}: {error}. Trying again until it answers; c connects elsewhere, q leaves",
+                    short(&address)
+                );
+                self.told.no_server = true;
+                self.try_again_later();
+                self.complain(&waits);
+            }
+            Err(error) => {
+                self.state.user = None;
+                self.state.group = None;
+                self.complain(&format!("No connection to {}: {error}", short(&address)));
+            }
+        }
+        self.tend_link().await;
+    }
+
     /// `c`: another server; name, group and place stay.
     pub(super) async fn connect(&mut self, place: Place) {
-        let address = match place {
-            Place::Address(address) => address,
-            Place::Replica(number) => match self.state.address_of(number) {
-                Some(address) => address,
-                None => {
-                    return self
-                        .complain(&format!("There is no replica {number}; v shows them all"));
-                }
-            },
+        let Some(address) = self.address_of(&place) else {
+            return;
         };
         if let Link::Connected(client) | Link::LoggedIn(client) = &self.link
             && client.base() == address
         {
             return self.note(&format!("You are already connected to {}", short(&address)));
         }
-        if let Err(error) = self.use_server(&address).await {
+        if let Err(error) = self.use_server(&address, true).await {
             let stays = if matches!(self.link, Link::None | Link::Lost(_)) {
                 ""
             } else {
@@ -44,43 +84,74 @@ impl Chat {
         }
     }
 
+    fn address_of(&mut self, place: &Place) -> Option<String> {
+        match place {
+            Place::Address(address) => Some(address.clone()),
+            Place::Replica(number) => {
+                let address = self.state.address_of(*number);
+                if address.is_none() {
+                    self.complain(&format!("There is no replica {number}; v shows them all"));
+                }
+                address
+            }
+        }
+    }
+
     /// Goes over to a server that answers: with the name and group there are, from the place where
-    /// the former was left.
-    async fn use_server(&mut self, address: &str) -> Result<(), CallError> {
-        let client = Client::new(address);
+    /// the former was left. Only who asks for it comes to another cluster, where nothing of this one
+    /// is known.
+    pub(super) async fn use_server(
+        &mut self,
+        address: &str,
+        may_change_cluster: bool,
+    ) -> Result<(), Unusable> {
+        let client = Client::new(&self.http, address);
         let server = client.server().await?;
+        let changes_cluster = self
+            .state
+            .cluster
+            .as_ref()
+            .is_some_and(|cluster| *cluster != server.cluster);
+        if changes_cluster && !may_change_cluster {
+            return Err(Unusable::OtherCluster(server.cluster));
+        }
         let mut link = Link::Connected(client.clone());
         let mut view = None;
         if let Some(user) = self.state.user.clone() {
             let session = client.log_in(&user).await?;
+            self.state.user = Some(session.user.name);
             let client = client.with_token(session.token);
             view = Some(client.view().await?);
             link = Link::LoggedIn(client);
         }
         self.new_connection();
         self.link = link;
+        if changes_cluster {
+            self.state.leave_cluster();
+            self.note("this is another cluster: you are in no group here, and what is unsent for the former one is kept");
+        }
         self.state.view = view.or(self.state.view.take());
-        self.state.servers = Some(server.replicas.len()).filter(|count| *count > 0);
-        let cluster = if server.cluster.is_empty() {
-            String::new()
-        } else {
-            format!(" of cluster {}", server.cluster)
-        };
-        let who = self
-            .state
-            .user
-            .as_ref()
-            .map_or(String::new(), |user| format!(" as {user}"));
-        self.note(&format!(
-            "connected to replica {}{cluster} at {}{who}",
-            server.replica,
-            short(address)
-        ));
-        self.tasks
-            .push(feed::watch(client, self.connection, self.news.clone()));
-        self.told_of_waiting = false;
+        self.greet_server(&server, address);
+        self.state.cluster = Some(server.cluster);
+        self.watch();
+        self.connected();
         self.take_up_group().await;
         Ok(())
+    }
+
+    fn greet_server(&mut self, server: &Server, address: &str) {
+        self.state.servers = Some(server.replicas.len()).filter(|count| *count > 0);
+        let cluster = match server.cluster.as_str() {
+            "" => String::new(),
+            cluster => format!(" of cluster {cluster}"),
+        };
+        let user = self.state.user.as_ref();
+        let who = user.map_or(String::new(), |user| format!(" as {user}"));
+        let replica = server.replica;
+        self.note(&format!(
+            "connected to replica {replica}{cluster} at {}{who}",
+            short(address)
+        ));
     }
 
     pub(super) fn new_connection(&mut self) {
@@ -89,23 +160,42 @@ impl Chat {
         self.catching_up = None;
     }
 
-    /// Goes on in the group there is, after what was seen of it.
-    async fn take_up_group(&mut self) {
+    /// Watches whether the server is still there.
+    pub(super) fn watch(&mut self) {
+        if let Link::Connected(client) | Link::LoggedIn(client) = &self.link {
+            let cluster = self.state.cluster.clone().unwrap_or_default();
+            let (client, news) = (client.clone(), self.news.clone());
+            self.tasks
+                .push(feed::watch(client, cluster, self.connection, news));
+        }
+    }
+
+    /// Goes on in the group there is, after what was seen of it; shows it where nothing was seen yet.
+    pub(super) async fn take_up_group(&mut self) {
         let (Link::LoggedIn(client), Some(group)) = (&self.link, self.state.group.clone()) else {
             return;
         };
         let client = client.clone();
-        match self
-            .join_with_all_seen(&client, &group, self.state.seen.cursor.clone())
-            .await
-        {
+        let seen = self.state.seen.clone();
+        let at_least = seen.cursor.clone().or(seen.mark);
+        match self.join_with_all_seen(&client, &group, at_least).await {
             Ok(joined) => {
-                self.state.seen.mark = joined.mark.or(self.state.seen.mark.take());
-                let cursor = self.state.seen.cursor.clone().unwrap_or(joined.body.cursor);
-                self.follow(client, group, cursor);
+                self.state.joined(&joined.body.group, joined.mark);
+                let cursor = match seen.cursor {
+                    Some(cursor) => cursor,
+                    None => self.show_new_group(&joined.body),
+                };
+                self.follow(client, joined.body.group, cursor);
             }
             Err(error) => self.refuse_group(&error),
         }
+    }
+
+    /// Shows a group that one comes to; returns where its stream begins.
+    pub(super) fn show_new_group(&mut self, snapshot: &Snapshot) -> String {
+        self.state.enter(Some(snapshot.group.clone()));
+        self.show_group(snapshot);
+        snapshot.cursor.clone()
     }
 
     pub(super) fn follow(&mut self, client: Client, group: String, cursor: String) {
@@ -138,121 +228,6 @@ impl Chat {
             "this server has not yet all that you have seen: messages may be missing until it has",
         );
         client.join(group, None).await
-    }
-
-    /// `u`: logs in under this name.
-    pub(super) async fn log_in(&mut self, name: &str) {
-        if self
-            .state
-            .user
-            .as_ref()
-            .is_some_and(|user| user.eq_ignore_ascii_case(name))
-        {
-            return self.note(&format!("You are already {name}"));
-        }
-        if !self.outbox.is_empty() {
-            let waiting = self.outbox.len();
-            return self.complain(&format!(
-                "{waiting} not sent yet under the present name; log in again when they are"
-            ));
-        }
-        let (Link::Connected(client) | Link::LoggedIn(client)) = &self.link else {
-            return self.complain(self.needs_login());
-        };
-        let client = client.clone();
-        match client.log_in(name).await {
-            Ok(session) => {
-                self.log_out_former().await;
-                self.new_connection();
-                self.state.enter(None);
-                let client = client.with_token(session.token);
-                self.tasks.push(feed::watch(
-                    client.clone(),
-                    self.connection,
-                    self.news.clone(),
-                ));
-                self.note(&format!(
-                    "logged in as {}; j goes to a group, as in: j lobby",
-                    session.user.name
-                ));
-                self.state.user = Some(session.user.name);
-                self.state.view = client.view().await.ok().or(self.state.view.take());
-                self.link = Link::LoggedIn(client);
-            }
-            Err(error) => self.failed(&error),
-        }
-    }
-
-    async fn log_out_former(&self) {
-        if let Link::LoggedIn(former) = &self.link {
-            // The session ends by itself in time where the server does not hear of it.
-            let _ = former.log_out().await;
-        }
-    }
-
-    /// The server gives no answer any more.
-    pub(super) fn lose(&mut self, reason: &str) {
-        if let Link::None | Link::Lost(_) = self.link {
-            return;
-        }
-        let (Link::Connected(client) | Link::LoggedIn(client)) =
-            std::mem::replace(&mut self.link, Link::None)
-        else {
-            return;
-        };
-        self.new_connection();
-        self.link = Link::Lost(client.base().to_owned());
-        let logged_out = if self.state.user.is_some() {
-            ": you are logged out"
-        } else {
-            ""
-        };
-        let next = if self.looks_for_servers() {
-            ""
-        } else {
-            ". Type c and a server, as in: c 2"
-        };
-        let warning = format!(
-            "{} is lost ({reason}){logged_out}{next}",
-            self.server_name()
-        );
-        self.show(self.look.warning(&warning));
-        if !self.looks_for_servers() {
-            self.ask_again();
-        }
-    }
-
-    fn looks_for_servers(&self) -> bool {
-        self.failover && self.state.user.is_some()
-    }
-
-    /// The login is no longer valid: it is made anew, as after a loss.
-    pub(super) fn log_in_anew(&mut self) {
-        if let Link::LoggedIn(client) = &self.link {
-            self.link = Link::Lost(client.base().to_owned());
-            self.new_connection();
-            self.note("the login had ended and is made anew; if something was not done, ask again");
-        }
-    }
-
-    /// Tries the servers of the last view, one after the other.
-    pub(super) async fn fail_over(&mut self) {
-        let Link::Lost(lost) = &self.link else { return };
-        let lost = lost.clone();
-        for address in self.state.servers_after(&lost) {
-            match self.use_server(&address).await {
-                Ok(()) => return self.ask_again(),
-                Err(error)
-                    if self.told_of_waiting || matches!(error, CallError::Unreachable(_)) => {}
-                Err(error) => self.note(&format!("{}: {error}", short(&address))),
-            }
-        }
-        if !std::mem::replace(&mut self.told_of_waiting, true) {
-            self.note(
-                "no server answers; trying again until one does. c connects elsewhere, q leaves",
-            );
-            self.ask_again();
-        }
     }
 
     /// `v`: the servers.

@@ -2,7 +2,7 @@
 
 use super::{Chat, Link};
 use crate::client::CallError;
-use crate::feed;
+use crate::names;
 use crate::text::harmless_line;
 use crate::wire::{Liked, Message, Snapshot, User};
 
@@ -19,7 +19,7 @@ impl Chat {
             .state
             .group
             .as_ref()
-            .is_some_and(|present| present.eq_ignore_ascii_case(group))
+            .is_some_and(|present| names::are_same(present, group))
         {
             return self.note(&format!("You are already in {group}"));
         }
@@ -27,10 +27,9 @@ impl Chat {
         match self.join_with_all_seen(&client, group, mark).await {
             Ok(joined) => {
                 self.leave_stream();
-                self.state.enter(Some(joined.body.group.clone()));
-                self.state.seen.mark = joined.mark.or(self.state.seen.mark.take());
-                self.show_group(&joined.body);
-                self.follow(client, joined.body.group, joined.body.cursor);
+                self.state.joined(&joined.body.group, joined.mark);
+                let cursor = self.show_new_group(&joined.body);
+                self.follow(client, joined.body.group, cursor);
             }
             Err(error) => self.failed(&error),
         }
@@ -40,13 +39,7 @@ impl Chat {
     /// as before.
     fn leave_stream(&mut self) {
         self.new_connection();
-        if let Link::LoggedIn(client) = &self.link {
-            self.tasks.push(feed::watch(
-                client.clone(),
-                self.connection,
-                self.news.clone(),
-            ));
-        }
+        self.watch();
     }
 
     pub(super) fn show_group(&mut self, snapshot: &Snapshot) {
@@ -78,7 +71,7 @@ impl Chat {
 
     /// The server gives no stream of the group: there is nothing to look at any more.
     pub(super) fn refuse_group(&mut self, error: &CallError) {
-        if !matches!(error, CallError::Unreachable(_)) && !error.is("unauthenticated") {
+        if !error.is_lost() && !error.is("unauthenticated") {
             self.leave_stream();
             self.state.enter(None);
         }
@@ -101,7 +94,7 @@ impl Chat {
                     .state
                     .group
                     .as_ref()
-                    .is_some_and(|present| present.eq_ignore_ascii_case(&group))
+                    .is_some_and(|present| names::are_same(present, &group))
                 {
                     self.leave_stream();
                     self.state.enter(None);

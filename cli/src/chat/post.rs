@@ -52,11 +52,14 @@ impl Chat {
                 sent_at: &unsent.sent_at,
                 seen: &seen,
             };
-            match client.post(&unsent.group, &unsent.key, &message).await {
+            match client
+                .post(&unsent.group, &unsent.key, &message, None)
+                .await
+            {
                 Ok(written) => self.sent(&unsent, written),
                 Err(error) if error.passes() => return self.tell_of_waiting(&error),
-                Err(CallError::Unreachable(reason)) => return self.lose(&reason),
-                Err(error) if error.is("unauthenticated") => return self.log_in_anew(),
+                Err(error) if error.is_lost() => return self.lose(&error.to_string()),
+                Err(error) if error.is("unauthenticated") => return self.login_ended(),
                 Err(error) => {
                     self.outbox.answered(&unsent.key);
                     let text = excerpt(&unsent.text, 30);
@@ -73,7 +76,7 @@ impl Chat {
     fn sent(&mut self, unsent: &Unsent, written: Written<Message>) {
         self.outbox.answered(&unsent.key);
         self.state.seen.mark = written.mark.or(self.state.seen.mark.take());
-        self.told_of_waiting = false;
+        self.told.waiting = false;
         let is_of_this_group = self.state.group.as_ref() == Some(&unsent.group);
         if is_of_this_group && self.state.numbers.of(&written.body.id).is_none() {
             let line = self.line_of(&written.body);
@@ -83,7 +86,7 @@ impl Chat {
     }
 
     fn tell_of_waiting(&mut self, error: &CallError) {
-        if !std::mem::replace(&mut self.told_of_waiting, true) {
+        if !std::mem::replace(&mut self.told.waiting, true) {
             self.note(&format!("not sent yet: {error}. It is kept and sent again"));
         }
     }

@@ -43,8 +43,19 @@ pub struct Server {
 }
 
 impl Cluster {
+    /// A cluster of this name; the usual one is `test`.
+    pub fn named(name: &str) -> Self {
+        let cluster = Self::default();
+        cluster.world().name = Some(name.to_owned());
+        cluster
+    }
+
     pub fn start(&self, replica: u64) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        self.start_at(replica, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    pub fn start_at(&self, replica: u64, address: SocketAddr) -> Server {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let alive = Arc::new(Mutex::new(Some(Vec::new())));
         self.world().peers.push((replica, address, true));
@@ -102,6 +113,33 @@ impl Cluster {
     /// The next posts are carried out, but their answers are lost.
     pub fn swallow_answers(&self, count: usize) {
         self.world().swallowed_answers = count;
+    }
+
+    /// The next posts are carried out, but a gateway answers them with this status.
+    pub fn answer_posts_with(&self, count: usize, status: &str) {
+        let mut world = self.world();
+        world.swallowed_answers = count;
+        world.gateway = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\nlost"
+        );
+    }
+
+    /// No token given out so far is taken any more.
+    pub fn end_logins(&self) {
+        self.world().ended_logins = true;
+    }
+
+    /// The replicas that were asked anything.
+    pub fn replicas_asked(&self) -> Vec<u64> {
+        let mut replicas: Vec<_> = self
+            .world()
+            .requests
+            .iter()
+            .map(|(replica, _)| *replica)
+            .collect();
+        replicas.sort_unstable();
+        replicas.dedup();
+        replicas
     }
 
     /// The next joins are refused because the replica lacks what was seen elsewhere.
@@ -162,6 +200,8 @@ impl Cluster {
             }
             let (status, body) = self.answer(replica, &request);
             if status == 0 {
+                let answer = self.world().gateway.clone();
+                let _ = stream.write_all(answer.as_bytes());
                 let _ = stream.shutdown(Shutdown::Both);
                 return;
             }
@@ -193,10 +233,11 @@ impl Cluster {
             ("GET", ["healthz"]) => (200, json!({})),
             ("GET", ["v1", "server"]) => (
                 200,
-                json!({"version": "0.1.0", "api_level": 1, "replica": replica, "cluster": "test", "mode": "open"}),
+                json!({"version": "0.1.0", "api_level": 1, "replica": replica, "cluster": world.name.as_deref().unwrap_or("test"), "mode": "open"}),
             ),
             ("POST", ["v1", "sessions"]) => {
                 let name = request.body["name"].as_str().unwrap().to_owned();
+                world.ended_logins = false;
                 if name.starts_with('-') {
                     return problem(422, "invalid", "name: begin it with a letter or digit");
                 }
@@ -205,7 +246,7 @@ impl Cluster {
                     json!({"token": format!("t-{name}"), "user": {"id": name, "name": name}, "expires_at": "2030-01-01T00:00:00Z", "replica": replica}),
                 )
             }
-            _ if request.header("authorization").is_none() => {
+            _ if request.header("authorization").is_none() || world.ended_logins => {
                 problem(401, "unauthenticated", "log in first")
             }
             ("GET", ["v1", "view"]) => (200, world.view(replica)),
@@ -214,9 +255,9 @@ impl Cluster {
                     world.behind -= 1;
                     return problem(503, "behind", "not here yet");
                 }
-                (200, world.snapshot(group))
+                (200, world.snapshot(&decoded(group)))
             }
-            ("GET", ["v1", "groups", group]) => (200, world.snapshot(group)),
+            ("GET", ["v1", "groups", group]) => (200, world.snapshot(&decoded(group))),
             ("GET", ["v1", "groups", _, "messages"]) => (200, world.page(request)),
             ("POST", ["v1", "groups", _, "messages"]) => {
                 let author = author_of(request);
@@ -326,6 +367,24 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A name out of an address, in lower case as servers keep names.
+fn decoded(segment: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = segment.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = after.get(..2).filter(|_| *first == b'%');
+        let code = code.and_then(|code| std::str::from_utf8(code).ok());
+        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).unwrap().to_lowercase()
 }
 
 fn author_of(request: &Request) -> String {

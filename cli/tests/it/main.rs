@@ -6,8 +6,12 @@
     reason = "a test ends where its own scaffold fails"
 )]
 
+mod connection;
 mod fake;
+mod gate;
+mod home;
 mod pipe;
+mod program;
 mod pty;
 mod screen;
 mod servers;

@@ -1,13 +1,9 @@
 //! The program without a terminal: commands from standard input, a line per message, an exit code.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::fake::Cluster;
+use crate::program::{Live, run};
 
 #[test]
 fn commands_from_a_pipe_are_carried_out_one_after_the_other() {
@@ -314,74 +310,5 @@ fn every_command_is_in_the_help() {
     ];
     for name in long {
         assert!(shown.contains(&format!(" /{name} ")), "{name}: {shown}");
-    }
-}
-
-fn run(arguments: &[&str], input: &str) -> Output {
-    let mut child = start(arguments);
-    // A program that refuses its command line does not read what it is given.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn start(arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_causeway"))
-        .args(arguments)
-        .env("TZ", "UTC")
-        .env_remove("CAUSEWAY_SERVER")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// The program in a pipe that stays open; it ends when this is dropped.
-struct Live {
-    child: Child,
-    stdin: ChildStdin,
-    lines: Receiver<String>,
-}
-
-impl Live {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = start(arguments);
-        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            child,
-            stdin,
-            lines,
-        }
-    }
-
-    fn type_in(&mut self, text: &str) {
-        self.stdin.write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Waits for a line that ends so.
-    fn wait_for(&self, end: &str) {
-        let mut seen = Vec::new();
-        loop {
-            match self.lines.recv_timeout(Duration::from_secs(20)) {
-                Ok(line) if line.ends_with(end) => return,
-                Ok(line) => seen.push(line),
-                Err(error) => panic!("not seen: {end} ({error})\n{}", seen.join("\n")),
-            }
-        }
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

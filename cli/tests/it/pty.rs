@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 
+use crate::home::Home;
+
 const DEADLINE: Duration = Duration::from_secs(20);
 const SCROLLBACK: usize = 5_000;
 
@@ -21,17 +23,26 @@ pub struct Screen {
     child: Option<Box<dyn Child + Send + Sync>>,
     is_gone: Arc<AtomicBool>,
     settings_before: String,
+    _home: Home,
     /// Open as long as the screen, so that its settings can be asked for after the program's end.
     _terminal: Box<dyn SlavePty + Send>,
 }
 
 impl Screen {
     pub fn open(arguments: &[&str]) -> Self {
+        Self::open_at(&Home::new(), arguments)
+    }
+
+    pub fn open_at(home: &Home, arguments: &[&str]) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_causeway"));
         command.args(arguments);
         command.env("TERM", "xterm-256color");
-        command.env("TZ", "UTC");
-        command.env_remove("CAUSEWAY_SERVER");
+        for (name, value) in home.variables() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            }
+        }
         let (rows, cols) = (24, 80);
         let pair = native_pty_system().openpty(size(rows, cols)).unwrap();
         let settings_before = format!("{:?}", pair.master.get_termios());
@@ -60,6 +71,7 @@ impl Screen {
             child: Some(child),
             is_gone,
             settings_before,
+            _home: home.clone(),
             _terminal: pair.slave,
         }
     }

@@ -14,6 +14,10 @@ pub struct World {
     pub requests: Vec<(u64, Request)>,
     pub peers: Vec<(u64, SocketAddr, bool)>,
     pub swallowed_answers: usize,
+    /// What takes the place of a swallowed answer.
+    pub gateway: String,
+    pub ended_logins: bool,
+    pub name: Option<String>,
     pub behind: usize,
 }
 

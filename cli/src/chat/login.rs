@@ -1,0 +1,93 @@
+//! Who one is: logging in, and a login that has ended.
+
+use tokio::time::{Duration, Instant};
+
+use super::{Chat, Link};
+use crate::names;
+
+/// A login that ends sooner after it was given is none.
+const SHORTEST_LOGIN: Duration = Duration::from_secs(10);
+
+impl Chat {
+    /// `u`: logs in under this name.
+    pub(super) async fn log_in(&mut self, name: &str) {
+        if let (Link::LoggedIn(_), Some(user)) = (&self.link, &self.state.user)
+            && names::are_same(user, name)
+        {
+            return self.note(&format!("You are already {name}"));
+        }
+        if !self.outbox.is_empty() {
+            let waiting = self.outbox.len();
+            return self.complain(&format!(
+                "{waiting} not sent yet under the present name; log in again when they are"
+            ));
+        }
+        let (Link::Connected(client) | Link::LoggedIn(client)) = &self.link else {
+            return self.complain(self.needs_login());
+        };
+        let client = client.clone();
+        match client.log_in(name).await {
+            Ok(session) => {
+                self.log_out_former().await;
+                self.new_connection();
+                self.state.enter(None);
+                let client = client.with_token(session.token);
+                self.note(&format!(
+                    "logged in as {}; j goes to a group, as in: j lobby",
+                    session.user.name
+                ));
+                self.state.user = Some(session.user.name);
+                self.state.view = client.view().await.ok().or(self.state.view.take());
+                self.link = Link::LoggedIn(client);
+                self.watch();
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    async fn log_out_former(&self) {
+        if let Link::LoggedIn(former) = &self.link {
+            // The session ends by itself in time where the server does not hear of it.
+            let _ = former.log_out().await;
+        }
+    }
+
+    /// The server no longer takes the login.
+    pub(super) fn login_ended(&mut self) {
+        if let Link::LoggedIn(client) = &self.link {
+            self.link = Link::Expired(client.clone());
+            self.new_connection();
+        }
+    }
+
+    /// Logs in once more where the login has ended: at the same server, which is well.
+    pub(super) async fn renew_login(&mut self) {
+        let (Link::Expired(client), Some(user)) = (&self.link, self.state.user.clone()) else {
+            return;
+        };
+        let client = client.clone();
+        self.link = Link::Connected(client.clone());
+        if self.renewed.is_some_and(|at| at.elapsed() < SHORTEST_LOGIN) {
+            return self.lose("it refuses the login that it has just given");
+        }
+        match client.log_in(&user).await {
+            Ok(session) => {
+                self.renewed = Some(Instant::now());
+                self.link = Link::LoggedIn(client.with_token(session.token));
+                self.note(
+                    "the login had ended and is made anew; if something was not done, ask again",
+                );
+                self.watch();
+                self.take_up_group().await;
+            }
+            Err(error) if error.is_lost() || error.passes() => self.lose(&error.to_string()),
+            Err(error) => {
+                self.watch();
+                self.complain(&format!(
+                    "the login has ended, and no other is given: {error}"
+                ));
+                self.ask_again();
+            }
+        }
+    }
+}

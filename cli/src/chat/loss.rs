@@ -1,0 +1,85 @@
+//! A server that is lost, and finding the next.
+
+use tokio::time::{Duration, Instant};
+
+use super::{Chat, Link, Told};
+use crate::address::short;
+use crate::backoff::chance;
+
+/// A connection that held so long was a good one: the next is looked for at once.
+const GOOD: Duration = Duration::from_secs(10);
+
+impl Chat {
+    /// The server gives no answer any more.
+    pub(super) fn lose(&mut self, reason: &str) {
+        let (Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client)) = &self.link
+        else {
+            return;
+        };
+        self.link = Link::Lost(client.base().to_owned());
+        self.new_connection();
+        let logged_out = if self.state.user.is_some() {
+            ": you are logged out"
+        } else {
+            ""
+        };
+        let next = if self.looks_for_servers() {
+            ""
+        } else {
+            ". Type c and a server, as in: c 2"
+        };
+        let warning = format!(
+            "{} is lost ({reason}){logged_out}{next}",
+            self.server_name()
+        );
+        self.show(self.look.warning(&warning));
+        if self.connected_at.is_some_and(|at| at.elapsed() > GOOD) {
+            self.backoff.worked();
+            self.try_again_at = Some(Instant::now());
+        } else {
+            self.try_again_later();
+        }
+        if !self.looks_for_servers() {
+            self.ask_again();
+        }
+    }
+
+    /// Without failover too, the first server is waited for.
+    fn looks_for_servers(&self) -> bool {
+        self.state.user.is_some() && (self.failover || self.connected_at.is_none())
+    }
+
+    pub(super) fn try_again_later(&mut self) {
+        self.try_again_at = Some(Instant::now() + self.backoff.failed(chance()));
+    }
+
+    pub(super) fn connected(&mut self) {
+        self.connected_at = Some(Instant::now());
+        self.try_again_at = None;
+        self.told = Told::default();
+    }
+
+    /// Tries the servers of the last view, one after the other, when it is time to.
+    pub(super) async fn fail_over(&mut self) {
+        let Link::Lost(lost) = &self.link else { return };
+        let is_time = self.try_again_at.is_some_and(|at| at <= Instant::now());
+        if !self.looks_for_servers() || !is_time {
+            return;
+        }
+        let lost = lost.clone();
+        for address in self.state.servers_after(&lost) {
+            match self.use_server(&address, false).await {
+                Ok(()) => return self.ask_again(),
+                Err(error) if self.told.no_server || error.is_lost() => {}
+                Err(error) => self.note(&format!("{}: {error}", short(&address))),
+            }
+        }
+        self.try_again_later();
+        if !std::mem::replace(&mut self.told.no_server, true) {
+            self.note(
+                "no server answers; trying again until one does. c connects elsewhere, q leaves",
+            );
+            self.ask_again();
+        }
+    }
+}

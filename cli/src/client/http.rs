@@ -1,0 +1,98 @@
+//! How servers are reached: time-outs, and whose certificates are trusted.
+//!
+//! One connection pool for the whole program, made when it is first needed: reading the
+//! certificates of the system takes longer than the rest of a start.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::{Certificate, ClientBuilder};
+
+use super::CallError;
+use super::answer::reason;
+
+const CONNECT: Duration = Duration::from_secs(1);
+/// A TLS handshake takes two round trips more.
+const CONNECT_SECURELY: Duration = Duration::from_secs(3);
+/// A comment comes every 15 s on a stream, so two and a half missing ones mean that nobody is
+/// there.
+const STREAM_SILENCE: Duration = Duration::from_secs(40);
+
+/// A handle on the connections.
+#[derive(Debug, Clone, Default)]
+pub struct Http(Arc<Pools>);
+
+#[derive(Debug, Default)]
+struct Pools {
+    /// Trusted instead of the system's authorities.
+    ca: Option<Vec<Certificate>>,
+    plain: OnceLock<Result<reqwest::Client, CallError>>,
+    secure: OnceLock<Result<reqwest::Client, CallError>>,
+}
+
+impl Http {
+    /// Connections that trust the authorities in this file, or those of the system.
+    ///
+    /// # Errors
+    /// A sentence: the file cannot be read, or holds no certificate.
+    pub fn trusting(ca: Option<&Path>) -> Result<Self, String> {
+        let ca = ca.map(certificates).transpose()?;
+        Ok(Self(Arc::new(Pools {
+            ca,
+            ..Pools::default()
+        })))
+    }
+
+    pub(super) fn to(&self, base: &str) -> Result<reqwest::Client, CallError> {
+        let pools = &self.0;
+        let pool = if base.starts_with("https:") {
+            pools.secure.get_or_init(|| {
+                let builder = builder(CONNECT_SECURELY).https_only(true);
+                built(match &pools.ca {
+                    Some(ca) => builder.tls_certs_only(ca.clone()),
+                    None => builder,
+                })
+            })
+        } else {
+            pools
+                .plain
+                .get_or_init(|| built(builder(CONNECT).tls_certs_only([])))
+        };
+        pool.clone()
+    }
+}
+
+fn builder(connect: Duration) -> ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(connect)
+        .read_timeout(STREAM_SILENCE)
+        // Emptied early, so that a dead server is noticed by connecting.
+        .pool_idle_timeout(Duration::from_secs(10))
+        .tcp_keepalive(Duration::from_secs(10))
+        // No server of ours redirects; a captive portal does, to a page of its own.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("causeway/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+}
+
+fn built(builder: ClientBuilder) -> Result<reqwest::Client, CallError> {
+    builder.build().map_err(|error| {
+        CallError::Unreachable(format!(
+            "the certificates of this system cannot be used ({}); name a file with --ca",
+            reason(&error)
+        ))
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
+    let shown = path.display();
+    let pem = std::fs::read(path)
+        .map_err(|error| format!("the file {shown} of --ca cannot be read: {error}"))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(format!(
+            "the file {shown} of --ca holds no certificate in the PEM format"
+        )),
+    }
+}

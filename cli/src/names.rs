@@ -1,0 +1,42 @@
+//! Pure: when two spellings are one name.
+//!
+//! Servers keep names of users and groups after NFKC and case folding (`openapi.yaml`: "case does
+//! not matter"); whoever compares a typed name with one of theirs compares it so.
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+/// Whether the server takes both for the same name.
+pub fn are_same(one: &str, other: &str) -> bool {
+    folded(one) == folded(other)
+}
+
+/// The form in which a server keeps a name.
+pub fn folded(name: &str) -> String {
+    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+    let folded = CaseMapper::new()
+        .fold_string(&nfkc.normalize(name))
+        .into_owned();
+    nfkc.normalize(&folded).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_that_a_server_folds_to_one_are_one() {
+        for (one, other) in [
+            ("général", "GÉNÉRAL"),
+            ("general", "General"),
+            ("ge\u{301}ne\u{301}ral", "Général"),
+            ("straße", "STRASSE"),
+            ("ΟΔΟΣ", "οδος"),
+            ("ｌｏｂｂｙ", "lobby"),
+            ("привет", "ПРИВЕТ"),
+        ] {
+            assert!(are_same(one, other), "{one} {other}");
+        }
+        assert!(!are_same("general", "général"));
+    }
+}
