@@ -2,7 +2,7 @@
 //!
 //! Holds the state and the connection together; each command is a few lines that call, note and
 //! show. Its parts: `connection` (which server), `loss` (a server that is lost), `login` (who one
-//! is), `group` (which group, and its history), `post` (what is written), `hear` (frames).
+//! is), `group` (which group, and its history), `post` (what is written), `unsent` (the outbox), `hear` (frames).
 
 mod connection;
 mod group;
@@ -10,6 +10,7 @@ mod hear;
 mod login;
 mod loss;
 mod post;
+mod unsent;
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::backoff::Backoff;
 use crate::client::{CallError, Client, Http};
 use crate::feed::{News, Task};
 use crate::input::{self, Input};
-use crate::outbox::Outbox;
+use crate::outbox::{Keeping, Outbox};
 use crate::output::Output;
 use crate::prompt::Typed;
 use crate::screen::{self, Look, Shown};
@@ -32,8 +33,11 @@ use crate::wire::Message;
 
 /// How often what waits is looked after.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a program that ends waits for its last messages to be answered.
+/// How long a program that ends waits for its last messages to be answered, where nobody sits before
+/// it.
 const LAST_CHANCE: Duration = Duration::from_secs(10);
+/// The same where somebody waits for it to end.
+const LAST_CHANCE_SEEN: Duration = Duration::from_secs(2);
 /// Frames that may wait while a command runs; then the stream waits, and at last its server.
 const NEWS: usize = 256;
 
@@ -81,6 +85,12 @@ pub struct Chat {
     link: Link,
     failover: bool,
     outbox: Outbox,
+    /// Where outboxes are kept.
+    keeping: Keeping,
+    /// Why nothing can be kept, and so nothing be sent.
+    outbox_fault: Option<String>,
+    /// Groups whose next message is not tried again before then.
+    waits: Vec<(String, Instant)>,
     /// Counts connections, so that news of a former one is known as such.
     connection: u64,
     tasks: Vec<Task>,
@@ -105,7 +115,7 @@ pub struct Chat {
 
 impl Chat {
     /// A conversation with nobody yet.
-    pub fn new(look: Look, output: Output, http: Http, failover: bool) -> Self {
+    pub fn new(look: Look, output: Output, http: Http, keeping: Keeping, failover: bool) -> Self {
         let (news, heard) = channel(NEWS);
         Self {
             state: State::default(),
@@ -115,6 +125,9 @@ impl Chat {
             link: Link::None,
             failover,
             outbox: Outbox::default(),
+            keeping,
+            outbox_fault: None,
+            waits: Vec::new(),
             connection: 0,
             tasks: Vec::new(),
             news,
@@ -185,6 +198,7 @@ impl Chat {
             Input::Like(number) => self.like(number, true).await,
             Input::Unlike(number) => self.like(number, false).await,
             Input::History => self.history().await,
+            Input::Outbox(asked) => self.outbox(asked).await,
             Input::View => self.show_view().await,
             Input::Help => self.show_all(&self.look.help()),
             Input::Clear => self.output.clear(),
@@ -230,11 +244,16 @@ impl Chat {
     }
 
     async fn say_good_bye(&mut self) {
-        let deadline = Instant::now() + LAST_CHANCE;
+        let deadline = Instant::now()
+            + if self.output.is_terminal() {
+                LAST_CHANCE_SEEN
+            } else {
+                LAST_CHANCE
+            };
         while !self.outbox.is_empty() && Instant::now() < deadline {
             tokio::select! {
                 Some(news) = self.heard.recv() => self.hear(news).await,
-                () = tokio::time::sleep(TICK) => self.tend_link().await,
+                () = tokio::time::sleep(TICK / 4) => self.tend_link().await,
             }
         }
         while let Ok(news) = self.heard.try_recv() {
@@ -242,7 +261,13 @@ impl Chat {
         }
         let unsent = self.outbox.len();
         if unsent > 0 {
-            self.complain(&format!("{unsent} not sent: no server answered"));
+            let kept = match &self.state.user {
+                Some(user) if self.keeps() => {
+                    format!("; kept, and sent when causeway runs again as {user}")
+                }
+                _ => " and not kept: no server answered".to_owned(),
+            };
+            self.complain(&format!("{unsent} not sent{kept}"));
         }
         self.tasks.clear();
         if let Link::LoggedIn(client) = &self.link {

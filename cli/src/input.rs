@@ -24,6 +24,8 @@ pub enum Input {
     Unlike(u64),
     /// `p`: the whole history.
     History,
+    /// `/outbox`: what is not sent yet.
+    Outbox(Unsent),
     /// `v`: the servers.
     View,
     /// `h`: the commands.
@@ -34,6 +36,17 @@ pub enum Input {
     Quit,
     /// An empty line asks for nothing.
     Nothing,
+}
+
+/// What is done with messages that are not sent yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsent {
+    /// List them.
+    List,
+    /// Forget the one with this number.
+    Drop(u64),
+    /// Send this text in place of the one with this number, or that one once more.
+    Edit(u64, Option<String>),
 }
 
 /// Why a line asks for nothing we know; the text says what to type instead.
@@ -60,7 +73,7 @@ pub struct Command {
 }
 
 /// Every command in the order of the help.
-pub const COMMANDS: [Command; 12] = [
+pub const COMMANDS: [Command; 13] = [
     command(
         "c",
         "/connect",
@@ -74,6 +87,12 @@ pub const COMMANDS: [Command; 12] = [
     command("l", "/like", "<n>", "like message n"),
     command("r", "/unlike", "<n>", "take that like back"),
     command("p", "/history", "", "page through the whole history"),
+    command(
+        "",
+        "/outbox",
+        "[drop <n> | edit <n> [text]]",
+        "list what is not sent yet, drop or change it",
+    ),
     command(
         "v",
         "/view",
@@ -129,6 +148,7 @@ pub fn parse(line: &str) -> Result<Input, Mistake> {
         "l" | "/like" => number(letter, rest).map(Input::Like),
         "r" | "/unlike" => number(letter, rest).map(Input::Unlike),
         "p" | "/history" => alone(letter, rest, Input::History),
+        "/outbox" => outbox(rest).map(Input::Outbox),
         "v" | "/view" => alone(letter, rest, Input::View),
         "h" | "/help" => alone(letter, rest, Input::Help),
         "x" | "/clear" => alone(letter, rest, Input::Clear),
@@ -164,6 +184,25 @@ fn one_word(letter: &str, rest: &str, what: &str, example: &str) -> Result<Strin
         (Some(_), Some(_)) => Err(misuse(&format!(
             "{letter} takes one name without spaces, as in: {example}"
         ))),
+    }
+}
+
+fn outbox(rest: &str) -> Result<Unsent, Mistake> {
+    let (what, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let rest = rest.trim_start();
+    let (number, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let text = text.trim();
+    let number = number.parse().ok().filter(|number| *number > 0);
+    match (what.to_lowercase().as_str(), number) {
+        ("", _) => Ok(Unsent::List),
+        ("drop", Some(number)) if text.is_empty() => Ok(Unsent::Drop(number)),
+        ("edit", Some(number)) => Ok(Unsent::Edit(
+            number,
+            Some(text.to_owned()).filter(|text| !text.is_empty()),
+        )),
+        _ => Err(misuse(
+            "/outbox lists what is not sent yet; /outbox drop 1 forgets a message, /outbox edit 1 new text changes it",
+        )),
     }
 }
 
@@ -225,6 +264,25 @@ mod tests {
             parse("/leave lobby"),
             Ok(Input::Leave(Some("lobby".into())))
         );
+    }
+
+    #[test]
+    fn the_outbox_is_listed_dropped_from_and_edited() {
+        let asked = |line| parse(line).map_err(|mistake| mistake.to_string());
+        let edit = |text: Option<&str>| Input::Outbox(Unsent::Edit(2, text.map(str::to_owned)));
+
+        assert_eq!(asked("/outbox"), Ok(Input::Outbox(Unsent::List)));
+        assert_eq!(asked("/outbox drop 2"), Ok(Input::Outbox(Unsent::Drop(2))));
+        assert_eq!(asked("/outbox edit 2"), Ok(edit(None)));
+        assert_eq!(asked("/outbox edit  2  a  b"), Ok(edit(Some("a  b"))));
+        for line in [
+            "/outbox drop",
+            "/outbox drop x",
+            "/outbox drop 1 2",
+            "/outbox empty",
+        ] {
+            assert!(asked(line).unwrap_err().contains("/outbox drop 1 forgets"));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod backoff;
 mod chat;
 mod client;
 mod feed;
+mod folders;
 mod input;
 mod layout;
 mod names;
@@ -26,7 +27,7 @@ mod tty;
 mod wire;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -38,6 +39,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::address::Place;
 use crate::chat::{Chat, Start};
 use crate::client::Http;
+use crate::outbox::Keeping;
 use crate::output::Output;
 use crate::prompt::{Terminal, Typed};
 use crate::screen::Look;
@@ -78,6 +80,20 @@ struct Arguments {
     /// Trust the authorities in this PEM file, instead of the system's, for https://.
     #[arg(long, value_name = "FILE", env = "CAUSEWAY_CA")]
     ca: Option<PathBuf>,
+    /// Keep unsent messages in this folder, or nowhere.
+    #[arg(long, value_name = "FOLDER|none", env = "CAUSEWAY_OUTBOX")]
+    outbox: Option<PathBuf>,
+}
+
+fn keeping(given: Option<&Path>) -> Keeping {
+    match given {
+        Some(path) if path.as_os_str() == "none" => Keeping::Memory,
+        Some(path) => Keeping::Folder(path.to_owned()),
+        None => match folders::state() {
+            Ok(folder) => Keeping::Folder(folder.join("outbox")),
+            Err(error) => Keeping::Nowhere(error.to_string()),
+        },
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -89,7 +105,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         zone: TimeZone::system(),
     };
     let http = Http::trusting(arguments.ca.as_deref()).map_err(anyhow::Error::msg)?;
-    let mut chat = Chat::new(look, output, http, !arguments.no_failover);
+    let keeping = keeping(arguments.outbox.as_deref());
+    let mut chat = Chat::new(look, output, http, keeping, !arguments.no_failover);
     chat.greet();
     let start = Start {
         place: arguments.server,

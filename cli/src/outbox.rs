@@ -1,12 +1,26 @@
-//! Pure: what was written and is not answered yet.
+//! What was written and is not answered yet.
 //!
-//! Each message has its key before it is first sent, so sending it again, to any server, ends as
-//! one message. Kept in memory; `chat` sends what stands first until it is answered.
+//! Each message has its key, and stands in the journal, before its first byte leaves; so sending it
+//! again, to any replica, after any crash, ends as one message. Decides what is sent next and what
+//! an answer means; knows no network and no file: the journal's bytes go to a [`Disk`]. Used by
+//! `chat` and by the command `send`.
 
-use std::collections::VecDeque;
+#[cfg(test)]
+mod crashes;
+mod folder;
+mod journal;
+mod memory;
+
+use std::io;
+
+pub use self::folder::Keeping;
+pub use self::journal::{Damage, Disk};
+use self::journal::{Journal, Record};
+use crate::client::CallError;
+use crate::names;
 
 /// A message on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unsent {
     /// The name of this message, drawn once.
     pub key: String,
@@ -16,38 +30,226 @@ pub struct Unsent {
     pub text: String,
     /// When it was written.
     pub sent_at: String,
+    /// The server it was written for.
+    pub server: String,
+    /// The cluster it was written for; none where no server had answered yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The mark of its author's join of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<String>,
+    /// Whether a server may have got it already.
+    #[serde(default)]
+    pub tried: bool,
+    /// Why a server does not take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Whether a replica did not know of the join: then it is asked to wait for it.
+    #[serde(skip)]
+    pub awaits_join: bool,
+}
+
+impl Unsent {
+    /// What a replica must hold before it is asked to take this message.
+    pub fn at_least(&self) -> Option<&str> {
+        self.joined.as_deref().filter(|_| self.awaits_join)
+    }
+
+    /// A replica does not know of the join; returns whether it only has to hear of it.
+    pub fn not_a_member(&mut self) -> bool {
+        let may_pass = self.joined.is_some() && !self.awaits_join;
+        self.awaits_join |= may_pass;
+        may_pass
+    }
+}
+
+/// What an answer that is no success means for a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is not known what became of it, and no server is there.
+    Lost,
+    /// The login has ended; nothing became of it.
+    LoginEnded,
+    /// The same server takes it later.
+    Later,
+    /// The replica does not hold the join yet.
+    AwaitsJoin,
+    /// It is not taken, now or later.
+    Refused,
+}
+
+/// Says what an answer means.
+pub fn judge(unsent: &mut Unsent, error: &CallError) -> Verdict {
+    if error.is_lost() {
+        Verdict::Lost
+    } else if error.is("unauthenticated") {
+        Verdict::LoginEnded
+    } else if error.passes() {
+        Verdict::Later
+    } else if (error.is("not_a_member") || error.is("not_found")) && unsent.not_a_member() {
+        Verdict::AwaitsJoin
+    } else {
+        Verdict::Refused
+    }
 }
 
 /// Messages in the order in which they were written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outbox {
-    waiting: VecDeque<Unsent>,
+    waiting: Vec<Unsent>,
+    journal: Journal,
+}
+
+impl Default for Outbox {
+    /// One that is gone with the program.
+    fn default() -> Self {
+        Self::new(Vec::new(), Box::new(memory::Memory::default()))
+    }
 }
 
 impl Outbox {
-    /// Adds a message at the end.
-    pub fn push(&mut self, unsent: Unsent) {
-        self.waiting.push_back(unsent);
+    fn new(waiting: Vec<Unsent>, disk: Box<dyn Disk>) -> Self {
+        Self {
+            waiting,
+            journal: Journal::new(disk),
+        }
     }
 
-    /// The message to send next.
-    pub fn first(&self) -> Option<&Unsent> {
-        self.waiting.front()
+    /// Takes a message in; once this returns it is kept.
+    ///
+    /// # Errors
+    /// It cannot be kept, and is not taken in.
+    pub fn push(&mut self, unsent: Unsent) -> io::Result<()> {
+        self.journal.keep(&Record::Add(unsent.clone()))?;
+        self.waiting.push(unsent);
+        Ok(())
     }
 
-    /// The message with this key is answered, be it with a refusal.
-    pub fn answered(&mut self, key: &str) {
+    /// The message to send next in this cluster: the oldest of a group that is not passed over.
+    pub fn next(&self, cluster: &str, passed_over: &[String]) -> Option<&Unsent> {
+        self.waiting.iter().find(|unsent| {
+            unsent.refused.is_none()
+                && unsent.cluster.as_deref() == Some(cluster)
+                && !passed_over
+                    .iter()
+                    .any(|group| names::are_same(group, &unsent.group))
+        })
+    }
+
+    /// What was written for these servers, before any of them answered, is for this cluster.
+    pub fn bind(&mut self, servers: &[&str], cluster: &str) {
+        for unsent in &mut self.waiting {
+            if unsent.cluster.is_none() && servers.contains(&unsent.server.as_str()) {
+                unsent.cluster = Some(cluster.to_owned());
+                self.journal.note(&Record::Bound {
+                    key: unsent.key.clone(),
+                    cluster: cluster.to_owned(),
+                });
+            }
+        }
+    }
+
+    /// The message is about to leave for the first time.
+    ///
+    /// # Errors
+    /// That cannot be kept: then it must not leave.
+    pub fn tried(&mut self, key: &str) -> io::Result<()> {
+        if let Some(unsent) = self.waiting.iter_mut().find(|unsent| unsent.key == key)
+            && !unsent.tried
+        {
+            self.journal.keep(&Record::Tried {
+                key: key.to_owned(),
+            })?;
+            unsent.tried = true;
+        }
+        Ok(())
+    }
+
+    /// The message was judged: remembers what its next try must say.
+    pub fn update(&mut self, judged: &Unsent) {
+        for unsent in self
+            .waiting
+            .iter_mut()
+            .filter(|unsent| unsent.key == judged.key)
+        {
+            unsent.awaits_join = judged.awaits_join;
+            unsent.joined.clone_from(&judged.joined);
+        }
+    }
+
+    /// The message with this key is sent.
+    pub fn sent(&mut self, key: &str) {
         self.waiting.retain(|unsent| unsent.key != key);
+        if self.waiting.is_empty() {
+            self.journal.restart();
+        } else {
+            // Lost in a crash, it is sent once more with its key, and stays one message.
+            self.journal.note(&Record::Done {
+                key: key.to_owned(),
+            });
+        }
     }
 
-    /// How many wait.
+    /// The message with this key is not taken; it stays, to be edited.
+    pub fn refused(&mut self, key: &str, reason: &str) {
+        if let Some(unsent) = self.waiting.iter_mut().find(|unsent| unsent.key == key) {
+            unsent.refused = Some(reason.to_owned());
+            // Lost in a crash, it is refused once more.
+            self.journal.note(&Record::Refused {
+                key: key.to_owned(),
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    /// Forgets a message.
+    ///
+    /// # Errors
+    /// That cannot be kept: the message stays.
+    pub fn drop_message(&mut self, key: &str) -> io::Result<()> {
+        self.journal.keep(&Record::Done {
+            key: key.to_owned(),
+        })?;
+        self.waiting.retain(|unsent| unsent.key != key);
+        Ok(())
+    }
+
+    /// Puts a message in the place of another, as one step.
+    ///
+    /// # Errors
+    /// That cannot be kept: the former message stays.
+    pub fn replace(&mut self, key: &str, by: &Unsent) -> io::Result<()> {
+        self.journal.keep(&Record::Replaced {
+            key: key.to_owned(),
+            by: by.clone(),
+        })?;
+        for unsent in self.waiting.iter_mut().filter(|unsent| unsent.key == key) {
+            *unsent = by.clone();
+        }
+        Ok(())
+    }
+
+    /// All of them, in order.
+    pub fn all(&self) -> &[Unsent] {
+        &self.waiting
+    }
+
+    /// How many wait to be sent.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting
+            .iter()
+            .filter(|unsent| unsent.refused.is_none())
+            .count()
     }
 
     /// Whether all is answered.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
+    }
+
+    /// How many were refused and not dropped.
+    pub fn refusals(&self) -> usize {
+        self.waiting.len() - self.len()
     }
 }
 
@@ -62,25 +264,125 @@ pub fn draw_key() -> String {
 mod tests {
     use super::*;
 
-    fn unsent(key: &str) -> Unsent {
+    pub(super) fn unsent(key: &str, group: &str) -> Unsent {
         Unsent {
             key: key.into(),
-            group: "lobby".into(),
-            text: "hi".into(),
+            group: group.into(),
+            text: format!("text of {key}"),
             sent_at: String::new(),
+            server: "http://a:1".into(),
+            cluster: Some("c".into()),
+            joined: None,
+            tried: false,
+            refused: None,
+            awaits_join: false,
         }
+    }
+
+    fn refusal(status: u16, code: &str) -> CallError {
+        CallError::Refused {
+            status,
+            code: code.into(),
+            detail: String::new(),
+            retry_after_s: None,
+        }
+    }
+
+    fn next_key(outbox: &Outbox, passed_over: &[String]) -> Option<String> {
+        Some(outbox.next("c", passed_over)?.key.clone())
     }
 
     #[test]
     fn messages_leave_in_the_order_in_which_they_were_written() {
         let mut outbox = Outbox::default();
-        outbox.push(unsent("1"));
-        outbox.push(unsent("2"));
+        for key in ["1", "2"] {
+            outbox.push(unsent(key, "lobby")).unwrap();
+        }
 
-        assert_eq!(outbox.first(), Some(&unsent("1")));
-        outbox.answered("1");
-        assert_eq!(outbox.first(), Some(&unsent("2")));
+        assert_eq!(next_key(&outbox, &[]).as_deref(), Some("1"));
+        outbox.sent("1");
+        assert_eq!(next_key(&outbox, &[]).as_deref(), Some("2"));
         assert_eq!(outbox.len(), 1);
+    }
+
+    #[test]
+    fn a_group_that_waits_does_not_keep_the_others_waiting() {
+        let mut outbox = Outbox::default();
+        for (key, group) in [("1", "lobby"), ("2", "LOBBY"), ("3", "other")] {
+            outbox.push(unsent(key, group)).unwrap();
+        }
+
+        let next = next_key(&outbox, &["Lobby".to_owned()]);
+
+        assert_eq!(next.as_deref(), Some("3"));
+    }
+
+    #[test]
+    fn a_refused_message_stays_and_lets_the_next_go() {
+        let mut outbox = Outbox::default();
+        for key in ["1", "2"] {
+            outbox.push(unsent(key, "lobby")).unwrap();
+        }
+
+        outbox.refused("1", "too long");
+
+        assert_eq!(next_key(&outbox, &[]).as_deref(), Some("2"));
+        assert_eq!((outbox.len(), outbox.refusals()), (1, 1));
+        outbox.replace("1", &unsent("1b", "lobby")).unwrap();
+        assert_eq!(next_key(&outbox, &[]).as_deref(), Some("1b"));
+    }
+
+    #[test]
+    fn nothing_goes_to_a_cluster_it_was_not_written_for() {
+        let mut outbox = Outbox::default();
+        let early = Unsent {
+            cluster: None,
+            ..unsent("1", "lobby")
+        };
+        outbox.push(early).unwrap();
+
+        assert_eq!(outbox.next("c", &[]), None);
+        outbox.bind(&["http://elsewhere:1"], "c");
+        assert_eq!(outbox.next("c", &[]), None);
+        outbox.bind(&["http://a:1"], "c");
+        assert!(outbox.next("c", &[]).is_some());
+        assert_eq!(outbox.next("other", &[]), None);
+    }
+
+    #[test]
+    fn a_replica_that_does_not_know_of_the_join_is_asked_to_wait_for_it() {
+        let mut message = Unsent {
+            joined: Some("mark".into()),
+            ..unsent("1", "lobby")
+        };
+        let not_a_member = refusal(403, "not_a_member");
+
+        assert_eq!(message.at_least(), None);
+        assert_eq!(judge(&mut message, &not_a_member), Verdict::AwaitsJoin);
+        assert_eq!(message.at_least(), Some("mark"));
+        assert_eq!(judge(&mut message, &refusal(503, "behind")), Verdict::Later);
+        assert_eq!(judge(&mut message, &not_a_member), Verdict::Refused);
+        let mut never_joined = unsent("2", "lobby");
+        assert_eq!(judge(&mut never_joined, &not_a_member), Verdict::Refused);
+    }
+
+    #[test]
+    fn only_an_answer_of_causeway_says_no() {
+        let mut message = unsent("1", "lobby");
+        for (error, verdict) in [
+            (CallError::Unreachable("x".into()), Verdict::Lost),
+            (CallError::Foreign("502".into()), Verdict::Lost),
+            (refusal(401, "unauthenticated"), Verdict::LoginEnded),
+            (refusal(429, "rate_limited"), Verdict::Later),
+            (refusal(500, "internal"), Verdict::Later),
+            (refusal(503, "busy"), Verdict::Later),
+            (refusal(507, "disk_full"), Verdict::Later),
+            (refusal(422, "invalid"), Verdict::Refused),
+            (refusal(413, "too_large"), Verdict::Refused),
+            (refusal(409, "key_reused"), Verdict::Refused),
+        ] {
+            assert_eq!(judge(&mut message, &error), verdict, "{error:?}");
+        }
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct State {
     pub cluster: Option<String>,
     /// The group one looks at; kept when the server is lost.
     pub group: Option<String>,
+    /// The mark of the join of that group.
+    pub join: Option<String>,
     /// See [`Numbers`].
     pub numbers: Numbers,
     /// See [`Seen`].
@@ -112,6 +114,7 @@ impl State {
     /// The join of a group was answered: its name as the server writes it, and the mark of it.
     pub fn joined(&mut self, group: &str, mark: Option<String>) {
         self.group = Some(group.to_owned());
+        self.join.clone_from(&mark);
         self.seen.mark = mark.or(self.seen.mark.take());
     }
 
@@ -119,6 +122,7 @@ impl State {
     pub fn leave_cluster(&mut self) {
         self.enter(None);
         self.seen = Seen::default();
+        self.join = None;
         self.view = None;
         self.servers = None;
     }

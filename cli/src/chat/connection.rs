@@ -40,6 +40,7 @@ impl Chat {
         };
         self.state.user = start.user;
         self.state.group = start.group;
+        self.open_outbox();
         match self.use_server(&address, false).await {
             Ok(()) => {}
             Err(Unusable::Call(error)) if error.is_lost() && self.state.user.is_some() => {
@@ -125,13 +126,18 @@ impl Chat {
             link = Link::LoggedIn(client);
         }
         self.new_connection();
-        self.link = link;
+        let former = std::mem::replace(&mut self.link, link);
         if changes_cluster {
             self.state.leave_cluster();
             self.note("this is another cluster: you are in no group here, and what is unsent for the former one is kept");
         }
         self.state.view = view.or(self.state.view.take());
         self.greet_server(&server, address);
+        let lost = match &former {
+            Link::Lost(lost) if self.state.cluster.is_none() => lost,
+            _ => address,
+        };
+        self.outbox.bind(&[address, lost], &server.cluster);
         self.state.cluster = Some(server.cluster);
         self.watch();
         self.connected();

@@ -16,8 +16,8 @@ impl Chat {
         {
             return self.note(&format!("You are already {name}"));
         }
-        if !self.outbox.is_empty() {
-            let waiting = self.outbox.len();
+        let waiting = self.outbox.len();
+        if waiting > 0 && !self.keeps() {
             return self.complain(&format!(
                 "{waiting} not sent yet under the present name; log in again when they are"
             ));
@@ -29,6 +29,11 @@ impl Chat {
         match client.log_in(name).await {
             Ok(session) => {
                 self.log_out_former().await;
+                if waiting > 0 {
+                    self.note(&format!(
+                        "{waiting} not sent under the former name are kept for it"
+                    ));
+                }
                 self.new_connection();
                 self.state.enter(None);
                 let client = client.with_token(session.token);
@@ -37,6 +42,7 @@ impl Chat {
                     session.user.name
                 ));
                 self.state.user = Some(session.user.name);
+                self.open_outbox();
                 self.state.view = client.view().await.ok().or(self.state.view.take());
                 self.link = Link::LoggedIn(client);
                 self.watch();

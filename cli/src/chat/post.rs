@@ -1,18 +1,21 @@
-//! What is written: kept until it is answered.
+//! What is written: kept in the outbox until it is answered.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Chat, Link};
 use crate::client::{CallError, Written};
-use crate::outbox::{Unsent, draw_key};
+use crate::names;
+use crate::outbox::{Unsent, Verdict, draw_key, judge};
 use crate::text::excerpt;
 use crate::wire::{Message, NewMessage};
 
 impl Chat {
-    /// `a`: a message to the present group. Sent at once, or as soon as a server answers.
+    /// `a`: a message to the present group. Kept first; then sent at once, or as soon as a server
+    /// answers.
     pub(super) async fn send(&mut self, text: String) {
-        let may_wait = matches!(self.link, Link::Lost(_)) && self.state.user.is_some();
+        let may_wait =
+            matches!(self.link, Link::Lost(_) | Link::Expired(_)) && self.state.user.is_some();
         if !may_wait && self.logged_in().is_none() {
             return;
         }
@@ -20,12 +23,13 @@ impl Chat {
             return self
                 .complain("Not sent: you are in no group. Type j and its name, as in: j lobby");
         };
-        self.outbox.push(Unsent {
-            key: draw_key(),
-            group,
-            text,
-            sent_at: Timestamp::now().to_string(),
-        });
+        let unsent = Unsent {
+            tried: !may_wait,
+            ..self.unsent(group, text)
+        };
+        if let Err(why) = self.keep(unsent) {
+            return self.complain(&format!("Not sent: {why}. Arrow up brings the line back"));
+        }
         if may_wait {
             self.note("kept; it is sent as soon as a server answers");
         }
@@ -33,8 +37,38 @@ impl Chat {
         self.send_what_waits().await;
     }
 
-    /// Sends what waits, one after the other, once the stream has caught up; stops at the first
-    /// that is not answered.
+    /// A new message for this cluster.
+    pub(super) fn unsent(&self, group: String, text: String) -> Unsent {
+        let server = match &self.link {
+            Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client) => {
+                client.base().to_owned()
+            }
+            Link::Lost(address) => address.clone(),
+            Link::None => String::new(),
+        };
+        Unsent {
+            key: draw_key(),
+            group,
+            text,
+            sent_at: Timestamp::now().to_string(),
+            server,
+            cluster: self.state.cluster.clone(),
+            joined: self.state.join.clone(),
+            tried: false,
+            refused: None,
+            awaits_join: false,
+        }
+    }
+
+    fn keep(&mut self, unsent: Unsent) -> Result<(), String> {
+        match &self.outbox_fault {
+            Some(fault) => Err(fault.clone()),
+            None => self.outbox.push(unsent).map_err(|error| unwritable(&error)),
+        }
+    }
+
+    /// Sends what waits, one after the other, once the stream has caught up. A group whose message
+    /// is not taken now waits, and the others go on.
     pub(super) async fn send_what_waits(&mut self) {
         if self
             .catching_up
@@ -42,52 +76,91 @@ impl Chat {
         {
             return;
         }
-        while let (Link::LoggedIn(client), Some(unsent)) =
-            (&self.link, self.outbox.first().cloned())
-        {
+        let now = Instant::now();
+        self.waits.retain(|(_, until)| *until > now);
+        while let (Link::LoggedIn(client), Some(unsent)) = (&self.link, self.next_unsent()) {
             let client = client.clone();
+            if let Err(error) = self.outbox.tried(&unsent.key) {
+                self.waits
+                    .push((unsent.group, now + std::time::Duration::from_secs(5)));
+                self.tell_of_waiting(&unwritable(&error));
+                continue;
+            }
             let seen = self.state.seen.for_post();
             let message = NewMessage {
                 text: &unsent.text,
                 sent_at: &unsent.sent_at,
                 seen: &seen,
             };
-            match client
-                .post(&unsent.group, &unsent.key, &message, None)
-                .await
-            {
+            let answer = client
+                .post(&unsent.group, &unsent.key, &message, unsent.at_least())
+                .await;
+            match answer {
                 Ok(written) => self.sent(&unsent, written),
-                Err(error) if error.passes() => return self.tell_of_waiting(&error),
-                Err(error) if error.is_lost() => return self.lose(&error.to_string()),
-                Err(error) if error.is("unauthenticated") => return self.login_ended(),
-                Err(error) => {
-                    self.outbox.answered(&unsent.key);
-                    let text = excerpt(&unsent.text, 30);
-                    let error = error.to_string();
-                    let error = error.trim_end_matches('.');
-                    self.complain(&format!(
-                        "Not sent ({text}): {error}. Arrow up brings the line back"
-                    ));
-                }
+                Err(error) => self.not_sent(unsent, &error),
             }
         }
     }
 
+    fn next_unsent(&self) -> Option<Unsent> {
+        let cluster = self.state.cluster.as_deref()?;
+        let waits: Vec<_> = self.waits.iter().map(|(group, _)| group.clone()).collect();
+        let mut unsent = self.outbox.next(cluster, &waits)?.clone();
+        if unsent.joined.is_none() && self.is_present(&unsent.group) {
+            unsent.joined.clone_from(&self.state.join);
+        }
+        Some(unsent)
+    }
+
+    fn is_present(&self, group: &str) -> bool {
+        let present = self.state.group.as_deref();
+        present.is_some_and(|present| names::are_same(present, group))
+    }
+
     fn sent(&mut self, unsent: &Unsent, written: Written<Message>) {
-        self.outbox.answered(&unsent.key);
+        self.outbox.sent(&unsent.key);
         self.state.seen.mark = written.mark.or(self.state.seen.mark.take());
         self.told.waiting = false;
-        let is_of_this_group = self.state.group.as_ref() == Some(&unsent.group);
-        if is_of_this_group && self.state.numbers.of(&written.body.id).is_none() {
+        if !self.is_present(&unsent.group) {
+            let text = excerpt(&unsent.text, 40);
+            self.note(&format!("sent to {}: {text}", unsent.group));
+        } else if self.state.numbers.of(&written.body.id).is_none() {
             let line = self.line_of(&written.body);
             self.output.show_typed(&written.body.id, line);
             self.last_own = Some(written.body);
         }
     }
 
-    fn tell_of_waiting(&mut self, error: &CallError) {
-        if !std::mem::replace(&mut self.told.waiting, true) {
-            self.note(&format!("not sent yet: {error}. It is kept and sent again"));
+    fn not_sent(&mut self, mut unsent: Unsent, error: &CallError) {
+        match judge(&mut unsent, error) {
+            Verdict::Lost => self.lose(&error.to_string()),
+            Verdict::LoginEnded => self.login_ended(),
+            Verdict::AwaitsJoin => self.outbox.update(&unsent),
+            Verdict::Later => {
+                self.waits
+                    .push((unsent.group, Instant::now() + error.wait()));
+                self.tell_of_waiting(&error.to_string());
+            }
+            Verdict::Refused => {
+                let reason = error.to_string();
+                let reason = reason.trim_end_matches('.');
+                self.outbox.refused(&unsent.key, reason);
+                let text = excerpt(&unsent.text, 60);
+                self.complain(&format!(
+                    "Not sent ({text}): {reason}. Arrow up brings the line back; /outbox keeps the text"
+                ));
+            }
         }
     }
+
+    fn tell_of_waiting(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.told.waiting, true) {
+            let why = why.trim_end_matches('.');
+            self.note(&format!("not sent yet: {why}. It is kept and sent again"));
+        }
+    }
+}
+
+pub(super) fn unwritable(error: &std::io::Error) -> String {
+    format!("the outbox cannot be written ({error}); make room for it, or start with --outbox none")
 }

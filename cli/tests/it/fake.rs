@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use self::world::{World, message_of, problem};
 
+/// No answer at all, on a connection that stays.
+const HELD: (u16, Value) = (1, Value::Null);
+
 /// What one request was.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -142,6 +145,21 @@ impl Cluster {
         replicas
     }
 
+    /// The next posts are stored, and their answers do not come.
+    pub fn hold_answers(&self) {
+        self.world().holds_answers = true;
+    }
+
+    /// The posts after this are answered again.
+    pub fn let_answers_go(&self) {
+        self.world().holds_answers = false;
+    }
+
+    /// Posts are refused for want of a membership, until this many have asked to wait for the join.
+    pub fn forget_joins(&self, count: usize) {
+        self.world().forgotten_joins = count;
+    }
+
     /// The next joins are refused because the replica lacks what was seen elsewhere.
     pub fn be_behind(&self, count: usize) {
         self.world().behind = count;
@@ -199,6 +217,11 @@ impl Cluster {
                 return;
             }
             let (status, body) = self.answer(replica, &request);
+            if status == HELD.0 {
+                // Until the connection breaks.
+                let _ = stream.read(&mut [0]);
+                return;
+            }
             if status == 0 {
                 let answer = self.world().gateway.clone();
                 let _ = stream.write_all(answer.as_bytes());
@@ -261,7 +284,17 @@ impl Cluster {
             ("GET", ["v1", "groups", _, "messages"]) => (200, world.page(request)),
             ("POST", ["v1", "groups", _, "messages"]) => {
                 let author = author_of(request);
+                if world.forgotten_joins > 0 {
+                    if !request.path.contains("at_least=") {
+                        return problem(403, "not_a_member", "join the group first");
+                    }
+                    world.forgotten_joins -= 1;
+                    return problem(503, "behind", "not here yet");
+                }
                 let answer = world.post(&author, request);
+                if world.holds_answers {
+                    return HELD;
+                }
                 if world.swallowed_answers > 0 {
                     world.swallowed_answers -= 1;
                     return (0, Value::Null);

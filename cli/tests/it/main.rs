@@ -10,6 +10,7 @@ mod connection;
 mod fake;
 mod gate;
 mod home;
+mod outbox;
 mod pipe;
 mod program;
 mod pty;

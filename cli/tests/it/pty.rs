@@ -185,6 +185,13 @@ impl Screen {
         assert!(kill.unwrap().success());
     }
 
+    /// Ends the program as a power cut would.
+    pub fn kill(mut self) {
+        let child = self.child.as_mut().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// Takes the terminal away, as closing its window does. Returns whether the program then ends.
     pub fn hang_up(mut self) -> bool {
         self.is_gone.store(true, Ordering::Relaxed);

@@ -17,6 +17,8 @@ pub struct World {
     /// What takes the place of a swallowed answer.
     pub gateway: String,
     pub ended_logins: bool,
+    pub holds_answers: bool,
+    pub forgotten_joins: usize,
     pub name: Option<String>,
     pub behind: usize,
 }

@@ -1,0 +1,316 @@
+//! The property that the outbox is for: whatever is written is stored once, in the order of its
+//! group, or still there with the reason, however often program, machine, disk and servers fail.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use proptest::prelude::*;
+
+use super::journal::read;
+use super::tests::unsent;
+use super::{Disk, Outbox, Verdict, judge};
+use crate::client::CallError;
+
+/// What survives of the disk: all that was synced, and as much of the rest as it happens.
+#[derive(Debug, Default)]
+struct Bytes {
+    all: Vec<u8>,
+    synced: usize,
+    /// How many further bytes it takes before it is full, if it fills.
+    room: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct FailingDisk(Arc<Mutex<Bytes>>);
+
+impl FailingDisk {
+    fn bytes(&self) -> MutexGuard<'_, Bytes> {
+        self.0.lock().unwrap()
+    }
+
+    /// The machine loses its power: of what was not synced, this share is there.
+    fn lose_power(&self, share: usize) {
+        let mut bytes = self.bytes();
+        let unsure = bytes.all.len() - bytes.synced;
+        let left = bytes.synced + unsure * share / 100;
+        bytes.all.truncate(left);
+        bytes.synced = left;
+        bytes.room = None;
+    }
+
+    fn open(&self) -> Outbox {
+        let waiting = read(&self.bytes().all).unwrap();
+        assert_eq!(waiting.damaged, 0);
+        // As on a real disk, the journal begins anew with what waits.
+        let fresh = super::journal::bytes_of(&waiting.waiting);
+        let mut bytes = self.bytes();
+        bytes.synced = fresh.len();
+        bytes.all = fresh;
+        drop(bytes);
+        Outbox::new(waiting.waiting, Box::new(self.clone()))
+    }
+}
+
+impl Disk for FailingDisk {
+    fn append(&mut self, added: &[u8]) -> io::Result<()> {
+        let mut bytes = self.bytes();
+        let taken = bytes.room.map_or(added.len(), |room| room.min(added.len()));
+        bytes.all.extend_from_slice(&added[..taken]);
+        bytes.room = bytes.room.map(|room| room - taken);
+        if taken < added.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut bytes = self.bytes();
+        bytes.synced = bytes.all.len();
+        Ok(())
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        let mut bytes = self.bytes();
+        let length = usize::try_from(length).unwrap();
+        bytes.all.truncate(length);
+        bytes.synced = bytes.synced.min(length);
+        Ok(())
+    }
+
+    fn length(&self) -> u64 {
+        self.bytes().all.len() as u64
+    }
+}
+
+/// What happens next.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Write {
+        group: usize,
+    },
+    /// The next message goes out, with this luck.
+    Send(Luck),
+    /// The program ends, and of what was not synced this share survives.
+    Crash {
+        share: usize,
+    },
+    /// From now on the disk takes this many bytes.
+    Fill {
+        room: usize,
+    },
+    /// The first refused message is changed.
+    Edit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Luck {
+    Answered,
+    AnswerLost,
+    NeverArrived,
+    Refused,
+    NotYetAMember,
+    /// The program ends just before it leaves, once the server has it, once the answer is here.
+    CrashBefore,
+    CrashAfter,
+    CrashOnAnswer,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let luck = prop::sample::select(vec![
+        Luck::Answered,
+        Luck::AnswerLost,
+        Luck::NeverArrived,
+        Luck::Refused,
+        Luck::NotYetAMember,
+        Luck::CrashBefore,
+        Luck::CrashAfter,
+        Luck::CrashOnAnswer,
+    ]);
+    let step = prop_oneof![
+        3 => (0..2_usize).prop_map(|group| Step::Write { group }),
+        5 => luck.prop_map(Step::Send),
+        1 => (0..=100_usize).prop_map(|share| Step::Crash { share }),
+        1 => (0..300_usize).prop_map(|room| Step::Fill { room }),
+        1 => Just(Step::Edit),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+const GROUPS: [&str; 2] = ["lobby", "other"];
+
+/// The program, its disk, and the servers.
+struct Trial {
+    disk: FailingDisk,
+    outbox: Outbox,
+    /// Keys in the order in which they were first stored, by group.
+    stored: [Vec<String>; 2],
+    /// How often any server was asked to store a key that it did not know.
+    accepted: Vec<String>,
+    refused: BTreeSet<String>,
+    /// Keys that were taken in, in order.
+    written: [Vec<String>; 2],
+    edits: BTreeSet<String>,
+    drawn: usize,
+}
+
+impl Trial {
+    fn new() -> Self {
+        let disk = FailingDisk::default();
+        Self {
+            outbox: disk.open(),
+            disk,
+            stored: Default::default(),
+            accepted: Vec::new(),
+            refused: BTreeSet::new(),
+            written: Default::default(),
+            edits: BTreeSet::new(),
+            drawn: 0,
+        }
+    }
+
+    fn crash(&mut self, share: usize) {
+        self.disk.lose_power(share);
+        self.outbox = self.disk.open();
+    }
+
+    fn draw_key(&mut self) -> String {
+        self.drawn += 1;
+        format!("k{}", self.drawn)
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Write { group } => {
+                let key = self.draw_key();
+                let mut message = unsent(&key, GROUPS[group]);
+                message.joined = Some("mark".into());
+                if self.outbox.push(message).is_ok() {
+                    self.written[group].push(key);
+                }
+            }
+            Step::Send(luck) => self.send(luck),
+            Step::Crash { share } => self.crash(share),
+            Step::Fill { room } => self.disk.bytes().room = Some(room),
+            Step::Edit => self.edit(),
+        }
+    }
+
+    fn edit(&mut self) {
+        let refused = self
+            .outbox
+            .all()
+            .iter()
+            .find(|unsent| unsent.refused.is_some());
+        let Some(former) = refused.cloned() else {
+            return;
+        };
+        let key = self.draw_key();
+        let group = usize::from(former.group == GROUPS[1]);
+        if self
+            .outbox
+            .replace(&former.key, &unsent(&key, &former.group))
+            .is_ok()
+        {
+            self.written[group].retain(|written| *written != former.key);
+            self.written[group].push(key.clone());
+            self.edits.insert(key);
+        }
+    }
+
+    fn send(&mut self, luck: Luck) {
+        let Some(mut next) = self.outbox.next("c", &[]).cloned() else {
+            return;
+        };
+        if self.outbox.tried(&next.key).is_err() {
+            return;
+        }
+        let refusal = |code: &str| CallError::Refused {
+            status: 403,
+            code: code.into(),
+            detail: String::new(),
+            retry_after_s: None,
+        };
+        match luck {
+            Luck::Answered => {
+                self.store(&next.group, &next.key);
+                self.outbox.sent(&next.key);
+            }
+            Luck::AnswerLost => self.store(&next.group, &next.key),
+            // Who has stored a message answers it with the message, not with a refusal.
+            Luck::Refused if !self.accepted.contains(&next.key) => {
+                assert_eq!(judge(&mut next, &refusal("invalid")), Verdict::Refused);
+                self.refused.insert(next.key.clone());
+                self.outbox.refused(&next.key, "too long");
+            }
+            Luck::NotYetAMember if next.joined.is_some() && !next.awaits_join => {
+                assert_eq!(
+                    judge(&mut next, &refusal("not_a_member")),
+                    Verdict::AwaitsJoin
+                );
+                self.outbox.update(&next);
+            }
+            Luck::NeverArrived | Luck::Refused | Luck::NotYetAMember => {}
+            Luck::CrashBefore => self.crash(50),
+            Luck::CrashAfter => {
+                self.store(&next.group, &next.key);
+                self.crash(0);
+            }
+            Luck::CrashOnAnswer => {
+                self.store(&next.group, &next.key);
+                self.outbox.sent(&next.key);
+                self.crash(0);
+            }
+        }
+    }
+
+    fn store(&mut self, group: &str, key: &str) {
+        if !self.accepted.iter().any(|known| known == key) {
+            self.accepted.push(key.to_owned());
+            self.stored[usize::from(group == GROUPS[1])].push(key.to_owned());
+        }
+    }
+
+    /// All is well from now on.
+    fn calm(&mut self) {
+        self.crash(100);
+        while self.outbox.next("c", &[]).is_some() {
+            self.send(Luck::Answered);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn what_was_taken_in_is_stored_once_and_in_order_or_is_still_there(steps in steps()) {
+        let mut trial = Trial::new();
+
+        for step in steps {
+            trial.take(step);
+        }
+        trial.calm();
+
+        for group in 0..2 {
+            let kept: BTreeSet<_> = trial.outbox.all().iter().map(|unsent| unsent.key.clone()).collect();
+            for key in &trial.written[group] {
+                prop_assert!(trial.stored[group].contains(key) != kept.contains(key), "{key} is lost or twice");
+                prop_assert!(!kept.contains(key) || trial.refused.contains(key), "{key} is not sent");
+            }
+            // What was edited, and what was refused before a crash forgot it, stands where it was
+            // sent at last.
+            let in_order = |keys: &[String]| -> Vec<String> {
+                keys.iter().filter(|key| !trial.edits.contains(*key) && !trial.refused.contains(*key)).cloned().collect()
+            };
+            let mut wanted = in_order(&trial.written[group]);
+            wanted.retain(|key| trial.stored[group].contains(key));
+            let mut stored = in_order(&trial.stored[group]);
+            stored.retain(|key| trial.written[group].contains(key));
+            prop_assert_eq!(stored, wanted);
+            // Only what a person wrote: a message that could not be kept was never sent.
+            for key in &trial.stored[group] {
+                prop_assert!(trial.written[group].contains(key), "{key} was told as not sent");
+            }
+        }
+    }
+}
