@@ -7,9 +7,11 @@
 mod connection;
 mod group;
 mod hear;
+mod known;
 mod login;
 mod loss;
 mod post;
+mod reading;
 mod unsent;
 
 use std::time::Duration;
@@ -25,6 +27,7 @@ use crate::feed::{News, Task};
 use crate::input::{self, Input};
 use crate::outbox::{Keeping, Outbox};
 use crate::output::Output;
+use crate::paper::Block;
 use crate::prompt::Typed;
 use crate::screen::{self, Look, Shown};
 use crate::state::State;
@@ -110,6 +113,9 @@ pub struct Chat {
     /// When a login was last made anew.
     renewed: Option<Instant>,
     told: Told,
+    /// Where the history was left.
+    reading: Option<reading::Place>,
+    heard_of: known::Heard,
     has_failed: bool,
 }
 
@@ -140,6 +146,8 @@ impl Chat {
             backoff: Backoff::default(),
             renewed: None,
             told: Told::default(),
+            reading: None,
+            heard_of: known::Heard::default(),
             has_failed: false,
         }
     }
@@ -159,6 +167,7 @@ impl Chat {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.output.is_closed() {
+            self.tell_terminal();
             tokio::select! {
                 Some(news) = self.heard.recv() => self.hear(news).await,
                 line = typed.recv() => match line {
@@ -198,9 +207,11 @@ impl Chat {
             Input::Like(number) => self.like(number, true).await,
             Input::Unlike(number) => self.like(number, false).await,
             Input::History => self.history().await,
+            Input::Show(number) => self.show_whole(number).await,
             Input::Outbox(asked) => self.outbox(asked).await,
             Input::View => self.show_view().await,
-            Input::Help => self.show_all(&self.look.help()),
+            Input::Help(None) => self.show_all(&self.look.help()),
+            Input::Help(Some(command)) => self.show_all(&self.look.help_for(command)),
             Input::Clear => self.output.clear(),
             Input::Quit | Input::Nothing => {}
         }
@@ -278,6 +289,7 @@ impl Chat {
 
     /// Asks for a line.
     fn ask(&mut self) {
+        self.tell_terminal();
         let front = self.front();
         self.output.prompt(front);
     }
@@ -319,8 +331,9 @@ impl Chat {
         self.show(self.look.warning(text));
     }
 
-    /// A message as a line, with the number it gets or has.
-    fn line_of(&mut self, message: &Message) -> String {
+    /// A message as it is shown, with the number it gets or has.
+    fn block_of(&mut self, message: &Message) -> Block {
+        self.heard_of.of_users([&message.author]);
         let number = self.state.numbers.show(&message.id);
         let held_by = message.stored_on.len();
         let held = if self.state.is_own(message) {
@@ -329,14 +342,17 @@ impl Chat {
         } else {
             None
         };
-        self.look.message(
-            Shown {
-                number,
-                message,
-                held,
-            },
-            Timestamp::now(),
-        )
+        let shown = Shown {
+            number,
+            message,
+            held,
+        };
+        self.block(shown)
+    }
+
+    fn block(&self, shown: Shown<'_>) -> Block {
+        let whole = format!("/show {}", shown.number);
+        Block::message(self.look.message(shown, Timestamp::now()), whole)
     }
 
     /// Tells on how many servers the last own message is: its line says so, where nothing was shown
@@ -353,11 +369,11 @@ impl Chat {
             message: own,
             held: Some((held_by, replicas)),
         };
-        let text = self.look.message(shown, Timestamp::now());
+        let block = self.block(shown);
         let otherwise = self
             .look
             .note(&screen::stored(&[number], held_by, replicas));
-        self.output.amend(&own.id, text, otherwise);
+        self.output.amend(&own.id, block, otherwise);
     }
 
     /// Tells of all other own messages, together.

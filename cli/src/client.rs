@@ -15,7 +15,7 @@ use reqwest::{Method, RequestBuilder, Response};
 pub use self::answer::{CallError, Written};
 use self::answer::{Kind, answer, mark_of, read, written};
 pub use self::http::Http;
-use crate::wire::{Message, NewMessage, Page, Server, Session, Snapshot, View};
+use crate::wire::{GroupNames, Message, NewMessage, Page, Server, Session, Snapshot, View};
 
 const CALL: Duration = Duration::from_secs(8);
 /// Who only asks whether a server is there, waits less.
@@ -124,6 +124,35 @@ impl Client {
             &[("after", after), ("limit", Some(&limit.to_string()))],
         ))
         .await
+    }
+
+    /// The names of groups, as many as one answer gives.
+    pub async fn group_names(&self) -> Result<GroupNames, CallError> {
+        let call = self.call(Method::GET, &["v1", "groups"])?;
+        read(with_query(call, &[("limit", Some("500"))])).await
+    }
+
+    /// The messages before a position.
+    pub async fn page_before(
+        &self,
+        group: &str,
+        before: &str,
+        limit: u16,
+    ) -> Result<Page, CallError> {
+        let call = self.call(Method::GET, &["v1", "groups", group, "messages"])?;
+        read(with_query(
+            call,
+            &[
+                ("before", Some(before)),
+                ("limit", Some(&limit.to_string())),
+            ],
+        ))
+        .await
+    }
+
+    /// One message.
+    pub async fn message(&self, group: &str, id: &str) -> Result<Message, CallError> {
+        read(self.call(Method::GET, &["v1", "groups", group, "messages", id])?).await
     }
 
     /// Likes a message, or takes the like back.

@@ -33,6 +33,8 @@ pub struct News {
 pub enum What {
     /// A frame, and the id to resume after; empty for frames that carry none.
     Frame(Box<Frame>, String),
+    /// Names of groups.
+    Groups(Vec<String>),
     /// The server answers no more; the reason in a few words.
     Lost(String),
     /// The server answers, but gives no stream.
@@ -132,6 +134,19 @@ async fn read_until_it_ends(
         }
     }
     None
+}
+
+/// Reports the names of groups once. Where they are not to be had, nothing is reported.
+pub fn learn_groups(client: Client, connection: u64, out: Sender<News>) -> Task {
+    let task = tokio::spawn(async move {
+        if let Ok(list) = client.group_names().await {
+            let groups = list.groups.into_iter().map(|group| group.group).collect();
+            let what = What::Groups(groups);
+            // Nobody listens any more only when the program ends.
+            let _ = out.send(News { connection, what }).await;
+        }
+    });
+    Task(task.abort_handle())
 }
 
 /// Asks now and then whether the server is there, until it is dropped or the server is lost. A server

@@ -3,6 +3,9 @@
 //! Knows the commands and their forms, and nothing of what is connected or joined. Called by `chat`
 //! for each line, and by `main` for `--server`.
 
+mod commands;
+
+pub use self::commands::{COMMANDS, Command, KEYS};
 use crate::address::{Place, parse_place};
 
 /// What a person may ask for.
@@ -28,8 +31,10 @@ pub enum Input {
     Outbox(Unsent),
     /// `v`: the servers.
     View,
-    /// `h`: the commands.
-    Help,
+    /// `/show`: the whole of the message with this number.
+    Show(u64),
+    /// `h`: the commands, or one of them.
+    Help(Option<&'static Command>),
     /// `x`: an empty screen.
     Clear,
     /// `q`: good-bye.
@@ -58,64 +63,6 @@ pub enum Mistake {
     /// The command is known, what follows it is not as it should be.
     #[error("{0}")]
     Misuse(String),
-}
-
-/// One command: its letter, its long form, what follows, what it does.
-pub struct Command {
-    /// The letter, empty where there is only the long form.
-    pub letter: &'static str,
-    /// The long form, with its slash.
-    pub long: &'static str,
-    /// What is written after the command.
-    pub operand: &'static str,
-    /// What it does, for the help.
-    pub does: &'static str,
-}
-
-/// Every command in the order of the help.
-pub const COMMANDS: [Command; 13] = [
-    command(
-        "c",
-        "/connect",
-        "<host[:port] | number>",
-        "use this server, or the replica with this number",
-    ),
-    command("u", "/user", "<name>", "log in under this name"),
-    command("j", "/join", "<group>", "go to this group and join it"),
-    command("", "/leave", "[group]", "end your membership of a group"),
-    command("a", "/send", "<text>", "send a message to the group"),
-    command("l", "/like", "<n>", "like message n"),
-    command("r", "/unlike", "<n>", "take that like back"),
-    command("p", "/history", "", "page through the whole history"),
-    command(
-        "",
-        "/outbox",
-        "[drop <n> | edit <n> [text]]",
-        "list what is not sent yet, drop or change it",
-    ),
-    command(
-        "v",
-        "/view",
-        "",
-        "show the servers and which of them are up",
-    ),
-    command("h", "/help", "", "show this help"),
-    command("x", "/clear", "", "clear the screen"),
-    command("q", "/quit", "", "leave the program"),
-];
-
-const fn command(
-    letter: &'static str,
-    long: &'static str,
-    operand: &'static str,
-    does: &'static str,
-) -> Command {
-    Command {
-        letter,
-        long,
-        operand,
-        does,
-    }
 }
 
 /// Reads a typed line.
@@ -150,13 +97,32 @@ pub fn parse(line: &str) -> Result<Input, Mistake> {
         "p" | "/history" => alone(letter, rest, Input::History),
         "/outbox" => outbox(rest).map(Input::Outbox),
         "v" | "/view" => alone(letter, rest, Input::View),
-        "h" | "/help" => alone(letter, rest, Input::Help),
+        "/show" => number(letter, rest).map(Input::Show),
+        "h" | "/help" if rest.is_empty() => Ok(Input::Help(None)),
+        "h" | "/help" => help(rest),
         "x" | "/clear" => alone(letter, rest, Input::Clear),
         _ => alone(letter, rest, Input::Quit),
     }
 }
 
-fn command_of(word: &str) -> Option<&'static str> {
+fn help(word: &str) -> Result<Input, Mistake> {
+    let form = command_of(word).or_else(|| command_of(&format!("/{word}")));
+    let command = COMMANDS
+        .iter()
+        .find(|command| form.is_some_and(|form| form == command.letter || form == command.long));
+    match command {
+        Some(command) => Ok(Input::Help(Some(command))),
+        None => Err(Mistake::NoCommand(unknown(word))),
+    }
+}
+
+fn unknown(word: &str) -> String {
+    let word = crate::text::excerpt(word, 20);
+    format!("{word} is no command; h shows them all")
+}
+
+/// The form of a command that a word is, if it is one.
+pub fn command_of(word: &str) -> Option<&'static str> {
     let lower = word.to_lowercase();
     COMMANDS
         .iter()
@@ -166,8 +132,7 @@ fn command_of(word: &str) -> Option<&'static str> {
 
 fn no_command(word: &str) -> String {
     if word.starts_with('/') {
-        let word = crate::text::excerpt(word, 20);
-        format!("{word} is no command; h shows them all")
+        unknown(word)
     } else {
         "Not sent. To send a message, type a and then its text, as in: a hello".to_owned()
     }
@@ -246,7 +211,7 @@ mod tests {
             ("r 5", "/unlike 5", Input::Unlike(5)),
             ("p", "/history", Input::History),
             ("v", "/view", Input::View),
-            ("h", "/help", Input::Help),
+            ("h", "/help", Input::Help(None)),
             ("x", "/clear", Input::Clear),
             ("q", "/QUIT", Input::Quit),
             ("c 3", "/connect 3", Input::Connect(Place::Replica(3))),
@@ -313,6 +278,32 @@ mod tests {
         ] {
             let mistake = parse(line).unwrap_err().to_string();
             assert!(mistake.len() > 20, "{line}: {mistake}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_a_command_is_found_by_letter_word_and_slash() {
+        for line in ["h p", "h history", "/help /history", "h /HISTORY"] {
+            let Ok(Input::Help(Some(command))) = parse(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(command.letter, "p");
+        }
+        assert_eq!(
+            parse("h nonsense").unwrap_err().to_string(),
+            "nonsense is no command; h shows them all"
+        );
+    }
+
+    #[test]
+    fn every_command_has_examples_that_can_be_typed() {
+        for command in &COMMANDS {
+            assert!(!command.examples.is_empty(), "{}", command.long);
+            for (line, _) in command.examples {
+                assert!(parse(line).is_ok(), "{line}");
+                let word = line.split(' ').next().unwrap();
+                assert!(word == command.letter || word == command.long, "{line}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod address;
 mod backoff;
 mod chat;
 mod client;
+mod complete;
 mod feed;
 mod folders;
 mod input;
@@ -41,7 +42,7 @@ use crate::chat::{Chat, Start};
 use crate::client::Http;
 use crate::outbox::Keeping;
 use crate::output::Output;
-use crate::prompt::{Terminal, Typed};
+use crate::prompt::{Status, Terminal, Typed};
 use crate::screen::Look;
 
 const EXAMPLES: &str = "\
@@ -132,12 +133,15 @@ fn open() -> anyhow::Result<(Output, Receiver<Typed>, bool)> {
     if !is_terminal {
         return Ok((Output::Pipe { closed: false }, plain::lines(), false));
     }
-    let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let (terminal, typed) = Terminal::open(color).context("the terminal cannot be used")?;
+    let has_codes = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    let color = has_codes && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let (terminal, typed) =
+        Terminal::open(color, has_codes).context("the terminal cannot be used")?;
     Ok((
         Output::Terminal {
             terminal,
             asking: false,
+            status: Status::default(),
         },
         typed,
         color,

@@ -4,7 +4,10 @@
 
 use std::io::{self, Write as _};
 
-use crate::prompt::{Order, Terminal};
+use crate::complete::Known;
+use crate::pager::{Sheet, Turn};
+use crate::paper::Block;
+use crate::prompt::{Order, Status, Terminal};
 
 /// See the module.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub enum Output {
         terminal: Terminal,
         /// A line may be typed now.
         asking: bool,
+        /// What was last told of where one is.
+        status: Status,
     },
     /// A program or a file; true once nobody reads any more.
     Pipe {
@@ -26,9 +31,15 @@ pub enum Output {
 impl Output {
     /// Shows a text of one or more lines.
     pub fn show(&mut self, text: String) {
+        self.show_block(Block::lines(text));
+    }
+
+    /// Shows lines or a message.
+    pub fn show_block(&mut self, block: Block) {
         match self {
-            Self::Terminal { terminal, .. } => terminal.order(Order::Show(text)),
+            Self::Terminal { terminal, .. } => terminal.order(Order::Show(block)),
             Self::Pipe { closed } => {
+                let text = block.text;
                 let mut out = io::stdout().lock();
                 *closed |= writeln!(out, "{text}").and_then(|()| out.flush()).is_err();
             }
@@ -36,48 +47,83 @@ impl Output {
     }
 
     /// Shows an own message; in a terminal in place of the line that was typed.
-    pub fn show_typed(&mut self, name: &str, text: String) {
+    pub fn show_typed(&mut self, name: &str, block: Block) {
         match self {
             Self::Terminal { terminal, .. } => {
                 let name = name.to_owned();
-                terminal.order(Order::ShowTyped { name, text });
+                terminal.order(Order::ShowTyped { name, block });
             }
-            Self::Pipe { .. } => self.show(text),
+            Self::Pipe { .. } => self.show_block(block),
         }
     }
 
     /// Writes anew what was shown under a name, where it is still the last; else says something.
-    pub fn amend(&mut self, name: &str, text: String, otherwise: String) {
+    pub fn amend(&mut self, name: &str, block: Block, otherwise: String) {
         match self {
             Self::Terminal { terminal, .. } => {
                 let name = name.to_owned();
                 terminal.order(Order::Amend {
                     name,
-                    text,
-                    otherwise,
+                    block,
+                    otherwise: Block::lines(otherwise),
                 });
             }
             Self::Pipe { .. } => self.show(otherwise),
         }
     }
 
-    /// Shows a long text; in a terminal one screenful at a time. Returns whether more of it is
-    /// wanted.
-    pub async fn page(&mut self, lines: Vec<String>) -> bool {
+    /// Shows a part of a long text in a terminal, a screenful at a time. Nothing where there is none.
+    pub async fn page(&self, sheet: Sheet) -> Option<Turn> {
+        let Self::Terminal { terminal, .. } = self else {
+            return None;
+        };
+        let (answer, turn) = tokio::sync::oneshot::channel();
+        terminal.order(Order::Page(sheet, answer));
+        turn.await.ok()
+    }
+
+    /// Says what goes on while a page is looked for. Returns whether to go on.
+    pub async fn working(&self, text: String) -> bool {
+        let Self::Terminal { terminal, .. } = self else {
+            return true;
+        };
+        let (answer, goes_on) = tokio::sync::oneshot::channel();
+        terminal.order(Order::Working(text, answer));
+        goes_on.await.unwrap_or(false)
+    }
+
+    /// Tells a person where they are, where that has changed.
+    pub fn tell_status(&mut self, now: Status) {
+        if let Self::Terminal {
+            terminal, status, ..
+        } = self
+            && *status != now
+        {
+            *status = now.clone();
+            terminal.order(Order::Status(now));
+        }
+    }
+
+    /// What words can become while they are typed.
+    pub fn tell_known(&self, known: &Known) {
         if let Self::Terminal { terminal, .. } = self {
-            let (answer, wants_more) = tokio::sync::oneshot::channel();
-            terminal.order(Order::Page(lines, answer));
-            return wants_more.await.unwrap_or(false);
+            terminal.order(Order::Know(known.clone()));
         }
-        for line in lines {
-            self.show(line);
+    }
+
+    /// Where the lines typed from now on are kept.
+    pub fn keep_lines_in(&self, path: std::path::PathBuf) {
+        if let Self::Terminal { terminal, .. } = self {
+            terminal.order(Order::Recall(path));
         }
-        !self.is_closed()
     }
 
     /// Asks for the next line, with this in front of it.
     pub fn prompt(&mut self, front: String) {
-        if let Self::Terminal { terminal, asking } = self {
+        if let Self::Terminal {
+            terminal, asking, ..
+        } = self
+        {
             *asking = true;
             terminal.order(Order::Prompt(front));
         }

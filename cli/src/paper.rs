@@ -1,18 +1,82 @@
-//! What stands above the line being typed, and how the last piece of it is written anew.
+//! Pure: what is printed above the line being typed, row by row, and how the last piece of it is
+//! written anew.
 //!
 //! Only what nothing was printed after can be replaced; everything above has its place for good.
-//! Called with the cursor at the start of the row below, by the thread of `prompt`.
+//! Hands out what is to be written with the cursor at the start of the row below, to the thread of
+//! `prompt`.
 
-use std::io::{self, Write as _};
+use crate::layout::Page;
 
-use crate::layout;
+/// Stands in front of the further lines of a message, and where there is little room.
+const FURTHER: &str = "    | ";
+const FURTHER_NARROW: &str = " | ";
+/// Windows with fewer columns are narrow.
+pub const NARROW: u16 = 40;
+
+/// A text to be printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Its lines.
+    pub text: String,
+    /// For a message: how to see the whole of it where it is folded.
+    pub whole: Option<String>,
+}
+
+impl Block {
+    /// Lines that are shown whole.
+    pub fn lines(text: String) -> Self {
+        Self { text, whole: None }
+    }
+
+    /// A message. Its further lines begin with `    | `.
+    pub fn message(text: String, whole: String) -> Self {
+        Self {
+            text,
+            whole: Some(whole),
+        }
+    }
+
+    /// The lines of this block as a page shows them.
+    pub fn rows(&self, page: Page) -> Vec<Vec<String>> {
+        let further = further(page);
+        let indent = " ".repeat(further.len());
+        let lines =
+            self.text
+                .split('\n')
+                .enumerate()
+                .map(|(at, line)| match line.strip_prefix(FURTHER) {
+                    Some(text) if at > 0 && self.whole.is_some() => {
+                        page.lay_out(&format!("{further}{text}"), &indent)
+                    }
+                    _ => page.lay_out(line, &indent),
+                });
+        lines.collect()
+    }
+}
+
+fn further(page: Page) -> &'static str {
+    if page.columns < NARROW && page.columns > 0 {
+        FURTHER_NARROW
+    } else {
+        FURTHER
+    }
+}
+
+/// The size of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How wide it is, and what it understands.
+    pub page: Page,
+    /// How many rows it has; 0 where nobody knows.
+    pub height: u16,
+}
 
 /// The last piece of text, if it can be replaced.
 #[derive(Debug)]
 struct Last {
     name: String,
     rows: u16,
-    columns: u16,
+    window: Window,
 }
 
 /// See the module.
@@ -23,57 +87,39 @@ pub struct Paper {
 
 impl Paper {
     /// Prints a text for good.
-    ///
-    /// # Errors
-    /// The terminal is gone.
-    pub fn print(&mut self, text: &str) -> io::Result<()> {
+    pub fn print(&mut self, block: &Block, window: Window) -> String {
         self.last = None;
-        write_line("", text)
+        printed(block, window).0
     }
 
     /// Prints a text that can be replaced under this name.
-    ///
-    /// # Errors
-    /// The terminal is gone.
-    pub fn print_as(&mut self, name: &str, text: &str) -> io::Result<()> {
-        write_line("", text)?;
-        self.stands(name, text)
-    }
-
-    /// Takes note that a text stands directly above the cursor.
-    ///
-    /// # Errors
-    /// The terminal is gone.
-    pub fn stands(&mut self, name: &str, text: &str) -> io::Result<()> {
-        let (columns, height) = crossterm::terminal::size()?;
-        let plain = layout::without_codes(text);
-        let rows = layout::rows(&plain, columns);
-        // A text that fills its last row leaves the cursor on one row or the other, by how it was
-        // written.
-        let is_certain = layout::cursor_row(&plain, columns) + 1 == rows && rows < height;
-        let name = name.to_owned();
-        self.last = is_certain.then_some(Last {
-            name,
+    pub fn print_as(&mut self, name: &str, block: &Block, window: Window) -> String {
+        let (text, rows) = printed(block, window);
+        let can_be_replaced =
+            window.page.has_codes && window.page.columns > 0 && rows < window.height;
+        self.last = can_be_replaced.then(|| Last {
+            name: name.to_owned(),
             rows,
-            columns,
+            window,
         });
-        Ok(())
+        text
     }
 
-    /// Replaces what stands under a name by a text with a name of its own. Returns false where it
-    /// cannot be replaced any more: then nothing was printed.
-    ///
-    /// # Errors
-    /// The terminal is gone.
-    pub fn replace(&mut self, name: &str, new_name: &str, text: &str) -> io::Result<bool> {
-        let (columns, _) = crossterm::terminal::size()?;
+    /// Replaces what stands under a name by a text with a name of its own. Nothing where it cannot
+    /// be replaced any more.
+    pub fn replace(
+        &mut self,
+        name: &str,
+        new_name: &str,
+        block: &Block,
+        window: Window,
+    ) -> Option<String> {
         match &self.last {
-            Some(last) if last.name == name && last.columns == columns => {
-                write_line(&clear_rows(last.rows), text)?;
-                self.stands(new_name, text)?;
-                Ok(true)
+            Some(last) if last.name == name && last.window == window => {
+                let clear = clear_rows(last.rows);
+                Some(clear + &self.print_as(new_name, block, window))
             }
-            _ => Ok(false),
+            _ => None,
         }
     }
 
@@ -81,6 +127,51 @@ impl Paper {
     pub fn forget(&mut self) {
         self.last = None;
     }
+}
+
+/// What is written for a block, and how many rows that takes.
+fn printed(block: &Block, window: Window) -> (String, u16) {
+    let lines = block.rows(window.page);
+    let total: usize = lines.iter().map(Vec::len).sum();
+    let between = if window.page.has_codes { "" } else { "\r\n" };
+    let most = usize::from(most_rows(window.height));
+    let whole = block.whole.as_ref().filter(|_| total > most && most > 0);
+    let Some(whole) = whole else {
+        let lines: Vec<_> = lines.iter().map(|rows| rows.join(between)).collect();
+        return (
+            lines.join("\r\n") + "\r\n",
+            u16::try_from(total).unwrap_or(u16::MAX),
+        );
+    };
+    let mut left = most - 1;
+    let mut text = String::new();
+    for rows in &lines {
+        let shown = &rows[..rows.len().min(left)];
+        if !shown.is_empty() {
+            text += &shown.join(between);
+            text += if window.page.has_codes {
+                "\u{1b}[0m\r\n"
+            } else {
+                "\r\n"
+            };
+        }
+        left -= shown.len();
+    }
+    let indent = " ".repeat(further(window.page).len());
+    let hint = format!("{indent}… {} more rows: {whole}", total - most + 1);
+    let hint = window.page.lay_out(&hint, &indent);
+    text += &hint.join(between);
+    text += "\r\n";
+    let rows = most - 1 + hint.len();
+    (text, u16::try_from(rows).unwrap_or(u16::MAX))
+}
+
+/// The rows that a message may take before it is folded.
+fn most_rows(height: u16) -> u16 {
+    if height == 0 {
+        return 0;
+    }
+    (height / 2).clamp(8, 16)
 }
 
 /// The codes that clear so many rows above the cursor's and all below, and leave the cursor where
@@ -96,16 +187,70 @@ pub fn clear_rows(rows: u16) -> String {
     format!("{up}\r\u{1b}[C\u{1b}[J\r\u{1b}[K")
 }
 
-/// Writes codes as they are.
-///
-/// # Errors
-/// The terminal is gone.
-pub fn write_codes(codes: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(codes.as_bytes())?;
-    out.flush()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn write_line(codes: &str, text: &str) -> io::Result<()> {
-    write_codes(&format!("{codes}{}\r\n", text.replace('\n', "\r\n")))
+    const fn window(columns: u16, height: u16) -> Window {
+        Window {
+            page: Page {
+                columns,
+                has_codes: true,
+            },
+            height,
+        }
+    }
+
+    fn message(text: &str) -> Block {
+        Block::message(text.into(), "/show 5".into())
+    }
+
+    #[test]
+    fn a_message_that_fits_is_shown_whole() {
+        let text = Paper::default().print(&message("  5 ann: a\n    | b"), window(80, 24));
+
+        assert_eq!(text, "  5 ann: a\r\n    | b\r\n");
+    }
+
+    #[test]
+    fn a_long_message_is_folded_and_says_how_to_see_the_whole() {
+        let lines: Vec<_> = (1..=30).map(|n| format!("    | {n}")).collect();
+        let text = format!("  5 ann: begin\n{}", lines.join("\n"));
+
+        let (shown, rows) = printed(&message(&text), window(80, 24));
+
+        assert_eq!(rows, 12);
+        assert_eq!(shown.matches("\r\n").count(), 12);
+        assert!(
+            shown.ends_with("      … 20 more rows: /show 5\r\n"),
+            "{shown}"
+        );
+        let (shown, rows) = printed(&Block::lines(text.clone()), window(80, 24));
+        assert_eq!((rows, shown.matches("\r\n").count()), (31, 31));
+        let (_, rows) = printed(&message(&text), window(80, 0));
+        assert_eq!(rows, 31, "nobody knows the height");
+    }
+
+    #[test]
+    fn the_further_lines_of_a_message_are_marked_in_a_narrow_window_too() {
+        let text = Paper::default().print(&message("  5 ann: a\n    | 78 bob: b"), window(10, 8));
+
+        assert_eq!(text, "  5 ann: a\r\n | 78 bob:   b\r\n");
+    }
+
+    #[test]
+    fn only_the_last_text_can_be_replaced() {
+        let mut paper = Paper::default();
+        let window = window(80, 24);
+        paper.print_as("m", &message("one"), window);
+        let new = paper.replace("m", "m", &message("two"), window);
+        assert_eq!(
+            new.as_deref(),
+            Some("\u{1b}[1A\r\u{1b}[C\u{1b}[J\r\u{1b}[Ktwo\r\n")
+        );
+
+        paper.print(&message("three"), window);
+
+        assert_eq!(paper.replace("m", "m", &message("four"), window), None);
+    }
 }

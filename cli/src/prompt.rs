@@ -1,23 +1,33 @@
-//! The line being typed, and whatever is printed above it: reedline on a thread of its own.
+//! The terminal: the line being typed, whatever is printed above it, and the status in between.
 //!
-//! Knows nothing of chats: it takes [`Order`]s and gives out what was typed. reedline's own printer
-//! for such messages guesses the rows of the line from its bytes, and erases or repeats rows when
-//! the line has wide characters, accents or is wrapped. So the editor is left instead, with its
-//! line and cursor; the rows that the line really takes are cleared, the messages printed, and a
-//! fresh editor goes on where the former was.
+//! Knows nothing of chats: it takes [`Order`]s and gives out what was typed. One thread has the
+//! terminal (`typist`), one reads its keys. reedline does the editing (`line`); its own painting is
+//! not used: it asks the terminal for its cursor, which may answer late or never, and it guesses the
+//! rows of the line from its bytes. Here every row is laid out first (`area`), so that all of them
+//! are known when something is printed above (`canvas`).
 
-mod draft;
-mod front;
+mod area;
+mod canvas;
+mod line;
+mod menu;
+mod pages;
+mod status;
+mod suspend;
 mod typist;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 
+pub use self::status::Status;
 use self::typist::Typist;
-use crate::tty;
+use crate::complete::Known;
+use crate::pager::{Sheet, Turn};
+use crate::paper::Block;
+use crate::tty::Quiet;
 
 /// How many orders may wait; whoever sends more waits for the terminal.
 const ORDERS: usize = 1024;
@@ -26,30 +36,39 @@ const ORDERS: usize = 1024;
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// What the terminal is to do.
+#[derive(Debug)]
 pub enum Order {
     /// Print this above the line being typed.
-    Show(String),
+    Show(Block),
     /// Print this, in place of the line that was typed last where nothing was printed after it.
     ShowTyped {
         /// Under which it can be amended.
         name: String,
         /// What is printed.
-        text: String,
+        block: Block,
     },
-    /// Print `text` in place of what stands under `name`, or `otherwise` where something was
+    /// Print `block` in place of what stands under `name`, or `otherwise` where something was
     /// printed after it.
     Amend {
         /// The name it was shown under.
         name: String,
         /// What takes its place.
-        text: String,
+        block: Block,
         /// What is said instead.
-        otherwise: String,
+        otherwise: Block,
     },
     /// Ask for the next line, with this in front of it. Until then nothing can be typed.
     Prompt(String),
-    /// Print this a screenful at a time; the answer is whether the reader wants more.
-    Page(Vec<String>, tokio::sync::oneshot::Sender<bool>),
+    /// What the row above the line tells from now on.
+    Status(Status),
+    /// What words can become from now on.
+    Know(Known),
+    /// The file of the lines typed before, from now on.
+    Recall(PathBuf),
+    /// Print this a screenful at a time; the answer is what the reader wants.
+    Page(Sheet, tokio::sync::oneshot::Sender<Turn>),
+    /// Say what goes on while the reader waits for a page; the answer is whether to go on.
+    Working(String, tokio::sync::oneshot::Sender<bool>),
     /// Empty the screen.
     Clear,
     /// Give the terminal back.
@@ -67,25 +86,51 @@ pub enum Typed {
     Leave,
 }
 
+/// What comes to the terminal's thread.
+#[derive(Debug)]
+enum Happening {
+    Order(Order),
+    Key(crossterm::event::Event),
+    /// Somebody wants the program to stop for a while.
+    Suspend,
+    /// It goes on after a stop.
+    Continued,
+    /// There is no terminal any more.
+    Gone,
+}
+
 /// The other end of the terminal's thread.
 #[derive(Debug)]
 pub struct Terminal {
-    orders: SyncSender<Order>,
-    wake: Arc<AtomicBool>,
+    happenings: SyncSender<Happening>,
+    is_closing: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Terminal {
-    /// Takes over the terminal. Nothing can be typed before the first [`Order::Prompt`].
+    /// Takes over the terminal. Nothing can be typed before the first [`Order::Prompt`]. A terminal
+    /// without codes is one that only prints what it is sent.
     ///
     /// # Errors
     /// The terminal does not take the settings, or there can be no further thread.
-    pub fn open(color: bool) -> io::Result<(Self, tokio::sync::mpsc::Receiver<Typed>)> {
-        let quiet = tty::Quiet::begin()?;
-        let (orders, waiting) = mpsc::sync_channel(ORDERS);
+    pub fn open(
+        color: bool,
+        has_codes: bool,
+    ) -> io::Result<(Self, tokio::sync::mpsc::Receiver<Typed>)> {
+        let quiet = Quiet::begin(has_codes)?;
+        let (happenings, waiting) = mpsc::sync_channel(ORDERS);
         let (typed, lines) = tokio::sync::mpsc::channel(16);
-        let wake = Arc::new(AtomicBool::new(false));
-        let mut typist = Typist::new(quiet, waiting, typed, Arc::clone(&wake), color);
+        let is_closing = Arc::new(AtomicBool::new(false));
+        let mut typist = Typist::new(
+            quiet,
+            waiting,
+            typed,
+            Arc::clone(&is_closing),
+            color && has_codes,
+            has_codes,
+        );
+        suspend::listen(&happenings);
+        read_keys(happenings.clone())?;
         let thread = std::thread::Builder::new()
             .name("terminal".into())
             .spawn(move || {
@@ -94,8 +139,8 @@ impl Terminal {
             })?;
         Ok((
             Self {
-                orders,
-                wake,
+                happenings,
+                is_closing,
                 thread: Some(thread),
             },
             lines,
@@ -104,18 +149,32 @@ impl Terminal {
 
     /// Hands over an order; waits while too many are not yet carried out.
     pub fn order(&self, order: Order) {
-        self.wake.store(true, Ordering::Release);
         // An order that nobody takes any more has no terminal to be carried out on.
-        let _ = self.orders.send(order);
-        self.wake.store(true, Ordering::Release);
+        let _ = self.happenings.send(Happening::Order(order));
     }
+}
+
+fn read_keys(happenings: SyncSender<Happening>) -> io::Result<()> {
+    let read = move || {
+        while let Ok(event) = crossterm::event::read() {
+            if happenings.send(Happening::Key(event)).is_err() {
+                return;
+            }
+        }
+        // Nobody listens any more only when the program ends.
+        let _ = happenings.send(Happening::Gone);
+    };
+    std::thread::Builder::new()
+        .name("keys".into())
+        .spawn(read)
+        .map(drop)
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.wake.store(true, Ordering::Release);
-        let _ = self.orders.try_send(Order::Close);
-        self.wake.store(true, Ordering::Release);
+        self.is_closing.store(true, Ordering::Release);
+        // A full queue wakes the thread as well.
+        let _ = self.happenings.try_send(Happening::Order(Order::Close));
         let Some(thread) = self.thread.take() else {
             return;
         };

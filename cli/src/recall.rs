@@ -1,62 +1,105 @@
-//! The lines typed before, kept across the editors that follow each other.
+//! The lines typed before: those of this run, and on disk those of former ones, per user.
 //!
-//! `prompt` begins a fresh editor whenever something was printed above the line, and an editor owns
-//! its history; so each gets a handle on the one that stays.
+//! A file that cannot be read or written is done without: the lines of this run stay. What was
+//! typed without being shown, as passwords will be, never comes here.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
 
-use reedline::{
-    FileBackedHistory, History, HistoryItem, HistoryItemId, HistorySessionId, Result, SearchQuery,
-};
+use reedline::{FileBackedHistory, History as _, HistoryItem, SearchDirection, SearchQuery};
 
-/// A handle on the lines typed in this run.
-#[derive(Debug, Clone, Default)]
-pub struct Recall(Arc<Mutex<FileBackedHistory>>);
+/// How many lines are kept.
+const KEPT: usize = 1000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Recall {
+    lines: Vec<String>,
+    file: Option<FileBackedHistory>,
+}
 
 impl Recall {
-    fn lines(&self) -> MutexGuard<'_, FileBackedHistory> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The lines in a file, which nobody else may read.
+    pub fn open(path: &Path) -> Self {
+        let file = open(path).ok();
+        let lines = file.as_ref().map(lines_of).unwrap_or_default();
+        Self { lines, file }
+    }
+
+    /// The oldest first.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Adds a line at the end, unless it is there already.
+    pub fn add(&mut self, line: &str) {
+        if line.trim().is_empty() || self.lines.last().is_some_and(|last| last == line) {
+            return;
+        }
+        if self.lines.len() >= 2 * KEPT {
+            self.lines.drain(..KEPT);
+        }
+        self.lines.push(line.to_owned());
+        if let Some(file) = &mut self.file {
+            let saved = file.save(HistoryItem::from_command_line(line));
+            // A line that the disk does not take is still known in this run.
+            if saved.is_err() || file.sync().is_err() {
+                self.file = None;
+            }
+        }
     }
 }
 
-impl History for Recall {
-    fn save(&mut self, item: HistoryItem) -> Result<HistoryItem> {
-        self.lines().save(item)
+fn open(path: &Path) -> std::io::Result<FileBackedHistory> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    FileBackedHistory::with_file(KEPT, path.to_owned()).map_err(std::io::Error::other)
+}
+
+fn lines_of(file: &FileBackedHistory) -> Vec<String> {
+    let all = SearchQuery::everything(SearchDirection::Forward, None);
+    let items = file.search(all).unwrap_or_default();
+    items.into_iter().map(|item| item.command_line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_there_again_in_the_next_run_and_nobody_else_reads_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/history/ann");
+        let mut first = Recall::open(&path);
+        first.add("a one");
+        first.add("a one");
+        first.add("a two\nlines");
+        drop(first);
+
+        let second = Recall::open(&path);
+
+        assert_eq!(second.lines(), ["a one", "a two\nlines"]);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
-    fn load(&self, id: HistoryItemId) -> Result<HistoryItem> {
-        self.lines().load(id)
-    }
+    #[test]
+    fn without_a_file_the_lines_of_this_run_stay() {
+        let mut recall = Recall::open(Path::new("/proc/nothing/here"));
+        recall.add("a one");
 
-    fn count(&self, query: SearchQuery) -> Result<i64> {
-        self.lines().count(query)
-    }
-
-    fn search(&self, query: SearchQuery) -> Result<Vec<HistoryItem>> {
-        self.lines().search(query)
-    }
-
-    fn update(
-        &mut self,
-        id: HistoryItemId,
-        updater: &dyn Fn(HistoryItem) -> HistoryItem,
-    ) -> Result<()> {
-        self.lines().update(id, updater)
-    }
-
-    fn clear(&mut self) -> Result<()> {
-        self.lines().clear()
-    }
-
-    fn delete(&mut self, id: HistoryItemId) -> Result<()> {
-        self.lines().delete(id)
-    }
-
-    fn sync(&mut self) -> std::io::Result<()> {
-        self.lines().sync()
-    }
-
-    fn session(&self) -> Option<HistorySessionId> {
-        self.lines().session()
+        assert_eq!(recall.lines(), ["a one"]);
     }
 }

@@ -3,13 +3,13 @@
 //! Everything that came over the wire is made harmless here, and nowhere else is it shown. Colours
 //! are left out where nobody sees them. `chat` hands the lines on to a terminal or a pipe.
 
+mod help;
 mod servers;
 
 use std::fmt::Write as _;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::input::COMMANDS;
 use crate::text::{self, excerpt, harmless, harmless_line, isolated};
 use crate::wire::{Liked, Message, Presence, Snapshot, User};
 
@@ -174,18 +174,6 @@ impl Look {
             )));
         }
         lines
-    }
-
-    /// The commands.
-    pub fn help(&self) -> Vec<String> {
-        let lines = COMMANDS.iter().map(|command| {
-            let letter = self.paint(BOLD, &format!("{:<1}", command.letter));
-            format!(
-                "  {letter} {:<24} {:<9} {}",
-                command.operand, command.long, command.does
-            )
-        });
-        lines.collect()
     }
 }
 

@@ -55,6 +55,8 @@ pub struct State {
     pub seen: Seen,
     /// The servers, as last told.
     pub view: Option<View>,
+    /// The number of the one connected to.
+    pub replica: Option<u64>,
     /// How many there are, by the server that one is connected to.
     pub servers: Option<usize>,
     own: VecDeque<Own>,
@@ -65,6 +67,20 @@ impl State {
     pub fn replicas(&self) -> Option<usize> {
         let told = self.view.as_ref().map(|view| view.peers.len() + 1);
         told.or(self.servers)
+    }
+
+    /// The numbers of the replicas that the connected one does not reach.
+    pub fn unreached(&self) -> Vec<u64> {
+        let peers = self.view.iter().flat_map(|view| &view.peers);
+        peers
+            .filter(|peer| peer.status == "down")
+            .map(|peer| peer.replica)
+            .collect()
+    }
+
+    /// The replicas and their addresses, as last told.
+    pub fn addresses(&self) -> BTreeMap<u64, String> {
+        self.view.iter().flat_map(servers_of).collect()
     }
 
     /// The address of a replica by its number.

@@ -1,12 +1,13 @@
 //! How the terminal is set while this program has it.
 //!
-//! reedline sets the terminal only while a line is typed. In between, what is typed would be shown
-//! twice, or in the middle of a message; so echo and line mode are switched off for as long as the
-//! program runs. Used by `prompt`.
+//! What is typed while nothing reads it would be shown twice, or in the middle of a message; so echo
+//! and line mode are switched off for as long as the program runs. Used by `prompt`.
 
 use std::io::{self, Write as _};
 
-use rustix::termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
 const PASTE_IN_ONE_PIECE: &str = "\u{1b}[?2004h";
 const PASTE_AS_TYPED: &str = "\u{1b}[?2004l";
@@ -15,7 +16,8 @@ const PASTE_AS_TYPED: &str = "\u{1b}[?2004l";
 #[derive(Debug)]
 pub struct Quiet {
     before: Termios,
-    quiet: Termios,
+    present: Termios,
+    has_codes: bool,
 }
 
 impl Quiet {
@@ -23,35 +25,65 @@ impl Quiet {
     ///
     /// # Errors
     /// Standard input is no terminal.
-    pub fn begin() -> io::Result<Self> {
+    pub fn begin(has_codes: bool) -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut quiet = before.clone();
         quiet
             .local_modes
-            .remove(LocalModes::ECHO | LocalModes::ICANON);
+            .remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN);
         // What is typed early must read the same as what is typed on time: Enter is a carriage
         // return then, and nothing stops the output.
         quiet
             .input_modes
             .remove(InputModes::ICRNL | InputModes::IXON);
-        tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
-        write!(io::stdout(), "{PASTE_IN_ONE_PIECE}")?;
-        io::stdout().flush()?;
-        Ok(Self { before, quiet })
+        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+        let mut quiet = Self {
+            before,
+            present: quiet,
+            has_codes,
+        };
+        quiet.take_again(false)?;
+        Ok(quiet)
+    }
+
+    /// Sets the terminal again after it was given back for a while; `keys_only` as below.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn take_again(&mut self, keys_only: bool) -> io::Result<()> {
+        self.present.local_modes.set(LocalModes::ISIG, !keys_only);
+        tcsetattr(io::stdin(), OptionalActions::Now, &self.present)?;
+        self.write(PASTE_IN_ONE_PIECE)
+    }
+
+    /// Sets the terminal as it was before.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn give_back(&self) -> io::Result<()> {
+        tcsetattr(io::stdin(), OptionalActions::Now, &self.before)?;
+        self.write(&format!("{PASTE_AS_TYPED}\u{1b}[?25h"))
+    }
+
+    fn write(&self, codes: &str) -> io::Result<()> {
+        if self.has_codes {
+            write!(io::stdout(), "{codes}")?;
+        }
+        io::stdout().flush()
     }
 
     /// Lets Ctrl-C be a key like any other, from now on, or a signal again. Where a line is being
-    /// typed it is a key also in the moments in which reedline does not read: the signal would end
-    /// the program, and throw away what was typed.
+    /// typed it is a key: the signal would end the program, and throw away what was typed.
     ///
     /// # Errors
     /// The terminal is gone.
     pub fn keys_only(&mut self, keys_only: bool) -> io::Result<()> {
-        let mut wanted = self.quiet.clone();
+        let mut wanted = self.present.clone();
         wanted.local_modes.set(LocalModes::ISIG, !keys_only);
-        if wanted.local_modes != self.quiet.local_modes {
+        if wanted.local_modes != self.present.local_modes {
             tcsetattr(io::stdin(), OptionalActions::Now, &wanted)?;
-            self.quiet = wanted;
+            self.present = wanted;
         }
         Ok(())
     }
@@ -60,8 +92,6 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         // The terminal may be gone; then there is nothing to set back.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
-        let _ = write!(io::stdout(), "{PASTE_AS_TYPED}\u{1b}[?25h");
-        let _ = io::stdout().flush();
+        let _ = self.give_back();
     }
 }

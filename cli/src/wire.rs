@@ -72,11 +72,28 @@ pub struct Snapshot {
     pub cursor: String,
 }
 
+/// Groups, by their names.
+#[derive(Debug, Clone, Deserialize)]
+pub struct GroupNames {
+    /// In order.
+    pub groups: Vec<GroupName>,
+}
+
+/// A group, as far as its name goes.
+#[derive(Debug, Clone, Deserialize)]
+pub struct GroupName {
+    /// The name.
+    pub group: String,
+}
+
 /// A part of the history, in order.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Page {
     /// In order.
     pub messages: Vec<Message>,
+    /// Whether earlier ones come before.
+    #[serde(default)]
+    pub has_before: bool,
     /// Whether later ones follow.
     #[serde(default)]
     pub has_after: bool,

@@ -146,6 +146,7 @@ impl Chat {
     }
 
     fn greet_server(&mut self, server: &Server, address: &str) {
+        self.state.replica = Some(server.replica);
         self.state.servers = Some(server.replicas.len()).filter(|count| *count > 0);
         let cluster = match server.cluster.as_str() {
             "" => String::new(),
@@ -168,6 +169,7 @@ impl Chat {
 
     /// Watches whether the server is still there.
     pub(super) fn watch(&mut self) {
+        self.learn_groups();
         if let Link::Connected(client) | Link::LoggedIn(client) = &self.link {
             let cluster = self.state.cluster.clone().unwrap_or_default();
             let (client, news) = (client.clone(), self.news.clone());

@@ -3,6 +3,7 @@
 use super::{Chat, Link};
 use crate::client::CallError;
 use crate::names;
+use crate::pager::Sheet;
 use crate::text::harmless_line;
 use crate::wire::{Liked, Message, Snapshot, User};
 
@@ -43,13 +44,16 @@ impl Chat {
     }
 
     pub(super) fn show_group(&mut self, snapshot: &Snapshot) {
-        let mut lines = self
+        let head = self
             .look
             .group(snapshot, self.state.user.as_deref().unwrap_or_default());
+        self.show_all(&head);
+        self.heard_of.of_users(&snapshot.online);
+        self.heard_of.of_groups([snapshot.group.clone()]);
         for message in &snapshot.messages {
-            lines.push(self.line_of(message));
+            let block = self.block_of(message);
+            self.output.show_block(block);
         }
-        self.show_all(&lines);
     }
 
     /// The stream could not go on: shows the group as it stands and follows it from there.
@@ -133,11 +137,40 @@ impl Chat {
         }
     }
 
+    /// `/show`: the whole of a message.
+    pub(super) async fn show_whole(&mut self, number: u64) {
+        let Some((client, group)) = self.in_group() else {
+            return;
+        };
+        let Some(id) = self.state.numbers.message(number).map(str::to_owned) else {
+            return self.complain(&format!(
+                "There is no message {number} on this screen; p shows them all"
+            ));
+        };
+        let message = match client.message(&group, &id).await {
+            Ok(message) => message,
+            Err(error) => return self.failed(&error),
+        };
+        let block = self.block_of(&message);
+        if !self.output.is_terminal() {
+            return self.output.show_block(block);
+        }
+        let sheet = Sheet {
+            blocks: vec![block],
+            from_end: false,
+            end: None,
+        };
+        self.output.page(sheet).await;
+    }
+
     /// `p`: the whole history, numbered from 1, page after page.
     pub(super) async fn history(&mut self) {
         let Some((client, group)) = self.in_group() else {
             return;
         };
+        if self.output.is_terminal() {
+            return self.read_history(&client, &group).await;
+        }
         let mut after = match client.page(&group, None, 1).await {
             Ok(newest) => newest
                 .messages
@@ -159,12 +192,11 @@ impl Chat {
                 .last()
                 .filter(|_| page.has_after)
                 .map(|message| message.position.clone());
-            let lines = page
-                .messages
-                .iter()
-                .map(|message| self.line_of(message))
-                .collect();
-            if !self.output.page(lines).await {
+            for message in &page.messages {
+                let block = self.block_of(message);
+                self.output.show_block(block);
+            }
+            if self.output.is_closed() {
                 return;
             }
         }
@@ -178,15 +210,15 @@ impl Chat {
                 "{number} ({author}) now stands earlier in the history"
             ));
         } else {
-            let line = self.line_of(message);
-            self.show(line);
+            let block = self.block_of(message);
+            self.output.show_block(block);
         }
     }
 }
 
 /// A position before that of every message, of the same form: a position begins with 16 digits of
 /// time, and no message is of the beginning of time.
-fn before_all(position: &str) -> String {
+pub(super) fn before_all(position: &str) -> String {
     let zeros = position.len().min(16);
     "0".repeat(zeros) + position.get(zeros..).unwrap_or_default()
 }

@@ -18,6 +18,7 @@ impl Chat {
                 }
                 self.hear_frame(*frame).await;
             }
+            What::Groups(groups) => self.heard_of.of_groups(groups),
             What::Lost(reason) => self.lose(&reason),
             What::Refused(error) if error.is("invalid") => self.start_again().await,
             What::Refused(error) => self.refuse_group(&error),
@@ -45,8 +46,8 @@ impl Chat {
 
     fn hear_message(&mut self, message: &Message) {
         if self.state.numbers.of(&message.id).is_none() {
-            let line = self.line_of(message);
-            self.show(line);
+            let block = self.block_of(message);
+            self.output.show_block(block);
         } else {
             self.hear_stored(&message.id, message.stored_on.len());
         }
@@ -81,6 +82,7 @@ impl Chat {
     fn hear_presence(&mut self, mut presence: Presence) {
         presence.online.retain(|user| !self.is_me(user));
         presence.offline.retain(|user| !self.is_me(user));
+        self.heard_of.of_users(&presence.online);
         self.show_all(&self.look.presence(&presence));
     }
 

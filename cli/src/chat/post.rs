@@ -125,8 +125,8 @@ impl Chat {
             let text = excerpt(&unsent.text, 40);
             self.note(&format!("sent to {}: {text}", unsent.group));
         } else if self.state.numbers.of(&written.body.id).is_none() {
-            let line = self.line_of(&written.body);
-            self.output.show_typed(&written.body.id, line);
+            let block = self.block_of(&written.body);
+            self.output.show_typed(&written.body.id, block);
             self.last_own = Some(written.body);
         }
     }

@@ -1,40 +1,46 @@
-//! The thread that has the terminal: carries out orders, and lets a line be typed in between.
+//! The thread that has the terminal: one thing after the other, and the line painted in between.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Duration;
 
-use reedline::{Reedline, Signal};
+use crossterm::event::Event;
 use tokio::sync::mpsc::Sender;
 
-use super::draft::Draft;
-use super::front::{Front, INDICATOR, Unadorned};
-use super::{Order, Typed};
-use crate::layout;
-use crate::pager::Pager;
-use crate::paper::{Paper, clear_rows, write_codes};
+use super::area::{INDICATOR, Scene};
+use super::canvas::Canvas;
+use super::line::{Act, Line};
+use super::menu::Menu;
+use super::status::Status;
+use super::{Happening, Order, Typed, suspend};
+use crate::complete::Known;
+use crate::paper::{Block, Paper};
 use crate::recall::Recall;
+use crate::text::harmless;
 use crate::tty::Quiet;
 
-/// How long a message may wait before it is shown.
-const POLL: Duration = Duration::from_millis(30);
 /// The name under which the line that was typed last stands on the paper.
 const TYPED: &str = "the line typed last";
 
 pub(super) struct Typist {
-    quiet: Quiet,
-    orders: Receiver<Order>,
+    pub(super) quiet: Quiet,
+    pub(super) happenings: Receiver<Happening>,
+    /// What came while something else was waited for.
+    pub(super) backlog: VecDeque<Happening>,
+    /// Keys that were pressed while no line was asked for.
+    pub(super) held: VecDeque<Event>,
+    pub(super) is_closing: Arc<AtomicBool>,
+    pub(super) canvas: Canvas,
+    pub(super) paper: Paper,
+    /// The rows filled since the reader of a long text was last asked.
+    pub(super) rows_used: usize,
     typed: Sender<Typed>,
-    wake: Arc<AtomicBool>,
-    color: bool,
-    recall: Recall,
-    paper: Paper,
-    pager: Pager,
-    draft: Draft,
-    /// The width for which the line was last painted.
-    columns: Arc<AtomicU16>,
+    has_color: bool,
+    line: Line,
+    known: Known,
+    status: Status,
     /// What stands in front of the line; none while a command is carried out.
     prompt: Option<String>,
     interrupted: bool,
@@ -43,22 +49,26 @@ pub(super) struct Typist {
 impl Typist {
     pub(super) fn new(
         quiet: Quiet,
-        orders: Receiver<Order>,
+        happenings: Receiver<Happening>,
         typed: Sender<Typed>,
-        wake: Arc<AtomicBool>,
-        color: bool,
+        is_closing: Arc<AtomicBool>,
+        has_color: bool,
+        has_codes: bool,
     ) -> Self {
         Self {
             quiet,
-            orders,
-            typed,
-            wake,
-            color,
-            recall: Recall::default(),
+            happenings,
+            backlog: VecDeque::new(),
+            held: VecDeque::new(),
+            is_closing,
+            canvas: Canvas::new(has_codes),
             paper: Paper::default(),
-            pager: Pager::default(),
-            draft: Draft::default(),
-            columns: Arc::default(),
+            rows_used: 0,
+            typed,
+            has_color,
+            line: Line::new(Recall::default()),
+            known: Known::default(),
+            status: Status::default(),
             prompt: None,
             interrupted: false,
         }
@@ -66,36 +76,151 @@ impl Typist {
 
     /// Goes on until it is told to close, or the terminal is gone.
     pub(super) fn run(&mut self) -> io::Result<()> {
-        loop {
-            self.wake.store(false, Ordering::Release);
-            let Some(front) = self.carry_out_orders()? else {
-                return Ok(());
-            };
-            let mut editor = self.editor();
-            std::mem::take(&mut self.draft).put_into(&mut editor);
-            match editor.read_line(&Front(front.clone()))? {
-                Signal::ExternalBreak(line) => {
-                    self.draft = Draft::take_from(&mut editor, line);
-                    self.erase_line(&front)?;
-                }
-                Signal::Success(line) => {
-                    self.interrupted = false;
-                    self.prompt = None;
-                    self.paper
-                        .stands(TYPED, &format!("{front}{INDICATOR}{line}"))?;
-                    self.tell(Typed::Line(line));
-                }
-                Signal::CtrlC if !self.interrupted => {
-                    self.interrupted = true;
-                    self.paper
-                        .print("· Ctrl-C once more leaves, as do q and Ctrl-D")?;
-                }
-                _ => {
-                    self.prompt = None;
-                    self.tell(Typed::Leave);
-                }
+        while !self.is_closing.load(Ordering::Acquire) {
+            let Some(happening) = self.next()? else { break };
+            if !self.take(happening)? {
+                break;
             }
         }
+        // What was being typed can be had back in the next run.
+        self.line.take();
+        self.canvas.erase();
+        self.canvas.flush()
+    }
+
+    /// What came next. All that came before is seen by then.
+    fn next(&mut self) -> io::Result<Option<Happening>> {
+        if let Some(happening) = self.backlog.pop_front() {
+            return Ok(Some(happening));
+        }
+        match self.happenings.try_recv() {
+            Ok(happening) => Ok(Some(happening)),
+            Err(TryRecvError::Disconnected) => Ok(None),
+            Err(TryRecvError::Empty) => {
+                self.paint();
+                self.canvas.flush()?;
+                Ok(self.happenings.recv().ok())
+            }
+        }
+    }
+
+    /// Returns false when it is time to end.
+    fn take(&mut self, happening: Happening) -> io::Result<bool> {
+        match happening {
+            Happening::Order(Order::Close) | Happening::Gone => return Ok(false),
+            Happening::Order(order) => self.carry_out(order)?,
+            Happening::Key(event) if self.prompt.is_some() => self.press(event)?,
+            Happening::Key(event) => self.held.push_back(event),
+            Happening::Suspend => self.suspend()?,
+            Happening::Continued => self.go_on()?,
+        }
+        Ok(true)
+    }
+
+    fn carry_out(&mut self, order: Order) -> io::Result<()> {
+        let window = self.canvas.window();
+        match order {
+            Order::Show(block) => self.print(&block)?,
+            Order::ShowTyped { name, block } => {
+                let text = self.paper.replace(TYPED, &name, &block, window);
+                let text = text.unwrap_or_else(|| self.paper.print_as(&name, &block, window));
+                self.canvas.print(&text)?;
+            }
+            Order::Amend {
+                name,
+                block,
+                otherwise,
+            } => match self.paper.replace(&name, &name, &block, window) {
+                Some(text) => self.canvas.print(&text)?,
+                None => self.print(&otherwise)?,
+            },
+            Order::Prompt(front) => {
+                self.rows_used = 0;
+                self.prompt = Some(front);
+                self.quiet.keys_only(true)?;
+                while self.prompt.is_some()
+                    && let Some(event) = self.held.pop_front()
+                {
+                    self.press(event)?;
+                }
+            }
+            Order::Status(status) => self.status = status,
+            Order::Know(known) => self.known = known,
+            Order::Recall(path) => self.line.use_recall(Recall::open(&path)),
+            Order::Page(sheet, answer) => {
+                self.paper.forget();
+                let turn = self.page(&sheet, &|| answer.is_closed())?;
+                // Whoever asked may have given up.
+                let _ = answer.send(turn);
+            }
+            Order::Working(text, answer) => {
+                let goes_on = self.working(&text)?;
+                let _ = answer.send(goes_on);
+            }
+            Order::Clear => self.clear()?,
+            Order::Close => {}
+        }
+        Ok(())
+    }
+
+    /// Prints something for good.
+    fn print(&mut self, block: &Block) -> io::Result<()> {
+        let text = self.paper.print(block, self.canvas.window());
+        self.canvas.print(&text)
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        self.print(&Block::lines(format!("· {text}")))
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.paper.forget();
+        if self.canvas.has_codes() {
+            self.canvas.print("\u{1b}[2J\u{1b}[3J\u{1b}[H")?;
+        }
+        Ok(())
+    }
+
+    fn press(&mut self, event: Event) -> io::Result<()> {
+        match self.line.press(event, &self.known) {
+            Act::Edit => {}
+            Act::Submit(line) => self.submit(line)?,
+            Act::Interrupt if !self.interrupted => {
+                self.interrupted = true;
+                let dropped = self.line.take();
+                let back = if dropped.is_empty() {
+                    ""
+                } else {
+                    "; arrow up brings the line back"
+                };
+                self.note(&format!(
+                    "Ctrl-C once more leaves, as do q and Ctrl-D{back}"
+                ))?;
+            }
+            Act::Interrupt | Act::Leave => {
+                self.prompt = None;
+                self.tell(Typed::Leave);
+            }
+            Act::Suspend => self.suspend()?,
+            Act::Clear => self.clear()?,
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, line: String) -> io::Result<()> {
+        self.interrupted = false;
+        let front = self.prompt.take().unwrap_or_default();
+        if self.canvas.has_codes() {
+            let shown = harmless(&line).replace('\n', "\n    | ");
+            let block = Block::message(format!("{front}{INDICATOR}{shown}"), "arrow up".into());
+            let text = self.paper.print_as(TYPED, &block, self.canvas.window());
+            self.canvas.print(&text)?;
+        }
+        self.quiet.keys_only(false)?;
+        self.paint();
+        self.canvas.flush()?;
+        self.tell(Typed::Line(line));
+        Ok(())
     }
 
     fn tell(&self, typed: Typed) {
@@ -103,85 +228,50 @@ impl Typist {
         let _ = self.typed.blocking_send(typed);
     }
 
-    /// Carries out what waits, and waits itself until a line may be typed. Nothing when it is time
-    /// to close.
-    fn carry_out_orders(&mut self) -> io::Result<Option<String>> {
-        loop {
-            self.quiet.keys_only(self.prompt.is_some())?;
-            let order = match (&self.prompt, self.orders.try_recv()) {
-                (_, Ok(order)) => order,
-                (Some(front), Err(TryRecvError::Empty)) => return Ok(Some(front.clone())),
-                (None, Err(TryRecvError::Empty)) => match self.orders.recv() {
-                    Ok(order) => order,
-                    Err(_) => return Ok(None),
-                },
-                (_, Err(TryRecvError::Disconnected)) => return Ok(None),
-            };
-            match order {
-                Order::Show(text) => self.paper.print(&text)?,
-                Order::ShowTyped { name, text } => {
-                    if !self.paper.replace(TYPED, &name, &text)? {
-                        self.paper.print_as(&name, &text)?;
-                    }
-                }
-                Order::Amend {
-                    name,
-                    text,
-                    otherwise,
-                } => {
-                    if !self.paper.replace(&name, &name, &text)? {
-                        self.paper.print(&otherwise)?;
-                    }
-                }
-                Order::Prompt(front) => {
-                    self.pager = Pager::default();
-                    self.prompt = Some(front);
-                }
-                Order::Page(lines, answer) => {
-                    self.paper.forget();
-                    let wants_more = self.pager.show(&lines, &|| answer.is_closed())?;
-                    // Whoever asked may have given up.
-                    let _ = answer.send(wants_more);
-                }
-                Order::Clear => {
-                    self.paper.forget();
-                    write_codes("\u{1b}[2J\u{1b}[3J\u{1b}[H")?;
-                }
-                Order::Close => return Ok(None),
+    fn paint(&mut self) {
+        let Some(front) = &self.prompt else {
+            return self.canvas.erase();
+        };
+        self.canvas.paint(Scene {
+            status: &self.status,
+            front,
+            text: self.line.text(),
+            cursor: self.line.cursor(),
+            menu: self.line.menu().map(Menu::shown),
+            has_color: self.has_color,
+        });
+    }
+
+    /// Gives the terminal back and stops, until the program is told to go on.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
+        if !suspend::can_stop() {
+            return self.note("there is no shell to come back from; q leaves");
+        }
+        self.canvas.erase();
+        self.canvas.flush()?;
+        self.quiet.give_back()?;
+        suspend::stop();
+        // Whatever is sent until the stop, and until the news of its end, can wait.
+        while let Ok(happening) = self.happenings.recv() {
+            match happening {
+                Happening::Continued => break,
+                other => self.backlog.push_back(other),
+            }
+            if self.is_closing.load(Ordering::Acquire) {
+                return Ok(());
             }
         }
+        self.go_on()
     }
 
-    fn editor(&self) -> Reedline {
-        Reedline::create()
-            .with_history(Box::new(self.recall.clone()))
-            .with_highlighter(Box::new(Unadorned(Arc::clone(&self.columns))))
-            .with_ansi_colors(self.color)
-            .with_edit_mode(Box::new(reedline::Emacs::new(keys())))
-            .with_break_signal(Arc::clone(&self.wake))
-            .with_poll_interval(POLL)
+    /// The program goes on after a stop, in a terminal that others have used.
+    pub(super) fn go_on(&mut self) -> io::Result<()> {
+        self.quiet.take_again(self.prompt.is_some())?;
+        self.paper.forget();
+        self.canvas.forget();
+        if self.canvas.has_codes() {
+            self.canvas.print("\r\u{1b}[J")?;
+        }
+        Ok(())
     }
-
-    /// Clears the rows of the line being typed and leaves the cursor where they began.
-    fn erase_line(&self, front: &str) -> io::Result<()> {
-        let before_cursor = format!("{front}{INDICATOR}{}", self.draft.before_cursor());
-        let (columns, _) = crossterm::terminal::size()?;
-        // Where the width has just changed and the line was not painted anew, rather leave a row of
-        // the line behind than erase a message above it.
-        let painted = self.columns.load(Ordering::Relaxed);
-        let rows = layout::cursor_row(&before_cursor, columns)
-            .min(layout::cursor_row(&before_cursor, painted));
-        write_codes(&clear_rows(rows))
-    }
-}
-
-fn keys() -> reedline::Keybindings {
-    let mut keys = reedline::default_emacs_keybindings();
-    // The search in the history draws a line of its own, which could not be found again under a
-    // message.
-    keys.remove_binding(
-        reedline::KeyModifiers::CONTROL,
-        reedline::KeyCode::Char('r'),
-    );
-    keys
 }

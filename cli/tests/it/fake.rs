@@ -281,6 +281,14 @@ impl Cluster {
                 (200, world.snapshot(&decoded(group)))
             }
             ("GET", ["v1", "groups", group]) => (200, world.snapshot(&decoded(group))),
+            ("GET", ["v1", "groups", _, "messages", id]) => world
+                .messages
+                .iter()
+                .find(|message| message["id"] == **id)
+                .map_or_else(
+                    || problem(404, "not_found", "there is no such message"),
+                    |message| (200, message.clone()),
+                ),
             ("GET", ["v1", "groups", _, "messages"]) => (200, world.page(request)),
             ("POST", ["v1", "groups", _, "messages"]) => {
                 let author = author_of(request);

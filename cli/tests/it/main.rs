@@ -7,9 +7,11 @@
 )]
 
 mod connection;
+mod draft;
 mod fake;
 mod gate;
 mod home;
+mod messages;
 mod outbox;
 mod pipe;
 mod program;

@@ -22,28 +22,79 @@ pub struct Screen {
     /// None once the terminal has gone away under it.
     child: Option<Box<dyn Child + Send + Sync>>,
     is_gone: Arc<AtomicBool>,
+    raw: Arc<Mutex<Vec<u8>>>,
     settings_before: String,
     _home: Home,
     /// Open as long as the screen, so that its settings can be asked for after the program's end.
     _terminal: Box<dyn SlavePty + Send>,
 }
 
+/// When the terminal tells where its cursor is, where it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reports {
+    AtOnce,
+    Never,
+}
+
+/// What a terminal is like.
+#[derive(Clone)]
+pub struct Setup {
+    pub rows: u16,
+    pub cols: u16,
+    pub term: &'static str,
+    pub variables: Vec<(String, String)>,
+    pub reports: Reports,
+    /// The program is started from a shell with job control, as a person does.
+    pub in_shell: bool,
+    pub home: Home,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            rows: 24,
+            cols: 80,
+            term: "xterm-256color",
+            variables: vec![],
+            reports: Reports::AtOnce,
+            in_shell: false,
+            home: Home::new(),
+        }
+    }
+}
+
 impl Screen {
     pub fn open(arguments: &[&str]) -> Self {
-        Self::open_at(&Home::new(), arguments)
+        Self::open_as(&Setup::default(), arguments)
     }
 
     pub fn open_at(home: &Home, arguments: &[&str]) -> Self {
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_causeway"));
-        command.args(arguments);
-        command.env("TERM", "xterm-256color");
-        for (name, value) in home.variables() {
+        let home = home.clone();
+        let setup = Setup {
+            home,
+            ..Setup::default()
+        };
+        Self::open_as(&setup, arguments)
+    }
+
+    pub fn open_as(setup: &Setup, arguments: &[&str]) -> Self {
+        let program = env!("CARGO_BIN_EXE_causeway");
+        let mut command = CommandBuilder::new(if setup.in_shell { "/bin/sh" } else { program });
+        command.args(if setup.in_shell { &["-i"] } else { arguments });
+        command.env("TERM", setup.term);
+        command.env("PS1", "shell$ ");
+        command.env_remove("ENV");
+        command.env_remove("TMUX");
+        for (name, value) in setup.home.variables() {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             }
         }
-        let (rows, cols) = (24, 80);
+        for (name, value) in &setup.variables {
+            command.env(name, value);
+        }
+        let (rows, cols) = (setup.rows, setup.cols);
         let pair = native_pty_system().openpty(size(rows, cols)).unwrap();
         let settings_before = format!("{:?}", pair.master.get_termios());
         let child = pair.slave.spawn_command(command).unwrap();
@@ -53,6 +104,9 @@ impl Screen {
         let mut output = pair.master.try_clone_reader().unwrap();
         let is_gone = Arc::new(AtomicBool::new(false));
         let (shown, answers, gone) = (Arc::clone(&parser), Arc::clone(&keys), Arc::clone(&is_gone));
+        let reports = setup.reports;
+        let raw = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&raw);
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             let mut begun = Vec::new();
@@ -60,20 +114,37 @@ impl Screen {
                 if gone.load(Ordering::Relaxed) {
                     return;
                 }
+                written.lock().unwrap().extend_from_slice(&bytes[..count]);
                 begun.extend_from_slice(&bytes[..count]);
-                begun = show(&shown, &answers, &begun);
+                begun = show(&shown, &answers, &begun, reports);
             }
         });
-        Self {
+        let screen = Self {
             parser,
             keys,
             master: pair.master,
             child: Some(child),
             is_gone,
+            raw,
             settings_before,
-            _home: home.clone(),
             _terminal: pair.slave,
+            _home: setup.home.clone(),
+        };
+        if setup.in_shell {
+            screen.wait_for("shell$");
+            screen.type_in(&format!("{program} {}\n", arguments.join(" ")));
         }
+        screen
+    }
+
+    /// The lines as a person copies them: rows that the terminal wrapped are one line.
+    pub fn copied_lines(&self) -> Vec<String> {
+        let parser = self.parser.lock().unwrap();
+        let (rows, cols) = parser.screen().size();
+        let text = parser
+            .screen()
+            .contents_between(0, 0, rows.get() - 1, cols.get());
+        text.lines().map(str::to_owned).collect()
     }
 
     pub fn type_in(&self, text: &str) {
@@ -124,6 +195,17 @@ impl Screen {
         rows.into_iter()
             .map(|row| row.trim_end().to_owned())
             .collect()
+    }
+
+    /// All that was written to the terminal, as it was.
+    pub fn raw(&self) -> String {
+        String::from_utf8_lossy(&self.raw.lock().unwrap()).into_owned()
+    }
+
+    /// The number of the process in the terminal.
+    pub fn process(&self) -> u32 {
+        let child = self.child.as_ref().unwrap();
+        child.process_id().unwrap()
     }
 
     /// Row and column of the cursor, from 0.
@@ -177,8 +259,7 @@ impl Screen {
 
     /// Tells the program to end, as a system does that shuts down.
     pub fn terminate(&self) {
-        let process = self.child.as_ref().and_then(|child| child.process_id());
-        let process = process.unwrap().to_string();
+        let process = self.process();
         let kill = Command::new("sh")
             .args(["-c", &format!("kill -TERM {process}")])
             .status();
@@ -241,6 +322,7 @@ fn show(
     parser: &Mutex<vt100::Parser>,
     answers: &Mutex<Box<dyn Write + Send>>,
     bytes: &[u8],
+    reports: Reports,
 ) -> Vec<u8> {
     const WHERE: &[u8] = b"\x1b[6n";
     let mut rest = bytes;
@@ -248,7 +330,9 @@ fn show(
         let (before, after) = rest.split_at(at + WHERE.len());
         parser.lock().unwrap().process(before);
         let (row, column) = parser.lock().unwrap().screen().cursor_position();
-        let _ = write!(answers.lock().unwrap(), "\x1b[{};{}R", row + 1, column + 1);
+        if reports == Reports::AtOnce {
+            let _ = write!(answers.lock().unwrap(), "\x1b[{};{}R", row + 1, column + 1);
+        }
         rest = after;
     }
     let begun = (1..WHERE.len())

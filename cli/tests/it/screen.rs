@@ -167,7 +167,7 @@ fn a_sent_line_becomes_the_message_and_tells_where_it_is_kept() {
     screen.type_in(&format!("a {long}\r"));
     screen.wait_for("1/2");
     stored_everywhere(&cluster, "m1");
-    screen.wait_for("2/2");
+    screen.wait_for(".  2/2");
     screen.type_in("a more\r");
     screen.wait_for("ann: more  1/2");
     cluster.say("bob", "hello");
@@ -184,13 +184,14 @@ fn a_sent_line_becomes_the_message_and_tells_where_it_is_kept() {
         + 1;
     let expected = [
         format!("  1 2026-01-01 10:00 ann: {}", "é".repeat(54)),
-        format!("{}.  2/2", "é".repeat(36)),
+        format!("      {}.  2/2", "é".repeat(36)),
         "  2 2026-01-01 10:00 ann: more  1/2".to_owned(),
         "  3 2026-01-01 10:00 bob: hello".to_owned(),
         "· 2 is on 2/2 servers".to_owned(),
+        "─ replica 1 · 2/2 servers up · 0 unsent".to_owned(),
         "ann@lobby>".to_owned(),
     ];
-    assert_eq!(rows[begin..begin + 6], expected, "{}", rows.join("\n"));
+    assert_eq!(rows[begin..begin + 7], expected, "{}", rows.join("\n"));
 }
 
 #[test]
@@ -288,8 +289,9 @@ fn an_empty_screen_keeps_its_prompt() {
 
     screen.type_in("x\r");
 
-    screen.wait("only a prompt", |screen| {
-        screen.rows().join("") == "ann@lobby>"
+    screen.wait("only the status and a prompt", |screen| {
+        screen.rows().join("|").trim_end_matches('|')
+            == "─ replica 1 · 1/1 servers up · 0 unsent|ann@lobby>"
     });
     cluster.say("bob", "after");
     screen.wait_for("bob: after");

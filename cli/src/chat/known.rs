@@ -1,0 +1,110 @@
+//! What the terminal is told beside lines: where one is, what words can become, whose lines are
+//! kept.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::{Chat, Link};
+use crate::complete::Known;
+use crate::feed;
+use crate::folders;
+use crate::prompt::Status;
+use crate::wire::User;
+
+/// How many names of users are kept to complete words.
+const NAMES: usize = 5_000;
+
+/// What was heard of, and what the terminal knows of it.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    known: Known,
+    /// The terminal does not know all of it.
+    is_news: bool,
+    /// Whose lines are kept.
+    lines_of: Option<String>,
+}
+
+impl Heard {
+    pub(super) fn of_users<'a>(&mut self, users: impl IntoIterator<Item = &'a User>) {
+        for user in users {
+            if self.known.names.len() < NAMES && !self.known.names.contains(&user.name) {
+                self.known.names.insert(user.name.clone());
+                self.is_news = true;
+            }
+        }
+    }
+
+    pub(super) fn of_groups(&mut self, groups: impl IntoIterator<Item = String>) {
+        let before = self.known.groups.len();
+        self.known.groups.extend(groups);
+        self.is_news |= self.known.groups.len() != before;
+    }
+}
+
+impl Chat {
+    /// Tells the terminal whatever it does not know yet.
+    pub(super) fn tell_terminal(&mut self) {
+        if !self.output.is_terminal() {
+            return;
+        }
+        self.output.tell_status(Status {
+            replica: match self.link {
+                Link::Connected(_) | Link::LoggedIn(_) | Link::Expired(_) => self.state.replica,
+                Link::None | Link::Lost(_) => None,
+            },
+            replicas: self.state.replicas(),
+            unreached: self.state.unreached(),
+            unsent: self.outbox.len(),
+        });
+        let replicas = self.state.addresses();
+        if replicas != self.heard_of.known.replicas {
+            self.heard_of.known.replicas = replicas;
+            self.heard_of.is_news = true;
+        }
+        if std::mem::take(&mut self.heard_of.is_news) {
+            self.output.tell_known(&self.heard_of.known);
+        }
+        if self.heard_of.lines_of != self.state.user {
+            self.heard_of.lines_of.clone_from(&self.state.user);
+            if let Some(path) = self.state.user.as_deref().and_then(file_of) {
+                self.output.keep_lines_in(path);
+            }
+        }
+    }
+
+    /// Asks for the names of groups, where a person may type them.
+    pub(super) fn learn_groups(&mut self) {
+        if let Link::LoggedIn(client) = &self.link
+            && self.output.is_terminal()
+        {
+            let news = self.news.clone();
+            self.tasks
+                .push(feed::learn_groups(client.clone(), self.connection, news));
+        }
+    }
+}
+
+/// The file of the lines that a user has typed; none without a home.
+fn file_of(user: &str) -> Option<PathBuf> {
+    let name = user.bytes().fold(String::new(), |mut name, byte| {
+        if byte.is_ascii_alphanumeric() || byte == b'-' {
+            name.push(char::from(byte));
+        } else {
+            let _ = write!(name, "%{byte:02X}");
+        }
+        name
+    });
+    Some(folders::state().ok()?.join("lines").join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_never_leaves_the_folder() {
+        let path = file_of("../a").unwrap();
+
+        assert!(path.ends_with("causeway/lines/%2E%2E%2Fa"), "{path:?}");
+    }
+}

@@ -1,0 +1,388 @@
+//! The line being typed: keys become edits, and now and then something to do.
+//!
+//! The edits are reedline's, its painting is not: it asks the terminal for its cursor and guesses
+//! rows. Nothing is painted here; `area` shows the line as it stands.
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use reedline::{EditCommand, EditMode as _, Emacs, Reedline, ReedlineEvent, ReedlineRawEvent};
+
+use super::menu::Menu;
+use crate::complete::Known;
+use crate::recall::Recall;
+
+/// What a key asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Nothing but what the line shows now.
+    Edit,
+    /// The line is ended.
+    Submit(String),
+    /// Ctrl-C.
+    Interrupt,
+    /// Ctrl-D on an empty line.
+    Leave,
+    /// Ctrl-Z.
+    Suspend,
+    /// Ctrl-L.
+    Clear,
+}
+
+pub(super) struct Line {
+    editor: Reedline,
+    keys: Emacs,
+    menu: Option<Menu>,
+    recall: Recall,
+    /// The lines typed before are looked through.
+    browsing: Option<Browsing>,
+}
+
+/// Where one is in the lines typed before.
+struct Browsing {
+    /// They begin with this.
+    prefix: String,
+    at: usize,
+    /// What had been typed.
+    draft: String,
+}
+
+impl Line {
+    pub(super) fn new(recall: Recall) -> Self {
+        Self {
+            editor: Reedline::create(),
+            keys: Emacs::new(keys()),
+            menu: None,
+            recall,
+            browsing: None,
+        }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.editor.current_buffer_contents()
+    }
+
+    pub(super) fn cursor(&self) -> usize {
+        self.editor.current_insertion_point()
+    }
+
+    pub(super) fn menu(&self) -> Option<&Menu> {
+        self.menu.as_ref()
+    }
+
+    /// From now on with the lines typed before as this user.
+    pub(super) fn use_recall(&mut self, recall: Recall) {
+        self.recall = recall;
+        self.browsing = None;
+    }
+
+    /// Takes the text away, and keeps it among the lines typed before.
+    pub(super) fn take(&mut self) -> String {
+        let text = self.text().to_owned();
+        self.edit(EditCommand::Clear);
+        self.menu = None;
+        self.browsing = None;
+        self.recall.add(&text);
+        text
+    }
+
+    /// Puts a text on the line, in place of what is there.
+    fn put(&mut self, text: String) {
+        self.editor
+            .run_edit_commands(&[EditCommand::Clear, EditCommand::InsertString(text)]);
+        self.menu = None;
+    }
+
+    pub(super) fn press(&mut self, event: Event, known: &Known) -> Act {
+        if let Event::Key(key) = &event {
+            if key.kind == KeyEventKind::Release {
+                return Act::Edit;
+            }
+            if let Some(act) = self.own_key(key, known) {
+                return act;
+            }
+        }
+        let Ok(event) = ReedlineRawEvent::try_from(event) else {
+            return Act::Edit;
+        };
+        let event = self.keys.parse_event(event);
+        let before = self.text().to_owned();
+        let act = self.carry_out(event).unwrap_or(Act::Edit);
+        if self.text() != before {
+            self.browsing = None;
+        }
+        if act == Act::Edit && self.menu.is_some() {
+            self.menu = Menu::open(known, &self.text()[..self.cursor()]);
+        }
+        act
+    }
+
+    /// The keys that reedline gives another meaning, or none.
+    fn own_key(&mut self, key: &KeyEvent, known: &Known) -> Option<Act> {
+        let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match (key.code, &mut self.menu) {
+            (KeyCode::Char('z'), _) if is_control => return Some(Act::Suspend),
+            // What a terminal sends for Ctrl-_ and Ctrl-/.
+            (KeyCode::Char('_' | '/' | '7'), _) if is_control => self.edit(EditCommand::Undo),
+            (KeyCode::Tab | KeyCode::Down, Some(menu)) => menu.next(),
+            (KeyCode::BackTab | KeyCode::Up, Some(menu)) => menu.previous(),
+            (KeyCode::Enter, Some(_)) if key.modifiers.is_empty() => self.choose(),
+            (KeyCode::Esc, Some(_)) => self.menu = None,
+            (KeyCode::Tab, None) => {
+                self.menu = Menu::open(known, &self.text()[..self.cursor()]);
+                if self.menu.as_ref().is_some_and(Menu::is_single) {
+                    self.choose();
+                }
+            }
+            (KeyCode::Up, None) if key.modifiers.is_empty() => self.up(),
+            (KeyCode::Down, None) if key.modifiers.is_empty() => self.down(),
+            _ => return None,
+        }
+        Some(Act::Edit)
+    }
+
+    fn choose(&mut self) {
+        let Some(menu) = self.menu.take() else { return };
+        let begin = EditCommand::MoveToPosition {
+            position: menu.begin,
+            select: true,
+        };
+        let word = EditCommand::InsertString(menu.word().to_owned());
+        let word_length = self.cursor() - menu.begin;
+        if word_length > 0 {
+            self.editor
+                .run_edit_commands(&[begin, EditCommand::Delete, word]);
+        } else {
+            self.editor.run_edit_commands(&[word]);
+        }
+        self.browsing = None;
+    }
+
+    fn carry_out(&mut self, event: ReedlineEvent) -> Option<Act> {
+        match event {
+            ReedlineEvent::Edit(commands) => self.editor.run_edit_commands(&commands),
+            ReedlineEvent::Multiple(events) => {
+                return events
+                    .into_iter()
+                    .filter_map(|event| self.carry_out(event))
+                    .last();
+            }
+            ReedlineEvent::UntilFound(events) => {
+                return events.into_iter().find_map(|event| self.carry_out(event));
+            }
+            ReedlineEvent::Enter | ReedlineEvent::Submit | ReedlineEvent::SubmitOrNewline => {
+                self.menu = None;
+                return Some(Act::Submit(self.take()));
+            }
+            ReedlineEvent::CtrlC => return Some(Act::Interrupt),
+            ReedlineEvent::CtrlD if self.text().is_empty() => return Some(Act::Leave),
+            ReedlineEvent::CtrlD => self.edit(EditCommand::Delete),
+            ReedlineEvent::ClearScreen => return Some(Act::Clear),
+            ReedlineEvent::Up => self.up(),
+            ReedlineEvent::Down => self.down(),
+            ReedlineEvent::Left => self.edit(EditCommand::MoveLeft { select: false }),
+            ReedlineEvent::Right => self.edit(EditCommand::MoveRight { select: false }),
+            ReedlineEvent::ToStart => self.edit(EditCommand::MoveToStart { select: false }),
+            ReedlineEvent::ToEnd => self.edit(EditCommand::MoveToEnd { select: false }),
+            _ => return None,
+        }
+        Some(Act::Edit)
+    }
+
+    fn edit(&mut self, command: EditCommand) {
+        self.editor.run_edit_commands(&[command]);
+    }
+
+    /// A row up within the line, else the line before it that begins as this one does up to the
+    /// cursor.
+    fn up(&mut self) {
+        if self.browsing.is_none() && self.text()[..self.cursor()].contains('\n') {
+            return self.edit(EditCommand::MoveLineUp { select: false });
+        }
+        let mut browsing = self.browsing.take().unwrap_or_else(|| Browsing {
+            prefix: self.text()[..self.cursor()].to_owned(),
+            at: self.recall.lines().len(),
+            draft: self.text().to_owned(),
+        });
+        let present = self.text().to_owned();
+        let older = self.recall.lines()[..browsing.at]
+            .iter()
+            .rposition(|line| line.starts_with(&browsing.prefix) && *line != present);
+        if let Some(at) = older {
+            browsing.at = at;
+            let line = self.recall.lines()[at].clone();
+            self.put(line);
+        }
+        self.browsing = Some(browsing);
+    }
+
+    fn down(&mut self) {
+        let Some(mut browsing) = self.browsing.take() else {
+            if self.text()[self.cursor()..].contains('\n') {
+                self.edit(EditCommand::MoveLineDown { select: false });
+            }
+            return;
+        };
+        let present = self.text().to_owned();
+        let newer = self.recall.lines()[(browsing.at + 1).min(self.recall.lines().len())..]
+            .iter()
+            .position(|line| line.starts_with(&browsing.prefix) && *line != present);
+        if let Some(further) = newer {
+            browsing.at += 1 + further;
+            let line = self.recall.lines()[browsing.at].clone();
+            self.put(line);
+            self.browsing = Some(browsing);
+        } else {
+            self.put(browsing.draft);
+        }
+    }
+}
+
+fn keys() -> reedline::Keybindings {
+    let mut keys = reedline::default_emacs_keybindings();
+    // Suspends, as everywhere in a terminal.
+    keys.remove_binding(KeyModifiers::CONTROL, KeyCode::Char('z'));
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line_with(typed: &[&str]) -> Line {
+        let mut recall = Recall::default();
+        for line in typed {
+            recall.add(line);
+        }
+        Line::new(recall)
+    }
+
+    fn key(code: KeyCode, modifiers: KeyModifiers) -> Event {
+        Event::Key(KeyEvent::new(code, modifiers))
+    }
+
+    fn press(line: &mut Line, code: KeyCode) -> Act {
+        line.press(key(code, KeyModifiers::NONE), &known())
+    }
+
+    fn type_in(line: &mut Line, text: &str) {
+        for c in text.chars() {
+            press(line, KeyCode::Char(c));
+        }
+    }
+
+    fn known() -> Known {
+        Known {
+            groups: ["lobby".to_owned(), "london".to_owned()].into(),
+            ..Known::default()
+        }
+    }
+
+    #[test]
+    fn enter_gives_out_the_line_and_begins_another() {
+        let mut line = line_with(&[]);
+        type_in(&mut line, "a héllo");
+
+        assert_eq!(
+            press(&mut line, KeyCode::Enter),
+            Act::Submit("a héllo".into())
+        );
+        assert_eq!(line.text(), "");
+    }
+
+    #[test]
+    fn alt_enter_and_a_paste_make_lines() {
+        let mut line = line_with(&[]);
+        type_in(&mut line, "a one");
+        line.press(key(KeyCode::Enter, KeyModifiers::ALT), &known());
+        line.press(Event::Paste("two\r\nthree".into()), &known());
+
+        assert_eq!(line.text(), "a one\ntwo\nthree");
+        press(&mut line, KeyCode::Up);
+        type_in(&mut line, "X");
+        assert_eq!(line.text(), "a one\ntwoX\nthree");
+    }
+
+    #[test]
+    fn control_z_suspends_and_changes_nothing() {
+        let mut line = line_with(&[]);
+        type_in(&mut line, "a draft text");
+
+        let act = line.press(key(KeyCode::Char('z'), KeyModifiers::CONTROL), &known());
+
+        assert_eq!((act, line.text()), (Act::Suspend, "a draft text"));
+    }
+
+    #[test]
+    fn an_edit_can_be_undone() {
+        let mut line = line_with(&[]);
+        type_in(&mut line, "a draft");
+        line.press(key(KeyCode::Char('u'), KeyModifiers::CONTROL), &known());
+        assert_eq!(line.text(), "");
+
+        line.press(key(KeyCode::Char('7'), KeyModifiers::CONTROL), &known());
+
+        assert_eq!(line.text(), "a draft");
+    }
+
+    #[test]
+    fn up_finds_the_lines_that_begin_alike_and_down_comes_back() {
+        let mut line = line_with(&["a one", "v", "a two", "j x"]);
+        type_in(&mut line, "a");
+
+        press(&mut line, KeyCode::Up);
+        assert_eq!(line.text(), "a two");
+        press(&mut line, KeyCode::Up);
+        press(&mut line, KeyCode::Up);
+        assert_eq!(line.text(), "a one");
+        press(&mut line, KeyCode::Down);
+        assert_eq!(line.text(), "a two");
+        press(&mut line, KeyCode::Down);
+        assert_eq!(line.text(), "a");
+    }
+
+    #[test]
+    fn a_dropped_line_can_be_had_back() {
+        let mut line = line_with(&[]);
+        type_in(&mut line, "a precious");
+        line.take();
+
+        press(&mut line, KeyCode::Up);
+
+        assert_eq!(line.text(), "a precious");
+    }
+
+    #[test]
+    fn tab_opens_a_menu_and_enter_takes_its_choice() {
+        let mut line = line_with(&[]);
+        type_in(&mut line, "j l");
+        press(&mut line, KeyCode::Tab);
+        assert_eq!(line.menu().unwrap().shown().0, ["lobby", "london"]);
+        press(&mut line, KeyCode::Tab);
+
+        assert_eq!(press(&mut line, KeyCode::Enter), Act::Edit);
+
+        assert_eq!(line.text(), "j london");
+        assert_eq!(line.menu(), None);
+    }
+
+    #[test]
+    fn a_menu_follows_what_is_typed_and_escape_closes_it() {
+        let mut line = line_with(&[]);
+        type_in(&mut line, "j l");
+        press(&mut line, KeyCode::Tab);
+        type_in(&mut line, "on");
+        assert_eq!(line.menu().unwrap().shown().0, ["london"]);
+
+        press(&mut line, KeyCode::Esc);
+
+        assert_eq!((line.menu(), line.text()), (None, "j lon"));
+    }
+
+    #[test]
+    fn a_single_choice_is_taken_at_once() {
+        let mut line = line_with(&[]);
+        type_in(&mut line, "/jo");
+        press(&mut line, KeyCode::Tab);
+
+        assert_eq!((line.menu(), line.text()), (None, "/join "));
+    }
+}

@@ -1,0 +1,72 @@
+//! Pure: the help, of all commands and of one.
+
+use super::{BOLD, Look};
+use crate::input::{COMMANDS, Command, KEYS};
+
+impl Look {
+    /// The commands and the keys.
+    pub fn help(&self) -> Vec<String> {
+        let commands = COMMANDS.iter().map(|command| self.help_line(command));
+        let keys = KEYS.iter().map(|(key, does)| {
+            let key = self.paint(BOLD, &format!("{key:<10}"));
+            format!("  {key} {does}")
+        });
+        let more = "  h and a command show more about it, with examples, as in: h p".to_owned();
+        commands.chain(keys).chain([more]).collect()
+    }
+
+    fn help_line(&self, command: &Command) -> String {
+        let letter = self.paint(BOLD, &format!("{:<1}", command.letter));
+        format!(
+            "  {letter} {:<24} {:<9} {}",
+            command.operand, command.long, command.does
+        )
+    }
+
+    /// More about one command.
+    pub fn help_for(&self, command: &Command) -> Vec<String> {
+        let mut lines = vec![self.help_line(command)];
+        if !command.more.is_empty() {
+            lines.push(format!("    {}", command.more));
+        }
+        lines.extend(command.examples.iter().map(|(line, does)| {
+            let line = self.paint(BOLD, &format!("{line:<22}"));
+            format!("    {line} {does}")
+        }));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    const PLAIN: Look = Look {
+        color: false,
+        zone: TimeZone::UTC,
+    };
+
+    #[test]
+    fn the_help_names_every_command_and_how_to_write_several_lines() {
+        let help = PLAIN.help().join("\n");
+
+        for command in &COMMANDS {
+            assert!(help.contains(command.long), "{}", command.long);
+        }
+        assert!(help.contains("Alt-Enter"), "{help}");
+    }
+
+    #[test]
+    fn the_help_of_a_command_has_its_examples() {
+        let send = COMMANDS.iter().find(|command| command.letter == "a");
+
+        let help = PLAIN.help_for(send.unwrap()).join("\n");
+
+        assert!(
+            help.contains("a hello") && help.contains("Alt-Enter"),
+            "{help}"
+        );
+    }
+}
