@@ -6,6 +6,9 @@
 /// The port of a host that is named without one.
 pub const DEFAULT_PORT: u16 = 12_000;
 
+/// Where a server is looked for when none is named: the first one of `dev`.
+pub const FIRST_SERVER: &str = "http://127.0.0.1:12001";
+
 /// A server as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -20,6 +23,25 @@ impl std::str::FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse_place(text)
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Replica(number) => number.fmt(f),
+            Self::Address(address) => short(address).fmt(f),
+        }
+    }
+}
+
+impl Place {
+    /// The address, by the rule of `dev` for a number.
+    pub fn address(&self) -> String {
+        match self {
+            Self::Replica(number) => by_rule(*number),
+            Self::Address(address) => address.clone(),
+        }
     }
 }
 

@@ -11,11 +11,13 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
 
 pub use self::answer::{CallError, Written};
 use self::answer::{Kind, answer, mark_of, read, written};
 pub use self::http::Http;
-use crate::wire::{GroupNames, Message, NewMessage, Page, Server, Session, Snapshot, View};
+use crate::wire::lists::{Changes, Groups, Members};
+use crate::wire::{GroupNames, Message, NewMessage, Page, Server, Snapshot, View};
 
 const CALL: Duration = Duration::from_secs(8);
 /// Who only asks whether a server is there, waits less.
@@ -54,13 +56,22 @@ impl Client {
         }
     }
 
+    /// Another server, with the login there is.
+    #[must_use]
+    pub fn at(&self, http: &Http, base: &str) -> Self {
+        Self {
+            token: self.token.clone(),
+            ..Self::new(http, base)
+        }
+    }
+
     /// What this replica is. Also how one asks whether it is there: quick to give up.
     pub async fn server(&self) -> Result<Server, CallError> {
         read(self.call(Method::GET, &["v1", "server"])?.timeout(PROBE)).await
     }
 
     /// Logs in.
-    pub async fn log_in(&self, name: &str) -> Result<Session, CallError> {
+    pub async fn log_in<T: DeserializeOwned>(&self, name: &str) -> Result<T, CallError> {
         let body = serde_json::json!({ "name": name });
         read(self.call(Method::POST, &["v1", "sessions"])?.json(&body)).await
     }
@@ -73,6 +84,11 @@ impl Client {
 
     /// The servers.
     pub async fn view(&self) -> Result<View, CallError> {
+        self.view_as().await
+    }
+
+    /// The servers, in whatever form the caller reads.
+    pub async fn view_as<T: DeserializeOwned>(&self) -> Result<T, CallError> {
         read(self.call(Method::GET, &["v1", "view"])?).await
     }
 
@@ -99,25 +115,25 @@ impl Client {
     }
 
     /// Posts a message. `key` names this message: the same key again is the same message.
-    pub async fn post(
+    pub async fn post<T: DeserializeOwned>(
         &self,
         group: &str,
         key: &str,
         message: &NewMessage<'_>,
         at_least: Option<&str>,
-    ) -> Result<Written<Message>, CallError> {
+    ) -> Result<Written<T>, CallError> {
         let call = self.call(Method::POST, &["v1", "groups", group, "messages"])?;
         let call = with_query(call, &[("at_least", at_least)]);
         written(call.header("Idempotency-Key", key).json(message)).await
     }
 
     /// The messages after a position or message, or the newest where there is none.
-    pub async fn page(
+    pub async fn page<T: DeserializeOwned>(
         &self,
         group: &str,
         after: Option<&str>,
         limit: u16,
-    ) -> Result<Page, CallError> {
+    ) -> Result<T, CallError> {
         let call = self.call(Method::GET, &["v1", "groups", group, "messages"])?;
         read(with_query(
             call,
@@ -156,18 +172,53 @@ impl Client {
     }
 
     /// Likes a message, or takes the like back.
-    pub async fn like(
+    pub async fn like<T: DeserializeOwned>(
         &self,
         group: &str,
         message: &str,
         liked: bool,
-    ) -> Result<Written<Message>, CallError> {
+    ) -> Result<Written<T>, CallError> {
         let method = if liked { Method::PUT } else { Method::DELETE };
         written(self.call(
             method,
             &["v1", "groups", group, "messages", message, "likes", "me"],
         )?)
         .await
+    }
+
+    /// A page of the groups, or of those that one is a member of.
+    pub async fn groups(&self, joined: bool, after: Option<&str>) -> Result<Groups, CallError> {
+        let call = self.call(Method::GET, &["v1", "groups"])?;
+        let joined = joined.then_some("true");
+        let query = [("joined", joined), ("after", after), ("limit", Some("500"))];
+        read(with_query(call, &query)).await
+    }
+
+    /// A page of a group's members.
+    pub async fn members(&self, group: &str, after: Option<&str>) -> Result<Members, CallError> {
+        let call = self.call(Method::GET, &["v1", "groups", group, "members"])?;
+        read(with_query(
+            call,
+            &[("after", after), ("limit", Some("500"))],
+        ))
+        .await
+    }
+
+    /// What has happened in a group after a cursor, or from now on; waits so long for it.
+    pub async fn changes(
+        &self,
+        group: &str,
+        cursor: Option<&str>,
+        wait: Duration,
+    ) -> Result<Changes, CallError> {
+        let call = self.call(Method::GET, &["v1", "groups", group, "changes"])?;
+        let wait_ms = wait.as_millis().to_string();
+        let query = [
+            ("cursor", cursor),
+            ("wait_ms", Some(wait_ms.as_str())),
+            ("limit", Some("500")),
+        ];
+        read(with_query(call, &query).timeout(CALL + wait)).await
     }
 
     /// Opens the stream of a group after a cursor.

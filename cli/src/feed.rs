@@ -140,7 +140,7 @@ async fn read_until_it_ends(
 pub fn learn_groups(client: Client, connection: u64, out: Sender<News>) -> Task {
     let task = tokio::spawn(async move {
         if let Ok(list) = client.group_names().await {
-            let groups = list.groups.into_iter().map(|group| group.group).collect();
+            let groups = list.groups.into_iter().map(|group| group.name).collect();
             let what = What::Groups(groups);
             // Nobody listens any more only when the program ends.
             let _ = out.send(News { connection, what }).await;

@@ -15,6 +15,22 @@ pub struct NoFolder {
     variable: &'static str,
 }
 
+/// The folder of settings and logins.
+///
+/// # Errors
+/// There is no home.
+pub fn config() -> Result<PathBuf, NoFolder> {
+    folder(
+        std::env::var_os("XDG_CONFIG_HOME"),
+        std::env::home_dir(),
+        ".config",
+    )
+    .ok_or(NoFolder {
+        what: "settings and logins",
+        variable: "XDG_CONFIG_HOME",
+    })
+}
+
 /// The folder of what is kept between runs: the outbox, the lines typed.
 ///
 /// # Errors

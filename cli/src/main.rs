@@ -4,6 +4,7 @@
 //! of the project's other crates: its contract is `openapi.yaml`.
 
 mod address;
+mod arguments;
 mod backoff;
 mod chat;
 mod client;
@@ -12,15 +13,19 @@ mod feed;
 mod folders;
 mod input;
 mod layout;
+mod logins;
 mod names;
 mod outbox;
 mod output;
 mod pager;
+mod pages;
 mod paper;
 mod plain;
 mod prompt;
 mod recall;
 mod screen;
+mod script;
+mod settings;
 mod sse;
 mod state;
 mod text;
@@ -28,62 +33,118 @@ mod tty;
 mod wire;
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
-use crate::address::Place;
+use crate::address::{FIRST_SERVER, Place};
+use crate::arguments::{Arguments, Color, Options};
 use crate::chat::{Chat, Start};
 use crate::client::Http;
+use crate::logins::Logins;
 use crate::outbox::Keeping;
 use crate::output::Output;
 use crate::prompt::{Status, Terminal, Typed};
 use crate::screen::Look;
+use crate::script::{Failure, Script};
+use crate::settings::{Applied, Settings};
 
-const EXAMPLES: &str = "\
-Examples:
-  causeway                                   chat on replica 1 of this machine
-  causeway --user ann --group lobby          and begin in a group
-  causeway --server 3                        on replica 3
-  causeway --server chat.example:12001       on another machine
-  printf 'u ann\\nj lobby\\na hello\\n' | causeway   without a terminal: a command per line
+fn main() -> ExitCode {
+    let settings =
+        settings::read(std::env::args_os().collect()).unwrap_or_else(|error| error.exit());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = runtime
+        .context("the program cannot begin")
+        .and_then(|runtime| {
+            let done = runtime.block_on(run(settings));
+            // A thread may still wait for input that nobody gives.
+            runtime.shutdown_background();
+            done
+        });
+    done.unwrap_or_else(|error| {
+        eprintln!("causeway: {error:#}");
+        ExitCode::FAILURE
+    })
+}
 
-Once started, h shows the commands.
-Exit code: 0 when all went well, 1 when something did not, 2 for a wrong command line.";
+async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    let Settings { arguments, applied } = settings;
+    let Arguments { command, options } = arguments;
+    let keeping = keeping(options.outbox.as_deref());
+    let Some(command) = command else {
+        return chat(options, &applied, keeping).await;
+    };
+    let script = Script {
+        options,
+        applied,
+        keeping,
+    };
+    match script.run(command).await {
+        Ok(()) | Err(Failure::Unread) => Ok(ExitCode::SUCCESS),
+        Err(Failure::Told(sentence)) => Err(anyhow::Error::msg(sentence)),
+    }
+}
 
-/// Chat on a Causeway server.
-#[derive(Debug, Parser)]
-#[command(name = "causeway", version, after_help = EXAMPLES)]
-struct Arguments {
-    /// The server: a host, a host with a port (12000 where there is none), or a replica's number.
-    #[arg(
-        long,
-        short,
-        value_name = "HOST[:PORT]|N",
-        default_value = "127.0.0.1:12001",
-        env = "CAUSEWAY_SERVER"
-    )]
-    server: Place,
-    /// Log in under this name.
-    #[arg(long, short, value_name = "NAME", env = "CAUSEWAY_USER")]
-    user: Option<String>,
-    /// Go to this group; needs a name to log in under.
-    #[arg(long, short, value_name = "NAME", requires = "user")]
-    group: Option<String>,
-    /// When the server is lost, stay logged out instead of going to the next one.
-    #[arg(long)]
-    no_failover: bool,
-    /// Trust the authorities in this PEM file, instead of the system's, for https://.
-    #[arg(long, value_name = "FILE", env = "CAUSEWAY_CA")]
-    ca: Option<PathBuf>,
-    /// Keep unsent messages in this folder, or nowhere.
-    #[arg(long, value_name = "FOLDER|none", env = "CAUSEWAY_OUTBOX")]
-    outbox: Option<PathBuf>,
+async fn chat(options: Options, applied: &[Applied], keeping: Keeping) -> anyhow::Result<ExitCode> {
+    let begun = start(&options, applied);
+    let (output, typed, color) = open(options.color)?;
+    let look = Look {
+        color,
+        zone: TimeZone::system(),
+    };
+    let http = Http::trusting(options.ca.as_deref()).map_err(anyhow::Error::msg)?;
+    let mut chat = Chat::new(look, output, http, keeping, !options.no_failover);
+    chat.greet();
+    let all_went_well = tokio::select! {
+        all_went_well = chat.run(begun, typed) => all_went_well,
+        () = told_to_end() => false,
+    };
+    Ok(if all_went_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Where the chat begins: what is set, else the login that was kept.
+fn start(options: &Options, applied: &[Applied]) -> Start {
+    let asks_for_json = applied
+        .iter()
+        .any(|source| source.setting == "json" && source.source == "command line");
+    if asks_for_json {
+        settings::misuse("--json is for commands, as in: causeway history --group lobby --json")
+            .exit();
+    }
+    let server = options.server.as_ref().map(Place::address);
+    let kept = Logins::own().ok().and_then(|logins| {
+        logins
+            .find(server.as_deref(), options.user.as_deref())
+            .ok()?
+    });
+    let user = options
+        .user
+        .clone()
+        .or_else(|| kept.as_ref().map(|login| login.user.clone()));
+    if options.group.is_some() && user.is_none() {
+        settings::misuse("--group needs a name to log in under: add --user NAME, as in: causeway --user ann --group lobby")
+            .exit();
+    }
+    let place = options
+        .server
+        .clone()
+        .or_else(|| kept.map(|login| Place::Address(login.server)))
+        .unwrap_or(Place::Address(FIRST_SERVER.to_owned()));
+    Start {
+        place,
+        user,
+        group: options.group.clone(),
+    }
 }
 
 fn keeping(given: Option<&Path>) -> Keeping {
@@ -97,44 +158,26 @@ fn keeping(given: Option<&Path>) -> Keeping {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
-    let (output, typed, color) = open()?;
-    let look = Look {
-        color,
-        zone: TimeZone::system(),
-    };
-    let http = Http::trusting(arguments.ca.as_deref()).map_err(anyhow::Error::msg)?;
-    let keeping = keeping(arguments.outbox.as_deref());
-    let mut chat = Chat::new(look, output, http, keeping, !arguments.no_failover);
-    chat.greet();
-    let start = Start {
-        place: arguments.server,
-        user: arguments.user,
-        group: arguments.group,
-    };
-    let all_went_well = tokio::select! {
-        all_went_well = chat.run(start, typed) => all_went_well,
-        () = told_to_end() => false,
-    };
-    Ok(if all_went_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
 /// A terminal where a person sits at both ends, else a pipe.
-fn open() -> anyhow::Result<(Output, Receiver<Typed>, bool)> {
+fn open(color: Color) -> anyhow::Result<(Output, Receiver<Typed>, bool)> {
     let is_terminal = std::io::stdin().is_terminal()
         && std::io::stdout().is_terminal()
         && std::io::stderr().is_terminal();
     if !is_terminal {
-        return Ok((Output::Pipe { closed: false }, plain::lines(), false));
+        return Ok((
+            Output::Pipe { closed: false },
+            plain::lines(),
+            color == Color::Always,
+        ));
     }
     let has_codes = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
-    let color = has_codes && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let color = match color {
+        Color::Auto => {
+            has_codes && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+        Color::Always => true,
+        Color::Never => false,
+    };
     let (terminal, typed) =
         Terminal::open(color, has_codes).context("the terminal cannot be used")?;
     Ok((

@@ -4,6 +4,8 @@
 //! that a server does not send has its empty value, so that a newer or older server is no failure.
 //! Used by `client` and `feed`.
 
+pub mod lists;
+
 use serde::{Deserialize, Serialize};
 
 use crate::sse::RawFrame;
@@ -83,20 +85,23 @@ pub struct GroupNames {
 #[derive(Debug, Clone, Deserialize)]
 pub struct GroupName {
     /// The name.
-    pub group: String,
+    pub name: String,
 }
 
 /// A part of the history, in order.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Page {
+pub struct Page<T = Message> {
     /// In order.
-    pub messages: Vec<Message>,
+    pub messages: Vec<T>,
     /// Whether earlier ones come before.
     #[serde(default)]
     pub has_before: bool,
     /// Whether later ones follow.
     #[serde(default)]
     pub has_after: bool,
+    /// Where the stream goes on after this page.
+    #[serde(default)]
+    pub cursor: String,
 }
 
 /// What the connected replica is.

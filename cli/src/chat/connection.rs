@@ -6,7 +6,7 @@ use super::{Chat, Link, Start};
 use crate::address::{Place, short};
 use crate::client::{CallError, Client, Written};
 use crate::feed;
-use crate::wire::{Server, Snapshot};
+use crate::wire::{Server, Session, Snapshot};
 
 /// How long a server may lack what was seen elsewhere before one goes on without.
 const BEHIND: Duration = Duration::from_secs(10);
@@ -119,7 +119,7 @@ impl Chat {
         let mut link = Link::Connected(client.clone());
         let mut view = None;
         if let Some(user) = self.state.user.clone() {
-            let session = client.log_in(&user).await?;
+            let session: Session = client.log_in(&user).await?;
             self.state.user = Some(session.user.name);
             let client = client.with_token(session.token);
             view = Some(client.view().await?);

@@ -4,11 +4,9 @@ use super::{Chat, Link};
 use crate::client::CallError;
 use crate::names;
 use crate::pager::Sheet;
+use crate::pages::{Pages, first_place};
 use crate::text::harmless_line;
-use crate::wire::{Liked, Message, Snapshot, User};
-
-/// How many messages are asked for at once: memory does not grow with the history.
-const PAGE: u16 = 100;
+use crate::wire::{Liked, Message, Page, Snapshot, User};
 
 impl Chat {
     /// `j`: goes to a group.
@@ -171,27 +169,20 @@ impl Chat {
         if self.output.is_terminal() {
             return self.read_history(&client, &group).await;
         }
-        let mut after = match client.page(&group, None, 1).await {
-            Ok(newest) => newest
-                .messages
-                .first()
-                .map(|message| before_all(&message.position)),
+        let newest: Page = match client.page(&group, None, 1).await {
+            Ok(newest) => newest,
             Err(error) => return self.failed(&error),
         };
-        if after.is_none() {
+        let Some(last) = newest.messages.first() else {
             return self.note(&format!("no messages in {group} yet"));
-        }
+        };
         self.state.numbers.restart();
-        while let Some(position) = after {
-            let page = match client.page(&group, Some(&position), PAGE).await {
+        let mut pages = Pages::<Message>::after(&group, first_place(&last.position));
+        while let Some(fetched) = pages.next(&client).await {
+            let page = match fetched {
                 Ok(page) => page,
                 Err(error) => return self.failed(&error),
             };
-            after = page
-                .messages
-                .last()
-                .filter(|_| page.has_after)
-                .map(|message| message.position.clone());
             for message in &page.messages {
                 let block = self.block_of(message);
                 self.output.show_block(block);
@@ -213,27 +204,5 @@ impl Chat {
             let block = self.block_of(message);
             self.output.show_block(block);
         }
-    }
-}
-
-/// A position before that of every message, of the same form: a position begins with 16 digits of
-/// time, and no message is of the beginning of time.
-pub(super) fn before_all(position: &str) -> String {
-    let zeros = position.len().min(16);
-    "0".repeat(zeros) + position.get(zeros..).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_page_begins_before_every_message() {
-        let position = "0193b3f1a2c5000000019f3c07aa0000000000000007";
-
-        let first = before_all(position);
-
-        assert_eq!(first.len(), position.len());
-        assert!(*first < *position && first.starts_with("0000000000000000"));
     }
 }

@@ -4,6 +4,7 @@ use tokio::time::{Duration, Instant};
 
 use super::{Chat, Link};
 use crate::names;
+use crate::wire::Session;
 
 /// A login that ends sooner after it was given is none.
 const SHORTEST_LOGIN: Duration = Duration::from_secs(10);
@@ -26,7 +27,7 @@ impl Chat {
             return self.complain(self.needs_login());
         };
         let client = client.clone();
-        match client.log_in(name).await {
+        match client.log_in::<Session>(name).await {
             Ok(session) => {
                 self.log_out_former().await;
                 if waiting > 0 {
@@ -76,7 +77,7 @@ impl Chat {
         if self.renewed.is_some_and(|at| at.elapsed() < SHORTEST_LOGIN) {
             return self.lose("it refuses the login that it has just given");
         }
-        match client.log_in(&user).await {
+        match client.log_in::<Session>(&user).await {
             Ok(session) => {
                 self.renewed = Some(Instant::now());
                 self.link = Link::LoggedIn(client.with_token(session.token));

@@ -3,9 +3,9 @@
 //! Holds one page of messages and the place on the screen, however long the history is.
 
 use super::Chat;
-use super::group::before_all;
 use crate::client::{CallError, Client};
 use crate::pager::{Sheet, Wish};
+use crate::pages::first_place;
 use crate::text::harmless;
 use crate::wire::{Message, Page};
 
@@ -44,14 +44,14 @@ struct Search {
 impl Chat {
     /// Pages through the history: from where the reader left it, else from its beginning.
     pub(super) async fn read_history(&mut self, client: &Client, group: &str) {
-        let newest = match client.page(group, None, 1).await {
+        let newest = match client.page::<Page>(group, None, 1).await {
             Ok(page) => page.messages.into_iter().next(),
             Err(error) => return self.failed(&error),
         };
         let Some(newest) = newest else {
             return self.note(&format!("no messages in {group} yet"));
         };
-        let start = before_all(&newest.position);
+        let start = first_place(&newest.position);
         let place = match self.reading.take().filter(|place| place.group == group) {
             Some(place) if place.last < newest.position => {
                 self.note("on from where you left; g goes to the beginning, b back");
@@ -239,7 +239,7 @@ impl Reader<'_> {
     }
 
     async fn last(&self) -> Result<Next, CallError> {
-        let page = self.client.page(&self.place.group, None, SHOWN).await?;
+        let page: Page = self.client.page(&self.place.group, None, SHOWN).await?;
         Ok(Next::Screenful(page.messages, false))
     }
 }

@@ -1,37 +1,22 @@
 //! A server with one group, in memory: as much of the API as the client uses, and faults on demand.
 
+mod request;
 mod world;
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+pub use self::request::Request;
+use self::request::{decoded, read_request};
 use self::world::{World, message_of, problem};
 
 /// No answer at all, on a connection that stays.
 const HELD: (u16, Value) = (1, Value::Null);
-
-/// What one request was.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Value,
-}
-
-impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(given, _)| given.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-}
 
 /// Servers over one history.
 #[derive(Clone, Default)]
@@ -160,6 +145,16 @@ impl Cluster {
         self.world().forgotten_joins = count;
     }
 
+    /// Only who has joined may post from now on; nobody has.
+    pub fn ask_for_joins(&self) {
+        self.world().joined = Some(Vec::new());
+    }
+
+    /// Likes can be taken back.
+    pub fn let_unlike(&self) {
+        self.world().unlikes = true;
+    }
+
     /// The next joins are refused because the replica lacks what was seen elsewhere.
     pub fn be_behind(&self, count: usize) {
         self.world().behind = count;
@@ -274,6 +269,9 @@ impl Cluster {
             }
             ("GET", ["v1", "view"]) => (200, world.view(replica)),
             ("PUT", ["v1", "groups", group, "members", "me"]) => {
+                if let Some(members) = &mut world.joined {
+                    members.push(author_of(request));
+                }
                 if world.behind > 0 && request.path.contains("at_least=") {
                     world.behind -= 1;
                     return problem(503, "behind", "not here yet");
@@ -289,9 +287,22 @@ impl Cluster {
                     || problem(404, "not_found", "there is no such message"),
                     |message| (200, message.clone()),
                 ),
+            ("GET", ["v1", "groups"]) => (200, world::groups(request)),
+            ("GET", ["v1", "groups", "nowhere", ..]) => {
+                problem(404, "not_found", "there is no group `nowhere`")
+            }
+            ("GET", ["v1", "groups", _, "members"]) => (200, world::members(request)),
+            ("GET", ["v1", "groups", _, "changes"]) => (200, world.changes(request)),
             ("GET", ["v1", "groups", _, "messages"]) => (200, world.page(request)),
             ("POST", ["v1", "groups", _, "messages"]) => {
                 let author = author_of(request);
+                if world
+                    .joined
+                    .as_ref()
+                    .is_some_and(|members| !members.contains(&author))
+                {
+                    return problem(403, "not_a_member", "join the group first");
+                }
                 if world.forgotten_joins > 0 {
                     if !request.path.contains("at_least=") {
                         return problem(403, "not_a_member", "join the group first");
@@ -315,6 +326,9 @@ impl Cluster {
                 let answer = world.like(id, &by);
                 self.0.1.notify_all();
                 answer
+            }
+            ("DELETE", ["v1", "groups", _, "messages", "m1", "likes", "me"]) if world.unlikes => {
+                (200, world.messages[0].clone())
             }
             ("DELETE", ["v1", "groups", _, "messages", _, "likes", "me"]) => problem(
                 409,
@@ -410,24 +424,6 @@ impl Drop for Server {
     }
 }
 
-/// A name out of an address, in lower case as servers keep names.
-fn decoded(segment: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = segment.as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = after.get(..2).filter(|_| *first == b'%');
-        let code = code.and_then(|code| std::str::from_utf8(code).ok());
-        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            bytes.push(byte);
-            rest = &after[2..];
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).unwrap().to_lowercase()
-}
-
 fn author_of(request: &Request) -> String {
     request
         .header("authorization")
@@ -441,33 +437,4 @@ fn frame_text((id, event, data): &(Option<String>, String, String)) -> String {
         .as_ref()
         .map_or(String::new(), |id| format!("id: {id}\n"));
     format!("event: {event}\n{id}data: {data}\n\n")
-}
-
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-    let mut words = line.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            break;
-        };
-        headers.push((name.to_owned(), value.trim().to_owned()));
-    }
-    let mut request = Request {
-        method,
-        path,
-        headers,
-        body: Value::Null,
-    };
-    let length: usize = request
-        .header("content-length")
-        .map_or(0, |length| length.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    request.body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Some(request)
 }

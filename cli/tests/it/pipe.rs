@@ -152,7 +152,7 @@ fn the_history_goes_through_a_pipe_in_pages() {
         "1234 2026-01-01 10:00 bob: text 1234."
     );
     assert_eq!(history[1234], "· ann likes 7 (bob: text 7.), now 1 like");
-    assert_eq!(cluster.requests("GET", "/messages").len(), 14);
+    assert_eq!(cluster.requests("GET", "/messages").len(), 4);
 }
 
 #[test]

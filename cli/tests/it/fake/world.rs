@@ -17,6 +17,9 @@ pub struct World {
     /// What takes the place of a swallowed answer.
     pub gateway: String,
     pub ended_logins: bool,
+    /// Who has joined, where that matters.
+    pub joined: Option<Vec<String>>,
+    pub unlikes: bool,
     pub holds_answers: bool,
     pub forgotten_joins: usize,
     pub name: Option<String>,
@@ -44,18 +47,28 @@ impl World {
             "messages": newest, "cursor": format!("c{}", self.frames.len())})
     }
 
+    /// What has happened after a cursor, one at a time.
+    pub fn changes(&self, request: &Request) -> Value {
+        let cursor = parameter(request, "cursor");
+        let after: usize = cursor.map_or(self.frames.len(), |cursor| cursor[1..].parse().unwrap());
+        let next = self.frames.get(after);
+        let events: Vec<_> = next
+            .into_iter()
+            .map(|(id, event, data)| {
+                let data: Value = serde_json::from_str(data).unwrap();
+                json!({"event": event, "cursor": id, "data": data})
+            })
+            .collect();
+        let reached = after + events.len();
+        json!({"events": events, "cursor": format!("c{reached}"), "caught_up": reached == self.frames.len()})
+    }
+
     pub fn page(&self, request: &Request) -> Value {
-        let parameter = |name: &str| {
-            let query = request.path.split_once('?')?.1;
-            query
-                .split('&')
-                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
-                .map(str::to_owned)
-        };
+        let parameter = |name: &str| parameter(request, name);
         let limit: usize = parameter("limit").map_or(50, |limit| limit.parse().unwrap());
         let Some(after) = parameter("after") else {
             let newest = &self.messages[self.messages.len().saturating_sub(limit)..];
-            return json!({"messages": newest, "has_before": self.messages.len() > limit, "has_after": false, "cursor": "c0"});
+            return json!({"messages": newest, "has_before": self.messages.len() > limit, "has_after": false, "cursor": format!("c{}", self.frames.len())});
         };
         let later: Vec<_> = self
             .messages
@@ -63,7 +76,7 @@ impl World {
             .filter(|message| message["position"].as_str().unwrap() > after.as_str())
             .collect();
         let page = &later[..later.len().min(limit)];
-        json!({"messages": page, "has_before": true, "has_after": later.len() > limit, "cursor": "c0"})
+        json!({"messages": page, "has_before": true, "has_after": later.len() > limit, "cursor": format!("c{}", self.frames.len())})
     }
 
     pub fn post(&mut self, author: &str, request: &Request) -> (u16, Value) {
@@ -107,6 +120,35 @@ impl World {
         self.frames.push(frame);
         (200, answer)
     }
+}
+
+/// Two pages of one group each.
+pub fn groups(request: &Request) -> Value {
+    let group = |name: &str, joined: bool| json!({"name": name, "members": 2, "online": 1, "joined": joined});
+    if parameter(request, "joined").is_some() {
+        return json!({"groups": [group("lobby", true)]});
+    }
+    match parameter(request, "after").as_deref() {
+        None => json!({"groups": [group("lobby", true)], "next": "lobby"}),
+        _ => json!({"groups": [group("other", false)]}),
+    }
+}
+
+/// Two pages of one member each.
+pub fn members(request: &Request) -> Value {
+    let member = |name: &str, online: bool| json!({"id": name, "name": name, "online": online});
+    match parameter(request, "after").as_deref() {
+        None => json!({"members": [member("ann", true)], "next": "ann"}),
+        _ => json!({"members": [member("bob", false)]}),
+    }
+}
+
+fn parameter(request: &Request, name: &str) -> Option<String> {
+    let query = request.path.split_once('?')?.1;
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        .map(str::to_owned)
 }
 
 pub fn message_of(number: usize, author: &str, text: &str) -> Value {

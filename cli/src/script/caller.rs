@@ -1,0 +1,317 @@
+//! Calls that are made until a server answers them: at this one, at the next, after a pause, with a
+//! new login; but not for longer than asked.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Failure;
+use crate::address::{FIRST_SERVER, Place, short};
+use crate::arguments::Options;
+use crate::backoff::{Backoff, chance};
+use crate::client::{CallError, Client, Http};
+use crate::logins::{Login, Logins};
+use crate::names;
+use crate::wire::{Session, View};
+
+/// Somebody who asks servers of one cluster.
+#[derive(Debug)]
+pub struct Caller {
+    http: Http,
+    client: Client,
+    /// Who one is.
+    pub user: String,
+    /// Which cluster, once a server has told.
+    cluster: Option<String>,
+    /// All servers that are known, the present one among them.
+    servers: Vec<String>,
+    /// How many of them gave no answer, one after the other.
+    silent: usize,
+    backoff: Backoff,
+    failover: bool,
+    patience: Option<Duration>,
+    /// Since when no call was answered.
+    waits_since: Instant,
+    renewed: Option<Instant>,
+    told: bool,
+}
+
+impl Caller {
+    /// Finds out who asks whom: what is set, or the login that was kept.
+    pub(super) async fn open(options: &Options) -> Result<Self, Failure> {
+        let server = options.server.as_ref().map(Place::address);
+        let kept = match Logins::own() {
+            Ok(logins) => logins.find(server.as_deref(), options.user.as_deref())?,
+            Err(_) => None,
+        };
+        let Some(user) = kept
+            .as_ref()
+            .map(|login| login.user.clone())
+            .or_else(|| options.user.clone())
+        else {
+            return Err(Failure::Told(
+                "not logged in; log in with causeway login --user NAME, or add --user NAME".into(),
+            ));
+        };
+        let base = server
+            .or_else(|| kept.as_ref().map(|login| login.server.clone()))
+            .unwrap_or_else(|| FIRST_SERVER.to_owned());
+        let mut caller = Self::new(options, &base, user)?;
+        match kept {
+            Some(login) => {
+                caller.client = caller.client.with_token(login.token);
+                caller.cluster = Some(login.cluster);
+                caller.servers.extend(login.servers);
+                caller.servers.dedup();
+            }
+            None => {
+                caller.log_in().await?;
+            }
+        }
+        Ok(caller)
+    }
+
+    fn new(options: &Options, base: &str, user: String) -> Result<Self, Failure> {
+        let http = Http::trusting(options.ca.as_deref())?;
+        Ok(Self {
+            client: Client::new(&http, base),
+            http,
+            user,
+            cluster: None,
+            servers: vec![base.to_owned()],
+            silent: 0,
+            backoff: Backoff::default(),
+            failover: !options.no_failover,
+            patience: Some(Duration::from_secs(options.timeout)).filter(|time| !time.is_zero()),
+            waits_since: Instant::now(),
+            renewed: None,
+            told: false,
+        })
+    }
+
+    /// Logs in anew, without a login that was kept.
+    pub(super) async fn anew(options: &Options) -> Result<(Self, Login, String), Failure> {
+        let Some(user) = options.user.clone() else {
+            crate::settings::misuse(
+                "login needs a name: add --user NAME, as in: causeway login --user ann",
+            )
+            .exit()
+        };
+        let base = options
+            .server
+            .as_ref()
+            .map_or_else(|| FIRST_SERVER.to_owned(), Place::address);
+        let mut caller = Self::new(options, &base, user)?;
+        let (login, session) = caller.log_in().await?;
+        Ok((caller, login, session))
+    }
+
+    /// Logs in by name; returns the login, and the session as the server wrote it.
+    async fn log_in(&mut self) -> Result<(Login, String), Failure> {
+        let user = self.user.clone();
+        let cluster =
+            self.ask_once_logged_out(async |client: &Client| Ok(client.server().await?.cluster));
+        let cluster = cluster.await?;
+        let raw = self
+            .ask_once_logged_out(async |client: &Client| {
+                client
+                    .log_in::<Box<serde_json::value::RawValue>>(&user)
+                    .await
+            })
+            .await?;
+        let session: Session = serde_json::from_str(raw.get())
+            .map_err(|error| Failure::Told(format!("the login cannot be read: {error}")))?;
+        self.client = self.client.with_token(session.token.clone());
+        self.user.clone_from(&session.user.name);
+        self.cluster = Some(cluster.clone());
+        // Where it cannot be had, there is no other server to go to.
+        if let Ok(view) = self.client.view().await {
+            self.learn(&view);
+        }
+        let login = Login {
+            server: self.client.base().to_owned(),
+            servers: self.servers.clone(),
+            cluster,
+            user: session.user.name,
+            token: session.token,
+        };
+        Ok((login, raw.get().to_owned()))
+    }
+
+    fn learn(&mut self, view: &View) {
+        let peers = view.peers.iter().map(|peer| &peer.public_url);
+        for address in std::iter::once(&view.own.public_url).chain(peers) {
+            let address = address.trim_end_matches('/').to_owned();
+            if !self.servers.contains(&address) {
+                self.servers.push(address);
+            }
+        }
+    }
+
+    /// The server asked now.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The cluster of the servers; asks where it is not known.
+    pub(super) async fn cluster(&mut self) -> Result<String, Failure> {
+        if let Some(cluster) = &self.cluster {
+            return Ok(cluster.clone());
+        }
+        let server = self
+            .ask(async |client: &Client| client.server().await)
+            .await?;
+        self.cluster = Some(server.cluster.clone());
+        Ok(server.cluster)
+    }
+
+    /// Asks until there is an answer that is one.
+    pub(super) async fn ask<T>(
+        &mut self,
+        call: impl AsyncFn(&Client) -> Result<T, CallError>,
+    ) -> Result<T, Failure> {
+        loop {
+            match self.once(&call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.is("unauthenticated") => self.renew().await?,
+                Err(error) => self.recover(&error).await?,
+            }
+        }
+    }
+
+    async fn ask_once_logged_out<T>(
+        &mut self,
+        call: impl AsyncFn(&Client) -> Result<T, CallError>,
+    ) -> Result<T, Failure> {
+        loop {
+            match self.once(&call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.recover(&error).await?,
+            }
+        }
+    }
+
+    /// Asks once, for no longer than there is patience.
+    pub(super) async fn once<T>(
+        &mut self,
+        call: &impl AsyncFn(&Client) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let answer = match self.patience_left() {
+            None => call(&self.client).await,
+            Some(left) => timeout(left, call(&self.client))
+                .await
+                .unwrap_or_else(|_| Err(CallError::Unreachable("no answer in time".into()))),
+        };
+        if answer.is_ok() {
+            self.waits_since = Instant::now();
+            self.silent = 0;
+            self.backoff.worked();
+        }
+        answer
+    }
+
+    fn patience_left(&self) -> Option<Duration> {
+        Some(self.patience?.saturating_sub(self.waits_since.elapsed()))
+    }
+
+    /// Does what lets the same call be made again: waits, or goes to the next server.
+    ///
+    /// # Errors
+    /// The answer is final, or there is no patience left.
+    pub(super) async fn recover(&mut self, error: &CallError) -> Result<(), Failure> {
+        let pause = if error.is_lost() {
+            self.tell_who_waits(error);
+            self.silent += 1;
+            let all = if self.failover { self.servers.len() } else { 1 };
+            if self.silent < all {
+                Duration::ZERO
+            } else {
+                self.silent = 0;
+                self.backoff.failed(chance())
+            }
+        } else if error.passes() {
+            error.wait()
+        } else {
+            return Err(Failure::Told(error.to_string()));
+        };
+        if self.patience_left().is_some_and(|left| left <= pause) {
+            return Err(self.out_of_patience(error));
+        }
+        sleep(pause).await;
+        if error.is_lost() && self.failover {
+            self.go_on().await;
+        }
+        Ok(())
+    }
+
+    /// A person who waits sees why; a script is told at the end.
+    fn tell_who_waits(&mut self, error: &CallError) {
+        if !std::mem::replace(&mut self.told, true) && std::io::stderr().is_terminal() {
+            eprintln!(
+                "causeway: {}: {error}; trying again",
+                short(self.client.base())
+            );
+        }
+    }
+
+    fn out_of_patience(&self, error: &CallError) -> Failure {
+        let seconds = self.patience.unwrap_or_default().as_secs();
+        let server = short(self.client.base());
+        Failure::Told(format!(
+            "no server has answered for {seconds} s; the last, {server}: {error}. Check --server, or wait longer with --timeout"
+        ))
+    }
+
+    /// The next server that is of this cluster, or not known to be of another.
+    async fn go_on(&mut self) {
+        for _ in 0..self.servers.len() {
+            let present = self
+                .servers
+                .iter()
+                .position(|known| known == self.client.base());
+            let next = present.map_or(0, |place| (place + 1) % self.servers.len());
+            let base = self.servers[next].clone();
+            self.client = self.client.at(&self.http, &base);
+            match (&self.cluster, self.client.server().await) {
+                (Some(cluster), Ok(server)) if server.cluster != *cluster => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// The login has ended: logs in once more.
+    async fn renew(&mut self) -> Result<(), Failure> {
+        let just_now = self
+            .renewed
+            .is_some_and(|at| at.elapsed() < Duration::from_secs(10));
+        if just_now {
+            return Err(Failure::Told(format!(
+                "{} does not take the login that it has just given; log in with causeway login",
+                short(self.client.base())
+            )));
+        }
+        self.renewed = Some(Instant::now());
+        let former = self.cluster.clone();
+        let (login, _) = self.log_in().await?;
+        if former.is_some_and(|former| former != login.cluster) {
+            return Err(Failure::Told(format!(
+                "{} is of another cluster now, {}; log in there with causeway login",
+                short(self.client.base()),
+                login.cluster
+            )));
+        }
+        if let Ok(logins) = Logins::own()
+            && let Ok(Some(kept)) = logins.find(Some(&login.server), Some(&login.user))
+            && names::are_same(&kept.user, &login.user)
+        {
+            logins.keep(&login)?;
+        }
+        Ok(())
+    }
+
+    /// Logs in anew after an answer that said so.
+    pub(super) async fn login_ended(&mut self) -> Result<(), Failure> {
+        self.renew().await
+    }
+}

@@ -1,0 +1,159 @@
+//! `history` and `tail`: what was said, and what is being said.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::Failure;
+use super::caller::Caller;
+use super::lists::parsed;
+use super::print::{Printer, message_line};
+use crate::client::Client;
+use crate::pages::{Pages, first_place};
+use crate::wire::lists::Change;
+use crate::wire::{Message, Page};
+
+/// A page whose messages are passed on as they are.
+type RawPage = Page<Box<RawValue>>;
+
+/// How many of the newest messages a tail begins with.
+const NEWEST: u16 = 10;
+/// How long a server waits for something to tell.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Prints a whole history.
+pub(super) async fn history(
+    mut caller: Caller,
+    group: String,
+    mut printer: Printer,
+) -> Result<(), Failure> {
+    print_all(&mut caller, &group, &mut printer, Form::Message).await?;
+    printer.flush()
+}
+
+/// How a message is printed as JSON.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Message,
+    Change,
+}
+
+/// Prints all messages; returns where the stream goes on after what was there at the beginning.
+async fn print_all(
+    caller: &mut Caller,
+    group: &str,
+    printer: &mut Printer,
+    form: Form,
+) -> Result<String, Failure> {
+    let newest = caller
+        .ask(async |client: &Client| client.page::<RawPage>(group, None, 1).await)
+        .await?;
+    let Some(last) = newest.messages.first() else {
+        return Ok(newest.cursor);
+    };
+    let last: Message = parsed(last)?;
+    let mut pages = Pages::<Box<RawValue>>::after(group, first_place(&last.position));
+    let mut cursor = None;
+    while let Some(fetched) = pages.next(caller.client()).await {
+        let page = match fetched {
+            Ok(page) => page,
+            Err(error) if error.is("unauthenticated") => {
+                caller.login_ended().await?;
+                continue;
+            }
+            Err(error) => {
+                caller.recover(&error).await?;
+                continue;
+            }
+        };
+        // What comes while the pages are read is told after the first page's cursor.
+        cursor.get_or_insert(page.cursor);
+        for message in &page.messages {
+            print_message(printer, message, form)?;
+        }
+        printer.flush()?;
+    }
+    Ok(cursor.unwrap_or(newest.cursor))
+}
+
+fn print_message(printer: &mut Printer, message: &RawValue, form: Form) -> Result<(), Failure> {
+    match (printer.is_json(), form) {
+        (true, Form::Message) => printer.line(message.get()),
+        (true, Form::Change) => printer.line(&format!(
+            r#"{{"event":"message","data":{}}}"#,
+            message.get()
+        )),
+        (false, _) => printer.line(&message_line(&parsed(message)?)),
+    }
+}
+
+/// Prints what is new, and goes on with it.
+pub(super) async fn tail(
+    mut caller: Caller,
+    group: String,
+    mut printer: Printer,
+    from: Option<String>,
+    follow: bool,
+) -> Result<(), Failure> {
+    let mut cursor = match from.as_deref() {
+        None => Some(print_newest(&mut caller, &group, &mut printer).await?),
+        Some("START") => Some(print_all(&mut caller, &group, &mut printer, Form::Change).await?),
+        Some("NOW") => None,
+        Some(cursor) => Some(cursor.to_owned()),
+    };
+    printer.flush()?;
+    // The first answer is to come at once, so that the beginning is known before anything happens.
+    let mut wait = Duration::ZERO;
+    loop {
+        let asked = async |client: &Client| client.changes(&group, cursor.as_deref(), wait).await;
+        let changes = caller.ask(asked).await?;
+        for raw in &changes.events {
+            print_change(&mut printer, raw)?;
+        }
+        if printer.is_json() && changes.caught_up && wait.is_zero() {
+            // Where nothing was told, this says where to go on.
+            let end =
+                serde_json::json!({ "events": [], "cursor": changes.cursor, "caught_up": true });
+            printer.line(&end.to_string())?;
+        }
+        printer.flush()?;
+        cursor = Some(changes.cursor);
+        if changes.caught_up {
+            if !follow {
+                return Ok(());
+            }
+            wait = WAIT;
+        }
+    }
+}
+
+async fn print_newest(
+    caller: &mut Caller,
+    group: &str,
+    printer: &mut Printer,
+) -> Result<String, Failure> {
+    let asked = async |client: &Client| client.page::<RawPage>(group, None, NEWEST).await;
+    let page = caller.ask(asked).await?;
+    for message in &page.messages {
+        print_message(printer, message, Form::Change)?;
+    }
+    Ok(page.cursor)
+}
+
+fn print_change(printer: &mut Printer, raw: &RawValue) -> Result<(), Failure> {
+    if printer.is_json() {
+        return printer.line(raw.get());
+    }
+    let change: Change<'_> = parsed(raw)?;
+    match change.event {
+        "message" => printer.line(&message_line(&parsed(change.data)?)),
+        "reset" => {
+            printer.flush()?;
+            eprintln!(
+                "causeway: the history has changed under this cursor; what came before now is in causeway history"
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,329 @@
+//! Commands for scripts: what they print, how they end, and what they leave behind.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::trial::{Trial, assert_done, assert_failed, out};
+
+const UTF8: &str = "nothing of it is sent; convert it first, as in: iconv -f latin1 -t utf-8";
+
+#[test]
+fn a_text_is_sent_from_the_command_line_or_from_standard_input() {
+    let trial = Trial::new();
+
+    assert_done(&trial.run(&["send", "-g", "lobby", "hello"], b""), "m1\n");
+    let lines = trial.run(&["send", "-g", "lobby"], b"two\nlines\n");
+    assert_done(&lines, "m2\n");
+    let each = trial.run(
+        &["send", "-g", "lobby", "--lines"],
+        b"one\n\nanother\r\nlast",
+    );
+    assert_done(&each, "m3\nm4\nm5\n");
+    let dashes = trial.run_bare(
+        &[
+            "send",
+            "-g",
+            "lobby",
+            "-u",
+            "ann",
+            "-s",
+            &trial.servers[0].name(),
+            "--",
+            "--x",
+        ],
+        b"",
+    );
+    assert_done(&dashes, "m6\n");
+
+    let texts = ["hello", "two\nlines", "one", "another", "last", "--x"];
+    assert_eq!(trial.cluster.texts(), texts);
+    let keys: std::collections::BTreeSet<_> = trial
+        .cluster
+        .posts()
+        .iter()
+        .map(|post| post.header("idempotency-key").unwrap().to_owned())
+        .collect();
+    assert_eq!(keys.len(), 6);
+}
+
+#[test]
+fn input_that_is_not_utf8_or_no_text_at_all_is_refused() {
+    let trial = Trial::new();
+
+    let whole = trial.run(&["send", "-g", "lobby"], b"ok\ncaf\xe9\n");
+    assert_failed(&whole, &format!("standard input is not UTF-8: {UTF8}"));
+    let empty = trial.run(&["send", "-g", "lobby"], b" \n");
+    assert_failed(&empty, "there is no text to send");
+    assert_eq!(trial.cluster.texts(), Vec::<String>::new());
+
+    let lines = trial.run(&["send", "-g", "lobby", "--lines"], b"ok\ncaf\xe9\nmore\n");
+    assert_eq!(out(&lines), "m1\n");
+    assert_eq!(
+        String::from_utf8(lines.stderr).unwrap(),
+        format!("causeway: line 2 is not UTF-8: {UTF8}\n")
+    );
+    assert_eq!(trial.cluster.texts(), ["ok"]);
+}
+
+#[test]
+fn who_sends_to_a_group_joins_it_where_that_is_needed() {
+    let trial = Trial::new();
+    trial.cluster.ask_for_joins();
+
+    for text in ["first", "second"] {
+        assert!(
+            trial
+                .run(&["send", "-g", "lobby", text], b"")
+                .status
+                .success()
+        );
+    }
+
+    assert_eq!(trial.cluster.requests("PUT", "/members/me").len(), 1);
+    assert_eq!(trial.cluster.texts(), ["first", "second"]);
+}
+
+#[test]
+fn a_message_that_no_server_answers_is_kept_and_sent_by_the_next_run() {
+    let trial = Trial::new();
+    assert!(trial.run(&["login"], b"").status.success());
+    trial.servers[0].kill();
+
+    let name = trial.servers[0].name();
+    let failed = trial.run_bare(&["send", "-g", "lobby", "--timeout", "1", "kept"], b"");
+    assert_failed(
+        &failed,
+        &format!(
+            "not sent yet: no server has answered for 1 s; the last, {name}: connection refused. Check --server, or wait longer with --timeout. It is kept, and sent when causeway runs again as ann"
+        ),
+    );
+
+    let _server = trial.cluster.start_at(1, trial.servers[0].address);
+    assert_done(
+        &trial.run_bare(&["send", "-g", "lobby", "next"], b""),
+        "m1\nm2\n",
+    );
+    assert_eq!(trial.cluster.texts(), ["kept", "next"]);
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_again_and_the_next_server_is_asked_too() {
+    let trial = Trial::of(2);
+    trial.cluster.answer_posts_with(1, "504 Gateway Timeout");
+
+    let output = trial.run(&["send", "-g", "lobby", "once only"], b"");
+
+    assert_done(&output, "m1\n");
+    let posts = trial.cluster.posts();
+    assert_eq!(
+        posts[0].header("idempotency-key"),
+        posts[1].header("idempotency-key")
+    );
+    assert_eq!(trial.cluster.texts(), ["once only"]);
+    assert_eq!(trial.cluster.replicas_asked(), [1, 2]);
+}
+
+#[test]
+fn a_refused_message_is_told_with_its_reason() {
+    let trial = Trial::new();
+    let long = "é".repeat(4001);
+
+    let output = trial.run(&["send", "-g", "lobby", &long], b"");
+
+    let excerpt = "é".repeat(59);
+    assert_failed(
+        &output,
+        &format!(
+            "not sent ({excerpt}…): text: at most 4000 characters. /outbox in the chat edits or drops it"
+        ),
+    );
+    assert!(
+        trial
+            .run(&["send", "-g", "lobby", "short"], b"")
+            .status
+            .success()
+    );
+    assert_eq!(trial.cluster.texts(), ["short"]);
+}
+
+#[test]
+fn a_login_is_kept_for_the_next_commands_until_it_is_forgotten() {
+    let trial = Trial::of(2);
+    let path = trial.home.path().join(".config/causeway/logins.json");
+    let send: &[&str] = &["send", "--group", "lobby", "hi"];
+
+    let before = trial.run_bare(send, b"");
+    assert_failed(
+        &before,
+        "not logged in; log in with causeway login --user NAME, or add --user NAME",
+    );
+    assert_done(&trial.run(&["login"], b""), "");
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    assert_done(&trial.run_bare(send, b""), "m1\n");
+    assert_eq!(trial.cluster.requests("POST", "/sessions").len(), 1);
+    // The token is good at every server, and where the first one is gone too.
+    let other = trial.servers[1].name();
+    assert_done(
+        &trial.run_bare(&[send, &["-s", &other]].concat(), b""),
+        "m2\n",
+    );
+    trial.servers[0].kill();
+    assert_done(&trial.run_bare(send, b""), "m3\n");
+    assert_eq!(trial.cluster.requests("POST", "/sessions").len(), 1);
+
+    assert_done(&trial.run_bare(&["logout"], b""), "");
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("t-ann"));
+    assert_failed(&trial.run_bare(&["logout"], b""), "not logged in");
+}
+
+#[test]
+fn a_kept_login_that_has_ended_is_made_anew_and_kept() {
+    let trial = Trial::new();
+    assert!(trial.run(&["login"], b"").status.success());
+    trial.cluster.end_logins();
+
+    let output = trial.run_bare(&["send", "-g", "lobby", "hi"], b"");
+
+    assert_done(&output, "m1\n");
+    assert_eq!(trial.cluster.requests("POST", "/sessions").len(), 2);
+}
+
+#[test]
+fn the_session_is_printed_where_json_is_asked_for() {
+    let trial = Trial::new();
+
+    let output = trial.run(&["login", "--json"], b"");
+
+    let session: Value = serde_json::from_str(out(&output)).unwrap();
+    assert_eq!(session["token"], "t-ann");
+}
+
+#[test]
+fn groups_members_and_servers_are_printed_page_after_page() {
+    let trial = Trial::of(2);
+
+    assert_done(
+        &trial.run(&["groups"], b""),
+        "lobby\t2\t1\tjoined\nother\t2\t1\t-\n",
+    );
+    assert_done(
+        &trial.run(&["groups", "--joined"], b""),
+        "lobby\t2\t1\tjoined\n",
+    );
+    let json = trial.run(&["groups", "--json"], b"");
+    let first: Value = serde_json::from_str(out(&json).lines().next().unwrap()).unwrap();
+    assert_eq!(first["name"], "lobby");
+    assert_done(
+        &trial.run(&["members", "-g", "lobby"], b""),
+        "ann\tonline\nbob\t-\n",
+    );
+    let view = trial.run(&["view"], b"");
+    assert!(out(&view).contains(&format!("* 1        {}  here", trial.servers[0].name())));
+    let view = trial.run(&["view", "--json"], b"");
+    let view: Value = serde_json::from_str(out(&view)).unwrap();
+    assert_eq!(view["self"]["replica"], 1);
+}
+
+#[test]
+fn a_message_is_liked_by_its_id() {
+    let trial = Trial::new();
+    trial.cluster.let_unlike();
+    trial.cluster.history("bob", "hi");
+
+    assert_done(&trial.run(&["like", "-g", "lobby", "m1"], b""), "");
+    assert_done(
+        &trial.run(&["like", "-g", "lobby", "m1", "--undo"], b""),
+        "",
+    );
+    assert_failed(
+        &trial.run(&["like", "-g", "lobby", "m7"], b""),
+        "there is no such message",
+    );
+    let json = trial.run(&["like", "-g", "lobby", "m1", "--json"], b"");
+    let message: Value = serde_json::from_str(out(&json)).unwrap();
+    assert_eq!(message["likes"], 2);
+}
+
+#[test]
+fn what_fails_is_one_sentence_and_exit_code_1() {
+    let trial = Trial::new();
+    let failures: [(&[&str], &str); 4] = [
+        (
+            &["history", "-g", "nowhere", "-u", "ann"],
+            "there is no group `nowhere`",
+        ),
+        (
+            &["view", "-u", "-x"],
+            "name: begin it with a letter or digit",
+        ),
+        (
+            &["view", "-u", "ann", "--ca", "/nowhere.pem"],
+            "the file /nowhere.pem of --ca cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            &[
+                "view",
+                "-u",
+                "ann",
+                "--server",
+                "no-such-host.invalid",
+                "--timeout",
+                "1",
+            ],
+            "no server has answered for 1 s; the last, no-such-host.invalid:12000: this host name is not known; check its spelling. Check --server, or wait longer with --timeout",
+        ),
+    ];
+    for (arguments, sentence) in failures {
+        let server = trial.servers[0].name();
+        let mut arguments = arguments.to_vec();
+        if !arguments.contains(&"--server") {
+            arguments.extend(["--server", &server]);
+        }
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|word| if *word == "-x" { "-u=-x" } else { word })
+            .filter(|word| *word != "-u" || !arguments.contains(&"-x"))
+            .collect();
+        assert_failed(&trial.run_bare(&arguments, b""), sentence);
+    }
+}
+
+#[test]
+fn wrong_use_is_exit_code_2_with_a_sentence() {
+    let trial = Trial::new();
+    for (arguments, said) in [
+        (
+            &["send", "hi", "-u", "ann"][..],
+            "send needs a group: add --group NAME",
+        ),
+        (&["login"], "login needs a name: add --user NAME"),
+        (
+            &["send", "-g", "lobby", "--lines", "hi"],
+            "cannot be used with",
+        ),
+        (&["like", "-g", "lobby"], "<ID>"),
+        (&["nonsense"], "unrecognized subcommand"),
+        (&["--json"], "--json is for commands"),
+        (
+            &["--group", "lobby"],
+            "--group needs a name to log in under",
+        ),
+        (&["view", "--timeout", "soon"], "invalid value 'soon'"),
+        (&["--server", "a b"], "that is no host"),
+        (&["man", "nonsense"], "there is no command nonsense"),
+        (
+            &["--config", "/nowhere.toml"],
+            "the settings /nowhere.toml cannot be read",
+        ),
+    ] {
+        let output = trial.run_bare(arguments, b"");
+
+        let sentence = String::from_utf8(output.stderr.clone()).unwrap();
+        assert!(sentence.contains(said), "{arguments:?}: {sentence}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(out(&output), "");
+    }
+}
