@@ -123,7 +123,8 @@ pub struct MessageBody {
     /// How many events of each replica, by ascending number, the origin held with this message,
     /// the message itself counted.
     pub vector: Vec<u64>,
-    /// Its place in the one order: messages sort by this text.
+    /// Its place in the one order: messages sort by this text, which has the same length for all.
+    /// The first 16 digits are time: with 16 zeros in their place it is a place before all messages.
     pub position: String,
     /// The numbers of the replicas known to hold it, ascending.
     pub stored_on: Vec<u16>,

@@ -21,7 +21,8 @@ pub struct ProblemBody {
     pub status: u16,
     /// What happened to this request, and what to do.
     pub detail: String,
-    /// The stable word a program tells failures apart by.
+    /// The stable word a program tells failures apart by; the answers name those of each status.
+    /// Whatever is not `application/problem+json` with a `code` is no answer of a Causeway server.
     pub code: String,
     /// The id of this request, as in the header `X-Request-Id`: the server's log has it too.
     pub request_id: String,

@@ -82,14 +82,20 @@ impl Groups {
         limit: Query<Option<i64>>,
         /// The `next` of the former page.
         after: Query<Option<String>>,
+        /// Whether to list only groups that the caller is a member of; default `false`.
+        joined: Query<Option<bool>>,
         /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Reply<GroupList>, Problem> {
         let limit = page_size(limit.0)?;
         let after = folded(after.0)?;
         self.0.show(text(&at_least)).await?;
-        let page = self.0.timelines.groups(after, limit, caller.user.id).await;
-        let page = page.map_err(unread)?;
+        let joined = joined.0.unwrap_or(false);
+        let page = self
+            .0
+            .timelines
+            .groups(after, limit, caller.user.id, joined);
+        let page = page.await.map_err(unread)?;
         let next = page.groups.last().filter(|_| page.has_more);
         let next = next.map(|last| last.name.clone());
         let line = |group: causeway_store::timelines::Group| GroupLine {
@@ -127,7 +133,10 @@ impl Groups {
 
     /// Joins a group
     ///
-    /// A group exists from its first join. Harmless when one is a member.
+    /// A group exists from its first join. Harmless when one is a member. Names are compared, and
+    /// answered, after NFKC and case folding: `Général` is `général`. A replica that has not heard
+    /// of the join yet answers posts with 403 `not_a_member`, or 404 `not_found` for a new group:
+    /// give the join's `Causeway-Mark` as `at_least` to have it waited for.
     #[oai(
         path = "/v1/groups/:group/members/me",
         method = "put",

@@ -57,7 +57,12 @@ impl Sessions {
     ///
     /// A name is enough. The same name is the same user on every replica.
     #[oai(path = "/v1/sessions", method = "post", operation_id = "log_in")]
-    async fn log_in(&self, at_least: AtLeast, body: Body<NewSession>) -> Result<LoggedIn, Problem> {
+    async fn log_in(
+        &self,
+        /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
+        at_least: AtLeast,
+        body: Body<NewSession>,
+    ) -> Result<LoggedIn, Problem> {
         let name = Name::parse(&body.0.name)
             .map_err(|refused| Problem::invalid("name", refused.to_string()))?;
         self.0.hold(text(&at_least)).await?;

@@ -166,6 +166,41 @@ async fn the_members_of_a_large_group_come_page_by_page() {
 }
 
 #[tokio::test]
+async fn ones_own_groups_are_listed_alone() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "echo").await;
+    let bob = replica.member("bob", "alpha").await;
+    for group in ["bravo", "delta", "left", "général"] {
+        ann.joins(group).await;
+    }
+    bob.joins("delta").await;
+    ann.leaves("left").await;
+
+    let mut groups = Vec::new();
+    let mut path = "/v1/groups?joined=true&limit=2".to_owned();
+    loop {
+        let page = ann.get(&path).await.with(200);
+        groups.extend(names(&page["groups"]));
+        for group in page["groups"].as_array().expect("a list") {
+            assert_eq!(group["joined"], true);
+        }
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        path = format!("/v1/groups?joined=true&limit=2&after={next}");
+    }
+
+    assert_eq!(groups, ["bravo", "delta", "echo", "général"]);
+    let of_bob = bob.get("/v1/groups?joined=true").await.with(200);
+    assert_eq!(names(&of_bob["groups"]), ["alpha", "delta"]);
+    assert_eq!(of_bob["groups"][1]["members"], 2);
+    let of_all = bob.get("/v1/groups?joined=false").await.with(200);
+    assert_eq!(names(&of_all["groups"]).len(), 6);
+    let refused = bob.get("/v1/groups?joined=perhaps").await;
+    refused.refused(422, "invalid");
+}
+
+#[tokio::test]
 async fn groups_are_listed_by_name_page_by_page() {
     let replica = Replica::start().await;
     let ann = replica.user("ann").await;

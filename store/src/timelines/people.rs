@@ -94,12 +94,13 @@ impl Timelines {
         .await
     }
 
-    /// Reads groups by name, after a name.
+    /// Reads groups by name, after a name; all, or those that the reader is a member of.
     pub async fn groups(
         &self,
         after: String,
         limit: i64,
         reader: UserId,
+        only_joined: bool,
     ) -> Result<Groups, ReadError> {
         uncancelled(self.pool.clone(), move |connection| {
             Box::pin(async move {
@@ -109,11 +110,16 @@ impl Timelines {
                       ORDER BY m.position DESC LIMIT 1),
                      EXISTS (SELECT FROM members r WHERE r.group_name = g.name
                              AND r.user_id = $3 AND r.is_member)
-                 FROM groups g WHERE g.name > $1 ORDER BY g.name LIMIT $2",
+                 FROM groups g WHERE g.name > $1
+                     AND (NOT $4 OR g.name IN (SELECT r.group_name FROM members r
+                          WHERE r.user_id = $3 AND r.is_member AND r.group_name > $1
+                          ORDER BY r.group_name LIMIT $2))
+                 ORDER BY g.name LIMIT $2",
                 )
                 .bind(after)
                 .bind(limit + 1)
                 .bind(reader.0)
+                .bind(only_joined)
                 .fetch_all(connection)
                 .await?;
                 let mut groups: Vec<Group> = rows

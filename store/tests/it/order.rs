@@ -56,7 +56,9 @@ async fn names_are_sorted_alike_in_a_database_that_sorts_for_people() {
     }
     while let Some(more) = {
         let after = groups.last().cloned().unwrap_or_default();
-        let page = replica.timelines.groups(after, 1, UserId("nobody".into()));
+        let page = replica
+            .timelines
+            .groups(after, 1, UserId("nobody".into()), false);
         page.await.unwrap().groups.pop()
     } {
         groups.push(more.name);
