@@ -255,6 +255,10 @@ fn in_plain_words(said: &str) -> Option<&'static str> {
             "its certificate is of no authority that is trusted here; name the authority's file with --ca",
         ),
         (
+            "BadSignature",
+            "its certificate is of no authority that is trusted here; name the authority's file with --ca",
+        ),
+        (
             "NotValidForName",
             "its certificate is for another host name; use the name that it is for",
         ),

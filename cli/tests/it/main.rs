@@ -21,4 +21,5 @@ mod screen;
 mod script;
 mod servers;
 mod system;
+mod tls;
 mod trial;

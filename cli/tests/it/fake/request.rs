@@ -28,7 +28,12 @@ pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut words = line.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (method, path) = (words.next()?.to_owned(), words.next()?);
+    // As a reverse proxy does that has the API below a path.
+    let path = path
+        .strip_prefix("/below/a/path")
+        .unwrap_or(path)
+        .to_owned();
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
