@@ -209,8 +209,8 @@ fn who_quits_is_told_what_is_kept() {
 fn two_clients_of_one_name_have_an_outbox_each() {
     let (home, (cluster, servers)) = (Home::new(), started(1));
     let one = open(&home, &servers[0].name());
-    let other = open(&home, &servers[0].name());
     one.wait_for_prompt("ann@lobby");
+    let other = open(&home, &servers[0].name());
     other.wait_for_prompt("ann@lobby");
     servers[0].kill();
     for (screen, text) in [(&one, "of one"), (&other, "of the other")] {
