@@ -2,7 +2,8 @@
 //!
 //! Holds the state and the connection together; each command is a few lines that call, note and
 //! show. Its parts: `connection` (which server), `loss` (a server that is lost), `login` (who one
-//! is), `group` (which group, and its history), `post` (what is written), `unsent` (the outbox), `hear` (frames).
+//! is), `group` (which group, and its history), `post` (what is written), `unsent` (the outbox),
+//! `hear` (frames), `own` (messages on the screen), `needs` (what a command needs).
 
 mod connection;
 mod group;
@@ -10,26 +11,26 @@ mod hear;
 mod known;
 mod login;
 mod loss;
+mod needs;
+mod own;
 mod post;
 mod reading;
 mod unsent;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
-use crate::address::{Place, short};
+use crate::address::Place;
 use crate::backoff::Backoff;
-use crate::client::{CallError, Client, Http};
+use crate::client::{Client, Http};
 use crate::feed::{News, Task};
 use crate::input::{self, Input};
 use crate::outbox::{Keeping, Outbox};
 use crate::output::Output;
-use crate::paper::Block;
 use crate::prompt::Typed;
-use crate::screen::{self, Look, Shown};
+use crate::screen::Look;
 use crate::state::State;
 use crate::text::harmless_line;
 use crate::wire::Message;
@@ -329,115 +330,6 @@ impl Chat {
     fn complain(&mut self, text: &str) {
         self.has_failed = true;
         self.show(self.look.warning(text));
-    }
-
-    /// A message as it is shown, with the number it gets or has.
-    fn block_of(&mut self, message: &Message) -> Block {
-        self.heard_of.of_users([&message.author]);
-        let number = self.state.numbers.show(&message.id);
-        let held_by = message.stored_on.len();
-        let held = if self.state.is_own(message) {
-            self.state.follow(message);
-            self.state.replicas().map(|replicas| (held_by, replicas))
-        } else {
-            None
-        };
-        let shown = Shown {
-            number,
-            message,
-            held,
-        };
-        self.block(shown)
-    }
-
-    fn block(&self, shown: Shown<'_>) -> Block {
-        let whole = format!("/show {}", shown.number);
-        Block::message(self.look.message(shown, Timestamp::now()), whole)
-    }
-
-    /// Tells on how many servers the last own message is: its line says so, where nothing was shown
-    /// after it.
-    fn show_stored(&mut self) {
-        let (Some(own), Some(replicas)) = (&self.last_own, self.state.replicas()) else {
-            return;
-        };
-        let Some((number, held_by)) = self.state.news_of(&own.id) else {
-            return;
-        };
-        let shown = Shown {
-            number,
-            message: own,
-            held: Some((held_by, replicas)),
-        };
-        let block = self.block(shown);
-        let otherwise = self
-            .look
-            .note(&screen::stored(&[number], held_by, replicas));
-        self.output.amend(&own.id, block, otherwise);
-    }
-
-    /// Tells of all other own messages, together.
-    fn show_all_stored(&mut self) {
-        let Some(replicas) = self.state.replicas() else {
-            return;
-        };
-        for (held_by, numbers) in self.state.news_of_own() {
-            self.note(&screen::stored(&numbers, held_by, replicas));
-        }
-    }
-
-    /// Why nothing can be asked of a server now.
-    fn needs_login(&self) -> &'static str {
-        match self.link {
-            Link::None => "Not connected. Type c and a server, as in: c 127.0.0.1:12001",
-            Link::Lost(_) | Link::Expired(_) => {
-                "No server answers now. Type c and another server, as in: c 2"
-            }
-            Link::Connected(_) | Link::LoggedIn(_) => {
-                "Log in first: type u and your name, as in: u ann"
-            }
-        }
-    }
-
-    /// The server, if one is logged in there; else says what to do first.
-    fn logged_in(&mut self) -> Option<Client> {
-        if let Link::LoggedIn(client) = &self.link {
-            return Some(client.clone());
-        }
-        self.complain(self.needs_login());
-        None
-    }
-
-    /// The server and the group, if there are both; else says what to do first.
-    fn in_group(&mut self) -> Option<(Client, String)> {
-        let client = self.logged_in()?;
-        if let Some(group) = self.state.group.clone() {
-            return Some((client, group));
-        }
-        self.complain("You are in no group. Type j and its name, as in: j lobby");
-        None
-    }
-
-    /// Tells of a call that gave no answer, and draws the consequence.
-    fn failed(&mut self, error: &CallError) {
-        match error {
-            error if error.is_lost() => {
-                self.lose(&error.to_string());
-                self.complain("the last command was not answered: ask again");
-            }
-            error if error.is("unauthenticated") => self.login_ended(),
-            error => self.complain(&error.to_string()),
-        }
-    }
-
-    fn server_name(&self) -> String {
-        match &self.link {
-            Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client) => {
-                short(client.base()).to_owned()
-            }
-            Link::Lost(address) => short(address).to_owned(),
-            Link::None => "no server".to_owned(),
-        }
     }
 }
 

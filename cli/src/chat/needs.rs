@@ -1,0 +1,61 @@
+//! What a command needs before it can ask a server, and what an answer that is none means.
+
+use super::{Chat, Link};
+use crate::address::short;
+use crate::client::{CallError, Client};
+
+impl Chat {
+    /// Why nothing can be asked of a server now.
+    pub(super) fn needs_login(&self) -> &'static str {
+        match self.link {
+            Link::None => "Not connected. Type c and a server, as in: c 127.0.0.1:12001",
+            Link::Lost(_) | Link::Expired(_) => {
+                "No server answers now. Type c and another server, as in: c 2"
+            }
+            Link::Connected(_) | Link::LoggedIn(_) => {
+                "Log in first: type u and your name, as in: u ann"
+            }
+        }
+    }
+
+    /// The server, if one is logged in there; else says what to do first.
+    pub(super) fn logged_in(&mut self) -> Option<Client> {
+        if let Link::LoggedIn(client) = &self.link {
+            return Some(client.clone());
+        }
+        self.complain(self.needs_login());
+        None
+    }
+
+    /// The server and the group, if there are both; else says what to do first.
+    pub(super) fn in_group(&mut self) -> Option<(Client, String)> {
+        let client = self.logged_in()?;
+        if let Some(group) = self.state.group.clone() {
+            return Some((client, group));
+        }
+        self.complain("You are in no group. Type j and its name, as in: j lobby");
+        None
+    }
+
+    /// Tells of a call that gave no answer, and draws the consequence.
+    pub(super) fn failed(&mut self, error: &CallError) {
+        match error {
+            error if error.is_lost() => {
+                self.lose(&error.to_string());
+                self.complain("the last command was not answered: ask again");
+            }
+            error if error.is("unauthenticated") => self.login_ended(),
+            error => self.complain(&error.to_string()),
+        }
+    }
+
+    pub(super) fn server_name(&self) -> String {
+        match &self.link {
+            Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client) => {
+                short(client.base()).to_owned()
+            }
+            Link::Lost(address) => short(address).to_owned(),
+            Link::None => "no server".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Messages as blocks on the screen, and how many servers hold one's own.
+
+use jiff::Timestamp;
+
+use super::Chat;
+use crate::paper::Block;
+use crate::screen::{self, Shown};
+use crate::wire::Message;
+
+impl Chat {
+    /// A message as it is shown, with the number it gets or has.
+    pub(super) fn block_of(&mut self, message: &Message) -> Block {
+        self.heard_of.of_users([&message.author]);
+        let number = self.state.numbers.show(&message.id);
+        let held_by = message.stored_on.len();
+        let held = if self.state.is_own(message) {
+            self.state.follow(message);
+            self.state.replicas().map(|replicas| (held_by, replicas))
+        } else {
+            None
+        };
+        let shown = Shown {
+            number,
+            message,
+            held,
+        };
+        self.block(shown)
+    }
+
+    pub(super) fn block(&self, shown: Shown<'_>) -> Block {
+        let whole = format!("/show {}", shown.number);
+        Block::message(self.look.message(shown, Timestamp::now()), whole)
+    }
+
+    /// Tells on how many servers the last own message is: its line says so, where nothing was shown
+    /// after it.
+    pub(super) fn show_stored(&mut self) {
+        let (Some(own), Some(replicas)) = (&self.last_own, self.state.replicas()) else {
+            return;
+        };
+        let Some((number, held_by)) = self.state.news_of(&own.id) else {
+            return;
+        };
+        let shown = Shown {
+            number,
+            message: own,
+            held: Some((held_by, replicas)),
+        };
+        let block = self.block(shown);
+        let otherwise = self
+            .look
+            .note(&screen::stored(&[number], held_by, replicas));
+        self.output.amend(&own.id, block, otherwise);
+    }
+
+    /// Tells of all other own messages, together.
+    pub(super) fn show_all_stored(&mut self) {
+        let Some(replicas) = self.state.replicas() else {
+            return;
+        };
+        for (held_by, numbers) in self.state.news_of_own() {
+            self.note(&screen::stored(&numbers, held_by, replicas));
+        }
+    }
+}
