@@ -183,10 +183,12 @@ impl Chat {
                 Ok(page) => page,
                 Err(error) => return self.failed(&error),
             };
-            for message in &page.messages {
-                let block = self.block_of(message);
-                self.output.show_block(block);
-            }
+            let lines: Vec<_> = page
+                .messages
+                .iter()
+                .map(|message| self.block_of(message).text)
+                .collect();
+            self.output.show(lines.join("\n"));
             if self.output.is_closed() {
                 return;
             }

@@ -112,9 +112,10 @@ pub(super) async fn tail(
         }
         if printer.is_json() && changes.caught_up && wait.is_zero() {
             // Where nothing was told, this says where to go on.
-            let end =
-                serde_json::json!({ "events": [], "cursor": changes.cursor, "caught_up": true });
-            printer.line(&end.to_string())?;
+            let cursor = serde_json::json!(changes.cursor);
+            printer.line(&format!(
+                r#"{{"events":[],"cursor":{cursor},"caught_up":true}}"#
+            ))?;
         }
         printer.flush()?;
         cursor = Some(changes.cursor);
