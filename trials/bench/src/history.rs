@@ -170,7 +170,7 @@ async fn middle(cluster: &Cluster, name: &str, count: u64) -> anyhow::Result<Str
 
 /// Reads all pages from the newest back. They are not taken apart, only searched, so that this
 /// reader is not what is measured.
-async fn by_pages(address: SocketAddr, reader: &Poster, count: u64) -> anyhow::Result<f64> {
+pub async fn by_pages(address: SocketAddr, reader: &Poster, count: u64) -> anyhow::Result<f64> {
     let mut connection = Connection::open(address).await?;
     let (token, group) = (&reader.login.token, &reader.groups[0]);
     let newest = format!("/v1/groups/{group}/messages?limit=500");

@@ -205,13 +205,18 @@ pub async fn fill(address: SocketAddr, posters: &[Poster], count: u64) -> anyhow
     Ok(())
 }
 
+/// A number that no other message of this process has.
+pub fn next_key() -> u64 {
+    KEYS.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Posts one message; returns how long its answer took.
 pub async fn post_one(
     connection: &mut Connection,
     login: &Login,
     group: &str,
 ) -> anyhow::Result<Duration> {
-    let key = KEYS.fetch_add(1, Ordering::Relaxed);
+    let key = next_key();
     let (pid, path) = (std::process::id(), format!("/v1/groups/{group}/messages"));
     let header = format!("Idempotency-Key: bench-{pid}-{key}\r\n");
     let body = format!(r#"{{"text":"{TEXT}"}}"#);

@@ -1,7 +1,7 @@
 //! How fast Causeway is, each figure beside a yardstick that is measured in the same run.
 //!
 //! `cargo bench-write`, `bench-replicate`, `bench-heal`, `bench-storm`, `bench-history`, `bench-fanout`,
-//! `bench-start`, `bench-grow`, or `cargo bench-all`; a table on standard output (`--json` for
+//! `bench-start`, `bench-terminal`, `bench-grow`, or `cargo bench-all`; a table on standard output (`--json` for
 //! programs), progress on standard error. How to read it: `docs/PERFORMANCE.md`.
 
 mod broadcast;
@@ -25,6 +25,7 @@ mod start;
 mod stats;
 mod storm;
 mod stream;
+mod terminal;
 mod write;
 
 use std::io::Write as _;
@@ -80,6 +81,7 @@ enum What {
     History,
     Fanout,
     Start,
+    Terminal,
     Grow,
     /// The yardstick for streams, run by `fanout` as a process of its own.
     #[value(hide = true)]
@@ -136,6 +138,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
             (What::Replicate, _) => replicate::run(&setup).await?,
             (What::Fanout, _) => fanout::run(&setup).await?,
             (What::Storm, _) => storm::run(&setup).await?,
+            (What::Terminal, _) => terminal::run(&setup).await?,
             (What::Heal, Some(history)) => heal::run(&setup, history).await?,
             (What::History, Some(history)) => history::run(&setup, history).await?,
             (What::Start, Some(history)) => start::run(&setup, history).await?,
@@ -175,12 +178,13 @@ impl Arguments {
 
 impl What {
     /// All that is measured, in this order: growth last, because it adds to the history.
-    const PARTS: [Self; 8] = [
+    const PARTS: [Self; 9] = [
         Self::Write,
         Self::Replicate,
         Self::Fanout,
         Self::History,
         Self::Start,
+        Self::Terminal,
         Self::Heal,
         Self::Storm,
         Self::Grow,

@@ -199,7 +199,7 @@ static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 pub fn choose(given: Option<PathBuf>) -> anyhow::Result<()> {
     let program = match given {
         Some(given) => given,
-        None => build()?,
+        None => build("causeway-server")?,
     };
     ensure!(program.exists(), "there is no `{}`", program.display());
     PROGRAM
@@ -212,14 +212,15 @@ pub fn server_program() -> anyhow::Result<&'static PathBuf> {
     PROGRAM.get().context("no server was chosen")
 }
 
-fn build() -> anyhow::Result<PathBuf> {
-    eprintln!("building the server");
+/// Builds one of this project's programs.
+pub fn build(program: &str) -> anyhow::Result<PathBuf> {
+    eprintln!("building {program}");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--release", "--quiet", "--locked"])
-        .args(["--bin", "causeway-server"])
+        .args(["--bin", program])
         .status()?;
-    ensure!(status.success(), "the server cannot be built");
+    ensure!(status.success(), "{program} cannot be built");
     // Cargo puts it beside this program, which it built the same way.
-    Ok(std::env::current_exe()?.with_file_name("causeway-server"))
+    Ok(std::env::current_exe()?.with_file_name(program))
 }
