@@ -53,7 +53,8 @@ pub fn measured(grapheme: &str) -> Cell<'_> {
     Cell {
         text: grapheme,
         columns: u16::try_from(joined.max(apart)).unwrap_or(u16::MAX),
-        is_certain: joined == apart,
+        // U+FFFD is of ambiguous width, and some terminals leave it out.
+        is_certain: joined == apart && grapheme != "\u{fffd}",
     }
 }
 
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn a_cell_of_uncertain_width_is_followed_by_the_name_of_the_next_place() {
         assert_eq!(rows("👨‍👩‍👧x", 80), ["👨‍👩‍👧\u{1b}[7Gx"]);
-        assert_eq!(rows("x👨‍👩‍👧", 8), ["x\u{fffd}"]);
+        assert_eq!(rows("x👨‍👩‍👧", 8), ["x\u{fffd}\u{1b}[3G"]);
         assert_eq!(rows("1234👨‍👩‍👧", 10), ["1234      ", "   👨‍👩‍👧\u{1b}[10G"]);
     }
 

@@ -13,6 +13,9 @@ const FURTHER_NARROW: &str = " | ";
 /// Windows with fewer columns are narrow.
 pub const NARROW: u16 = 40;
 
+/// The columns of a few words and of what stands before them.
+const FEW_WORDS: u16 = 320;
+
 /// A text to be printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -134,7 +137,7 @@ fn printed(block: &Block, window: Window) -> (String, u16) {
     let lines = block.rows(window.page);
     let total: usize = lines.iter().map(Vec::len).sum();
     let between = if window.page.has_codes { "" } else { "\r\n" };
-    let most = usize::from(most_rows(window.height));
+    let most = usize::from(most_rows(window));
     let whole = block.whole.as_ref().filter(|_| total > most && most > 0);
     let Some(whole) = whole else {
         let lines: Vec<_> = lines.iter().map(|rows| rows.join(between)).collect();
@@ -166,12 +169,15 @@ fn printed(block: &Block, window: Window) -> (String, u16) {
     (text, u16::try_from(rows).unwrap_or(u16::MAX))
 }
 
-/// The rows that a message may take before it is folded.
-fn most_rows(height: u16) -> u16 {
-    if height == 0 {
+/// The rows that a message may take before it is folded: half of the window, but enough of a narrow
+/// one for a few words.
+fn most_rows(window: Window) -> u16 {
+    if window.height == 0 || window.page.columns == 0 {
         return 0;
     }
-    (height / 2).clamp(8, 16)
+    (window.height / 2)
+        .clamp(8, 16)
+        .max(FEW_WORDS / window.page.columns)
 }
 
 /// The codes that clear so many rows above the cursor's and all below, and leave the cursor where

@@ -325,7 +325,7 @@ mod tests {
     fn what_is_pasted_does_not_steer_the_terminal() {
         let (rows, _) = of("x\u{1b}[2J\u{202e}y", 0, 80, 24);
 
-        assert_eq!(rows[1], "a> x\u{fffd}[2J\u{fffd}y");
+        assert_eq!(rows[1], "a> x\u{fffd}\u{1b}[6G[2J\u{fffd}\u{1b}[10Gy");
     }
 
     #[test]

@@ -21,5 +21,6 @@ mod screen;
 mod script;
 mod servers;
 mod system;
+mod table;
 mod tls;
 mod trial;

@@ -12,7 +12,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_p
 use crate::home::Home;
 
 const DEADLINE: Duration = Duration::from_secs(20);
-const SCROLLBACK: usize = 5_000;
+const SCROLLBACK: usize = 100_000;
 
 /// A terminal with the program in it; both end when this is dropped.
 pub struct Screen {
@@ -172,12 +172,23 @@ impl Screen {
             .collect()
     }
 
+    /// Rows and columns.
+    pub fn size(&self) -> (u16, u16) {
+        let (rows, cols) = self.parser.lock().unwrap().screen().size();
+        (rows.get(), cols.get())
+    }
+
     /// Everything shown so far, what has scrolled away included.
     pub fn all_rows(&self) -> Vec<String> {
+        self.all_rows_from_end(usize::MAX)
+    }
+
+    /// The visible rows, and so many of those that have scrolled away.
+    pub fn all_rows_from_end(&self, count: usize) -> Vec<String> {
         let mut parser = self.parser.lock().unwrap();
         let (height, cols) = parser.screen().size();
         let (height, cols) = (usize::from(height.get()), cols.get());
-        parser.screen_mut().set_scrollback(usize::MAX);
+        parser.screen_mut().set_scrollback(count);
         let mut above = parser.screen().scrollback();
         let mut rows = Vec::new();
         while above > 0 {
@@ -338,7 +349,12 @@ fn show(
     let begun = (1..WHERE.len())
         .rev()
         .find(|count| rest.ends_with(&WHERE[..*count]));
-    let (whole, begun) = rest.split_at(rest.len() - begun.unwrap_or(0));
+    // The emulator drops a letter after a character that it is given in two pieces.
+    let cut = match std::str::from_utf8(rest) {
+        Err(error) if error.error_len().is_none() => rest.len() - error.valid_up_to(),
+        _ => 0,
+    };
+    let (whole, begun) = rest.split_at(rest.len() - begun.unwrap_or(0).max(cut));
     parser.lock().unwrap().process(whole);
     begun.to_vec()
 }

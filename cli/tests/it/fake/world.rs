@@ -81,7 +81,7 @@ impl World {
 
     pub fn post(&mut self, author: &str, request: &Request) -> (u16, Value) {
         let text = request.body["text"].as_str().unwrap();
-        if text.len() > 4000 {
+        if text.chars().count() > 4000 {
             return problem(422, "invalid", "text: at most 4000 characters");
         }
         let key = request.header("idempotency-key").unwrap();
