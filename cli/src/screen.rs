@@ -36,6 +36,8 @@ pub struct Shown<'a> {
     pub number: u64,
     /// What is shown.
     pub message: &'a Message,
+    /// It was announced as one that comes late, and stands earlier in the history.
+    pub is_late: bool,
     /// For an own message: how many replicas hold it, and of how many.
     pub held: Option<(usize, usize)>,
 }
@@ -70,9 +72,12 @@ impl Look {
         let Shown {
             number,
             message,
+            is_late,
             held,
         } = shown;
-        let mut line = self.paint(DIM, &format!("{number:>3} {}", self.time_of(message, now)));
+        let late = if is_late { " (late)" } else { "" };
+        let time = self.time_of(message, now);
+        let mut line = self.paint(DIM, &format!("{number:>3} {time}{late}"));
         let author = text::name(&message.author.name);
         let author = self.paint(if held.is_some() { "1;32" } else { "1;36" }, &author);
         let text = isolated(&harmless(&message.text)).replace('\n', "\n    | ");
@@ -259,6 +264,7 @@ mod tests {
             Shown {
                 number: 12,
                 message,
+                is_late: false,
                 held,
             },
             now(),

@@ -3,10 +3,12 @@
 //! Knows no terminal and no network. `chat` asks and tells; every question is answered from what
 //! was told.
 
+mod late;
 mod numbers;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use self::late::Late;
 use self::numbers::Numbers;
 use crate::address;
 use crate::wire::{Message, View};
@@ -51,6 +53,8 @@ pub struct State {
     pub join: Option<String>,
     /// See [`Numbers`].
     pub numbers: Numbers,
+    /// See [`Late`].
+    pub late: Late,
     /// See [`Seen`].
     pub seen: Seen,
     /// The servers, as last told.
@@ -123,6 +127,7 @@ impl State {
     pub fn enter(&mut self, group: Option<String>) {
         self.group = group;
         self.numbers.restart();
+        self.late = Late::default();
         self.seen.cursor = None;
         self.own.clear();
     }

@@ -49,7 +49,7 @@ impl Chat {
         self.heard_of.of_users(&snapshot.online);
         self.heard_of.of_groups([snapshot.group.clone()]);
         for message in &snapshot.messages {
-            let block = self.block_of(message);
+            let block = self.new_block_of(message);
             self.output.show_block(block);
         }
     }

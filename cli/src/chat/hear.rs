@@ -37,7 +37,10 @@ impl Chat {
             Frame::Presence(presence) => self.hear_presence(presence),
             Frame::View(view) => self.hear_view(view),
             Frame::Stored(stored) => self.hear_stored(&stored.id, stored.stored_on.len()),
-            Frame::Merged(merged) => self.note(&screen::merged(merged.count, merged.from)),
+            Frame::Merged(merged) => {
+                self.state.late.announce(merged.count);
+                self.note(&screen::merged(merged.count, merged.from));
+            }
             Frame::Reset => self.start_again().await,
             Frame::CaughtUp => self.catching_up = None,
             Frame::Unknown => {}
@@ -46,7 +49,7 @@ impl Chat {
 
     fn hear_message(&mut self, message: &Message) {
         if self.state.numbers.of(&message.id).is_none() {
-            let block = self.block_of(message);
+            let block = self.new_block_of(message);
             self.output.show_block(block);
         } else {
             self.hear_stored(&message.id, message.stored_on.len());

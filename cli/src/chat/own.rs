@@ -22,9 +22,16 @@ impl Chat {
         let shown = Shown {
             number,
             message,
+            is_late: self.state.late.is_marked(&message.id),
             held,
         };
         self.block(shown)
+    }
+
+    /// A message that has come now, as it is shown.
+    pub(super) fn new_block_of(&mut self, message: &Message) -> Block {
+        self.state.late.shows(&message.id, &message.position);
+        self.block_of(message)
     }
 
     pub(super) fn block(&self, shown: Shown<'_>) -> Block {
@@ -44,6 +51,7 @@ impl Chat {
         let shown = Shown {
             number,
             message: own,
+            is_late: false,
             held: Some((held_by, replicas)),
         };
         let block = self.block(shown);

@@ -125,7 +125,7 @@ impl Chat {
             let text = excerpt(&unsent.text, 40);
             self.note(&format!("sent to {}: {text}", unsent.group));
         } else if self.state.numbers.of(&written.body.id).is_none() {
-            let block = self.block_of(&written.body);
+            let block = self.new_block_of(&written.body);
             self.output.show_typed(&written.body.id, block);
             self.last_own = Some(written.body);
         }

@@ -98,6 +98,12 @@ impl Cluster {
         world.messages.push(message);
     }
 
+    /// A message from the other side of a cut, to everyone's stream; see `World::insert_before`.
+    pub fn insert_before(&self, place: usize, author: &str, text: &str) {
+        let message = self.world().insert_before(place, author, text);
+        self.frame("message", &message, true);
+    }
+
     /// The next posts are carried out, but their answers are lost.
     pub fn swallow_answers(&self, count: usize) {
         self.world().swallowed_answers = count;

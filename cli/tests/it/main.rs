@@ -10,6 +10,7 @@ mod connection;
 mod draft;
 mod fake;
 mod gate;
+mod history;
 mod home;
 mod messages;
 mod outbox;

@@ -66,17 +66,37 @@ impl World {
     pub fn page(&self, request: &Request) -> Value {
         let parameter = |name: &str| parameter(request, name);
         let limit: usize = parameter("limit").map_or(50, |limit| limit.parse().unwrap());
+        if let Some(before) = parameter("before") {
+            let end = self.place_of(&before);
+            let begin = end.saturating_sub(limit);
+            return json!({"messages": self.messages[begin..end], "has_before": begin > 0, "has_after": end < self.messages.len(), "cursor": format!("c{}", self.frames.len())});
+        }
         let Some(after) = parameter("after") else {
             let newest = &self.messages[self.messages.len().saturating_sub(limit)..];
             return json!({"messages": newest, "has_before": self.messages.len() > limit, "has_after": false, "cursor": format!("c{}", self.frames.len())});
         };
-        let later: Vec<_> = self
+        let begin = self
             .messages
-            .iter()
-            .filter(|message| message["position"].as_str().unwrap() > after.as_str())
-            .collect();
-        let page = &later[..later.len().min(limit)];
-        json!({"messages": page, "has_before": true, "has_after": later.len() > limit, "cursor": format!("c{}", self.frames.len())})
+            .partition_point(|message| message["position"].as_str().unwrap() <= after.as_str());
+        let end = (begin + limit).min(self.messages.len());
+        json!({"messages": self.messages[begin..end], "has_before": begin > 0, "has_after": end < self.messages.len(), "cursor": format!("c{}", self.frames.len())})
+    }
+
+    /// How many messages stand before a position.
+    fn place_of(&self, position: &str) -> usize {
+        self.messages
+            .partition_point(|message| message["position"].as_str().unwrap() < position)
+    }
+
+    /// A message that comes late, with its place before the one at `place`, counted from 1.
+    pub fn insert_before(&mut self, place: usize, author: &str, text: &str) -> Value {
+        let count = self.messages.len() + 1;
+        let mut message = message_of(count, author, text);
+        let former = self.messages[place - 2]["position"].as_str().unwrap();
+        message["position"] = json!(format!("{former}{count:06}"));
+        let at = self.place_of(message["position"].as_str().unwrap());
+        self.messages.insert(at, message.clone());
+        message
     }
 
     pub fn post(&mut self, author: &str, request: &Request) -> (u16, Value) {

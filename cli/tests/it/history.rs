@@ -1,0 +1,188 @@
+//! `p` in a terminal: forwards and backwards, a search, a place to come back to; and the numbers in
+//! front of messages, which mean what they showed.
+
+use serde_json::json;
+
+use crate::draft::in_lobby;
+use crate::fake::{Cluster, Server};
+use crate::pty::{Screen, Setup};
+
+#[test]
+fn the_history_is_paged_forwards_and_backwards_and_from_both_ends() {
+    let (_cluster, _server, screen) = with_history(100);
+    screen.type_in("p\r");
+    wait_for_screen(&screen, 1, 23, "more");
+    screen.type_in(" ");
+    wait_for_screen(&screen, 24, 46, "more");
+
+    screen.type_in("b");
+    wait_for_screen(&screen, 1, 23, "more");
+    screen.type_in("b");
+    screen.wait("the begin", |screen| {
+        last_row(screen).starts_with("--begin--")
+    });
+    screen.type_in("G");
+    wait_for_screen(&screen, 78, 100, "end");
+    screen.type_in("b");
+    wait_for_screen(&screen, 55, 77, "more");
+    screen.type_in(" ");
+    wait_for_screen(&screen, 78, 100, "end");
+    screen.type_in("g");
+    wait_for_screen(&screen, 1, 23, "more");
+    screen.type_in("q");
+    screen.wait_for_prompt("ann@lobby");
+}
+
+#[test]
+fn words_are_searched_in_both_directions() {
+    let (_cluster, _server, screen) = with_history(1500);
+    screen.type_in("p\r");
+    wait_for_screen(&screen, 1, 23, "more");
+
+    screen.type_in("/TEXT-1203\r");
+    wait_for_screen(&screen, 1203, 1225, "more");
+    screen.type_in("n");
+    screen.wait("nothing more", |screen| {
+        last_row(screen).starts_with("--not found--")
+    });
+    screen.type_in("?text-0777\r");
+    wait_for_screen(&screen, 777, 799, "more");
+    screen.type_in("?text-07\r");
+    wait_for_screen(&screen, 776, 798, "more");
+    screen.type_in("n");
+    wait_for_screen(&screen, 775, 797, "more");
+    screen.type_in("/nowhere\r");
+    screen.wait("nothing", |screen| {
+        last_row(screen).starts_with("--not found--")
+    });
+    screen.type_in("/\x03q");
+    screen.wait_for_prompt("ann@lobby");
+}
+
+#[test]
+fn the_history_goes_on_where_it_was_left() {
+    let (_cluster, _server, screen) = with_history(100);
+    screen.type_in("p\r");
+    wait_for_screen(&screen, 1, 23, "more");
+    screen.type_in(" ");
+    wait_for_screen(&screen, 24, 46, "more");
+    screen.type_in("qa something else\r");
+    screen.wait_for("ann: something else");
+
+    screen.type_in("p\r");
+
+    screen.wait_for("· on from where you left");
+    wait_for_screen(&screen, 47, 69, "more");
+}
+
+#[test]
+fn a_number_likes_what_it_showed_whatever_came_before_it() {
+    let (cluster, _server, screen) = with_history(60);
+    let liked = || {
+        let likes = cluster.requests("PUT", "/likes/me");
+        likes
+            .last()
+            .map(|like| like.path.clone())
+            .unwrap_or_default()
+    };
+    screen.type_in("p\r");
+    wait_for_screen(&screen, 1, 23, "more");
+    screen.type_in(" b q");
+    screen.wait_for_prompt("ann@lobby");
+    screen.type_in("l 5\r");
+    screen.wait("the like", |_| liked().contains("/m5/"));
+
+    cluster.insert_before(3, "bob", "late-1");
+    cluster.insert_before(3, "bob", "late-2");
+    screen.wait_for("late-2");
+    screen.type_in("l 5\r");
+    screen.wait("the like again", |_| {
+        cluster.requests("PUT", "/likes/me").len() == 2
+    });
+    assert!(liked().contains("/m5/"), "{}", liked());
+    screen.type_in("p\r");
+    screen.wait_for("on from where you left");
+    screen.wait_for("text-0060");
+    screen.wait_for_prompt("ann@lobby");
+    screen.type_in("l 5\r");
+    screen.wait("the third like", |_| {
+        cluster.requests("PUT", "/likes/me").len() == 3
+    });
+    assert!(liked().contains("/m5/"), "{}", liked());
+}
+
+#[test]
+fn a_merge_is_announced_and_late_messages_are_marked() {
+    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    cluster.say("bob", "first");
+    cluster.say("bob", "second");
+    screen.wait_for("bob: second");
+
+    cluster.frame("merged", &json!({"count": 1, "from": 3}), false);
+    cluster.insert_before(2, "eve", "meanwhile");
+    screen.wait_for("· 1 earlier message from replica 3");
+    screen.wait_for("(late) eve: meanwhile");
+    cluster.say("bob", "third");
+
+    screen.wait_for("bob: third");
+    assert!(
+        !screen
+            .all_rows()
+            .iter()
+            .any(|row| row.contains("(late) bob"))
+    );
+}
+
+#[test]
+fn memory_does_not_grow_with_the_history() {
+    let (_cluster, _server, screen) = with_history(60_000);
+    screen.type_in("p\r");
+    screen.wait("the pager", |screen| {
+        last_row(screen).starts_with("--more--")
+    });
+    let before = memory_kb(screen.process());
+
+    screen.type_in("/text-59990\r");
+
+    screen.wait_for("text-59990");
+    let after = memory_kb(screen.process());
+    assert!(after < before + 8_000, "{before} kB, then {after} kB");
+}
+
+fn memory_kb(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.unwrap().split_whitespace().nth(1);
+    number.unwrap().parse().unwrap()
+}
+
+fn with_history(count: usize) -> (Cluster, Server, Screen) {
+    let (cluster, server, screen) = in_lobby(&Setup::default());
+    for number in 1..=count {
+        cluster.history("bob", &format!("text-{number:04}"));
+    }
+    (cluster, server, screen)
+}
+
+/// Waits until the window shows these messages in order above the question.
+fn wait_for_screen(screen: &Screen, first: usize, last: usize, word: &str) {
+    let wanted: Vec<_> = (first..=last)
+        .map(|number| format!("text-{number:04}"))
+        .collect();
+    screen.wait(&format!("{first} to {last} and --{word}--"), |screen| {
+        let rows = screen.rows();
+        let shown: Vec<_> = rows
+            .iter()
+            .filter_map(|row| Some(row.split_once("bob: ")?.1.to_owned()))
+            .collect();
+        shown.ends_with(&wanted) && last_row(screen).starts_with(&format!("--{word}--"))
+    });
+}
+
+fn last_row(screen: &Screen) -> String {
+    let rows = screen.rows();
+    rows.iter()
+        .rfind(|row| !row.is_empty())
+        .cloned()
+        .unwrap_or_default()
+}
