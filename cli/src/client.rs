@@ -17,7 +17,7 @@ pub use self::answer::{CallError, Written};
 use self::answer::{Kind, answer, mark_of, read, written};
 pub use self::http::Http;
 use crate::wire::lists::{Changes, Groups, Members};
-use crate::wire::{GroupNames, Message, NewMessage, Page, Server, Snapshot, View};
+use crate::wire::{Message, NewMessage, Page, Server, Snapshot, View};
 
 const CALL: Duration = Duration::from_secs(8);
 /// Who only asks whether a server is there, waits less.
@@ -140,12 +140,6 @@ impl Client {
             &[("after", after), ("limit", Some(&limit.to_string()))],
         ))
         .await
-    }
-
-    /// The names of groups, as many as one answer gives.
-    pub async fn group_names(&self) -> Result<GroupNames, CallError> {
-        let call = self.call(Method::GET, &["v1", "groups"])?;
-        read(with_query(call, &[("limit", Some("500"))])).await
     }
 
     /// The messages before a position.

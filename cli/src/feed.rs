@@ -13,11 +13,15 @@ use tokio::task::AbortHandle;
 use crate::client::{CallError, Client};
 use crate::sse::Parser;
 use crate::wire::Frame;
+use crate::wire::lists::Group;
 
 /// How often the server is asked whether it is there, stream or not.
 const WATCH: Duration = Duration::from_secs(3);
 /// The longest wait before a stream is opened again, whatever the server asks for.
 const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// How many pages of groups are asked for to complete their names.
+const GROUP_PAGES: usize = 10;
 
 /// What the tasks report. `connection` tells which one of them: news of a former connection is old.
 #[derive(Debug)]
@@ -136,14 +140,24 @@ async fn read_until_it_ends(
     None
 }
 
-/// Reports the names of groups once. Where they are not to be had, nothing is reported.
+/// Reports the names of groups once, page by page. Where they are not to be had, nothing is reported.
 pub fn learn_groups(client: Client, connection: u64, out: Sender<News>) -> Task {
     let task = tokio::spawn(async move {
-        if let Ok(list) = client.group_names().await {
-            let groups = list.groups.into_iter().map(|group| group.name).collect();
+        let mut after = None;
+        for _ in 0..GROUP_PAGES {
+            let Ok(page) = client.groups(false, after.as_deref()).await else {
+                return;
+            };
+            let groups = page.groups.iter();
+            let groups = groups.filter_map(|group| serde_json::from_str(group.get()).ok());
+            let groups = groups.map(|group: Group| group.name).collect();
             let what = What::Groups(groups);
             // Nobody listens any more only when the program ends.
             let _ = out.send(News { connection, what }).await;
+            after = page.next;
+            if after.is_none() {
+                return;
+            }
         }
     });
     Task(task.abort_handle())

@@ -74,20 +74,6 @@ pub struct Snapshot {
     pub cursor: String,
 }
 
-/// Groups, by their names.
-#[derive(Debug, Clone, Deserialize)]
-pub struct GroupNames {
-    /// In order.
-    pub groups: Vec<GroupName>,
-}
-
-/// A group, as far as its name goes.
-#[derive(Debug, Clone, Deserialize)]
-pub struct GroupName {
-    /// The name.
-    pub name: String,
-}
-
 /// A part of the history, in order.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Page<T = Message> {

@@ -9,7 +9,9 @@ Examples:
   printf 'u ann\\nj lobby\\na hello\\n' | causeway   without a terminal: a command per line
   causeway send --user ann --group lobby hello     from a script
 
-Once started, h shows the commands. Each option has a variable in the environment and a line in
+Once started, h shows the commands, and h and a command more about it. Tab completes commands,
+groups, names, replicas and :emoji; arrow up finds lines typed before. Alt-Enter begins another
+line of a message, and a pasted text of several lines is one message. Each option has a variable in the environment and a line in
 ~/.config/causeway/config.toml: causeway config shows what is set and where.
 Exit code: 0 when all went well, 1 when something did not, 2 for a wrong command line.";
 

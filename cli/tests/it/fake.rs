@@ -104,6 +104,11 @@ impl Cluster {
         self.frame("message", &message, true);
     }
 
+    /// There are these groups.
+    pub fn name_groups(&self, names: &[&str]) {
+        self.world().groups = names.iter().map(|name| (*name).to_owned()).collect();
+    }
+
     /// The next posts are carried out, but their answers are lost.
     pub fn swallow_answers(&self, count: usize) {
         self.world().swallowed_answers = count;
@@ -293,7 +298,7 @@ impl Cluster {
                     || problem(404, "not_found", "there is no such message"),
                     |message| (200, message.clone()),
                 ),
-            ("GET", ["v1", "groups"]) => (200, world::groups(request)),
+            ("GET", ["v1", "groups"]) => (200, world::groups(&world.groups, request)),
             ("GET", ["v1", "groups", "nowhere", ..]) => {
                 problem(404, "not_found", "there is no group `nowhere`")
             }

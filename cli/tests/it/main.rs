@@ -25,3 +25,4 @@ mod system;
 mod table;
 mod tls;
 mod trial;
+mod typing;

@@ -9,6 +9,8 @@ use super::Request;
 /// What all servers of a test share, as replicas do: messages and frames.
 #[derive(Default)]
 pub struct World {
+    /// Named in place of the usual groups.
+    pub groups: Vec<String>,
     pub messages: Vec<Value>,
     pub frames: Vec<(Option<String>, String, String)>,
     pub requests: Vec<(u64, Request)>,
@@ -143,8 +145,12 @@ impl World {
 }
 
 /// Two pages of one group each.
-pub fn groups(request: &Request) -> Value {
+pub fn groups(named: &[String], request: &Request) -> Value {
     let group = |name: &str, joined: bool| json!({"name": name, "members": 2, "online": 1, "joined": joined});
+    if !named.is_empty() {
+        let groups: Vec<_> = named.iter().map(|name| group(name, false)).collect();
+        return json!({"groups": groups});
+    }
     if parameter(request, "joined").is_some() {
         return json!({"groups": [group("lobby", true)]});
     }
