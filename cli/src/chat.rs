@@ -262,7 +262,7 @@ impl Chat {
             } else {
                 LAST_CHANCE
             };
-        while !self.outbox.is_empty() && Instant::now() < deadline {
+        while self.unsent_here() > 0 && Instant::now() < deadline {
             tokio::select! {
                 Some(news) = self.heard.recv() => self.hear(news).await,
                 () = tokio::time::sleep(TICK / 4) => self.tend_link().await,
@@ -271,7 +271,7 @@ impl Chat {
         while let Ok(news) = self.heard.try_recv() {
             self.hear(news).await;
         }
-        let unsent = self.outbox.len();
+        let unsent = self.unsent_here();
         if unsent > 0 {
             let kept = match &self.state.user {
                 Some(user) if self.keeps() => {
@@ -286,6 +286,11 @@ impl Chat {
             // Whether the server hears it or not, the program ends.
             let _ = tokio::time::timeout(TICK, client.log_out()).await;
         }
+    }
+
+    /// How many messages for this cluster are not sent.
+    fn unsent_here(&self) -> usize {
+        self.outbox.len_for(self.state.cluster.as_deref())
     }
 
     /// Asks for a line.

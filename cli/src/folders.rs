@@ -5,6 +5,7 @@
 //! `~/.local/state`. Creates nothing.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Neither a variable nor the system's list of users names a home.
@@ -54,6 +55,14 @@ fn folder(variable: Option<OsString>, home: Option<PathBuf>, below: &str) -> Opt
         .filter(|path| path.is_absolute());
     let base = named.or_else(|| Some(home.filter(|home| home.is_absolute())?.join(below)))?;
     Some(base.join("causeway"))
+}
+
+/// Whether a file is not there, perhaps because its folder is none.
+pub fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// A path as people read it, with `~` for their home.

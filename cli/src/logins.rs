@@ -91,7 +91,7 @@ impl Logins {
                     self.place()
                 )
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
+            Err(error) if folders::is_absent(&error) => Ok(Kept::default()),
             Err(error) => Err(format!(
                 "the logins {} cannot be read: {error}",
                 self.place()

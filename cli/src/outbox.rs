@@ -242,9 +242,19 @@ impl Outbox {
             .count()
     }
 
-    /// Whether all is answered.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// How many of them are for this cluster; all where none has answered yet.
+    pub fn len_for(&self, cluster: Option<&str>) -> usize {
+        let waiting = self
+            .waiting
+            .iter()
+            .filter(|unsent| unsent.refused.is_none());
+        waiting
+            .filter(|unsent| {
+                cluster.is_none()
+                    || unsent.cluster.is_none()
+                    || unsent.cluster.as_deref() == cluster
+            })
+            .count()
     }
 
     /// How many were refused and not dropped.
@@ -347,6 +357,8 @@ mod tests {
         outbox.bind(&["http://a:1"], "c");
         assert!(outbox.next("c", &[]).is_some());
         assert_eq!(outbox.next("other", &[]), None);
+        let counts = [None, Some("c"), Some("other")].map(|cluster| outbox.len_for(cluster));
+        assert_eq!(counts, [1, 1, 0]);
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl File {
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
+            Err(error) if folders::is_absent(&error) && !is_named => {
                 return Ok(Self {
                     path: Some(path),
                     values: Vec::new(),

@@ -43,7 +43,9 @@ impl Chat {
         self.open_outbox();
         match self.use_server(&address, false).await {
             Ok(()) => {}
-            Err(Unusable::Call(error)) if error.is_lost() && self.state.user.is_some() => {
+            Err(Unusable::Call(error))
+                if (error.is_lost() || error.passes()) && self.state.user.is_some() =>
+            {
                 self.link = Link::Lost(address.clone());
                 let waits = format!(
                     "No connection to {}: {error}. Trying again until it answers; c connects elsewhere, q leaves",

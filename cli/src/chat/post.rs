@@ -1,7 +1,7 @@
 //! What is written: kept in the outbox until it is answered.
 
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::{Chat, Link};
 use crate::client::{CallError, Written};
@@ -9,6 +9,9 @@ use crate::names;
 use crate::outbox::{Unsent, Verdict, draw_key, judge};
 use crate::text::excerpt;
 use crate::wire::{Message, NewMessage};
+
+/// How long a message rests whose author's join a replica does not hold yet.
+const AWAITS_JOIN: Duration = Duration::from_secs(4);
 
 impl Chat {
     /// `a`: a message to the present group. Kept first; then sent at once, or as soon as a server
@@ -82,7 +85,7 @@ impl Chat {
             let client = client.clone();
             if let Err(error) = self.outbox.tried(&unsent.key) {
                 self.waits
-                    .push((unsent.group, now + std::time::Duration::from_secs(5)));
+                    .push((unsent.group, now + Duration::from_secs(5)));
                 self.tell_of_waiting(&unwritable(&error));
                 continue;
             }
@@ -137,8 +140,14 @@ impl Chat {
             Verdict::LoginEnded => self.login_ended(),
             Verdict::AwaitsJoin => self.outbox.update(&unsent),
             Verdict::Later => {
-                self.waits
-                    .push((unsent.group, Instant::now() + error.wait()));
+                // A replica that is asked to wait for a join takes seconds to say that it does not
+                // hold it yet.
+                let wait = if unsent.awaits_join {
+                    error.wait().max(AWAITS_JOIN)
+                } else {
+                    error.wait()
+                };
+                self.waits.push((unsent.group, Instant::now() + wait));
                 self.tell_of_waiting(&error.to_string());
             }
             Verdict::Refused => {

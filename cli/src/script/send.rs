@@ -49,6 +49,7 @@ pub(super) async fn run(
     let sender = Sender {
         caller,
         outbox,
+        keeps: matches!(keeping, Keeping::Folder(_)),
         printer,
         cluster,
         group,
@@ -73,9 +74,25 @@ async fn all_of_input() -> Result<String, Failure> {
         .map_err(|_| Failure::Told(format!("standard input is not UTF-8: {NOT_UTF8}")))
 }
 
+/// Why a message is not delivered.
+enum Undelivered {
+    /// A server does not take it; a sentence.
+    Refused(String),
+    /// None was asked in time.
+    Failed(Failure),
+}
+
+impl From<Failure> for Undelivered {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 struct Sender {
     caller: Caller,
     outbox: Outbox,
+    /// Whether what is not sent is there for the next run.
+    keeps: bool,
     printer: Printer,
     cluster: String,
     group: String,
@@ -134,37 +151,46 @@ impl Sender {
     /// Sends what waits up to this message, in order.
     async fn send_until(&mut self, key: &str) -> Result<(), Failure> {
         while let Some(unsent) = self.outbox.next(&self.cluster, &[]).cloned() {
-            let is_last = unsent.key == key;
-            if let Err(failure) = self.deliver(unsent).await {
-                let is_kept = self
-                    .outbox
-                    .all()
-                    .iter()
-                    .any(|kept| kept.key == key && kept.refused.is_none());
-                return Err(match failure {
-                    Failure::Told(why) if is_kept => Failure::Told(format!(
+            let is_own = unsent.key == key;
+            match self.deliver(unsent).await {
+                Ok(message) if is_own => {
+                    let shown: Message = parsed(&message)?;
+                    self.printer.object_or(&message, || shown.id)?;
+                    return self.printer.flush();
+                }
+                Ok(_) => {}
+                Err(Undelivered::Refused(why)) if is_own => return Err(Failure::Told(why)),
+                // An earlier one, which stays to be edited, keeps nothing else waiting.
+                Err(Undelivered::Refused(why)) => {
+                    eprintln!("causeway: an earlier message is {why}");
+                }
+                Err(Undelivered::Failed(Failure::Told(why))) if self.keeps => {
+                    return Err(Failure::Told(format!(
                         "not sent yet: {why}. It is kept, and sent when causeway runs again as {}",
                         self.caller.user
-                    )),
-                    failure => failure,
-                });
-            }
-            if is_last {
-                break;
+                    )));
+                }
+                Err(Undelivered::Failed(failure)) => return Err(failure),
             }
         }
         Ok(())
     }
 
-    async fn deliver(&mut self, mut unsent: Unsent) -> Result<(), Failure> {
-        self.outbox
-            .tried(&unsent.key)
-            .map_err(|error| format!("the outbox cannot be written ({error}); make room for it"))?;
+    /// Sends a message; returns it as the server stored it.
+    async fn deliver(&mut self, mut unsent: Unsent) -> Result<Box<RawValue>, Undelivered> {
+        self.outbox.tried(&unsent.key).map_err(|error| {
+            Failure::Told(format!(
+                "the outbox cannot be written ({error}); make room for it"
+            ))
+        })?;
         let is_own = unsent.group == self.group;
         loop {
             let asked = async |client: &Client| post(client, &unsent).await;
             let error = match self.caller.once(&asked).await {
-                Ok(written) => return self.delivered(&unsent, &written),
+                Ok(written) => {
+                    self.outbox.sent(&unsent.key);
+                    return Ok(written.body);
+                }
                 Err(error) => error,
             };
             let may_join = is_own && unsent.joined.is_none();
@@ -176,7 +202,7 @@ impl Sender {
                 Verdict::Lost | Verdict::Later => self.caller.recover(&error).await?,
                 Verdict::LoginEnded => self.caller.login_ended().await?,
                 Verdict::AwaitsJoin => {}
-                Verdict::Refused => return self.refused(&unsent, &error),
+                Verdict::Refused => return Err(self.refused(&unsent, &error)),
             }
             self.outbox.update(&unsent);
         }
@@ -189,25 +215,14 @@ impl Sender {
         Ok(joined.mark.unwrap_or_default())
     }
 
-    fn delivered(
-        &mut self,
-        unsent: &Unsent,
-        written: &Written<Box<RawValue>>,
-    ) -> Result<(), Failure> {
-        self.outbox.sent(&unsent.key);
-        let message: Message = parsed(&written.body)?;
-        self.printer.object_or(&written.body, || message.id)?;
-        self.printer.flush()
-    }
-
-    fn refused(&mut self, unsent: &Unsent, error: &CallError) -> Result<(), Failure> {
+    fn refused(&mut self, unsent: &Unsent, error: &CallError) -> Undelivered {
         let reason = error.to_string();
         let reason = reason.trim_end_matches('.');
         self.outbox.refused(&unsent.key, reason);
         let text = excerpt(&unsent.text, 60);
-        Err(Failure::Told(format!(
+        Undelivered::Refused(format!(
             "not sent ({text}): {reason}. /outbox in the chat edits or drops it"
-        )))
+        ))
     }
 }
 

@@ -102,7 +102,7 @@ fn a_message_that_no_server_answers_is_kept_and_sent_by_the_next_run() {
     let _server = trial.cluster.start_at(1, trial.servers[0].address);
     assert_done(
         &trial.run_bare(&["send", "-g", "lobby", "next"], b""),
-        "m1\nm2\n",
+        "m2\n",
     );
     assert_eq!(trial.cluster.texts(), ["kept", "next"]);
 }
@@ -145,6 +145,69 @@ fn a_refused_message_is_told_with_its_reason() {
             .success()
     );
     assert_eq!(trial.cluster.texts(), ["short"]);
+}
+
+#[test]
+fn without_an_outbox_nothing_is_said_to_be_kept() {
+    let trial = Trial::new();
+    assert!(trial.run(&["login"], b"").status.success());
+    trial.servers[0].kill();
+
+    let output = trial.run_bare(
+        &[
+            "send",
+            "-g",
+            "lobby",
+            "--timeout",
+            "1",
+            "--outbox",
+            "none",
+            "x",
+        ],
+        b"",
+    );
+
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("causeway: no server has answered"),
+        "{said}"
+    );
+    assert!(!said.contains("kept"), "{said}");
+}
+
+#[test]
+fn an_earlier_message_that_is_refused_keeps_nothing_waiting() {
+    let trial = Trial::new();
+    assert!(trial.run(&["login"], b"").status.success());
+    trial.servers[0].kill();
+    let long = "x".repeat(4001);
+    let sent = trial.run_bare(&["send", "-g", "lobby", "--timeout", "1", &long], b"");
+    assert_eq!(sent.status.code(), Some(1));
+
+    let _server = trial.cluster.start_at(1, trial.servers[0].address);
+    let output = trial.run_bare(&["send", "-g", "lobby", "short"], b"");
+
+    assert_eq!(out(&output), "m1\n");
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("causeway: an earlier message is not sent ("),
+        "{said}"
+    );
+    assert_eq!(trial.cluster.texts(), ["short"]);
+}
+
+#[test]
+fn a_login_that_cannot_be_kept_is_told_of() {
+    let trial = Trial::new();
+    std::fs::write(trial.home.path().join(".config"), "a file").unwrap();
+
+    let output = trial.run(&["login"], b"");
+
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("~/.config/causeway/logins.json"), "{said}");
+    assert!(said.contains("Not a directory"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
