@@ -82,6 +82,11 @@ impl Output {
         turn.await.ok()
     }
 
+    /// The rows of the terminal.
+    pub fn height() -> u16 {
+        crossterm::terminal::size().map_or(0, |(_, rows)| rows)
+    }
+
     /// Says what goes on while a page is looked for. Returns whether to go on.
     pub async fn working(&self, text: String) -> bool {
         let Self::Terminal { terminal, .. } = self else {

@@ -4,6 +4,7 @@
 
 use super::Chat;
 use crate::client::{CallError, Client};
+use crate::output::Output;
 use crate::pager::{Sheet, Wish};
 use crate::pages::first_place;
 use crate::text::harmless;
@@ -11,6 +12,8 @@ use crate::wire::{Message, Page};
 
 /// How many messages are asked for to be shown, and to be searched.
 const SHOWN: u16 = 100;
+/// A screenful where nobody knows the height of the window.
+const SCREENFUL: u16 = 24;
 const SEARCHED: u16 = 500;
 
 /// Where a reader is in the history of a group.
@@ -230,7 +233,7 @@ impl Reader<'_> {
     }
 
     async fn back(&self) -> Result<Next, CallError> {
-        let page = self.before(&self.place.first, SHOWN).await?;
+        let page = self.before(&self.place.first, screenful()).await?;
         Ok(if page.messages.is_empty() {
             Next::Stay("begin")
         } else {
@@ -239,7 +242,18 @@ impl Reader<'_> {
     }
 
     async fn last(&self) -> Result<Next, CallError> {
-        let page: Page = self.client.page(&self.place.group, None, SHOWN).await?;
+        let page: Page = self
+            .client
+            .page(&self.place.group, None, screenful())
+            .await?;
         Ok(Next::Screenful(page.messages, false))
+    }
+}
+
+/// No more than fit into the window, so that no numbers are given to messages that are not shown.
+fn screenful() -> u16 {
+    match Output::height() {
+        0 => SCREENFUL,
+        height => height.saturating_sub(1).clamp(1, SEARCHED),
     }
 }

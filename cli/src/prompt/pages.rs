@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_millis(100);
 impl Typist {
     /// Shows a part of a text, and asks its reader where the screen is full.
     pub(super) fn page(&mut self, sheet: &Sheet, given_up: &dyn Fn() -> bool) -> io::Result<Turn> {
+        self.unsay()?;
         let window = self.canvas.window();
         let room = usize::from(window.height).saturating_sub(1).max(1);
         let mut top = None;
@@ -99,12 +100,13 @@ impl Typist {
             format!("{text}\r\n")
         };
         self.canvas.print(&text)?;
+        self.has_said = true;
         self.canvas.flush()
     }
 
     /// Clears what was said.
-    fn unsay(&mut self) -> io::Result<()> {
-        if self.canvas.has_codes() {
+    pub(super) fn unsay(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.has_said) && self.canvas.has_codes() {
             self.canvas.print("\r\u{1b}[K")?;
         }
         Ok(())

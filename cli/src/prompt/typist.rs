@@ -36,6 +36,8 @@ pub(super) struct Typist {
     pub(super) paper: Paper,
     /// The rows filled since the reader of a long text was last asked.
     pub(super) rows_used: usize,
+    /// Something stands on the cursor's row that is not to stay.
+    pub(super) has_said: bool,
     typed: Sender<Typed>,
     has_color: bool,
     line: Line,
@@ -64,6 +66,7 @@ impl Typist {
             canvas: Canvas::new(has_codes),
             paper: Paper::default(),
             rows_used: 0,
+            has_said: false,
             typed,
             has_color,
             line: Line::new(Recall::default()),
@@ -119,6 +122,9 @@ impl Typist {
 
     fn carry_out(&mut self, order: Order) -> io::Result<()> {
         let window = self.canvas.window();
+        if !matches!(order, Order::Working(..)) {
+            self.unsay()?;
+        }
         match order {
             Order::Show(block) => self.print(&block)?,
             Order::ShowTyped { name, block } => {

@@ -41,6 +41,12 @@ fn words_are_searched_in_both_directions() {
 
     screen.type_in("/TEXT-1203\r");
     wait_for_screen(&screen, 1203, 1225, "more");
+    assert!(
+        !screen
+            .all_rows()
+            .iter()
+            .any(|row| row.contains("searching"))
+    );
     screen.type_in("n");
     screen.wait("nothing more", |screen| {
         last_row(screen).starts_with("--not found--")
