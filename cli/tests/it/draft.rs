@@ -32,7 +32,11 @@ fn messages_that_come_while_a_long_draft_stands_are_shown() {
                     .replace(' ', "")
                     .contains("bob:m-three")
             });
-            screen.type_in("\x15\x03");
+            screen.type_in("\x03");
+            screen.wait("the line cleared", |screen| {
+                let shown = screen.all_rows_from_end(40).join("").replace(' ', "");
+                shown.contains("Ctrl-Conce") && last_row(screen).ends_with('>')
+            });
 
             let all = screen.all_rows().join("").replace(' ', "");
             for text in ["bob:m-one", "bob:m-two", "bob:m-three"] {
@@ -87,28 +91,37 @@ fn control_z_suspends_and_fg_brings_prompt_and_draft_back() {
 }
 
 #[test]
-fn a_stop_from_outside_gives_the_terminal_back_and_takes_it_again() {
-    let setup = Setup {
-        in_shell: true,
-        ..Setup::default()
-    };
-    let (_cluster, _server, screen) = in_lobby(&setup);
-    screen.type_in("a draft");
-    screen.wait_for("ann@lobby> a draft");
+fn after_a_stop_from_outside_fg_brings_prompt_and_draft_back() {
+    for signal in ["TSTP", "STOP"] {
+        let setup = Setup {
+            in_shell: true,
+            ..Setup::default()
+        };
+        let (cluster, _server, screen) = in_lobby(&setup);
+        screen.type_in("a draft");
+        screen.wait_for("ann@lobby> a draft");
 
-    let stop = format!("pkill -TSTP -s {} causeway", screen.process());
-    let stopped = std::process::Command::new("sh")
-        .args(["-c", &stop])
-        .status();
-    assert!(stopped.unwrap().success());
+        let stop = format!("pkill -{signal} -s {} causeway", screen.process());
+        let stopped = std::process::Command::new("sh")
+            .args(["-c", &stop])
+            .status();
+        assert!(stopped.unwrap().success());
 
-    screen.wait("the shell", |screen| last_row(screen) == "shell$");
-    screen.type_in("fg\n");
-    screen.wait("prompt and draft", |screen| {
-        last_row(screen) == "ann@lobby> a draft"
-    });
-    screen.type_in("\x15q\r");
-    screen.wait("the shell", |screen| last_row(screen) == "shell$");
+        screen.wait("the shell", |screen| last_row(screen) == "shell$");
+        cluster.say("bob", "while away");
+        screen.type_in("fg\n");
+        screen.wait("prompt and draft", |screen| {
+            last_row(screen) == "ann@lobby> a draft"
+        });
+        screen.wait_for("bob: while away");
+        screen.wait("prompt and draft", |screen| {
+            last_row(screen) == "ann@lobby> a draft"
+        });
+        let rows = screen.all_rows();
+        assert!(rows.iter().any(|row| row.contains("no messages yet")));
+        screen.type_in("\x15q\r");
+        screen.wait("the shell", |screen| last_row(screen) == "shell$");
+    }
 }
 
 #[test]
