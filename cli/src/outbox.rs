@@ -10,13 +10,14 @@ mod crashes;
 mod folder;
 mod journal;
 mod memory;
+mod verdict;
 
 use std::io;
 
 pub use self::folder::Keeping;
 pub use self::journal::{Damage, Disk};
 use self::journal::{Journal, Record};
-use crate::client::CallError;
+pub use self::verdict::{Verdict, judge};
 use crate::names;
 
 /// A message on its way.
@@ -60,36 +61,6 @@ impl Unsent {
         let may_pass = self.joined.is_some() && !self.awaits_join;
         self.awaits_join |= may_pass;
         may_pass
-    }
-}
-
-/// What an answer that is no success means for a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is not known what became of it, and no server is there.
-    Lost,
-    /// The login has ended; nothing became of it.
-    LoginEnded,
-    /// The same server takes it later.
-    Later,
-    /// The replica does not hold the join yet.
-    AwaitsJoin,
-    /// It is not taken, now or later.
-    Refused,
-}
-
-/// Says what an answer means.
-pub fn judge(unsent: &mut Unsent, error: &CallError) -> Verdict {
-    if error.is_lost() {
-        Verdict::Lost
-    } else if error.is("unauthenticated") {
-        Verdict::LoginEnded
-    } else if error.passes() {
-        Verdict::Later
-    } else if (error.is("not_a_member") || error.is("not_found")) && unsent.not_a_member() {
-        Verdict::AwaitsJoin
-    } else {
-        Verdict::Refused
     }
 }
 
@@ -289,15 +260,6 @@ mod tests {
         }
     }
 
-    fn refusal(status: u16, code: &str) -> CallError {
-        CallError::Refused {
-            status,
-            code: code.into(),
-            detail: String::new(),
-            retry_after_s: None,
-        }
-    }
-
     fn next_key(outbox: &Outbox, passed_over: &[String]) -> Option<String> {
         Some(outbox.next("c", passed_over)?.key.clone())
     }
@@ -359,42 +321,6 @@ mod tests {
         assert_eq!(outbox.next("other", &[]), None);
         let counts = [None, Some("c"), Some("other")].map(|cluster| outbox.len_for(cluster));
         assert_eq!(counts, [1, 1, 0]);
-    }
-
-    #[test]
-    fn a_replica_that_does_not_know_of_the_join_is_asked_to_wait_for_it() {
-        let mut message = Unsent {
-            joined: Some("mark".into()),
-            ..unsent("1", "lobby")
-        };
-        let not_a_member = refusal(403, "not_a_member");
-
-        assert_eq!(message.at_least(), None);
-        assert_eq!(judge(&mut message, &not_a_member), Verdict::AwaitsJoin);
-        assert_eq!(message.at_least(), Some("mark"));
-        assert_eq!(judge(&mut message, &refusal(503, "behind")), Verdict::Later);
-        assert_eq!(judge(&mut message, &not_a_member), Verdict::Refused);
-        let mut never_joined = unsent("2", "lobby");
-        assert_eq!(judge(&mut never_joined, &not_a_member), Verdict::Refused);
-    }
-
-    #[test]
-    fn only_an_answer_of_causeway_says_no() {
-        let mut message = unsent("1", "lobby");
-        for (error, verdict) in [
-            (CallError::Unreachable("x".into()), Verdict::Lost),
-            (CallError::Foreign("502".into()), Verdict::Lost),
-            (refusal(401, "unauthenticated"), Verdict::LoginEnded),
-            (refusal(429, "rate_limited"), Verdict::Later),
-            (refusal(500, "internal"), Verdict::Later),
-            (refusal(503, "busy"), Verdict::Later),
-            (refusal(507, "disk_full"), Verdict::Later),
-            (refusal(422, "invalid"), Verdict::Refused),
-            (refusal(413, "too_large"), Verdict::Refused),
-            (refusal(409, "key_reused"), Verdict::Refused),
-        ] {
-            assert_eq!(judge(&mut message, &error), verdict, "{error:?}");
-        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! A server with one group, in memory: as much of the API as the client uses, and faults on demand.
 
 mod request;
+mod server;
+mod stream;
 mod world;
 
-use std::fmt::Write as _;
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -350,89 +351,6 @@ impl Cluster {
             _ => problem(404, "not_found", "there is no such thing"),
         }
     }
-
-    fn stream_events(&self, request: &Request, stream: &mut TcpStream) {
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nretry: 50\n\n";
-        let mut next: usize = request
-            .header("last-event-id")
-            .map_or(0, |id| id[1..].parse().unwrap());
-        if stream.write_all(head.as_bytes()).is_err() {
-            return;
-        }
-        let mut is_catching_up = true;
-        loop {
-            let mut world = self.world();
-            while world.frames.len() <= next && !is_catching_up {
-                let (woken, waited) = self
-                    .0
-                    .1
-                    .wait_timeout(world, Duration::from_millis(200))
-                    .unwrap();
-                world = woken;
-                if waited.timed_out() {
-                    drop(world);
-                    if stream.write_all(b": alive\n\n").is_err() {
-                        return;
-                    }
-                    world = self.world();
-                }
-            }
-            let mut text: String = world.frames[next..].iter().map(frame_text).collect();
-            next = world.frames.len();
-            if std::mem::take(&mut is_catching_up) {
-                let _ = write!(text, "event: caught_up\nid: c{next}\ndata: {{}}\n\n");
-            }
-            drop(world);
-            if stream.write_all(text.as_bytes()).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-impl Server {
-    pub fn name(&self) -> String {
-        self.address.to_string()
-    }
-
-    /// As kill -9: every connection breaks, and there will be no other.
-    pub fn kill(&self) {
-        let Some(connections) = self.alive.lock().unwrap().take() else {
-            return;
-        };
-        for connection in connections {
-            let _ = connection.shutdown(Shutdown::Both);
-        }
-        // Wakes the listener, which then ends and closes its socket.
-        let _ = TcpStream::connect(self.address);
-        let mut world = self.cluster.world();
-        for peer in world
-            .peers
-            .iter_mut()
-            .filter(|(number, ..)| *number == self.replica)
-        {
-            peer.2 = false;
-        }
-    }
-
-    /// Breaks the connections there are, as a server does with a reader that is too slow.
-    pub fn break_connections(&self) {
-        for connection in self
-            .alive
-            .lock()
-            .unwrap()
-            .iter_mut()
-            .flat_map(|open| open.drain(..))
-        {
-            let _ = connection.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 fn author_of(request: &Request) -> String {
@@ -441,11 +359,4 @@ fn author_of(request: &Request) -> String {
         .unwrap()
         .trim_start_matches("Bearer t-")
         .to_owned()
-}
-
-fn frame_text((id, event, data): &(Option<String>, String, String)) -> String {
-    let id = id
-        .as_ref()
-        .map_or(String::new(), |id| format!("id: {id}\n"));
-    format!("event: {event}\n{id}data: {data}\n\n")
 }
