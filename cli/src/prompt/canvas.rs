@@ -36,6 +36,14 @@ struct Painted {
     window: Window,
 }
 
+/// Of the terminals that wrap rows anew, tmux is known for sure: its variable may be inherited, its
+/// kind of terminal comes from it.
+fn is_tmux() -> bool {
+    let term = std::env::var("TERM").unwrap_or_default();
+    let is_its_own = term.starts_with("tmux") || term.starts_with("screen");
+    is_its_own && std::env::var_os("TMUX").is_some()
+}
+
 impl Canvas {
     pub(super) fn new(has_codes: bool) -> Self {
         Self {
@@ -43,7 +51,7 @@ impl Canvas {
             painted: None,
             plain: None,
             has_codes,
-            reflows: std::env::var_os("TMUX").is_some(),
+            reflows: is_tmux(),
         }
     }
 

@@ -15,6 +15,9 @@ use crate::text::{excerpt, harmless_line};
 /// How often it is looked after whether anybody waits for the answer.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Stands for no key.
+const SAY_ANEW: KeyEvent = KeyEvent::new(KeyCode::Null, KeyModifiers::NONE);
+
 impl Typist {
     /// Shows a part of a text, and asks its reader where the screen is full.
     pub(super) fn page(&mut self, sheet: &Sheet, given_up: &dyn Fn() -> bool) -> io::Result<Turn> {
@@ -129,11 +132,7 @@ impl Typist {
             };
             match meaning(key) {
                 Meaning::Wish(wish) => return Ok(wish),
-                Meaning::Suspend => {
-                    self.unsay()?;
-                    self.suspend()?;
-                    self.quiet.keys_only(true)?;
-                }
+                Meaning::Suspend => self.suspend_reading()?,
                 Meaning::Ask { backwards } => {
                     if let Some(words) = self.words(backwards, given_up)? {
                         return Ok(Wish::Find { words, backwards });
@@ -142,6 +141,12 @@ impl Typist {
                 Meaning::Nothing => {}
             }
         }
+    }
+
+    fn suspend_reading(&mut self) -> io::Result<()> {
+        self.unsay()?;
+        self.suspend()?;
+        self.quiet.keys_only(true)
     }
 
     /// Lets words be typed; none when the reader changes their mind.
@@ -170,22 +175,28 @@ impl Typist {
         }
     }
 
-    /// The next key. None when it is given up or time to end.
+    /// The next key, or none of them where the screen has to be said anew. Nothing when it is given
+    /// up or time to end.
     fn key(&mut self, given_up: &dyn Fn() -> bool) -> io::Result<Option<KeyEvent>> {
         loop {
-            if let Some(event) = self.held.pop_front() {
-                if let Event::Key(key) = event
-                    && key.kind != KeyEventKind::Release
-                {
-                    return Ok(Some(key));
-                }
-                continue;
+            match self.held.pop_front() {
+                Some(Event::Key(key)) if key.kind != KeyEventKind::Release => return Ok(Some(key)),
+                Some(Event::Resize(..)) => return Ok(Some(SAY_ANEW)),
+                Some(_) => continue,
+                None => {}
             }
             let wait = if given_up() { Duration::ZERO } else { LOOK };
             match self.happenings.recv_timeout(wait) {
                 Ok(Happening::Key(event)) => self.held.push_back(event),
-                Ok(Happening::Suspend) => self.suspend()?,
-                Ok(Happening::Continued) => self.go_on()?,
+                Ok(Happening::Suspend) => {
+                    self.suspend_reading()?;
+                    return Ok(Some(SAY_ANEW));
+                }
+                Ok(Happening::Continued) => {
+                    self.go_on()?;
+                    self.quiet.keys_only(true)?;
+                    return Ok(Some(SAY_ANEW));
+                }
                 Ok(other @ Happening::Order(_)) => self.backlog.push_back(other),
                 Ok(Happening::Gone) => {
                     self.backlog.push_back(Happening::Gone);

@@ -110,6 +110,11 @@ impl Cluster {
         self.world().groups = names.iter().map(|name| (*name).to_owned()).collect();
     }
 
+    /// The servers, as a replica sees them.
+    pub fn view(&self, replica: u64) -> Value {
+        self.world().view(replica)
+    }
+
     /// The next posts are carried out, but their answers are lost.
     pub fn swallow_answers(&self, count: usize) {
         self.world().swallowed_answers = count;

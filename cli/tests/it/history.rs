@@ -66,6 +66,33 @@ fn words_are_searched_in_both_directions() {
 }
 
 #[test]
+fn a_pager_can_be_suspended_and_resized() {
+    let setup = Setup {
+        in_shell: true,
+        ..Setup::default()
+    };
+    let (cluster, _server, screen) = in_lobby(&setup);
+    for number in 1..=100 {
+        cluster.history("bob", &format!("text-{number:04}"));
+    }
+    screen.type_in("p\r");
+    wait_for_screen(&screen, 1, 23, "more");
+
+    screen.type_in("\x1a");
+    screen.wait("the shell", |screen| last_row(screen) == "shell$");
+    screen.type_in("fg\n");
+    screen.wait("the question", |screen| {
+        last_row(screen).starts_with("--more-- space: next, b: back")
+    });
+    screen.resize(24, 40);
+    screen.wait("a shorter question", |screen| {
+        last_row(screen) == "--more-- q: stop"
+    });
+    screen.type_in("q");
+    screen.wait_for_prompt("ann@lobby");
+}
+
+#[test]
 fn the_history_goes_on_where_it_was_left() {
     let (_cluster, _server, screen) = with_history(100);
     screen.type_in("p\r");

@@ -21,6 +21,7 @@ mod reading;
 mod screen;
 mod script;
 mod servers;
+mod status;
 mod system;
 mod table;
 mod tls;

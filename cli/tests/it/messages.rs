@@ -78,6 +78,13 @@ fn no_row_of_any_message_in_any_window_begins_like_a_message_or_a_notice() {
             .take_while(|row| !row.starts_with('─') && !row.starts_with("r1 "))
             .map(|row| row.chars().take(4).collect::<String>())
             .collect();
+        for line in screen.copied_lines().iter().filter(|line| !line.is_empty()) {
+            let is_one = !line.starts_with("   ") || line.starts_with("    | ");
+            assert!(
+                is_one || line.contains('…') || line == &screen.copied_lines()[0],
+                "copied in pieces: {line}"
+            );
+        }
         let numbers: Vec<_> = (1..=texts.len() + 1).map(|n| format!("{n:>3} ")).collect();
         assert_eq!(
             begins,
