@@ -121,7 +121,10 @@ impl Line {
         match (key.code, &mut self.menu) {
             (KeyCode::Char('z'), _) if is_control => return Some(Act::Suspend),
             // What a terminal sends for Ctrl-_ and Ctrl-/.
-            (KeyCode::Char('_' | '/' | '7'), _) if is_control => self.edit(EditCommand::Undo),
+            (KeyCode::Char('_' | '/' | '7'), _) if is_control => {
+                self.edit(EditCommand::Undo);
+                self.menu = None;
+            }
             (KeyCode::Tab | KeyCode::Down, Some(menu)) => menu.next(),
             (KeyCode::BackTab | KeyCode::Up, Some(menu)) => menu.previous(),
             (KeyCode::Enter, Some(_)) if key.modifiers.is_empty() => self.choose(),
@@ -244,145 +247,4 @@ fn keys() -> reedline::Keybindings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line_with(typed: &[&str]) -> Line {
-        let mut recall = Recall::default();
-        for line in typed {
-            recall.add(line);
-        }
-        Line::new(recall)
-    }
-
-    fn key(code: KeyCode, modifiers: KeyModifiers) -> Event {
-        Event::Key(KeyEvent::new(code, modifiers))
-    }
-
-    fn press(line: &mut Line, code: KeyCode) -> Act {
-        line.press(key(code, KeyModifiers::NONE), &known())
-    }
-
-    fn type_in(line: &mut Line, text: &str) {
-        for c in text.chars() {
-            press(line, KeyCode::Char(c));
-        }
-    }
-
-    fn known() -> Known {
-        Known {
-            groups: ["lobby".to_owned(), "london".to_owned()].into(),
-            ..Known::default()
-        }
-    }
-
-    #[test]
-    fn enter_gives_out_the_line_and_begins_another() {
-        let mut line = line_with(&[]);
-        type_in(&mut line, "a héllo");
-
-        assert_eq!(
-            press(&mut line, KeyCode::Enter),
-            Act::Submit("a héllo".into())
-        );
-        assert_eq!(line.text(), "");
-    }
-
-    #[test]
-    fn alt_enter_and_a_paste_make_lines() {
-        let mut line = line_with(&[]);
-        type_in(&mut line, "a one");
-        line.press(key(KeyCode::Enter, KeyModifiers::ALT), &known());
-        line.press(Event::Paste("two\r\nthree".into()), &known());
-
-        assert_eq!(line.text(), "a one\ntwo\nthree");
-        press(&mut line, KeyCode::Up);
-        type_in(&mut line, "X");
-        assert_eq!(line.text(), "a one\ntwoX\nthree");
-    }
-
-    #[test]
-    fn control_z_suspends_and_changes_nothing() {
-        let mut line = line_with(&[]);
-        type_in(&mut line, "a draft text");
-
-        let act = line.press(key(KeyCode::Char('z'), KeyModifiers::CONTROL), &known());
-
-        assert_eq!((act, line.text()), (Act::Suspend, "a draft text"));
-    }
-
-    #[test]
-    fn an_edit_can_be_undone() {
-        let mut line = line_with(&[]);
-        type_in(&mut line, "a draft");
-        line.press(key(KeyCode::Char('u'), KeyModifiers::CONTROL), &known());
-        assert_eq!(line.text(), "");
-
-        line.press(key(KeyCode::Char('7'), KeyModifiers::CONTROL), &known());
-
-        assert_eq!(line.text(), "a draft");
-    }
-
-    #[test]
-    fn up_finds_the_lines_that_begin_alike_and_down_comes_back() {
-        let mut line = line_with(&["a one", "v", "a two", "j x"]);
-        type_in(&mut line, "a");
-
-        press(&mut line, KeyCode::Up);
-        assert_eq!(line.text(), "a two");
-        press(&mut line, KeyCode::Up);
-        press(&mut line, KeyCode::Up);
-        assert_eq!(line.text(), "a one");
-        press(&mut line, KeyCode::Down);
-        assert_eq!(line.text(), "a two");
-        press(&mut line, KeyCode::Down);
-        assert_eq!(line.text(), "a");
-    }
-
-    #[test]
-    fn a_dropped_line_can_be_had_back() {
-        let mut line = line_with(&[]);
-        type_in(&mut line, "a precious");
-        line.take();
-
-        press(&mut line, KeyCode::Up);
-
-        assert_eq!(line.text(), "a precious");
-    }
-
-    #[test]
-    fn tab_opens_a_menu_and_enter_takes_its_choice() {
-        let mut line = line_with(&[]);
-        type_in(&mut line, "j l");
-        press(&mut line, KeyCode::Tab);
-        assert_eq!(line.menu().unwrap().shown().0, ["lobby", "london"]);
-        press(&mut line, KeyCode::Tab);
-
-        assert_eq!(press(&mut line, KeyCode::Enter), Act::Edit);
-
-        assert_eq!(line.text(), "j london");
-        assert_eq!(line.menu(), None);
-    }
-
-    #[test]
-    fn a_menu_follows_what_is_typed_and_escape_closes_it() {
-        let mut line = line_with(&[]);
-        type_in(&mut line, "j l");
-        press(&mut line, KeyCode::Tab);
-        type_in(&mut line, "on");
-        assert_eq!(line.menu().unwrap().shown().0, ["london"]);
-
-        press(&mut line, KeyCode::Esc);
-
-        assert_eq!((line.menu(), line.text()), (None, "j lon"));
-    }
-
-    #[test]
-    fn a_single_choice_is_taken_at_once() {
-        let mut line = line_with(&[]);
-        type_in(&mut line, "/jo");
-        press(&mut line, KeyCode::Tab);
-
-        assert_eq!((line.menu(), line.text()), (None, "/join "));
-    }
-}
+mod tests;

@@ -113,6 +113,27 @@ fn the_lines_typed_before_are_there_again_for_the_same_user_alone() {
 }
 
 #[test]
+fn a_draft_that_a_signal_ended_is_among_the_lines_of_the_next_run() {
+    let home = Home::new();
+    let cluster = Cluster::default();
+    let server = cluster.start(1);
+    let name = server.name();
+    let arguments = ["--server", &name, "--user", "ann", "--group", "lobby"];
+    let mut first = Screen::open_at(&home, &arguments);
+    first.wait_for_prompt("ann@lobby");
+    first.type_in("a precious draft");
+    first.wait_for("a precious draft");
+    first.terminate();
+    first.wait_for_end();
+
+    let second = Screen::open_at(&home, &arguments);
+    second.wait_for_prompt("ann@lobby");
+    second.type_in("\x1b[A");
+
+    second.wait_for("ann@lobby> a precious draft");
+}
+
+#[test]
 fn alt_enter_begins_a_line_and_the_help_says_so() {
     let (cluster, _server, screen) = in_lobby(&Setup::default());
     screen.type_in("h\r");
