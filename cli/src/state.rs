@@ -126,7 +126,7 @@ impl State {
     /// Goes to another group, or to none: numbers and place are those of the former one.
     pub fn enter(&mut self, group: Option<String>) {
         self.group = group;
-        self.numbers.restart();
+        self.numbers = Numbers::default();
         self.late = Late::default();
         self.seen.cursor = None;
         self.own.clear();

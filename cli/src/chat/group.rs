@@ -176,7 +176,7 @@ impl Chat {
         let Some(last) = newest.messages.first() else {
             return self.note(&format!("no messages in {group} yet"));
         };
-        self.state.numbers.restart();
+        self.state.numbers.count_anew();
         let mut pages = Pages::<Message>::after(&group, first_place(&last.position));
         while let Some(fetched) = pages.next(&client).await {
             let page = match fetched {

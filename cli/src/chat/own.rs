@@ -10,8 +10,13 @@ use crate::wire::Message;
 impl Chat {
     /// A message as it is shown, with the number it gets or has.
     pub(super) fn block_of(&mut self, message: &Message) -> Block {
-        self.heard_of.of_users([&message.author]);
         let number = self.state.numbers.show(&message.id);
+        self.block_as(number, message)
+    }
+
+    /// A message as it is shown with a number.
+    pub(super) fn block_as(&mut self, number: u64, message: &Message) -> Block {
+        self.heard_of.of_users([&message.author]);
         let held_by = message.stored_on.len();
         let held = if self.state.is_own(message) {
             self.state.follow(message);

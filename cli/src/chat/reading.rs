@@ -61,7 +61,7 @@ impl Chat {
                 place
             }
             _ => {
-                self.state.numbers.restart();
+                self.state.numbers.count_anew();
                 Place {
                     group: group.to_owned(),
                     first: start.clone(),
@@ -111,14 +111,21 @@ impl Chat {
                     (Vec::new(), sheet, true)
                 }
             };
+            let from_end = sheet.from_end;
             let sheet = Sheet {
                 // Who has only read on is at the end of the history when there is no more of it.
                 end: sheet.end.or((!goes_on && has_moved).then_some("end")),
                 ..sheet
             };
+            let numbers = self.numbers_for(&messages);
             let Some(turn) = self.output.page(sheet).await else {
                 return Ok(());
             };
+            let first_shown = turn.top.filter(|_| from_end).unwrap_or(0);
+            let shown = numbers.iter().zip(&messages).take(turn.next);
+            for (number, message) in shown.skip(first_shown) {
+                self.state.numbers.give(*number, &message.id);
+            }
             let position = |at: usize| messages.get(at).map(|message| message.position.clone());
             if let Some(first) = turn.top.and_then(position) {
                 reader.place.first = first;
@@ -153,8 +160,17 @@ impl Chat {
         }
     }
 
+    /// The numbers of messages that are about to be shown; they count once they are.
+    fn numbers_for(&self, messages: &[Message]) -> Vec<u64> {
+        let ids = messages.iter().map(|message| message.id.as_str());
+        self.state.numbers.propose(ids)
+    }
+
     fn sheet(&mut self, messages: &[Message], from_end: bool) -> Sheet {
-        let blocks = messages.iter().map(|message| self.block_of(message));
+        let numbers = self.numbers_for(messages).into_iter();
+        let blocks = numbers
+            .zip(messages)
+            .map(|(number, message)| self.block_as(number, message));
         Sheet {
             blocks: blocks.collect(),
             from_end,

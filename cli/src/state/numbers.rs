@@ -9,55 +9,90 @@ const NUMBERS_KEPT: usize = 10_000;
 /// shown with.
 #[derive(Debug)]
 pub struct Numbers {
-    first: u64,
-    shown: VecDeque<String>,
-    /// The number of each of them.
-    by_id: HashMap<String, u64>,
+    next: u64,
+    messages: HashMap<u64, String>,
+    /// The number each message was last shown with, and in which counting.
+    by_id: HashMap<String, (u64, u64)>,
+    /// In the order in which they were given.
+    given: VecDeque<(u64, String)>,
+    counting: u64,
 }
 
 impl Default for Numbers {
     fn default() -> Self {
         Self {
-            first: 1,
-            shown: VecDeque::new(),
+            next: 1,
+            messages: HashMap::new(),
             by_id: HashMap::new(),
+            given: VecDeque::new(),
+            counting: 0,
         }
     }
 }
 
 impl Numbers {
-    /// Forgets all and begins again with 1.
-    pub fn restart(&mut self) {
-        *self = Self::default();
+    /// Counts from 1 again. What is on the screen already keeps its number until another message is
+    /// shown with it.
+    pub fn count_anew(&mut self) {
+        self.next = 1;
+        self.counting += 1;
     }
 
-    /// The number of a message that is about to be shown: the one it has, else the next.
+    /// The number of a message that is shown now: the one it has, else the next.
     pub fn show(&mut self, id: &str) -> u64 {
-        self.of(id).unwrap_or_else(|| self.next(id))
+        self.in_this_counting(id).unwrap_or_else(|| {
+            let number = self.next;
+            self.give(number, id);
+            number
+        })
     }
 
-    fn next(&mut self, id: &str) -> u64 {
-        if self.shown.len() == NUMBERS_KEPT
-            && let Some(oldest) = self.shown.pop_front()
-        {
-            self.by_id.remove(&oldest);
-            self.first += 1;
+    /// The numbers that messages would be shown with, one after the other. None is given yet.
+    pub fn propose<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Vec<u64> {
+        let mut next = self.next;
+        let numbers = ids.map(|id| {
+            self.in_this_counting(id).unwrap_or_else(|| {
+                next += 1;
+                next - 1
+            })
+        });
+        numbers.collect()
+    }
+
+    /// A message is shown with a number that was proposed.
+    pub fn give(&mut self, number: u64, id: &str) {
+        if self.in_this_counting(id) == Some(number) {
+            return;
         }
-        let number = self.first + self.shown.len() as u64;
-        self.shown.push_back(id.to_owned());
-        self.by_id.insert(id.to_owned(), number);
-        number
+        if self.given.len() == NUMBERS_KEPT
+            && let Some((number, id)) = self.given.pop_front()
+        {
+            if self.messages.get(&number) == Some(&id) {
+                self.messages.remove(&number);
+            }
+            if self.by_id.get(&id).is_some_and(|(last, _)| *last == number) {
+                self.by_id.remove(&id);
+            }
+        }
+        self.given.push_back((number, id.to_owned()));
+        self.messages.insert(number, id.to_owned());
+        self.by_id.insert(id.to_owned(), (number, self.counting));
+        self.next = self.next.max(number + 1);
     }
 
-    /// The number a message was shown with.
+    fn in_this_counting(&self, id: &str) -> Option<u64> {
+        let (number, counting) = self.by_id.get(id)?;
+        (*counting == self.counting).then_some(*number)
+    }
+
+    /// The number a message was last shown with.
     pub fn of(&self, id: &str) -> Option<u64> {
-        self.by_id.get(id).copied()
+        self.by_id.get(id).map(|(number, _)| *number)
     }
 
-    /// The message shown with a number.
+    /// The message last shown with a number.
     pub fn message(&self, number: u64) -> Option<&str> {
-        let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.shown.get(place).map(String::as_str)
+        self.messages.get(&number).map(String::as_str)
     }
 }
 
@@ -81,6 +116,7 @@ mod tests {
     fn a_number_never_shown_has_no_message() {
         let mut numbers = Numbers::default();
         numbers.show("a");
+        numbers.propose(["b", "c"].into_iter());
 
         assert_eq!(
             (
@@ -93,6 +129,26 @@ mod tests {
     }
 
     #[test]
+    fn counting_anew_changes_only_what_is_shown_anew() {
+        let mut numbers = Numbers::default();
+        for id in ["x", "y", "z"] {
+            numbers.show(id);
+        }
+
+        numbers.count_anew();
+        let proposed = numbers.propose(["a", "x", "b"].into_iter());
+        numbers.give(proposed[0], "a");
+        numbers.give(proposed[1], "x");
+
+        assert_eq!(proposed, [1, 2, 3]);
+        let messages = [1, 2, 3, 4].map(|number| numbers.message(number));
+        assert_eq!(messages, [Some("a"), Some("x"), Some("z"), None]);
+        assert_eq!((numbers.of("z"), numbers.of("x")), (Some(3), Some(2)));
+        assert_eq!(numbers.show("b"), 3);
+        assert_eq!(numbers.message(3), Some("b"), "it was last shown with it");
+    }
+
+    #[test]
     fn only_the_newest_numbers_stay_known() {
         let mut numbers = Numbers::default();
         for i in 0..=NUMBERS_KEPT {
@@ -101,7 +157,7 @@ mod tests {
 
         assert_eq!(numbers.message(1), None);
         assert_eq!(numbers.message(2), Some("1"));
-        assert_eq!(numbers.shown.len(), NUMBERS_KEPT);
+        assert_eq!(numbers.given.len(), NUMBERS_KEPT);
         assert_eq!(numbers.by_id.len(), NUMBERS_KEPT);
         assert_eq!(numbers.show("0"), NUMBERS_KEPT as u64 + 2);
     }

@@ -145,6 +145,33 @@ fn a_number_likes_what_it_showed_whatever_came_before_it() {
 }
 
 #[test]
+fn a_number_on_the_screen_keeps_its_message_until_another_is_shown_with_it() {
+    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    for number in 1..=60 {
+        cluster.history("bob", &format!("text-{number:04}"));
+    }
+    for _ in 0..40 {
+        cluster.say("eve", "new");
+    }
+    screen.wait_for(" 40 2026-01-01 10:00 eve: new");
+    screen.type_in("p\r");
+    wait_for_screen(&screen, 1, 23, "more");
+    screen.type_in("q");
+    screen.wait_for_prompt("ann@lobby");
+
+    screen.type_in("l 30\rl 5\rl 50\r");
+
+    screen.wait_for("! There is no message 50 on this screen");
+    let likes = cluster.requests("PUT", "/likes/me");
+    let paths: Vec<_> = likes.iter().map(|like| like.path.as_str()).collect();
+    assert!(paths.len() == 2, "{paths:?}");
+    assert!(
+        paths[0].contains("/m90/") && paths[1].contains("/m5/"),
+        "{paths:?}"
+    );
+}
+
+#[test]
 fn a_merge_is_announced_and_late_messages_are_marked() {
     let (cluster, _server, screen) = in_lobby(&Setup::default());
     cluster.say("bob", "first");
