@@ -23,6 +23,17 @@ pub struct Known {
     pub replicas: BTreeMap<u64, String>,
 }
 
+impl Known {
+    /// Adds what was heard since. The replicas are all that there are.
+    pub fn add(&mut self, news: Self) {
+        self.groups.extend(news.groups);
+        self.names.extend(news.names);
+        if !news.replicas.is_empty() {
+            self.replicas = news.replicas;
+        }
+    }
+}
+
 /// One thing that the word may become.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {

@@ -109,10 +109,10 @@ impl Output {
         }
     }
 
-    /// What words can become while they are typed.
-    pub fn tell_known(&self, known: &Known) {
+    /// What else words can become while they are typed.
+    pub fn tell_known(&self, news: Known) {
         if let Self::Terminal { terminal, .. } = self {
-            terminal.order(Order::Know(known.clone()));
+            terminal.order(Order::Know(news));
         }
     }
 

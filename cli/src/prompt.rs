@@ -61,7 +61,7 @@ pub enum Order {
     Prompt(String),
     /// What the row above the line tells from now on.
     Status(Status),
-    /// What words can become from now on.
+    /// What else words can become from now on.
     Know(Known),
     /// The file of the lines typed before, from now on.
     Recall(PathBuf),

@@ -18,8 +18,8 @@ const NAMES: usize = 5_000;
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     known: Known,
-    /// The terminal does not know all of it.
-    is_news: bool,
+    /// What of it the terminal does not know yet.
+    news: Known,
     /// Whose lines are kept.
     lines_of: Option<String>,
 }
@@ -29,15 +29,17 @@ impl Heard {
         for user in users {
             if self.known.names.len() < NAMES && !self.known.names.contains(&user.name) {
                 self.known.names.insert(user.name.clone());
-                self.is_news = true;
+                self.news.names.insert(user.name.clone());
             }
         }
     }
 
     pub(super) fn of_groups(&mut self, groups: impl IntoIterator<Item = String>) {
-        let before = self.known.groups.len();
-        self.known.groups.extend(groups);
-        self.is_news |= self.known.groups.len() != before;
+        for group in groups {
+            if self.known.groups.insert(group.clone()) {
+                self.news.groups.insert(group);
+            }
+        }
     }
 }
 
@@ -58,11 +60,12 @@ impl Chat {
         });
         let replicas = self.state.addresses();
         if replicas != self.heard_of.known.replicas {
-            self.heard_of.known.replicas = replicas;
-            self.heard_of.is_news = true;
+            self.heard_of.known.replicas.clone_from(&replicas);
+            self.heard_of.news.replicas = replicas;
         }
-        if std::mem::take(&mut self.heard_of.is_news) {
-            self.output.tell_known(&self.heard_of.known);
+        if self.heard_of.news != Known::default() {
+            self.output
+                .tell_known(std::mem::take(&mut self.heard_of.news));
         }
         if self.heard_of.lines_of != self.state.user {
             self.heard_of.lines_of.clone_from(&self.state.user);

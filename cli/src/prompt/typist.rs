@@ -151,7 +151,7 @@ impl Typist {
                 }
             }
             Order::Status(status) => self.status = status,
-            Order::Know(known) => self.known = known,
+            Order::Know(news) => self.known.add(news),
             Order::Recall(path) => self.line.use_recall(Recall::open(&path)),
             Order::Page(sheet, answer) => {
                 self.paper.forget();
@@ -189,7 +189,7 @@ impl Typist {
 
     fn press(&mut self, event: Event) -> io::Result<()> {
         match self.line.press(event, &self.known) {
-            Act::Edit => {}
+            Act::Edit => self.interrupted = false,
             Act::Submit(line) => self.submit(line)?,
             Act::Interrupt if !self.interrupted => {
                 self.interrupted = true;
