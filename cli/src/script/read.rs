@@ -1,5 +1,6 @@
 //! `history` and `tail`: what was said, and what is being said.
 
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -18,6 +19,8 @@ type RawPage = Page<Box<RawValue>>;
 
 /// How many of the newest messages a tail begins with.
 const NEWEST: u16 = 10;
+/// How many messages are known by their ids.
+const KNOWN: usize = 10_000;
 /// How long a server waits for something to tell.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -95,6 +98,7 @@ pub(super) async fn tail(
     from: Option<String>,
     follow: bool,
 ) -> Result<(), Failure> {
+    let mut known = Known::default();
     let mut cursor = match from.as_deref() {
         None => Some(print_newest(&mut caller, &group, &mut printer).await?),
         Some("START") => Some(print_all(&mut caller, &group, &mut printer, Form::Change).await?),
@@ -108,7 +112,7 @@ pub(super) async fn tail(
         let asked = async |client: &Client| client.changes(&group, cursor.as_deref(), wait).await;
         let changes = caller.ask(asked).await?;
         for raw in &changes.events {
-            print_change(&mut printer, raw)?;
+            print_change(&mut printer, raw, &mut known)?;
         }
         if printer.is_json() && changes.caught_up && wait.is_zero() {
             // Where nothing was told, this says where to go on.
@@ -141,20 +145,66 @@ async fn print_newest(
     Ok(page.cursor)
 }
 
-fn print_change(printer: &mut Printer, raw: &RawValue) -> Result<(), Failure> {
+/// The messages told last. Between two replicas that are cut off from each other a message can be
+/// told a second time.
+#[derive(Default)]
+struct Known {
+    ids: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Known {
+    /// Whether a message is told for the first time.
+    fn is_new(&mut self, id: &str) -> bool {
+        if !self.ids.insert(id.to_owned()) {
+            return false;
+        }
+        self.order.push_back(id.to_owned());
+        if self.order.len() > KNOWN
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        true
+    }
+}
+
+fn print_change(printer: &mut Printer, raw: &RawValue, known: &mut Known) -> Result<(), Failure> {
+    let change: Change<'_> = parsed(raw)?;
+    if change.event == "message" {
+        let message: Message = parsed(change.data)?;
+        if !known.is_new(&message.id) {
+            return Ok(());
+        }
+        if !printer.is_json() {
+            return printer.line(&message_line(&message));
+        }
+    }
     if printer.is_json() {
         return printer.line(raw.get());
     }
-    let change: Change<'_> = parsed(raw)?;
-    match change.event {
-        "message" => printer.line(&message_line(&parsed(change.data)?)),
-        "reset" => {
-            printer.flush()?;
-            eprintln!(
-                "causeway: the history has changed under this cursor; what came before now is in causeway history"
-            );
-            Ok(())
+    if change.event == "reset" {
+        printer.flush()?;
+        eprintln!(
+            "causeway: the history has changed under this cursor; what came before now is in causeway history"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_told_once_and_memory_is_bounded() {
+        let mut known = Known::default();
+
+        assert!(known.is_new("a") && known.is_new("b"));
+        assert!(!known.is_new("a"));
+        for number in 0..2 * KNOWN {
+            assert!(known.is_new(&number.to_string()));
         }
-        _ => Ok(()),
+        assert_eq!((known.ids.len(), known.order.len()), (KNOWN, KNOWN));
     }
 }

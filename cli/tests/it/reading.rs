@@ -102,9 +102,11 @@ fn a_followed_tail_goes_on_at_the_next_server_with_nothing_missed_or_twice() {
     let mut next = || lines.next().unwrap().unwrap();
     assert!(next().ends_with("bob: before"));
 
-    trial.cluster.say("bob", "one");
+    let one = trial.cluster.say("bob", "one");
     assert!(next().ends_with("bob: one"));
     trial.servers[0].kill();
+    // As between replicas that were cut off from each other.
+    trial.cluster.frame("message", &one, true);
     trial.cluster.say("bob", "two");
     trial.cluster.say("bob", "three");
 
