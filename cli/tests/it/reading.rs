@@ -1,6 +1,6 @@
 //! `history` and `tail`: nothing missed, nothing twice, and a place to go on from.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -31,6 +31,38 @@ fn a_history_is_printed_whole_as_lines_or_as_objects() {
     assert_eq!(messages[1233]["text"], "text 1234.");
     assert_eq!(messages[0]["liked_by"], serde_json::json!([]));
     assert_eq!(trial.cluster.requests("GET", "/messages").len(), 2 * 4);
+}
+
+#[test]
+fn the_next_page_is_asked_for_before_one_is_printed() {
+    let trial = Trial::new();
+    for number in 1..=1001 {
+        trial
+            .cluster
+            .history("bob", &format!("{number} {}", "x".repeat(400)));
+    }
+    let server = trial.servers[0].name();
+    for arguments in [&["history"][..], &[]] {
+        let before = trial.cluster.requests("GET", "/messages").len();
+        let mut child = command(&trial.home)
+            .args(arguments)
+            .args(["-g", "lobby", "-u", "ann", "-s", &server])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"p\n").unwrap();
+
+        // Nobody reads what is printed, which is more than a pipe holds: it stands in its first page.
+        trial
+            .cluster
+            .wait_for_requests(before + 3, "GET", "/messages");
+
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        assert!(out(&output).lines().count() >= 1001);
+    }
 }
 
 #[test]
