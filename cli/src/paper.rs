@@ -5,6 +5,9 @@
 //! Hands out what is to be written with the cursor at the start of the row below, to the thread of
 //! `prompt`.
 
+mod recent;
+
+use self::recent::Recent;
 use crate::layout::Page;
 
 /// Stands in front of the further lines of a message, and where there is little room.
@@ -86,18 +89,28 @@ struct Last {
 #[derive(Debug, Default)]
 pub struct Paper {
     last: Option<Last>,
+    recent: Recent,
+    /// The rows printed since the window was empty: the cursor stands at least so far down.
+    printed: u16,
 }
 
 impl Paper {
     /// Prints a text for good.
     pub fn print(&mut self, block: &Block, window: Window) -> String {
         self.last = None;
-        printed(block, window).0
+        self.write(block, window).0
+    }
+
+    fn write(&mut self, block: &Block, window: Window) -> (String, u16) {
+        let (text, rows) = printed(block, window);
+        self.recent.push(block.clone(), text.clone());
+        self.printed = self.printed.saturating_add(rows);
+        (text, rows)
     }
 
     /// Prints a text that can be replaced under this name.
     pub fn print_as(&mut self, name: &str, block: &Block, window: Window) -> String {
-        let (text, rows) = printed(block, window);
+        let (text, rows) = self.write(block, window);
         let can_be_replaced =
             window.page.has_codes && window.page.columns > 0 && rows < window.height;
         self.last = can_be_replaced.then(|| Last {
@@ -120,15 +133,43 @@ impl Paper {
         match &self.last {
             Some(last) if last.name == name && last.window == window => {
                 let clear = clear_rows(last.rows);
+                self.recent.pop();
                 Some(clear + &self.print_as(new_name, block, window))
             }
             _ => None,
         }
     }
 
-    /// Something was printed or cleared by others.
+    /// The window is empty now.
+    pub fn cleared(&mut self) {
+        self.forget();
+        self.printed = 0;
+    }
+
+    /// The rows printed since the window was empty.
+    pub fn printed(&self) -> u16 {
+        self.printed
+    }
+
+    /// Something was printed by others.
     pub fn forget(&mut self) {
         self.last = None;
+        self.recent.forget();
+    }
+
+    /// Lays out anew what stands directly above, where the terminal has wrapped it to the width of
+    /// this window: as much as fits into `room` rows. Returns how many rows are to be cleared, and
+    /// what is written there.
+    pub fn lay_out_anew(&mut self, window: Window, room: u16) -> (u16, String) {
+        self.last = None;
+        let (rows, blocks) = self.recent.take_last(window.page.columns, room);
+        let printed = self.printed;
+        let texts: String = blocks
+            .iter()
+            .map(|block| self.write(block, window).0)
+            .collect();
+        self.printed = printed;
+        (rows, texts)
     }
 }
 

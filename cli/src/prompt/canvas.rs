@@ -102,6 +102,34 @@ impl Canvas {
         wrapped + column / columns
     }
 
+    /// The rows painted above the cursor, and how many more there may be above those, where the
+    /// terminal has wrapped all rows anew and `printed` rows had been printed. Rows that were free
+    /// below the line stay free, and those at the top are no longer in the window then.
+    pub(super) fn reflowed(&self, printed: u16) -> Option<(u16, u16)> {
+        let painted = self.painted.as_ref().filter(|_| self.reflows)?;
+        let columns = self.window().page.columns;
+        if columns == 0 || columns == painted.window.page.columns {
+            return None;
+        }
+        let rows = painted.area.rows.iter();
+        let all: u16 = rows.map(|(_, wide)| wide.div_ceil(columns).max(1)).sum();
+        let above = self.rows_above(painted);
+        let below = all.saturating_sub(above + 1);
+        let row = painted.area.cursor.0;
+        let former_below = u16::try_from(painted.area.rows.len()).unwrap_or(u16::MAX) - 1 - row;
+        let lowest = painted.window.height.saturating_sub(1 + former_below);
+        let free = lowest.saturating_sub(printed.saturating_add(row));
+        let height = self.window().height;
+        Some((above, height.saturating_sub(1 + above + below + free)))
+    }
+
+    /// Clears so many rows above the cursor, whatever stands there, and writes something else.
+    pub(super) fn replace(&mut self, rows: u16, text: &str) {
+        self.painted = None;
+        self.out.push_str(&clear_rows(rows));
+        self.out.push_str(text);
+    }
+
     /// Paints the line being typed. Does nothing where it stands already.
     pub(super) fn paint(&mut self, scene: Scene<'_>) {
         if !self.has_codes {

@@ -120,7 +120,18 @@ impl Typist {
         Ok(true)
     }
 
+    /// Where the terminal has wrapped all rows anew, they begin anywhere: lays out anew what it
+    /// shows.
+    fn lay_out_anew(&mut self) {
+        let Some((above, room)) = self.canvas.reflowed(self.paper.printed()) else {
+            return;
+        };
+        let (rows, text) = self.paper.lay_out_anew(self.canvas.window(), room);
+        self.canvas.replace(above + rows, &text);
+    }
+
     fn carry_out(&mut self, order: Order) -> io::Result<()> {
+        self.lay_out_anew();
         let window = self.canvas.window();
         if !matches!(order, Order::Working(..)) {
             self.unsay()?;
@@ -180,7 +191,7 @@ impl Typist {
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        self.paper.forget();
+        self.paper.cleared();
         if self.canvas.has_codes() {
             self.canvas.print("\u{1b}[2J\u{1b}[3J\u{1b}[H")?;
         }
@@ -235,6 +246,7 @@ impl Typist {
     }
 
     fn paint(&mut self) {
+        self.lay_out_anew();
         let Some(front) = &self.prompt else {
             return self.canvas.erase();
         };
