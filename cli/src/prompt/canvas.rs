@@ -13,6 +13,8 @@ use super::area::{Area, Scene, area, plain_line};
 use crate::layout::Page;
 use crate::paper::{Window, clear_rows};
 
+/// The columns and rows of a window that does not tell them.
+const USUAL_SIZE: (u16, u16) = (80, 24);
 /// So much may be collected before it is written.
 const PIECE: usize = 64 * 1024;
 const BEGIN: &str = "\u{1b}[?2026h";
@@ -57,7 +59,10 @@ impl Canvas {
 
     /// The window as it is now.
     pub(super) fn window(&self) -> Window {
-        let (columns, height) = crossterm::terminal::size().unwrap_or((0, 0));
+        let size = crossterm::terminal::size().ok();
+        let (columns, height) = size
+            .filter(|(columns, height)| *columns > 0 && *height > 0)
+            .unwrap_or(USUAL_SIZE);
         Window {
             page: Page {
                 columns,

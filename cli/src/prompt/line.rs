@@ -179,7 +179,7 @@ impl Line {
             ReedlineEvent::CtrlD if self.text().is_empty() => return Some(Act::Leave),
             ReedlineEvent::CtrlD => self.edit(EditCommand::Delete),
             ReedlineEvent::ClearScreen => return Some(Act::Clear),
-            ReedlineEvent::Up => self.up(),
+            ReedlineEvent::Up | ReedlineEvent::SearchHistory => self.up(),
             ReedlineEvent::Down => self.down(),
             ReedlineEvent::Left => self.edit(EditCommand::MoveLeft { select: false }),
             ReedlineEvent::Right => self.edit(EditCommand::MoveRight { select: false }),

@@ -153,6 +153,23 @@ fn a_terminal_that_never_tells_its_cursor_or_tells_it_late_is_as_good() {
 }
 
 #[test]
+fn a_terminal_that_does_not_tell_its_size_has_the_usual_one() {
+    let setup = Setup {
+        tells_size: false,
+        ..Setup::default()
+    };
+    let (cluster, _server, screen) = in_lobby(&setup);
+    screen.type_in("a half a line");
+    screen.wait_for("ann@lobby> a half a line");
+    cluster.say("bob", &"long ".repeat(20));
+    screen.wait_for("bob: long");
+
+    let rows = screen.rows();
+    let first = rows.iter().find(|row| row.contains("bob: long")).unwrap();
+    assert!(first.len() > 70, "{}", rows.join("\n"));
+}
+
+#[test]
 fn a_terminal_without_codes_is_sent_none() {
     for term in ["dumb", ""] {
         let setup = Setup {

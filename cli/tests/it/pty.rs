@@ -46,6 +46,8 @@ pub struct Setup {
     pub reports: Reports,
     /// The program is started from a shell with job control, as a person does.
     pub in_shell: bool,
+    /// The program can ask how large the window is.
+    pub tells_size: bool,
     pub home: Home,
 }
 
@@ -58,6 +60,7 @@ impl Default for Setup {
             variables: vec![],
             reports: Reports::AtOnce,
             in_shell: false,
+            tells_size: true,
             home: Home::new(),
         }
     }
@@ -95,7 +98,12 @@ impl Screen {
             command.env(name, value);
         }
         let (rows, cols) = (setup.rows, setup.cols);
-        let pair = native_pty_system().openpty(size(rows, cols)).unwrap();
+        let told = if setup.tells_size {
+            size(rows, cols)
+        } else {
+            size(0, 0)
+        };
+        let pair = native_pty_system().openpty(told).unwrap();
         let settings_before = format!("{:?}", pair.master.get_termios());
         let child = pair.slave.spawn_command(command).unwrap();
         let parser = vt100::Parser::new(at_least_1(rows), at_least_1(cols), SCROLLBACK);
