@@ -114,10 +114,11 @@ async fn chat(options: Options, applied: &[Applied], keeping: Keeping) -> anyhow
 
 /// Where the chat begins: what is set, else the login that was kept.
 fn start(options: &Options, applied: &[Applied]) -> Start {
-    let asks_for_json = applied
-        .iter()
-        .any(|source| source.setting == "json" && source.source == "command line");
-    if asks_for_json {
+    let is_typed = |name: &str| {
+        let mut all = applied.iter();
+        all.any(|applied| applied.setting == name && applied.source == "command line")
+    };
+    if is_typed("json") {
         settings::misuse("--json is for commands, as in: causeway history --group lobby --json")
             .exit();
     }
@@ -131,7 +132,7 @@ fn start(options: &Options, applied: &[Applied]) -> Start {
         .user
         .clone()
         .or_else(|| kept.as_ref().map(|login| login.user.clone()));
-    if options.group.is_some() && user.is_none() {
+    if is_typed("group") && user.is_none() {
         settings::misuse("--group needs a name to log in under: add --user NAME, as in: causeway --user ann --group lobby")
             .exit();
     }
@@ -140,11 +141,9 @@ fn start(options: &Options, applied: &[Applied]) -> Start {
         .clone()
         .or_else(|| kept.map(|login| Place::Address(login.server)))
         .unwrap_or(Place::Address(FIRST_SERVER.to_owned()));
-    Start {
-        place,
-        user,
-        group: options.group.clone(),
-    }
+    // A group that is set for all times waits until somebody logs in.
+    let group = options.group.clone().filter(|_| user.is_some());
+    Start { place, user, group }
 }
 
 fn keeping(given: Option<&Path>) -> Keeping {

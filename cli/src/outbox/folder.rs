@@ -80,6 +80,7 @@ impl Keeping {
 }
 
 fn open(folder: &Path, user: &str) -> Result<Opened, Unusable> {
+    let folder = &std::path::absolute(folder).map_err(|error| unusable(folder, error))?;
     create(folder).map_err(|error| unusable(folder, error))?;
     let mut own = None;
     let mut left = Vec::new();
@@ -133,10 +134,16 @@ fn unusable(path: &Path, error: io::Error) -> Unusable {
 /// The folders of messages are nobody else's business.
 fn create(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
+    let new = folder.ancestors().take_while(|path| !path.is_dir()).count();
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(folder)
+        .create(folder)?;
+    // A new folder is lost in a power cut as long as the one above it is not on the disk.
+    for above in folder.ancestors().skip(1).take(new) {
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// `#` is in no name, so no other user's file has this name.

@@ -251,6 +251,18 @@ fn without_a_folder_that_can_be_written_nothing_is_sent_and_the_way_out_is_named
     }
     assert_eq!(cluster.texts(), ["hi", "hi"]);
     assert!(elsewhere.join("ann.outbox").exists());
+    let mut relative = command(&home);
+    relative.args([
+        "send", "-g", "lobby", "-u", "ann", "-s", &name, "--outbox", "a/b", "hi",
+    ]);
+    assert!(
+        relative
+            .current_dir(home.path())
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(home.path().join("a/b/ann.outbox").exists());
 }
 
 #[test]

@@ -227,3 +227,20 @@ fn the_chat_begins_with_what_is_set_and_the_kept_login() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(cluster.texts(), ["hi"]);
 }
+
+#[test]
+fn a_group_that_is_set_asks_for_no_name() {
+    let (home, cluster) = (Home::new(), Cluster::default());
+    let server = cluster.start(1);
+    let folder = home.path().join(".config/causeway");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("config.toml"), "group = \"lobby\"\n").unwrap();
+    let name = server.name();
+
+    let nobody = run_at(&home, &["--server", &name], b"u ann\n");
+    let ann = run_at(&home, &["--server", &name, "--user", "ann"], b"a hi\n");
+
+    assert!(nobody.status.success(), "{nobody:?}");
+    assert!(ann.status.success(), "{ann:?}");
+    assert_eq!(cluster.texts(), ["hi"]);
+}
