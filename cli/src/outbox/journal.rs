@@ -208,8 +208,31 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::tests::unsent;
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_disk_gives_back_is_read_or_left_alone(
+            noise in any::<Vec<u8>>(),
+            cut in 0..400_usize,
+            place in 0..400_usize,
+        ) {
+            let mut bytes = bytes_of(&[unsent("1", "lobby"), unsent("2", "lobby")]);
+            bytes.truncate(cut);
+            let place = place.min(bytes.len());
+            bytes.splice(place..place, noise.clone());
+
+            // Never a panic, and never more messages than were written.
+            for bytes in [bytes, noise] {
+                if let Ok(read) = read(&bytes) {
+                    prop_assert!(read.waiting.len() <= 2);
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_is_written_is_read_again() {
