@@ -33,6 +33,7 @@ impl Chat {
             self.server_name()
         );
         self.show(self.look.warning(&warning));
+        self.tell_terminal();
         if self.connected_at.is_some_and(|at| at.elapsed() > GOOD) {
             self.backoff.worked();
             self.try_again_at = Some(Instant::now());

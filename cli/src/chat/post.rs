@@ -36,6 +36,7 @@ impl Chat {
         if may_wait {
             self.note("kept; it is sent as soon as a server answers");
         }
+        self.tell_terminal();
         self.catch_up().await;
         self.send_what_waits().await;
     }

@@ -28,6 +28,8 @@ pub(super) struct Canvas {
     /// What stands on the row of the line, on a terminal that cannot name a place.
     plain: Option<String>,
     has_codes: bool,
+    /// What is painted says only that a command takes its time.
+    pub(super) is_busy: bool,
     /// The terminal wraps rows anew when it gets narrower.
     reflows: bool,
 }
@@ -53,6 +55,7 @@ impl Canvas {
             painted: None,
             plain: None,
             has_codes,
+            is_busy: false,
             reflows: is_tmux(),
         }
     }

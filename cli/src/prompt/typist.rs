@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
 
 use crossterm::event::Event;
 use tokio::sync::mpsc::Sender;
@@ -21,6 +22,10 @@ use crate::recall::Recall;
 use crate::text::harmless;
 use crate::tty::Quiet;
 
+/// A command that takes longer takes its time.
+const LONG: Duration = Duration::from_millis(200);
+/// Stands in front of an empty line while a command takes its time.
+const BUSY: &str = "…";
 /// The name under which the line that was typed last stands on the paper.
 const TYPED: &str = "the line typed last";
 
@@ -102,9 +107,31 @@ impl Typist {
             Err(TryRecvError::Empty) => {
                 self.paint();
                 self.canvas.flush()?;
-                Ok(self.happenings.recv().ok())
+                self.wait()
             }
         }
+    }
+
+    /// Waits for what comes next. A command that takes its time leaves the status in view.
+    fn wait(&mut self) -> io::Result<Option<Happening>> {
+        if self.prompt.is_none() && !self.has_said && self.canvas.has_codes() {
+            match self.happenings.recv_timeout(LONG) {
+                Ok(happening) => return Ok(Some(happening)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.canvas.is_busy = true;
+            self.canvas.paint(Scene {
+                status: &self.status,
+                front: BUSY,
+                text: "",
+                cursor: 0,
+                menu: None,
+                has_color: self.has_color,
+            });
+            self.canvas.flush()?;
+        }
+        Ok(self.happenings.recv().ok())
     }
 
     /// Returns false when it is time to end.
@@ -248,8 +275,12 @@ impl Typist {
     fn paint(&mut self) {
         self.lay_out_anew();
         let Some(front) = &self.prompt else {
-            return self.canvas.erase();
+            if !self.canvas.is_busy {
+                self.canvas.erase();
+            }
+            return;
         };
+        self.canvas.is_busy = false;
         self.canvas.paint(Scene {
             status: &self.status,
             front,

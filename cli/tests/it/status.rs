@@ -30,3 +30,33 @@ fn a_partition_a_lost_server_and_what_is_unsent_are_always_seen() {
     screen.type_in("a one\ra two\r");
     says("─ no server · 2 unsent");
 }
+
+#[test]
+fn a_command_that_takes_its_time_leaves_the_status_in_view() {
+    let cluster = Cluster::default();
+    let server = cluster.start(1);
+    let screen = Screen::open(&[
+        "--server",
+        &server.name(),
+        "--user",
+        "ann",
+        "--group",
+        "lobby",
+    ]);
+    screen.wait_for_prompt("ann@lobby");
+    cluster.wait_for_requests(1, "GET", "/events");
+    cluster.hold_answers();
+
+    screen.type_in("a slow\r");
+
+    screen.wait("the status", |screen| {
+        let rows = screen.rows();
+        let line = rows.iter().position(|row| row == "…>");
+        line.is_some_and(|line| rows[line - 1] == "─ replica 1 · 1/1 servers up · 1 unsent")
+    });
+    screen.type_in("a typed meanwhile");
+    cluster.let_answers_go();
+    screen.wait_for("ann: slow");
+    screen.wait_for("ann@lobby> a typed meanwhile");
+    assert!(!screen.all_rows().iter().any(|row| row == "…>"));
+}
