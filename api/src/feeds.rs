@@ -7,6 +7,7 @@ mod frame;
 mod hub;
 mod online;
 mod reader;
+mod shapes;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 
 pub use frame::Item;
 pub use reader::{Reader, Resume};
+pub use shapes::FrameData;
 
 use crate::bodies::UserBody;
 use crate::cursor::Cursors;

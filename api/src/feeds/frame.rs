@@ -12,12 +12,12 @@ use causeway_domain::timeline::{FeedEntry, Kind, Message};
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator_core::view::Knowledge;
 use causeway_store::timelines::Seen;
-use serde::Serialize;
 
-use crate::bodies::{MemberBody, MessageBody, Painter, UserBody};
+use crate::bodies::{MemberBody, Painter, UserBody};
 use crate::cursor::{Cursor, Delivery};
 
 use super::Hub;
+use super::shapes::LikeBody;
 
 /// One frame as a reader is given it.
 #[derive(Clone, Debug)]
@@ -104,13 +104,6 @@ pub(super) enum News {
 pub(super) struct FrameMaker<'a> {
     hub: &'a Hub,
     painter: Painter<'a>,
-}
-
-#[derive(Serialize)]
-struct LikeBody {
-    #[serde(flatten)]
-    message: MessageBody,
-    by: UserBody,
 }
 
 impl<'a> FrameMaker<'a> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::bodies::UserBody;
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::timeline::{FeedEntry, Kind};
@@ -10,20 +11,10 @@ use causeway_replicator_core::presence::Online;
 use causeway_replicator_core::view::Knowledge;
 use causeway_store::log::ReadError;
 use causeway_store::timelines::Seen;
-use serde::Serialize;
-
-use crate::bodies::UserBody;
 
 use super::frame::{Item, News};
+use super::shapes::PresenceBody;
 use super::{Hub, Room};
-
-/// What a `presence` frame carries: changes only, and how many are online now.
-#[derive(Serialize)]
-struct PresenceBody {
-    online: Vec<UserBody>,
-    offline: Vec<UserBody>,
-    count: usize,
-}
 
 /// What the peers last said, to see what has changed.
 #[derive(Default)]

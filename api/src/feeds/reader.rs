@@ -21,6 +21,7 @@ use crate::cursor::Cursor;
 
 use super::Feeds;
 use super::frame::{Frame, FrameMaker, Item, News};
+use super::shapes::MergedBody;
 
 /// Most entries read from the table at once: what one reader can hold in memory.
 const STEP: i64 = 200;
@@ -334,7 +335,9 @@ impl Reader {
         }
         for (from, items) in runs {
             if let Some(from) = from {
-                let data = format!(r#"{{"count":{},"from":{from}}}"#, items.len());
+                let count = items.len();
+                let merged = serde_json::to_string(&MergedBody { count, from });
+                let data = merged.expect("frames have only text keys");
                 self.ready.push_back(Item::without_id("merged", data));
             }
             self.ready.extend(items);

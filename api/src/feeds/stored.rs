@@ -11,12 +11,12 @@ use causeway_domain::version_vector::VersionVector;
 use causeway_replicator_core::view::Knowledge;
 use causeway_store::log::ReadError;
 use causeway_store::timelines::{Anchor, Seen};
-use serde::Serialize;
 
 use crate::bodies::numbers;
 
 use super::Hub;
 use super::frame::{Item, News};
+use super::shapes::StoredBody;
 
 /// Most messages that are followed. Of more, the oldest are no longer told of.
 const FOLLOWED: usize = 4_096;
@@ -37,14 +37,6 @@ struct Followed {
     position: OrderKey,
     /// What its author was last told; nothing yet when the author has just come back.
     told: Option<(Vec<ReplicaId>, bool)>,
-}
-
-/// What a `stored` frame carries.
-#[derive(Serialize)]
-struct StoredBody<'a> {
-    id: &'a str,
-    stored_on: Vec<u16>,
-    settled: bool,
 }
 
 impl Stored {
@@ -140,7 +132,7 @@ impl Hub {
             let is_final = stored_on.len() == all && *settled;
             if followed.told.as_ref() != Some(&now) {
                 let body = StoredBody {
-                    id: &followed.id,
+                    id: followed.id.clone(),
                     stored_on: numbers(stored_on),
                     settled: *settled,
                 };

@@ -8,8 +8,8 @@ use futures_util::{Stream, stream};
 use poem::{Body, IntoResponse, Response};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Payload;
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::Any;
+use poem_openapi::registry::{MetaSchemaRef, Registry};
+use poem_openapi::types::{Any, Type};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -20,7 +20,7 @@ use super::parameters::{AtLeast, bounded, page_size, text};
 use crate::bodies::Reply;
 use crate::context::{Context, group_name, no_group, unread};
 use crate::cursor::CursorError;
-use crate::feeds::{Item, Present, Reader, Resume};
+use crate::feeds::{FrameData, Item, Present, Reader, Resume};
 use crate::problem::Problem;
 use crate::token::Caller;
 
@@ -75,7 +75,11 @@ impl Payload for Frames {
     const CONTENT_TYPE: &'static str = "text/event-stream";
 
     fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")))
+        FrameData::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        FrameData::register(registry);
     }
 }
 

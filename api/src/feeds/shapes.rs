@@ -1,0 +1,75 @@
+//! What the `data` of each frame of a stream carries, also for the API's document.
+
+use poem_openapi::{Object, Union};
+use serde::Serialize;
+
+use crate::bodies::{MemberBody, MessageBody, UserBody};
+use crate::sight::ViewBody;
+
+/// The `data` of a frame, by its `event`: `message` and `moved` a `Message`, `like` and `unlike` a
+/// `Like`, `join` and `leave` a `Member`, `presence`, `stored` and `merged` what is named so, `view`
+/// a `View`. `caught_up` and `reset` carry an empty object. Clients ignore frames of other names.
+#[derive(Union)]
+#[oai(one_of = true)]
+pub enum FrameData {
+    /// Of `message` and `moved`.
+    Message(MessageBody),
+    /// Of `like` and `unlike`.
+    Like(LikeBody),
+    /// Of `join` and `leave`.
+    Member(MemberBody),
+    /// Of `presence`.
+    Presence(PresenceBody),
+    /// Of `stored`.
+    Stored(StoredBody),
+    /// Of `merged`.
+    Merged(MergedBody),
+    /// Of `view`.
+    View(ViewBody),
+}
+
+/// A message that was liked, or is liked by one user less.
+#[derive(Object, Serialize)]
+#[oai(rename = "Like")]
+pub struct LikeBody {
+    /// The message as it is now.
+    #[oai(flatten)]
+    #[serde(flatten)]
+    pub message: MessageBody,
+    /// Who likes it, or no longer does.
+    pub by: UserBody,
+}
+
+/// Who came and went, and how many are online now.
+#[derive(Object, Serialize)]
+#[oai(rename = "Presence")]
+pub struct PresenceBody {
+    /// Who came.
+    pub online: Vec<UserBody>,
+    /// Who went.
+    pub offline: Vec<UserBody>,
+    /// How many members are online now.
+    pub count: usize,
+}
+
+/// Where a message of the reader is stored by now.
+#[derive(Object, Serialize)]
+#[oai(rename = "Stored")]
+pub struct StoredBody {
+    /// The message.
+    pub id: String,
+    /// The numbers of the replicas known to hold it, ascending.
+    pub stored_on: Vec<u16>,
+    /// No replica can any more put a message before it.
+    pub settled: bool,
+}
+
+/// Messages follow that sort well before the newest one given: a partition has healed.
+#[derive(Object, Serialize)]
+#[oai(rename = "Merged")]
+pub struct MergedBody {
+    /// How many.
+    pub count: usize,
+    /// The replica that wrote them.
+    pub from: u16,
+}
