@@ -20,6 +20,7 @@ pub mod orphans;
 mod peer;
 pub mod plan;
 pub mod presence;
+mod run;
 mod unconfirmed;
 pub mod view;
 pub mod wire;

@@ -17,6 +17,7 @@ use crate::now::Now;
 use crate::orphans::Orphans;
 use crate::plan;
 use crate::presence::{Held, PeerPresence, Report};
+use crate::run::Run;
 use crate::wire::{Digest, PushAnswer, Refusal};
 
 /// The first wait after a pull that brought nothing.
@@ -60,21 +61,6 @@ pub(crate) struct Peer {
     held_noted: VersionVector,
     held_noted_ms: u64,
     long_held: VersionVector,
-}
-
-/// As what a replica runs, by its newest digest.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Run {
-    /// As what it writes: a database that was wiped or restored has another origin.
-    pub origin: Origin,
-    /// Its process: another one may run on a database that was rolled back.
-    pub instance: Instance,
-    /// Since when both are known.
-    pub since_ms: u64,
-    /// When the digest came.
-    pub spoke_ms: u64,
-    /// All that the replica writes after the digest has a higher clock reading.
-    pub floor: Hlc,
 }
 
 /// The digests to one peer.
@@ -204,21 +190,7 @@ impl Peer {
 
     /// Takes in what a digest says it holds. What was known before is replaced, never merged.
     pub fn learn_vector(&mut self, now: Now, own: Origin, held: &VersionVector, digest: &Digest) {
-        let origin = Origin {
-            replica: digest.replica,
-            epoch: digest.epoch,
-        };
-        let instance = digest.instance;
-        let former = self
-            .run
-            .filter(|former| (former.origin, former.instance) == (origin, instance));
-        self.run = Some(Run {
-            origin,
-            instance,
-            since_ms: former.map_or(now.ms, |former| former.since_ms),
-            spoke_ms: now.ms,
-            floor: digest.floor,
-        });
+        self.run = Some(Run::of(digest, now, self.run));
         let mut known = digest.held();
         if !rule::holds(Rule::KnownIsReplaced) {
             known.merge(self.known.as_deref().unwrap_or(&self.hint));

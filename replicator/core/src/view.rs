@@ -13,9 +13,9 @@ use causeway_domain::writing::Head;
 use crate::alarm::Alarm;
 use crate::liveness::{Liveness, Outward, Status};
 use crate::me::Me;
-use crate::orphans::IN_FLIGHT_MS;
 use crate::peer::Peer;
 use crate::presence::Online;
+use crate::run;
 
 /// What is known of all peers at one moment.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ impl Knowledge {
             me: me.origin.replica,
             settled_floor: floors.min().map_or(head.floor, |f| f.min(head.floor)),
             settled_within: head.vector.clone(),
-            all_past: all_past(head.floor, peers),
+            all_past: run::all_past(head.floor, peers.values().map(Peer::run)),
             has_caught_up,
             alarms: Arc::default(),
             peers: peers
@@ -197,17 +197,6 @@ impl PeerKnowledge {
             clock_ms: peer.clock.offset_ms(),
         }
     }
-}
-
-fn all_past(floor: Hlc, peers: &BTreeMap<ReplicaId, Peer>) -> Option<Hlc> {
-    let known: Option<Vec<_>> = peers.values().map(Peer::run).collect();
-    let known = known?;
-    let since_ms = known.iter().map(|it| it.since_ms).max().unwrap_or(0);
-    let is_over = known
-        .iter()
-        .all(|it| it.spoke_ms >= since_ms + IN_FLIGHT_MS);
-    let past = known.iter().map(|it| it.floor).fold(floor, Hlc::min);
-    is_over.then_some(past)
 }
 
 #[cfg(test)]
