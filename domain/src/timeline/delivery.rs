@@ -99,7 +99,7 @@ impl Rivals {
     /// entry is the last of its origin while stale entries of exactly one other origin are left:
     /// once for each object and each register, however the reader's calls cut the log. Where stale
     /// events cannot be looked up (`has_hidden`: they are lost, or kept back), each may have been
-    /// about the object: it is told again with its last entry.
+    /// about the object: it is told again with its last entry too.
     pub fn recheck(&mut self, entry: &FeedEntry, has_hidden: bool) -> Option<Kind> {
         let origin = entry.position.dot().origin;
         let (object, register) = (object(entry), register(entry));
@@ -127,10 +127,8 @@ fn ends_a_doubt(stale: &mut Origins, origin: Origin, has_hidden: bool) -> bool {
             stale.remove(&origin);
         }
     }
-    if has_hidden {
-        return stale.is_empty();
-    }
-    stale.len() == 1 && !stale.contains_key(&origin)
+    let is_last = has_hidden && stale.is_empty();
+    is_last || (stale.len() == 1 && !stale.contains_key(&origin))
 }
 
 fn object(entry: &FeedEntry) -> Object {
