@@ -149,14 +149,18 @@ impl Typist {
         self.quiet.keys_only(true)
     }
 
-    /// Lets words be typed; none when the reader changes their mind.
+    /// Lets words be typed or pasted; none when the reader changes their mind.
     fn words(
         &mut self,
         backwards: bool,
         given_up: &dyn Fn() -> bool,
     ) -> io::Result<Option<String>> {
         let mut words = String::new();
+        let for_the_line = self.pasted.len();
         loop {
+            for text in self.pasted.drain(for_the_line..) {
+                words.push_str(&text.replace(['\r', '\n'], " "));
+            }
             let mark = if backwards { '?' } else { '/' };
             self.say(&format!("{mark}{}", harmless_line(&words)))?;
             let Some(key) = self.key(given_up)? else {
@@ -182,6 +186,10 @@ impl Typist {
             match self.held.pop_front() {
                 Some(Event::Key(key)) if key.kind != KeyEventKind::Release => return Ok(Some(key)),
                 Some(Event::Resize(..)) => return Ok(Some(SAY_ANEW)),
+                Some(Event::Paste(text)) => {
+                    self.pasted.push(text);
+                    return Ok(Some(SAY_ANEW));
+                }
                 Some(_) => continue,
                 None => {}
             }

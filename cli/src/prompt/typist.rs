@@ -36,6 +36,8 @@ pub(super) struct Typist {
     pub(super) backlog: VecDeque<Happening>,
     /// Keys that were pressed while no line was asked for.
     pub(super) held: VecDeque<Event>,
+    /// Texts pasted while a long text was read: no keys of its reader, so they belong to the line.
+    pub(super) pasted: Vec<String>,
     pub(super) is_closing: Arc<AtomicBool>,
     pub(super) canvas: Canvas,
     pub(super) paper: Paper,
@@ -67,6 +69,7 @@ impl Typist {
             happenings,
             backlog: VecDeque::new(),
             held: VecDeque::new(),
+            pasted: Vec::new(),
             is_closing,
             canvas: Canvas::new(has_codes),
             paper: Paper::default(),
@@ -91,6 +94,7 @@ impl Typist {
             }
         }
         // What was being typed can be had back in the next run.
+        self.take_pasted();
         self.line.take();
         self.canvas.erase();
         self.canvas.flush()
@@ -182,6 +186,7 @@ impl Typist {
                 self.rows_used = 0;
                 self.prompt = Some(front);
                 self.quiet.keys_only(true)?;
+                self.take_pasted();
                 while self.prompt.is_some()
                     && let Some(event) = self.held.pop_front()
                 {
@@ -249,6 +254,13 @@ impl Typist {
             Act::Clear => self.clear()?,
         }
         Ok(())
+    }
+
+    /// Puts into the line what was pasted while a long text was read.
+    fn take_pasted(&mut self) {
+        for text in std::mem::take(&mut self.pasted) {
+            self.line.press(Event::Paste(text), &self.known);
+        }
     }
 
     fn submit(&mut self, line: String) -> io::Result<()> {

@@ -93,6 +93,24 @@ fn a_pager_can_be_suspended_and_resized() {
 }
 
 #[test]
+fn a_text_pasted_while_the_history_is_read_belongs_to_the_line() {
+    let (cluster, _server, screen) = with_history(100);
+    screen.type_in("p\r");
+    wait_for_screen(&screen, 1, 23, "more");
+
+    screen.type_in("\x1b[200~a quick\nbrown\x1b[201~ ");
+    wait_for_screen(&screen, 24, 46, "more");
+    screen.type_in("\x1b[200~ fox\x1b[201~/\x1b[200~text-0050\x1b[201~\r");
+    wait_for_screen(&screen, 50, 72, "more");
+    screen.type_in("q");
+    screen.wait("the line", |screen| last_row(screen).ends_with("brown fox"));
+    screen.type_in("!\r");
+
+    screen.wait("the post", |_| cluster.posts().len() == 1);
+    assert_eq!(cluster.posts()[0].body["text"], "quick\nbrown fox!");
+}
+
+#[test]
 fn the_history_goes_on_where_it_was_left() {
     let (_cluster, _server, screen) = with_history(100);
     screen.type_in("p\r");
