@@ -119,6 +119,10 @@ fn after_a_stop_from_outside_fg_brings_prompt_and_draft_back() {
         });
         let rows = screen.all_rows();
         assert!(rows.iter().any(|row| row.contains("no messages yet")));
+        // What the shell wrote meanwhile stays, down to the row where the line begins again.
+        let back = rows.iter().rposition(|row| row.starts_with("shell$"));
+        let shell = rows[back.unwrap()..].join("").replace(' ', "");
+        assert!(shell.contains("--grouplobby"), "{signal} {rows:#?}");
         screen.type_in("\x15q\r");
         screen.wait("the shell", |screen| last_row(screen) == "shell$");
     }
