@@ -197,6 +197,8 @@ impl Chat {
                 };
                 self.follow(client, joined.body.group, cursor);
             }
+            // Here or elsewhere it can be done a little later, and the group is still wanted.
+            Err(error) if error.passes() => self.lose(&error.to_string()),
             Err(error) => self.refuse_group(&error),
         }
     }

@@ -67,6 +67,8 @@ impl Chat {
                 self.leave_stream();
                 self.follow(client, group, snapshot.cursor);
             }
+            // Nothing follows the group now: what comes would not be shown.
+            Err(error) if error.passes() => self.lose(&error.to_string()),
             Err(error) => self.failed(&error),
         }
     }

@@ -74,6 +74,33 @@ fn told_once_and_taken_up_again(stand_between: impl Fn(&Gate)) {
 }
 
 #[test]
+fn a_server_too_busy_to_let_one_join_costs_neither_group_nor_draft() {
+    let cluster = Cluster::default();
+    let servers = [cluster.start(1), cluster.start(2)];
+    let name = servers[0].name();
+    cluster.be_busy(1);
+    let screen = Screen::open(&["--server", &name, "-u", "ann", "-g", "lobby"]);
+    screen.wait_for_prompt("ann@lobby");
+    screen.type_in("a half a li");
+    screen.wait_for("ann@lobby> a half a li");
+
+    cluster.be_busy(1);
+    servers[1].kill();
+    screen.wait("the joins", |_| {
+        cluster.requests("PUT", "/members/me").len() == 4
+    });
+    screen.wait("prompt and draft", |screen| {
+        let rows = screen.rows();
+        let last = rows.iter().rfind(|row| !row.is_empty());
+        last.is_some_and(|row| row == "ann@lobby> a half a li")
+    });
+    screen.type_in("ne\r");
+
+    screen.wait_for("ann: half a line");
+    assert_eq!(cluster.texts(), ["half a line"]);
+}
+
+#[test]
 fn a_lost_answer_is_asked_for_again_with_the_same_key() {
     let cluster = Cluster::default();
     let server = cluster.start(1);

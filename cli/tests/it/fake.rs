@@ -177,6 +177,11 @@ impl Cluster {
         self.world().behind = count;
     }
 
+    /// The next joins are refused because the replica has too much to do.
+    pub fn be_busy(&self, count: usize) {
+        self.world().busy = count;
+    }
+
     pub fn posts(&self) -> Vec<Request> {
         self.requests("POST", "/messages")
     }
@@ -288,6 +293,10 @@ impl Cluster {
             ("PUT", ["v1", "groups", group, "members", "me"]) => {
                 if let Some(members) = &mut world.joined {
                     members.push(author_of(request));
+                }
+                if world.busy > 0 {
+                    world.busy -= 1;
+                    return problem(503, "busy", "too much to do; come back");
                 }
                 if world.behind > 0 && request.path.contains("at_least=") {
                     world.behind -= 1;

@@ -26,6 +26,8 @@ pub struct World {
     pub forgotten_joins: usize,
     pub name: Option<String>,
     pub behind: usize,
+    /// So many more joins are refused because the server is at work.
+    pub busy: usize,
 }
 
 impl World {
