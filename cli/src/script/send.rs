@@ -116,7 +116,9 @@ impl Sender {
                 )));
             };
             if !text.trim().is_empty() {
-                self.send_one(text.to_owned()).await?;
+                self.send_one(text.to_owned())
+                    .await
+                    .map_err(|failure| of_line(number, failure))?;
             }
         }
     }
@@ -183,7 +185,6 @@ impl Sender {
                 "the outbox cannot be written ({error}); make room for it"
             ))
         })?;
-        let is_own = unsent.group == self.group;
         loop {
             let asked = async |client: &Client| post(client, &unsent).await;
             let error = match self.caller.once(&asked).await {
@@ -193,9 +194,10 @@ impl Sender {
                 }
                 Err(error) => error,
             };
-            let may_join = is_own && unsent.joined.is_none();
+            // It was written while no server answered, so that its author could not join yet.
+            let may_join = unsent.joined.is_none();
             if may_join && (error.is("not_a_member") || error.is("not_found")) {
-                unsent.joined = Some(self.join().await?);
+                unsent.joined = Some(self.join(&unsent.group).await?);
                 continue;
             }
             match judge(&mut unsent, &error) {
@@ -208,9 +210,8 @@ impl Sender {
         }
     }
 
-    async fn join(&mut self) -> Result<String, Failure> {
-        let group = self.group.clone();
-        let asked = async |client: &Client| client.join(&group, None).await;
+    async fn join(&mut self, group: &str) -> Result<String, Failure> {
+        let asked = async |client: &Client| client.join(group, None).await;
         let joined = self.caller.ask(asked).await?;
         Ok(joined.mark.unwrap_or_default())
     }
@@ -223,6 +224,16 @@ impl Sender {
         Undelivered::Refused(format!(
             "not sent ({text}): {reason}. /outbox in the chat edits or drops it"
         ))
+    }
+}
+
+/// Nothing is read after a line that fails: later lines would stand before it.
+fn of_line(number: u64, failure: Failure) -> Failure {
+    match failure {
+        Failure::Told(why) => Failure::Told(format!(
+            "line {number}: {why}. The lines after it are not sent"
+        )),
+        Failure::Unread => Failure::Unread,
     }
 }
 

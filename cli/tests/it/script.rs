@@ -85,6 +85,26 @@ fn who_sends_to_a_group_joins_it_where_that_is_needed() {
 }
 
 #[test]
+fn an_earlier_message_to_another_group_joins_that_group() {
+    let trial = Trial::new();
+    trial.cluster.ask_for_joins();
+    assert!(trial.run(&["login"], b"").status.success());
+    trial.servers[0].kill();
+    let kept = trial.run_bare(&["send", "-g", "one", "--timeout", "1", "earlier"], b"");
+    assert_eq!(kept.status.code(), Some(1));
+
+    let _server = trial.cluster.start_at(1, trial.servers[0].address);
+    assert_done(
+        &trial.run_bare(&["send", "-g", "two", "later"], b""),
+        "m2\n",
+    );
+
+    assert_eq!(trial.cluster.texts(), ["earlier", "later"]);
+    let joins = trial.cluster.requests("PUT", "/members/me");
+    assert!(joins[0].path.contains("/groups/one/"), "{}", joins[0].path);
+}
+
+#[test]
 fn a_message_that_no_server_answers_is_kept_and_sent_by_the_next_run() {
     let trial = Trial::new();
     assert!(trial.run(&["login"], b"").status.success());
@@ -145,6 +165,26 @@ fn a_refused_message_is_told_with_its_reason() {
             .success()
     );
     assert_eq!(trial.cluster.texts(), ["short"]);
+}
+
+#[test]
+fn a_line_that_is_refused_is_named_and_ends_the_sending() {
+    let trial = Trial::new();
+    let lines = format!("one\n{}\nthree\n", "x".repeat(4001));
+
+    let output = trial.run(&["send", "-g", "lobby", "--lines"], lines.as_bytes());
+
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("causeway: line 2: not sent (xxx"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with(". The lines after it are not sent\n"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(trial.cluster.texts(), ["one"]);
 }
 
 #[test]
