@@ -31,8 +31,9 @@ pub struct Caller {
     backoff: Backoff,
     failover: bool,
     patience: Option<Duration>,
-    /// Since when no call was answered.
-    waits_since: Instant,
+    /// Since when the present call waits for an answer. None between calls: a script may take its
+    /// time over what it sends or prints.
+    waits_since: Option<Instant>,
     renewed: Option<Instant>,
     told: bool,
 }
@@ -84,7 +85,7 @@ impl Caller {
             backoff: Backoff::default(),
             failover: !options.no_failover,
             patience: Some(Duration::from_secs(options.timeout)).filter(|time| !time.is_zero()),
-            waits_since: Instant::now(),
+            waits_since: None,
             renewed: None,
             told: false,
         })
@@ -197,6 +198,7 @@ impl Caller {
         &mut self,
         call: &impl AsyncFn(&Client) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
+        self.begin_to_wait();
         let answer = match self.patience_left() {
             None => call(&self.client).await,
             Some(left) => timeout(left, call(&self.client))
@@ -204,15 +206,32 @@ impl Caller {
                 .unwrap_or_else(|_| Err(CallError::Unreachable("no answer in time".into()))),
         };
         if answer.is_ok() {
-            self.waits_since = Instant::now();
-            self.silent = 0;
-            self.backoff.worked();
+            self.answered();
         }
         answer
     }
 
+    /// A call was answered: the next one may wait as long again.
+    pub(super) fn answered(&mut self) {
+        self.waits_since = None;
+        self.silent = 0;
+        self.backoff.worked();
+    }
+
+    fn begin_to_wait(&mut self) {
+        self.waits_since.get_or_insert_with(Instant::now);
+    }
+
     fn patience_left(&self) -> Option<Duration> {
-        Some(self.patience?.saturating_sub(self.waits_since.elapsed()))
+        let waited = self.waits_since.map_or(Duration::ZERO, |at| at.elapsed());
+        Some(self.patience?.saturating_sub(waited))
+    }
+
+    /// How long a server may be asked to wait before it answers, so that its silence is told from
+    /// one that is lost.
+    pub(super) fn at_most(&self, wait: Duration) -> Duration {
+        self.patience
+            .map_or(wait, |patience| wait.min(patience / 2))
     }
 
     /// Does what lets the same call be made again: waits, or goes to the next server.
@@ -220,6 +239,7 @@ impl Caller {
     /// # Errors
     /// The answer is final, or there is no patience left.
     pub(super) async fn recover(&mut self, error: &CallError) -> Result<(), Failure> {
+        self.begin_to_wait();
         let pause = if error.is_lost() {
             self.tell_who_waits(error);
             self.silent += 1;

@@ -69,6 +69,7 @@ async fn print_all(
                 continue;
             }
         };
+        caller.answered();
         // What comes while the pages are read is told after the first page's cursor.
         cursor.get_or_insert(page.cursor);
         for message in &page.messages {
@@ -127,7 +128,7 @@ pub(super) async fn tail(
             if !follow {
                 return Ok(());
             }
-            wait = WAIT;
+            wait = caller.at_most(WAIT);
         }
     }
 }

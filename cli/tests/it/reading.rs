@@ -147,3 +147,23 @@ fn a_followed_tail_goes_on_at_the_next_server_with_nothing_missed_or_twice() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_group_where_nothing_happens_is_no_lost_server() {
+    let trial = Trial::new();
+    let server = trial.servers[0].name();
+    let mut child = command(&trial.home)
+        .args(["tail", "-g", "lobby", "--from", "NOW", "--follow"])
+        .args(["-u", "ann", "-s", &server, "--timeout", "1"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    trial.cluster.wait_for_requests(2, "GET", "/changes");
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // It is asked to answer before its silence counts.
+    let asked = trial.cluster.requests("GET", "/changes");
+    let mut query = asked[1].path.split('&');
+    assert!(query.any(|part| part == "wait_ms=500"), "{}", asked[1].path);
+}

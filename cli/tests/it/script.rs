@@ -1,9 +1,13 @@
 //! Commands for scripts: what they print, how they end, and what they leave behind.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::program::command;
 use crate::trial::{Trial, assert_done, assert_failed, out};
 
 const UTF8: &str = "nothing of it is sent; convert it first, as in: iconv -f latin1 -t utf-8";
@@ -185,6 +189,32 @@ fn a_line_that_is_refused_is_named_and_ends_the_sending() {
     );
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(trial.cluster.texts(), ["one"]);
+}
+
+#[test]
+fn a_pause_between_two_lines_is_not_the_silence_of_a_server() {
+    let trial = Trial::new();
+    let server = trial.servers[0].name();
+    let mut child = command(&trial.home)
+        .args(["send", "-g", "lobby", "--lines", "--timeout", "1"])
+        .args(["-u", "ann", "-s", &server])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for text in ["one", "two"] {
+        // A log that says nothing for longer than a server may say nothing.
+        std::thread::sleep(Duration::from_millis(1200));
+        writeln!(stdin, "{text}").unwrap();
+    }
+    drop(stdin);
+
+    let output = child.wait_with_output().unwrap();
+
+    assert_eq!(out(&output), "m1\nm2\n");
+    assert!(output.status.success());
+    assert_eq!(trial.cluster.texts(), ["one", "two"]);
 }
 
 #[test]
