@@ -93,11 +93,25 @@ impl Typist {
                 break;
             }
         }
-        // What was being typed can be had back in the next run.
+        // What was being typed can be had back in the next run, lines that nobody asked for included.
         self.take_pasted();
+        self.hold_what_came();
+        while let Some(event) = self.held.pop_front() {
+            self.line.press(event, &self.known);
+        }
         self.line.take();
         self.canvas.erase();
         self.canvas.flush()
+    }
+
+    /// Takes in the keys that were pressed before it was time to end.
+    fn hold_what_came(&mut self) {
+        let came = self.backlog.drain(..).chain(self.happenings.try_iter());
+        self.held
+            .extend(came.filter_map(|happening| match happening {
+                Happening::Key(event) => Some(event),
+                _ => None,
+            }));
     }
 
     /// What came next. All that came before is seen by then.

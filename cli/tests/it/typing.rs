@@ -134,6 +134,34 @@ fn a_draft_that_a_signal_ended_is_among_the_lines_of_the_next_run() {
 }
 
 #[test]
+fn what_is_typed_while_a_command_takes_its_time_is_not_lost_by_its_interruption() {
+    let cluster = Cluster::default();
+    let server = cluster.start(1);
+    let home = Home::new();
+    let name = server.name();
+    let arguments = ["--server", &name, "--user", "ann", "--group", "lobby"];
+    let mut first = Screen::open_at(&home, &arguments);
+    first.wait_for_prompt("ann@lobby");
+    cluster.hold_answers();
+    first.type_in("a slow\r");
+    first.wait_for("…>");
+
+    first.type_in("a next line\ra draft");
+    // Nothing shows that the keys are read, and the signal throws away those that are not.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    first.type_in("\x03");
+    first.wait_for_end();
+    cluster.let_answers_go();
+
+    let second = Screen::open_at(&home, &arguments);
+    second.wait_for_prompt("ann@lobby");
+    second.type_in("\x1b[A");
+    second.wait_for("ann@lobby> a draft");
+    second.type_in("\x1b[A");
+    second.wait_for("ann@lobby> a next line");
+}
+
+#[test]
 fn alt_enter_begins_a_line_and_the_help_says_so() {
     let (cluster, _server, screen) = in_lobby(&Setup::default());
     screen.type_in("h\r");
