@@ -46,7 +46,7 @@ impl Chat {
     }
 
     /// Without failover too, the first server is waited for.
-    fn looks_for_servers(&self) -> bool {
+    pub(super) fn looks_for_servers(&self) -> bool {
         self.state.user.is_some() && (self.failover || self.connected_at.is_none())
     }
 

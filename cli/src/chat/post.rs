@@ -34,7 +34,12 @@ impl Chat {
             return self.complain(&format!("Not sent: {why}. Arrow up brings the line back"));
         }
         if may_wait {
-            self.note("kept; it is sent as soon as a server answers");
+            let when = if matches!(self.link, Link::Expired(_)) || self.looks_for_servers() {
+                "as soon as a server answers"
+            } else {
+                "once you connect. Type c and a server, as in: c 2"
+            };
+            self.note(&format!("kept; it is sent {when}"));
         }
         self.tell_terminal();
         self.catch_up().await;

@@ -7,7 +7,7 @@ use crate::pty::Screen;
 
 #[test]
 fn the_loss_of_the_server_is_told_at_once() {
-    let (_cluster, servers, screen) = in_lobby(1, &["--no-failover"]);
+    let (cluster, servers, screen) = in_lobby(1, &["--no-failover"]);
     screen.type_in("a half a li");
     screen.wait_for("a half a li");
 
@@ -16,6 +16,14 @@ fn the_loss_of_the_server_is_told_at_once() {
     screen.wait_for(&format!("! {} is lost (", servers[0].name()));
     screen.wait_for("you are logged out. Type c");
     screen.wait_for("ann (no server)> a half a li");
+    screen.type_in("ne\r");
+    screen.wait_for("kept; it is sent once you connect. Type c and a server, as in: c 2");
+
+    let other = cluster.start(2);
+    screen.type_in(&format!("c {}\r", other.name()));
+
+    screen.wait_for("ann: half a line");
+    assert_eq!(cluster.texts(), ["half a line"]);
 }
 
 #[test]
