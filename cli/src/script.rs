@@ -61,7 +61,7 @@ impl Script {
             Command::Logout => login::log_out(&self.options).await,
             Command::Send { text, lines } => {
                 let group = self.group("send");
-                let caller = self.caller().await?;
+                let caller = self.caller().await.map_err(send::not_kept)?;
                 send::run(
                     caller,
                     &self.keeping,

@@ -61,6 +61,14 @@ pub(super) async fn run(
     }
 }
 
+/// Before a login nobody knows for which cluster a message is, so it cannot be kept for one.
+pub(super) fn not_kept(failure: Failure) -> Failure {
+    match failure {
+        Failure::Told(why) => Failure::Told(format!("not sent, and not kept: {why}")),
+        Failure::Unread => Failure::Unread,
+    }
+}
+
 async fn all_of_input() -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {
         eprintln!("Type the message; Ctrl-D at the beginning of a line sends it, Ctrl-C does not.");

@@ -289,7 +289,7 @@ fn a_login_is_kept_for_the_next_commands_until_it_is_forgotten() {
     let before = trial.run_bare(send, b"");
     assert_failed(
         &before,
-        "not logged in; log in with causeway login --user NAME, or add --user NAME",
+        "not sent, and not kept: not logged in; log in with causeway login --user NAME, or add --user NAME",
     );
     assert_done(&trial.run(&["login"], b""), "");
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
