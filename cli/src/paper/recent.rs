@@ -34,7 +34,8 @@ impl Recent {
     }
 
     /// Takes the last blocks that together have no more than `room` rows since the terminal wraps
-    /// at `columns`, and tells how many rows they have.
+    /// at `columns`, and tells how many rows they have. Those above them stay as they were written,
+    /// until a larger window has room for them.
     pub(super) fn take_last(&mut self, columns: u16, room: u16) -> (u16, Vec<Block>) {
         let mut used = 0_u16;
         let mut count = 0;
@@ -46,8 +47,6 @@ impl Recent {
             count += 1;
         }
         let last = self.blocks.split_off(self.blocks.len() - count);
-        // What stands above these stays as it is, and is not to be counted again.
-        self.blocks.clear();
         (used, last.into_iter().map(|(block, _)| block).collect())
     }
 }
@@ -96,6 +95,8 @@ mod tests {
 
         let texts: Vec<_> = blocks.into_iter().map(|block| block.text).collect();
         assert_eq!((rows, texts), (3, vec!["two two".into(), "three".into()]));
-        assert_eq!(recent.take_last(5, 9), (0, vec![]));
+        // A larger window shows what stands above them, too.
+        let (rows, blocks) = recent.take_last(5, 9);
+        assert_eq!((rows, blocks.len()), (1, 1));
     }
 }
