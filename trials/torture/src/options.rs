@@ -25,8 +25,8 @@ pub struct Arguments {
     /// How many users write
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub writers: u16,
-    /// How many users read
-    #[arg(long, default_value_t = 3, value_name = "N")]
+    /// How many users read: of six, half take at most 5 events a call, and two only poll
+    #[arg(long, default_value_t = 6, value_name = "N")]
     pub readers: u16,
     /// Only these faults
     #[arg(long, value_delimiter = ',', value_name = "FAULT,…")]
