@@ -34,7 +34,8 @@ Examples:
   causeway send --user ann --group lobby -- '--starts with dashes'
 
 The group is joined where one is no member of it. A message that no server has answered within
---timeout is kept, and sent when causeway runs again; the exit code is 1 then.";
+--timeout is kept, and sent when causeway runs again; the exit code is 1 then. Without the login of
+an earlier causeway login, or with --outbox none, nothing is kept while no server answers.";
 
 pub(super) const TAIL: &str = "\
 Examples:

@@ -132,6 +132,24 @@ fn a_message_that_no_server_answers_is_kept_and_sent_by_the_next_run() {
 }
 
 #[test]
+fn the_help_says_that_nothing_is_kept_without_a_login() {
+    let trial = Trial::new();
+    trial.servers[0].kill();
+
+    let failed = trial.run(&["send", "-g", "lobby", "--timeout", "1", "gone"], b"");
+    let help = trial.run_bare(&["send", "--help"], b"");
+
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(
+        said.starts_with("causeway: not sent, and not kept: "),
+        "{said}"
+    );
+    let help = out(&help).replace('\n', " ");
+    let exception = "Without the login of an earlier causeway login, or with --outbox none, nothing is kept while no server answers.";
+    assert!(help.contains(exception), "{help}");
+}
+
+#[test]
 fn a_lost_answer_is_asked_for_again_and_the_next_server_is_asked_too() {
     let trial = Trial::of(2);
     trial.cluster.answer_posts_with(1, "504 Gateway Timeout");
