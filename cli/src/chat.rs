@@ -17,6 +17,7 @@ mod post;
 mod reading;
 mod unsent;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -89,6 +90,8 @@ pub struct Chat {
     link: Link,
     failover: bool,
     outbox: Outbox,
+    /// The keys of the messages whose lines were typed in this run.
+    written_here: HashSet<String>,
     /// Where outboxes are kept.
     keeping: Keeping,
     /// Why nothing can be kept, and so nothing be sent.
@@ -132,6 +135,7 @@ impl Chat {
             link: Link::None,
             failover,
             outbox: Outbox::default(),
+            written_here: HashSet::new(),
             keeping,
             outbox_fault: None,
             waits: Vec::new(),

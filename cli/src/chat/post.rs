@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tokio::time::{Duration, Instant};
 
 use super::{Chat, Link};
-use crate::client::{CallError, Written};
+use crate::client::{CallError, Client, Written};
 use crate::names;
 use crate::outbox::{Unsent, Verdict, draw_key, judge};
 use crate::text::excerpt;
@@ -30,6 +30,7 @@ impl Chat {
             tried: !may_wait,
             ..self.unsent(group, text)
         };
+        self.written_here.insert(unsent.key.clone());
         if let Err(why) = self.keep(unsent) {
             return self.complain(&format!("Not sent: {why}. Arrow up brings the line back"));
         }
@@ -106,8 +107,20 @@ impl Chat {
                 .await;
             match answer {
                 Ok(written) => self.sent(&unsent, written),
+                Err(error) if may_join(&unsent, &error) => self.join_for(&client, unsent).await,
                 Err(error) => self.not_sent(unsent, &error),
             }
+        }
+    }
+
+    /// The message was written while no server answered, so that its author could not join yet.
+    async fn join_for(&mut self, client: &Client, mut unsent: Unsent) {
+        match client.join(&unsent.group, None).await {
+            Ok(joined) => {
+                unsent.joined = Some(joined.mark.unwrap_or_default());
+                self.outbox.update(&unsent);
+            }
+            Err(error) => self.not_sent(unsent, &error),
         }
     }
 
@@ -128,6 +141,7 @@ impl Chat {
 
     fn sent(&mut self, unsent: &Unsent, written: Written<Message>) {
         self.outbox.sent(&unsent.key);
+        self.written_here.remove(&unsent.key);
         self.state.seen.mark = written.mark.or(self.state.seen.mark.take());
         self.told.waiting = false;
         if !self.is_present(&unsent.group) {
@@ -161,9 +175,12 @@ impl Chat {
                 let reason = reason.trim_end_matches('.');
                 self.outbox.refused(&unsent.key, reason);
                 let text = excerpt(&unsent.text, 60);
-                self.complain(&format!(
-                    "Not sent ({text}): {reason}. Arrow up brings the line back; /outbox keeps the text"
-                ));
+                let back = if self.written_here.remove(&unsent.key) {
+                    "Arrow up brings the line back; /outbox keeps the text"
+                } else {
+                    "/outbox keeps the text, to edit or drop"
+                };
+                self.complain(&format!("Not sent ({text}): {reason}. {back}"));
             }
         }
     }
@@ -174,6 +191,10 @@ impl Chat {
             self.note(&format!("not sent yet: {why}. It is kept and sent again"));
         }
     }
+}
+
+fn may_join(unsent: &Unsent, error: &CallError) -> bool {
+    unsent.joined.is_none() && (error.is("not_a_member") || error.is("not_found"))
 }
 
 pub(super) fn unwritable(error: &std::io::Error) -> String {

@@ -162,7 +162,7 @@ impl Cluster {
         self.world().forgotten_joins = count;
     }
 
-    /// Only who has joined may post from now on; nobody has.
+    /// Only who has joined a group may post to it from now on; nobody has.
     pub fn ask_for_joins(&self) {
         self.world().joined = Some(Vec::new());
     }
@@ -292,7 +292,7 @@ impl Cluster {
             ("GET", ["v1", "view"]) => (200, world.view(replica)),
             ("PUT", ["v1", "groups", group, "members", "me"]) => {
                 if let Some(members) = &mut world.joined {
-                    members.push(author_of(request));
+                    members.push((decoded(group), author_of(request)));
                 }
                 if world.busy > 0 {
                     world.busy -= 1;
@@ -320,12 +320,13 @@ impl Cluster {
             ("GET", ["v1", "groups", _, "members"]) => (200, world::members(request)),
             ("GET", ["v1", "groups", _, "changes"]) => (200, world.changes(request)),
             ("GET", ["v1", "groups", _, "messages"]) => (200, world.page(request)),
-            ("POST", ["v1", "groups", _, "messages"]) => {
+            ("POST", ["v1", "groups", group, "messages"]) => {
                 let author = author_of(request);
+                let member = (decoded(group), author.clone());
                 if world
                     .joined
                     .as_ref()
-                    .is_some_and(|members| !members.contains(&author))
+                    .is_some_and(|members| !members.contains(&member))
                 {
                     return problem(403, "not_a_member", "join the group first");
                 }

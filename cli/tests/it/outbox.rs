@@ -10,7 +10,11 @@ use crate::program::{command, run_at};
 use crate::pty::Screen;
 
 fn open(home: &Home, server: &str) -> Screen {
-    Screen::open_at(home, &["--server", server, "-u", "ann", "-g", "lobby"])
+    open_in(home, server, "lobby")
+}
+
+fn open_in(home: &Home, server: &str, group: &str) -> Screen {
+    Screen::open_at(home, &["--server", server, "-u", "ann", "-g", group])
 }
 
 fn started(replicas: u64) -> (Cluster, Vec<Server>) {
@@ -61,6 +65,55 @@ fn a_message_written_before_any_server_answered_survives_too() {
 
     screen.wait_for("ann: early");
     assert_eq!(cluster.texts(), ["early"]);
+}
+
+#[test]
+fn a_message_written_before_any_server_answered_joins_its_group_from_another() {
+    let (home, (cluster, servers)) = (Home::new(), started(1));
+    cluster.ask_for_joins();
+    leave_unsent(&home, &servers[0], "early");
+
+    let _server = cluster.start_at(1, servers[0].address);
+    let screen = open_in(&home, &servers[0].name(), "other");
+
+    screen.wait_for("· sent to lobby: early");
+    assert_eq!(cluster.texts(), ["early"]);
+    let posts = cluster.posts();
+    assert!(posts[0].path.contains("/groups/lobby/"));
+    let joins = cluster.requests("PUT", "/members/me");
+    assert!(
+        joins
+            .iter()
+            .any(|join| join.path.contains("/groups/lobby/"))
+    );
+}
+
+#[test]
+fn a_line_that_arrow_up_does_not_bring_back_is_not_said_to_be_there() {
+    let (home, (cluster, servers)) = (Home::new(), started(1));
+    leave_unsent(&home, &servers[0], &"x".repeat(4001));
+
+    let _server = cluster.start_at(1, servers[0].address);
+    let arguments = ["--server", &servers[0].name(), "-u", "ann", "-g", "other"];
+    let output = run_at(&home, &arguments, b"v\n");
+
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        shown.contains("at most 4000 characters. /outbox keeps the text, to edit or drop\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains("Arrow up"), "{shown}");
+}
+
+/// Writes to the lobby while no server has answered yet, and quits.
+fn leave_unsent(home: &Home, server: &Server, text: &str) {
+    server.kill();
+    let mut screen = open(home, &server.name());
+    screen.wait_for("Trying again");
+    screen.type_in(&format!("a {text}\r"));
+    screen.wait_for("kept; it is sent");
+    screen.type_in("q\r");
+    screen.wait_for_end();
 }
 
 #[test]

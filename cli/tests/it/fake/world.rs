@@ -19,8 +19,8 @@ pub struct World {
     /// What takes the place of a swallowed answer.
     pub gateway: String,
     pub ended_logins: bool,
-    /// Who has joined, where that matters.
-    pub joined: Option<Vec<String>>,
+    /// Groups and who has joined them, where that matters.
+    pub joined: Option<Vec<(String, String)>>,
     pub unlikes: bool,
     pub holds_answers: bool,
     pub forgotten_joins: usize,
