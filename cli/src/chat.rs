@@ -3,9 +3,12 @@
 //! Holds the state and the connection together; each command is a few lines that call, note and
 //! show. Its parts: `connection` (which server), `loss` (a server that is lost), `login` (who one
 //! is), `group` (which group, and its history), `post` (what is written), `unsent` (the outbox),
-//! `hear` (frames), `own` (messages on the screen), `needs` (what a command needs).
+//! `ahead` (lines ended early), `hear` (frames), `own` (messages on the screen), `needs` (what a
+//! command needs), `good_bye` (the end).
 
+mod ahead;
 mod connection;
+mod good_bye;
 mod group;
 mod hear;
 mod known;
@@ -17,12 +20,15 @@ mod post;
 mod reading;
 mod unsent;
 
+use std::cell::RefCell;
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
+use self::ahead::Ahead;
 use crate::address::Place;
 use crate::backoff::Backoff;
 use crate::client::{Client, Http};
@@ -38,11 +44,6 @@ use crate::wire::Message;
 
 /// How often what waits is looked after.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a program that ends waits for its last messages to be answered, where nobody sits before
-/// it.
-const LAST_CHANCE: Duration = Duration::from_secs(10);
-/// The same where somebody waits for it to end.
-const LAST_CHANCE_SEEN: Duration = Duration::from_secs(2);
 /// Frames that may wait while a command runs; then the stream waits, and at last its server.
 const NEWS: usize = 256;
 
@@ -72,6 +73,17 @@ pub struct Start {
     pub group: Option<String>,
 }
 
+/// What is done next.
+enum Work {
+    Start(Start),
+    News(News),
+    /// What was typed, and the key of the message that is kept for it.
+    Typed(Typed, Option<String>),
+    /// It is time to try a server.
+    Link,
+    Tick,
+}
+
 /// What lasts, and the person knows already.
 #[derive(Debug, Default)]
 struct Told {
@@ -89,7 +101,8 @@ pub struct Chat {
     http: Http,
     link: Link,
     failover: bool,
-    outbox: Outbox,
+    /// Lines that are ended early are kept in it while a command has the rest.
+    outbox: Rc<RefCell<Outbox>>,
     /// The keys of the messages whose lines were typed in this run.
     written_here: HashSet<String>,
     /// Where outboxes are kept.
@@ -134,7 +147,7 @@ impl Chat {
             http,
             link: Link::None,
             failover,
-            outbox: Outbox::default(),
+            outbox: Rc::default(),
             written_here: HashSet::new(),
             keeping,
             outbox_fault: None,
@@ -167,48 +180,91 @@ impl Chat {
     /// Carries out what the command line asked for, then what is typed, until the person leaves.
     /// Returns whether all went well; a person has seen what did not.
     pub async fn run(mut self, start: Start, mut typed: Receiver<Typed>) -> bool {
-        self.start(start).await;
-        self.ask();
+        let mut ahead = Ahead::new(&self.outbox);
+        self.work(&mut ahead, &mut typed, Work::Start(start)).await;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.output.is_closed() {
             self.tell_terminal();
-            tokio::select! {
-                Some(news) = self.heard.recv() => self.hear(news).await,
-                line = typed.recv() => match line {
-                    Some(Typed::Line(line)) if self.take(&line).await => {}
-                    Some(Typed::Unreadable) => self.complain(
-                        "Not sent: this line is not UTF-8; convert the input first, as in: iconv -f latin1 -t utf-8",
-                    ),
-                    _ => break,
-                },
-                () = sleep_until_some(self.try_again_at) => self.tend_link().await,
-                _ = tick.tick() => self.tend().await,
+            let work = if let Some((typed, kept)) = ahead.next() {
+                Work::Typed(typed, kept)
+            } else {
+                tokio::select! {
+                    Some(news) = self.heard.recv() => Work::News(news),
+                    typed = typed.recv() => match typed {
+                        Some(typed) => {
+                            ahead.take_in(typed);
+                            continue;
+                        }
+                        None => break,
+                    },
+                    () = sleep_until_some(self.try_again_at) => Work::Link,
+                    _ = tick.tick() => Work::Tick,
+                }
+            };
+            if !self.work(&mut ahead, &mut typed, work).await {
+                break;
             }
         }
+        self.outbox.borrow_mut().end_turns();
         self.say_good_bye().await;
         !self.has_failed || self.output.is_terminal()
     }
 
-    /// Takes a typed line. Returns false when it asked to leave.
-    async fn take(&mut self, line: &str) -> bool {
+    /// Does something; what a person types meanwhile is kept. Returns false when it is time to leave.
+    async fn work(&mut self, ahead: &mut Ahead, typed: &mut Receiver<Typed>, work: Work) -> bool {
+        let line = match &work {
+            Work::Typed(Typed::Line(line), _) => Some(line.as_str()),
+            _ => None,
+        };
+        ahead.expect(self.pattern(line));
+        if self.output.is_terminal() {
+            ahead.during(typed, self.carry_out(work)).await
+        } else {
+            // Whoever writes into a pipe waits until the line before is carried out.
+            self.carry_out(work).await
+        }
+    }
+
+    async fn carry_out(&mut self, work: Work) -> bool {
+        match work {
+            Work::Start(start) => {
+                self.start(start).await;
+                self.ask();
+            }
+            Work::News(news) => self.hear(news).await,
+            Work::Typed(Typed::Line(line), kept) => return self.take(&line, kept).await,
+            Work::Typed(Typed::Unreadable, _) => self.complain(
+                "Not sent: this line is not UTF-8; convert the input first, as in: iconv -f latin1 -t utf-8",
+            ),
+            Work::Typed(Typed::Leave, _) => return false,
+            // Taken in by `Ahead`.
+            Work::Typed(Typed::Ahead(_), _) => {}
+            Work::Link => self.tend_link().await,
+            Work::Tick => self.tend().await,
+        }
+        true
+    }
+
+    /// Takes a typed line; its message may be kept already. Returns false when it asked to leave.
+    async fn take(&mut self, line: &str, kept: Option<String>) -> bool {
         self.output.line_taken();
         match input::parse(line) {
             Ok(Input::Quit) => return false,
-            Ok(input) => self.obey(input).await,
+            Ok(input) => self.obey(input, kept).await,
             Err(mistake) => self.complain(&mistake.to_string()),
         }
         self.ask();
         true
     }
 
-    async fn obey(&mut self, input: Input) {
+    async fn obey(&mut self, input: Input, kept: Option<String>) {
         match input {
             Input::Connect(place) => self.connect(place).await,
             Input::User(name) => self.log_in(&name).await,
             Input::Join(group) => self.join(&group).await,
             Input::Leave(group) => self.leave(group).await,
-            Input::Send(text) => self.send(text).await,
+            Input::Send(text) => self.send(text, kept).await,
             Input::Like(number) => self.like(number, true).await,
             Input::Unlike(number) => self.like(number, false).await,
             Input::History => self.history().await,
@@ -257,44 +313,6 @@ impl Chat {
                 _ => self.catching_up = None,
             }
         }
-    }
-
-    async fn say_good_bye(&mut self) {
-        let deadline = Instant::now()
-            + if self.output.is_terminal() {
-                LAST_CHANCE_SEEN
-            } else {
-                LAST_CHANCE
-            };
-        while self.unsent_here() > 0 && Instant::now() < deadline {
-            tokio::select! {
-                Some(news) = self.heard.recv() => self.hear(news).await,
-                () = tokio::time::sleep(TICK / 4) => self.tend_link().await,
-            }
-        }
-        while let Ok(news) = self.heard.try_recv() {
-            self.hear(news).await;
-        }
-        let unsent = self.unsent_here();
-        if unsent > 0 {
-            let kept = match &self.state.user {
-                Some(user) if self.keeps() => {
-                    format!("; kept, and sent when causeway runs again as {user}")
-                }
-                _ => " and not kept: no server answered".to_owned(),
-            };
-            self.complain(&format!("{unsent} not sent{kept}"));
-        }
-        self.tasks.clear();
-        if let Link::LoggedIn(client) = &self.link {
-            // Whether the server hears it or not, the program ends.
-            let _ = tokio::time::timeout(TICK, client.log_out()).await;
-        }
-    }
-
-    /// How many messages for this cluster are not sent.
-    fn unsent_here(&self) -> usize {
-        self.outbox.len_for(self.state.cluster.as_deref())
     }
 
     /// Asks for a line.

@@ -43,6 +43,30 @@ pub enum Input {
     Nothing,
 }
 
+impl Input {
+    /// Whether the lines after it mean the same, and go to the same group, whatever becomes of it.
+    pub fn leaves_group(&self) -> bool {
+        match self {
+            Self::Send(_)
+            | Self::Like(_)
+            | Self::Unlike(_)
+            | Self::View
+            | Self::Help(_)
+            | Self::Clear
+            | Self::Nothing => true,
+            // Another group or name, other numbers in the outbox, a reader who takes the keys.
+            Self::Connect(_)
+            | Self::User(_)
+            | Self::Join(_)
+            | Self::Leave(_)
+            | Self::Outbox(_)
+            | Self::History
+            | Self::Show(_)
+            | Self::Quit => false,
+        }
+    }
+}
+
 /// What is done with messages that are not sent yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unsent {

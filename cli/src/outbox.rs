@@ -48,6 +48,9 @@ pub struct Unsent {
     /// Whether a replica did not know of the join: then it is asked to wait for it.
     #[serde(skip)]
     pub awaits_join: bool,
+    /// Whether lines before it are still to be carried out; after a crash none are.
+    #[serde(skip)]
+    pub awaits_turn: bool,
 }
 
 impl Unsent {
@@ -100,6 +103,7 @@ impl Outbox {
     pub fn next(&self, cluster: &str, passed_over: &[String]) -> Option<&Unsent> {
         self.waiting.iter().find(|unsent| {
             unsent.refused.is_none()
+                && !unsent.awaits_turn
                 && unsent.cluster.as_deref() == Some(cluster)
                 && !passed_over
                     .iter()
@@ -185,6 +189,31 @@ impl Outbox {
         Ok(())
     }
 
+    /// The turn of a message has come that was kept ahead; `now` is what it would be if it were
+    /// written now.
+    ///
+    /// # Errors
+    /// It would be another, and that cannot be kept.
+    pub fn take_turn(&mut self, now: &Unsent) -> io::Result<()> {
+        let kept = self.waiting.iter_mut().find(|kept| kept.key == now.key);
+        match kept {
+            Some(kept) if kept.group == now.group && kept.cluster == now.cluster => {
+                kept.awaits_turn = false;
+                kept.joined.clone_from(&now.joined);
+                Ok(())
+            }
+            Some(_) => self.replace(&now.key, now),
+            None => self.push(now.clone()),
+        }
+    }
+
+    /// No line is carried out any more.
+    pub fn end_turns(&mut self) {
+        for unsent in &mut self.waiting {
+            unsent.awaits_turn = false;
+        }
+    }
+
     /// Puts a message in the place of another, as one step.
     ///
     /// # Errors
@@ -257,6 +286,7 @@ mod tests {
             tried: false,
             refused: None,
             awaits_join: false,
+            awaits_turn: false,
         }
     }
 

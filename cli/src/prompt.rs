@@ -6,6 +6,7 @@
 //! rows of the line from its bytes. Here every row is laid out first (`area`), so that all of them
 //! are known when something is printed above (`canvas`).
 
+mod ahead;
 mod area;
 mod canvas;
 mod line;
@@ -80,6 +81,9 @@ pub enum Order {
 pub enum Typed {
     /// Ended a line.
     Line(String),
+    /// Ended these lines before they were asked for: all whose turn has not come. They follow as
+    /// [`Typed::Line`], unless the keys turn out to be for somebody else.
+    Ahead(Vec<String>),
     /// Ended a line that is no text: only where it comes out of a pipe.
     Unreadable,
     /// Wants to leave: Ctrl-D on an empty line, or Ctrl-C twice.

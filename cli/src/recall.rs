@@ -3,6 +3,7 @@
 //! A file that cannot be read or written is done without: the lines of this run stay. What was
 //! typed without being shown, as passwords will be, never comes here.
 
+use std::collections::VecDeque;
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -17,6 +18,8 @@ const KEPT: usize = 1000;
 pub struct Recall {
     lines: Vec<String>,
     file: Option<FileBackedHistory>,
+    /// Lines that are in the file already, and are still to be added.
+    early: VecDeque<String>,
 }
 
 impl Recall {
@@ -24,7 +27,11 @@ impl Recall {
     pub fn open(path: &Path) -> Self {
         let file = open(path).ok();
         let lines = file.as_ref().map(lines_of).unwrap_or_default();
-        Self { lines, file }
+        Self {
+            lines,
+            file,
+            early: VecDeque::new(),
+        }
     }
 
     /// The oldest first.
@@ -32,8 +39,36 @@ impl Recall {
         &self.lines
     }
 
+    /// The same lines, in no file.
+    pub fn without_file(&self) -> Self {
+        Self {
+            lines: self.lines.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Saves a line that is to be added later.
+    pub fn save_early(&mut self, line: &str) {
+        let last = self.early.back().or(self.lines.last());
+        if !line.trim().is_empty() && last.is_none_or(|last| last != line) {
+            self.save(line);
+        }
+        self.early.push_back(line.to_owned());
+    }
+
+    /// Lines that are still to be added, as they are in the file of a former user.
+    pub fn take_early(&mut self, former: &Self) {
+        for line in &former.early {
+            self.save_early(line);
+        }
+    }
+
     /// Adds a line at the end, unless it is there already.
     pub fn add(&mut self, line: &str) {
+        let is_saved = self.early.pop_front().is_some_and(|early| early == line);
+        if !is_saved {
+            self.early.clear();
+        }
         if line.trim().is_empty() || self.lines.last().is_some_and(|last| last == line) {
             return;
         }
@@ -41,6 +76,12 @@ impl Recall {
             self.lines.drain(..KEPT);
         }
         self.lines.push(line.to_owned());
+        if !is_saved {
+            self.save(line);
+        }
+    }
+
+    fn save(&mut self, line: &str) {
         if let Some(file) = &mut self.file {
             let saved = file.save(HistoryItem::from_command_line(line));
             // A line that the disk does not take is still known in this run.
@@ -93,6 +134,27 @@ mod tests {
         assert_eq!(second.lines(), ["a one", "a two\nlines"]);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_line_that_is_saved_early_is_found_once_and_only_in_its_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ann");
+        let mut first = Recall::open(&path);
+        first.add("a one");
+
+        first.save_early("a two");
+        first.save_early("a three");
+        first.save_early("a three");
+
+        assert_eq!(first.lines(), ["a one"]);
+        let all = ["a one", "a two", "a three"];
+        assert_eq!(Recall::open(&path).lines(), all);
+        for line in ["a two", "a three", "a three"] {
+            first.add(line);
+        }
+        assert_eq!(first.lines(), all);
+        assert_eq!(Recall::open(&path).lines(), all);
     }
 
     #[test]

@@ -139,7 +139,9 @@ impl Chat {
             Link::Lost(lost) if self.state.cluster.is_none() => lost,
             _ => address,
         };
-        self.outbox.bind(&[address, lost], &server.cluster);
+        self.outbox
+            .borrow_mut()
+            .bind(&[address, lost], &server.cluster);
         self.state.cluster = Some(server.cluster);
         self.watch();
         self.connected();

@@ -56,7 +56,7 @@ impl Chat {
             },
             replicas: self.state.replicas(),
             unreached: self.state.unreached(),
-            unsent: self.outbox.len(),
+            unsent: self.outbox.borrow().len(),
         });
         let replicas = self.state.addresses();
         if replicas != self.heard_of.known.replicas {

@@ -17,7 +17,7 @@ impl Chat {
         {
             return self.note(&format!("You are already {name}"));
         }
-        let waiting = self.outbox.len();
+        let waiting = self.outbox.borrow().len();
         if waiting > 0 && !self.keeps() {
             return self.complain(&format!(
                 "{waiting} not sent yet under the present name; log in again when they are"

@@ -16,22 +16,23 @@ const AWAITS_JOIN: Duration = Duration::from_secs(4);
 impl Chat {
     /// `a`: a message to the present group. Kept first; then sent at once, or as soon as a server
     /// answers.
-    pub(super) async fn send(&mut self, text: String) {
-        let may_wait =
-            matches!(self.link, Link::Lost(_) | Link::Expired(_)) && self.state.user.is_some();
-        if !may_wait && self.logged_in().is_none() {
+    /// Under `kept` it is there already, since the line was ended.
+    pub(super) async fn send(&mut self, text: String, kept: Option<String>) {
+        let Some((group, may_wait)) = self.group_to_send() else {
+            if let Some(key) = kept {
+                // Arrow up brings the line back. Where it cannot be dropped, it is sent later.
+                let _ = self.outbox.borrow_mut().drop_message(&key);
+            }
             return;
-        }
-        let Some(group) = self.state.group.clone() else {
-            return self
-                .complain("Not sent: you are in no group. Type j and its name, as in: j lobby");
         };
-        let unsent = Unsent {
+        let mut unsent = Unsent {
             tried: !may_wait,
             ..self.unsent(group, text)
         };
+        let is_kept = kept.is_some();
+        unsent.key = kept.unwrap_or(unsent.key);
         self.written_here.insert(unsent.key.clone());
-        if let Err(why) = self.keep(unsent) {
+        if let Err(why) = self.keep(unsent, is_kept) {
             return self.complain(&format!("Not sent: {why}. Arrow up brings the line back"));
         }
         if may_wait {
@@ -45,6 +46,20 @@ impl Chat {
         self.tell_terminal();
         self.catch_up().await;
         self.send_what_waits().await;
+    }
+
+    /// Where a message goes now, and whether it has to wait; else says what to do first.
+    fn group_to_send(&mut self) -> Option<(String, bool)> {
+        let may_wait =
+            matches!(self.link, Link::Lost(_) | Link::Expired(_)) && self.state.user.is_some();
+        if !may_wait && self.logged_in().is_none() {
+            return None;
+        }
+        let Some(group) = self.state.group.clone() else {
+            self.complain("Not sent: you are in no group. Type j and its name, as in: j lobby");
+            return None;
+        };
+        Some((group, may_wait))
     }
 
     /// A new message for this cluster.
@@ -67,14 +82,21 @@ impl Chat {
             tried: false,
             refused: None,
             awaits_join: false,
+            awaits_turn: false,
         }
     }
 
-    fn keep(&mut self, unsent: Unsent) -> Result<(), String> {
-        match &self.outbox_fault {
-            Some(fault) => Err(fault.clone()),
-            None => self.outbox.push(unsent).map_err(|error| unwritable(&error)),
+    fn keep(&mut self, unsent: Unsent, is_kept: bool) -> Result<(), String> {
+        if let Some(fault) = &self.outbox_fault {
+            return Err(fault.clone());
         }
+        let mut outbox = self.outbox.borrow_mut();
+        let kept = if is_kept {
+            outbox.take_turn(&unsent)
+        } else {
+            outbox.push(unsent)
+        };
+        kept.map_err(|error| unwritable(&error))
     }
 
     /// Sends what waits, one after the other, once the stream has caught up. A group whose message
@@ -90,7 +112,8 @@ impl Chat {
         self.waits.retain(|(_, until)| *until > now);
         while let (Link::LoggedIn(client), Some(unsent)) = (&self.link, self.next_unsent()) {
             let client = client.clone();
-            if let Err(error) = self.outbox.tried(&unsent.key) {
+            let tried = self.outbox.borrow_mut().tried(&unsent.key);
+            if let Err(error) = tried {
                 self.waits
                     .push((unsent.group, now + Duration::from_secs(5)));
                 self.tell_of_waiting(&unwritable(&error));
@@ -118,7 +141,7 @@ impl Chat {
         match client.join(&unsent.group, None).await {
             Ok(joined) => {
                 unsent.joined = Some(joined.mark.unwrap_or_default());
-                self.outbox.update(&unsent);
+                self.outbox.borrow_mut().update(&unsent);
             }
             Err(error) => self.not_sent(unsent, &error),
         }
@@ -127,7 +150,7 @@ impl Chat {
     fn next_unsent(&self) -> Option<Unsent> {
         let cluster = self.state.cluster.as_deref()?;
         let waits: Vec<_> = self.waits.iter().map(|(group, _)| group.clone()).collect();
-        let mut unsent = self.outbox.next(cluster, &waits)?.clone();
+        let mut unsent = self.outbox.borrow().next(cluster, &waits)?.clone();
         if unsent.joined.is_none() && self.is_present(&unsent.group) {
             unsent.joined.clone_from(&self.state.join);
         }
@@ -140,7 +163,7 @@ impl Chat {
     }
 
     fn sent(&mut self, unsent: &Unsent, written: Written<Message>) {
-        self.outbox.sent(&unsent.key);
+        self.outbox.borrow_mut().sent(&unsent.key);
         self.written_here.remove(&unsent.key);
         self.state.seen.mark = written.mark.or(self.state.seen.mark.take());
         self.told.waiting = false;
@@ -158,7 +181,7 @@ impl Chat {
         match judge(&mut unsent, error) {
             Verdict::Lost => self.lose(&error.to_string()),
             Verdict::LoginEnded => self.login_ended(),
-            Verdict::AwaitsJoin => self.outbox.update(&unsent),
+            Verdict::AwaitsJoin => self.outbox.borrow_mut().update(&unsent),
             Verdict::Later => {
                 // A replica that is asked to wait for a join takes seconds to say that it does not
                 // hold it yet.
@@ -173,7 +196,7 @@ impl Chat {
             Verdict::Refused => {
                 let reason = error.to_string();
                 let reason = reason.trim_end_matches('.');
-                self.outbox.refused(&unsent.key, reason);
+                self.outbox.borrow_mut().refused(&unsent.key, reason);
                 let text = excerpt(&unsent.text, 60);
                 let back = if self.written_here.remove(&unsent.key) {
                     "Arrow up brings the line back; /outbox keeps the text"

@@ -10,10 +10,10 @@ impl Chat {
     /// Opens the outbox of the name one has.
     pub(super) fn open_outbox(&mut self) {
         let Some(user) = &self.state.user else { return };
-        self.outbox = Outbox::default();
+        self.outbox.replace(Outbox::default());
         match self.keeping.open(user) {
             Ok(opened) => {
-                self.outbox = opened.outbox;
+                self.outbox.replace(opened.outbox);
                 self.outbox_fault = None;
                 if let Some((lines, beside)) = opened.damaged {
                     self.complain(&format!(
@@ -31,7 +31,10 @@ impl Chat {
     }
 
     fn tell_of_kept(&mut self) {
-        let (waiting, refused) = (self.outbox.len(), self.outbox.refusals());
+        let (waiting, refused) = {
+            let outbox = self.outbox.borrow();
+            (outbox.len(), outbox.refusals())
+        };
         if waiting > 0 {
             self.note(&format!(
                 "{waiting} not sent before, to be sent now; /outbox lists them"
@@ -62,13 +65,14 @@ impl Chat {
     }
 
     fn list_outbox(&mut self) {
-        if self.outbox.all().is_empty() {
+        let all = self.outbox.borrow().all().to_vec();
+        if all.is_empty() {
             return self.note("nothing waits to be sent");
         }
         let cluster = self.state.cluster.as_deref();
-        let all = self.outbox.all().iter().enumerate();
-        let lines: Vec<_> = all
-            .map(|(place, unsent)| self.unsent_line(place + 1, unsent, cluster))
+        let lines: Vec<_> = (1..)
+            .zip(&all)
+            .map(|(number, unsent)| self.unsent_line(number, unsent, cluster))
             .collect();
         self.show_all(&lines);
     }
@@ -92,7 +96,7 @@ impl Chat {
 
     fn unsent_at(&mut self, number: u64) -> Option<Unsent> {
         let place = usize::try_from(number).ok()?.checked_sub(1)?;
-        let unsent = self.outbox.all().get(place).cloned();
+        let unsent = self.outbox.borrow().all().get(place).cloned();
         if unsent.is_none() {
             self.complain(&format!("There is no message {number} in /outbox"));
         }
@@ -103,7 +107,8 @@ impl Chat {
         let Some(unsent) = self.unsent_at(number) else {
             return;
         };
-        match self.outbox.drop_message(&unsent.key) {
+        let dropped = self.outbox.borrow_mut().drop_message(&unsent.key);
+        match dropped {
             Ok(()) => {
                 let doubt = if unsent.tried && unsent.refused.is_none() {
                     "; a server may have got it before, no answer has come"
@@ -136,7 +141,8 @@ impl Chat {
             awaits_join: false,
             ..former.clone()
         };
-        match self.outbox.replace(&former.key, &changed) {
+        let replaced = self.outbox.borrow_mut().replace(&former.key, &changed);
+        match replaced {
             Ok(()) => {
                 self.note(&format!(
                     "{number} is changed, and sent as soon as a server takes it"

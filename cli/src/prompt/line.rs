@@ -69,9 +69,19 @@ impl Line {
     }
 
     /// From now on with the lines typed before as this user.
-    pub(super) fn use_recall(&mut self, recall: Recall) {
+    pub(super) fn use_recall(&mut self, mut recall: Recall) {
+        recall.take_early(&self.recall);
         self.recall = recall;
         self.browsing = None;
+    }
+
+    pub(super) fn recall(&self) -> &Recall {
+        &self.recall
+    }
+
+    /// Saves a line among those typed before, ahead of being taken.
+    pub(super) fn save_early(&mut self, line: &str) {
+        self.recall.save_early(line);
     }
 
     /// Takes the text away, and keeps it among the lines typed before.

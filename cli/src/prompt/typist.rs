@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossterm::event::Event;
 use tokio::sync::mpsc::Sender;
 
+use super::ahead::Ahead;
 use super::area::{INDICATOR, Scene};
 use super::canvas::Canvas;
 use super::line::{Act, Line};
@@ -26,6 +27,8 @@ use crate::tty::Quiet;
 const LONG: Duration = Duration::from_millis(200);
 /// Stands in front of an empty line while a command takes its time.
 const BUSY: &str = "…";
+/// How many lines can be told of beside what is told ahead: nobody may read them for a while.
+const SPARE: usize = 8;
 /// The name under which the line that was typed last stands on the paper.
 const TYPED: &str = "the line typed last";
 
@@ -53,6 +56,8 @@ pub(super) struct Typist {
     /// What stands in front of the line; none while a command is carried out.
     prompt: Option<String>,
     interrupted: bool,
+    /// What the held keys will make.
+    ahead: Ahead,
 }
 
 impl Typist {
@@ -82,6 +87,7 @@ impl Typist {
             status: Status::default(),
             prompt: None,
             interrupted: false,
+            ahead: Ahead::new(),
         }
     }
 
@@ -158,11 +164,39 @@ impl Typist {
             Happening::Order(Order::Close) | Happening::Gone => return Ok(false),
             Happening::Order(order) => self.carry_out(order)?,
             Happening::Key(event) if self.prompt.is_some() => self.press(event)?,
-            Happening::Key(event) => self.held.push_back(event),
+            Happening::Key(event) => {
+                self.foresee(event.clone());
+                self.held.push_back(event);
+            }
             Happening::Suspend => self.suspend()?,
             Happening::Continued => self.go_on()?,
         }
+        self.tell_ahead();
         Ok(true)
+    }
+
+    /// What is ended early is saved early: nothing may be left of the program when its turn comes.
+    fn foresee(&mut self, event: Event) {
+        if let Some(ended) = self.ahead.press(event, &self.line, &self.known) {
+            self.line.save_early(ended);
+        }
+    }
+
+    /// Foresees anew what the held keys will make.
+    fn foresee_anew(&mut self) {
+        self.ahead.forget();
+        for event in self.held.clone() {
+            self.ahead.press(event, &self.line, &self.known);
+        }
+    }
+
+    fn tell_ahead(&mut self) {
+        if self.typed.capacity() > SPARE
+            && let Some(lines) = self.ahead.news()
+            && self.typed.try_send(Typed::Ahead(lines)).is_ok()
+        {
+            self.ahead.told();
+        }
     }
 
     /// Where the terminal has wrapped all rows anew, they begin anywhere: lays out anew what it
@@ -206,6 +240,11 @@ impl Typist {
                 {
                     self.press(event)?;
                 }
+                if self.prompt.is_some() {
+                    self.ahead.forget();
+                } else if self.ahead.is_fresh() {
+                    self.foresee_anew();
+                }
             }
             Order::Status(status) => self.status = status,
             Order::Know(news) => self.known.add(news),
@@ -213,11 +252,13 @@ impl Typist {
             Order::Page(sheet, answer) => {
                 self.paper.forget();
                 let turn = self.page(&sheet, &|| answer.is_closed())?;
+                self.ahead.forget();
                 // Whoever asked may have given up.
                 let _ = answer.send(turn);
             }
             Order::Working(text, answer) => {
                 let goes_on = self.working(&text)?;
+                self.ahead.forget();
                 let _ = answer.send(goes_on);
             }
             Order::Clear => self.clear()?,
@@ -289,6 +330,9 @@ impl Typist {
         self.quiet.keys_only(false)?;
         self.paint();
         self.canvas.flush()?;
+        if !self.ahead.taken(&line) {
+            self.ahead.forget();
+        }
         self.tell(Typed::Line(line));
         Ok(())
     }

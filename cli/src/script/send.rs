@@ -151,6 +151,7 @@ impl Sender {
             tried: true,
             refused: None,
             awaits_join: false,
+            awaits_turn: false,
         };
         self.outbox.push(unsent).map_err(|error| {
             format!("not sent: the outbox cannot be written ({error}); make room for it, or add --outbox none")

@@ -157,6 +157,11 @@ impl Cluster {
         self.world().holds_answers = false;
     }
 
+    /// The next joins are not answered.
+    pub fn hold_joins(&self, count: usize) {
+        self.world().held_joins = count;
+    }
+
     /// Posts are refused for want of a membership, until this many have asked to wait for the join.
     pub fn forget_joins(&self, count: usize) {
         self.world().forgotten_joins = count;
@@ -291,18 +296,7 @@ impl Cluster {
             }
             ("GET", ["v1", "view"]) => (200, world.view(replica)),
             ("PUT", ["v1", "groups", group, "members", "me"]) => {
-                if let Some(members) = &mut world.joined {
-                    members.push((decoded(group), author_of(request)));
-                }
-                if world.busy > 0 {
-                    world.busy -= 1;
-                    return problem(503, "busy", "too much to do; come back");
-                }
-                if world.behind > 0 && request.path.contains("at_least=") {
-                    world.behind -= 1;
-                    return problem(503, "behind", "not here yet");
-                }
-                (200, world.snapshot(&decoded(group)))
+                world.join(&decoded(group), author_of(request), request)
             }
             ("GET", ["v1", "groups", group]) => (200, world.snapshot(&decoded(group))),
             ("GET", ["v1", "groups", _, "messages", id]) => world

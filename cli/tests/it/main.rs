@@ -6,6 +6,7 @@
     reason = "a test ends where its own scaffold fails"
 )]
 
+mod ahead;
 mod connection;
 mod draft;
 mod fake;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::Request;
+use super::{HELD, Request};
 
 /// What all servers of a test share, as replicas do: messages and frames.
 #[derive(Default)]
@@ -23,6 +23,7 @@ pub struct World {
     pub joined: Option<Vec<(String, String)>>,
     pub unlikes: bool,
     pub holds_answers: bool,
+    pub held_joins: usize,
     pub forgotten_joins: usize,
     pub name: Option<String>,
     pub behind: usize,
@@ -101,6 +102,25 @@ impl World {
         let at = self.place_of(message["position"].as_str().unwrap());
         self.messages.insert(at, message.clone());
         message
+    }
+
+    pub fn join(&mut self, group: &str, author: String, request: &Request) -> (u16, Value) {
+        if self.held_joins > 0 {
+            self.held_joins -= 1;
+            return HELD;
+        }
+        if let Some(members) = &mut self.joined {
+            members.push((group.to_owned(), author));
+        }
+        if self.busy > 0 {
+            self.busy -= 1;
+            return problem(503, "busy", "too much to do; come back");
+        }
+        if self.behind > 0 && request.path.contains("at_least=") {
+            self.behind -= 1;
+            return problem(503, "behind", "not here yet");
+        }
+        (200, self.snapshot(group))
     }
 
     pub fn post(&mut self, author: &str, request: &Request) -> (u16, Value) {

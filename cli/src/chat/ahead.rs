@@ -1,0 +1,238 @@
+//! Lines that are ended while something else is at work: messages among them are kept at once, each
+//! for the group it will go to, where that is known; they are sent when it is their turn.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::rc::Rc;
+
+use tokio::sync::mpsc::Receiver;
+
+use super::Chat;
+use crate::input::{self, Input};
+use crate::outbox::{Outbox, Unsent, draw_key};
+use crate::prompt::Typed;
+
+/// See the module.
+pub(super) struct Ahead {
+    outbox: Rc<RefCell<Outbox>>,
+    /// What is to be taken next.
+    typed: VecDeque<Typed>,
+    /// All lines whose turn is still to come: those in `typed`, then those nobody has asked for.
+    lines: VecDeque<Line>,
+    /// How many of them are in `typed`.
+    asked: usize,
+    /// What a message looks like that is written now; none where its group is not known.
+    pattern: Option<Unsent>,
+}
+
+struct Line {
+    text: String,
+    /// Under which its message is kept.
+    key: Option<String>,
+}
+
+impl Ahead {
+    pub(super) fn new(outbox: &Rc<RefCell<Outbox>>) -> Self {
+        Self {
+            outbox: Rc::clone(outbox),
+            typed: VecDeque::new(),
+            lines: VecDeque::new(),
+            asked: 0,
+            pattern: None,
+        }
+    }
+
+    /// What comes next, and the key of the message that is kept for it.
+    pub(super) fn next(&mut self) -> Option<(Typed, Option<String>)> {
+        let typed = self.typed.pop_front()?;
+        let mut key = None;
+        if matches!(typed, Typed::Line(_)) {
+            self.asked -= 1;
+            key = self.lines.pop_front().and_then(|line| line.key);
+        }
+        Some((typed, key))
+    }
+
+    /// What the next work leaves as it is.
+    pub(super) fn expect(&mut self, pattern: Option<Unsent>) {
+        self.pattern = pattern;
+    }
+
+    /// Does something, and takes in meanwhile what is typed.
+    pub(super) async fn during<T>(
+        &mut self,
+        typed: &mut Receiver<Typed>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        self.keep();
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Some(typed) = typed.recv() => {
+                    self.take_in(typed);
+                    self.keep();
+                }
+            }
+        }
+    }
+
+    pub(super) fn take_in(&mut self, typed: Typed) {
+        match typed {
+            Typed::Ahead(lines) => self.put(lines),
+            Typed::Line(text) => {
+                if self
+                    .lines
+                    .get(self.asked)
+                    .is_none_or(|line| line.text != text)
+                {
+                    self.put(vec![text.clone()]);
+                }
+                self.asked += 1;
+                self.typed.push_back(Typed::Line(text));
+            }
+            other => self.typed.push_back(other),
+        }
+    }
+
+    /// These are the lines that nobody has asked for. What was taken for others is no line after
+    /// all.
+    fn put(&mut self, lines: Vec<String>) {
+        let known = self.lines.range(self.asked..).zip(&lines);
+        let same = known.take_while(|(line, text)| line.text == **text).count();
+        for line in self.lines.drain(self.asked + same..) {
+            if let Some(key) = line.key {
+                // Where that cannot be kept, it is sent rather than lost.
+                let _ = self.outbox.borrow_mut().drop_message(&key);
+            }
+        }
+        let new = lines.into_iter().skip(same);
+        self.lines.extend(new.map(|text| Line { text, key: None }));
+    }
+
+    /// Keeps the messages whose group is known: up to a line that may change it.
+    fn keep(&mut self) {
+        let Some(pattern) = &self.pattern else { return };
+        for line in &mut self.lines {
+            match input::parse(&line.text) {
+                Ok(Input::Send(_)) if line.key.is_some() => {}
+                Ok(Input::Send(text)) => {
+                    let unsent = Unsent {
+                        key: draw_key(),
+                        text,
+                        sent_at: jiff::Timestamp::now().to_string(),
+                        awaits_turn: true,
+                        ..pattern.clone()
+                    };
+                    let key = unsent.key.clone();
+                    if self.outbox.borrow_mut().push(unsent).is_err() {
+                        // Its turn comes, and then the person is told.
+                        return;
+                    }
+                    line.key = Some(key);
+                }
+                Ok(input) if !input.leaves_group() => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Chat {
+    /// What a message looks like that is written while this is at work.
+    pub(super) fn pattern(&self, work: Option<&str>) -> Option<Unsent> {
+        let parsed = work.and_then(|line| input::parse(line).ok());
+        let leaves_group = parsed.is_none_or(|input| input.leaves_group());
+        if !leaves_group || self.outbox_fault.is_some() || self.state.user.is_none() {
+            return None;
+        }
+        let group = self.state.group.clone()?;
+        Some(self.unsent(group, String::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ahead() -> Ahead {
+        let mut ahead = Ahead::new(&Rc::default());
+        ahead.expect(Some(Unsent {
+            key: String::new(),
+            group: "lobby".into(),
+            text: String::new(),
+            sent_at: String::new(),
+            server: "http://a:1".into(),
+            cluster: Some("c".into()),
+            joined: None,
+            tried: false,
+            refused: None,
+            awaits_join: false,
+            awaits_turn: false,
+        }));
+        ahead
+    }
+
+    fn foresee(ahead: &mut Ahead, lines: &[&str]) {
+        ahead.take_in(Typed::Ahead(
+            lines.iter().map(|line| (*line).to_owned()).collect(),
+        ));
+        ahead.keep();
+    }
+
+    fn kept(ahead: &Ahead) -> Vec<String> {
+        let outbox = ahead.outbox.borrow();
+        outbox.all().iter().map(|kept| kept.text.clone()).collect()
+    }
+
+    #[test]
+    fn messages_are_kept_once_up_to_a_line_that_may_change_their_group() {
+        for line in [
+            "j other",
+            "u bob",
+            "c 2",
+            "/leave",
+            "p",
+            "/outbox drop 1",
+            "q",
+        ] {
+            let mut ahead = ahead();
+            foresee(&mut ahead, &["a one"]);
+
+            foresee(
+                &mut ahead,
+                &["a one", "v", "nonsense", "a two", line, "a three"],
+            );
+
+            assert_eq!(kept(&ahead), ["one", "two"], "{line}");
+        }
+    }
+
+    #[test]
+    fn a_message_kept_ahead_waits_for_its_turn() {
+        let mut ahead = ahead();
+        foresee(&mut ahead, &["a one", "a two"]);
+        assert_eq!(ahead.outbox.borrow().next("c", &[]), None);
+
+        ahead.take_in(Typed::Line("a one".into()));
+        let (typed, key) = ahead.next().unwrap();
+
+        assert_eq!(typed, Typed::Line("a one".into()));
+        assert_eq!(key.as_ref(), Some(&ahead.outbox.borrow().all()[0].key));
+        assert_eq!(kept(&ahead), ["one", "two"]);
+    }
+
+    #[test]
+    fn keys_that_were_for_somebody_else_leave_no_message() {
+        let mut ahead = ahead();
+        foresee(&mut ahead, &["a one", "a two"]);
+
+        ahead.take_in(Typed::Line("a other".into()));
+
+        assert_eq!(kept(&ahead), [""; 0]);
+        let (_, key) = ahead.next().unwrap();
+        assert_eq!(key, None);
+    }
+}
