@@ -41,6 +41,7 @@ impl Chat {
         self.state.user = start.user;
         self.state.group = start.group;
         self.open_outbox();
+        self.tell_terminal();
         match self.use_server(&address, false).await {
             Ok(()) => {}
             Err(Unusable::Call(error))

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::fake::{Cluster, Server};
+use crate::gate::{Gate, Mode};
 use crate::home::Home;
 use crate::pty::Screen;
 
@@ -78,6 +79,27 @@ fn a_message_is_kept_for_its_group_as_soon_as_the_group_is_known() {
     for post in cluster.posts() {
         assert!(post.path.contains("/groups/other/"), "{}", post.path);
     }
+}
+
+#[test]
+fn a_line_ended_before_the_first_server_answers_is_among_those_of_the_next_run() {
+    let (home, cluster) = (Home::new(), Cluster::default());
+    let server = cluster.start(1);
+    let gate = Gate::to(server.address);
+    gate.set(Mode::Silent);
+    let name = gate.name();
+    let screen = Screen::open_at(&home, &["--server", &name, "-u", "ann", "-g", "lobby"]);
+    screen.wait_for("…>");
+    screen.type_in("a early\r");
+    wait_until_kept(&home, "lines/ann", "early");
+    let rows = screen.all_rows();
+    assert!(!rows.iter().any(|row| row.contains("No connection")));
+    screen.kill();
+
+    let screen = open(&home, &server, "lobby");
+    screen.wait_for_prompt("ann@lobby");
+    screen.type_in("\x1b[A");
+    screen.wait_for("ann@lobby> a early");
 }
 
 #[test]
