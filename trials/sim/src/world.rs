@@ -10,6 +10,7 @@ mod life;
 mod nemesis;
 mod readers;
 mod rescue;
+mod shelf;
 mod steps;
 mod writer;
 
