@@ -70,6 +70,18 @@ pub const fn holds(_: Rule) -> bool {
     true
 }
 
+/// Returns early with a wrong value where a rule is switched off: `mutant!(KeyIsLookedUp => None)`.
+/// Stands first in a small function that is named for the decision, so that no production sentence
+/// is interrupted; without the feature `mutants` nothing of it is left.
+#[macro_export]
+macro_rules! mutant {
+    ($rule:ident => $wrong:expr) => {
+        if !$crate::rule::holds($crate::rule::Rule::$rule) {
+            return $wrong;
+        }
+    };
+}
+
 #[cfg(feature = "mutants")]
 pub use switchable::{holds, without};
 
