@@ -25,13 +25,13 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use causeway_client::{Client, Http, Message};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
 use self::ahead::Ahead;
 use crate::address::Place;
 use crate::backoff::Backoff;
-use crate::client::{Client, Http};
 use crate::feed::{News, Task};
 use crate::input::{self, Input};
 use crate::outbox::{Keeping, Outbox};
@@ -40,7 +40,6 @@ use crate::prompt::Typed;
 use crate::screen::Look;
 use crate::state::State;
 use crate::text::harmless_line;
-use crate::wire::Message;
 
 /// How often what waits is looked after.
 const TICK: Duration = Duration::from_secs(1);

@@ -6,14 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::Response;
+use causeway_client::{CallError, Client, Frame, Group, Stream};
 use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
-
-use crate::client::{CallError, Client};
-use crate::sse::Parser;
-use crate::wire::Frame;
-use crate::wire::lists::Group;
 
 /// How often the server is asked whether it is there, stream or not.
 const WATCH: Duration = Duration::from_secs(3);
@@ -82,8 +77,8 @@ async fn follow_until_lost(
     loop {
         let begun = Instant::now();
         let resume_after = Some(last_id.as_str()).filter(|id| !id.is_empty());
-        let response = match client.events(group, resume_after).await {
-            Ok(response) => response,
+        let mut stream = match client.events(group, resume_after).await {
+            Ok(stream) => stream,
             Err(error) if error.is_lost() => return What::Lost(error.to_string()),
             Err(error) if error.passes() => {
                 tokio::time::sleep(error.wait()).await;
@@ -91,16 +86,13 @@ async fn follow_until_lost(
             }
             Err(error) => return What::Refused(error),
         };
-        let mut parser = Parser::resuming(&last_id);
-        if let Some(end) =
-            read_until_it_ends(response, &mut parser, &mut last_id, connection, out).await
-        {
+        if let Some(end) = read_until_it_ends(&mut stream, &mut last_id, connection, out).await {
             return end;
         }
         // At once, to tell a closed stream from a lost server; only a stream that keeps ending
         // waits in between.
         if begun.elapsed() < Duration::from_secs(1) {
-            let wait = parser
+            let wait = stream
                 .retry_ms()
                 .map_or(Duration::from_millis(500), Duration::from_millis);
             tokio::time::sleep(wait.min(MAX_WAIT)).await;
@@ -108,34 +100,27 @@ async fn follow_until_lost(
     }
 }
 
-/// Reports the frames of one response. Nothing when it ended and may be opened again after
-/// `last_id`.
+/// Reports the frames of one stream. Nothing when it ended and may be opened again after `last_id`.
 async fn read_until_it_ends(
-    mut response: Response,
-    parser: &mut Parser,
+    stream: &mut Stream,
     last_id: &mut String,
     connection: u64,
     out: &Sender<News>,
 ) -> Option<What> {
-    while let Ok(Some(piece)) = response.chunk().await {
-        let Ok(frames) = parser.feed(&piece) else {
-            return None;
+    while let Some(raw) = stream.next().await {
+        let frame = match Frame::parse(&raw) {
+            Ok(Frame::Reset) => {
+                return Some(What::Frame(Box::new(Frame::Reset), String::new()));
+            }
+            Ok(frame) => frame,
+            Err(error) => {
+                return Some(What::Lost(format!("its stream cannot be read: {error}")));
+            }
         };
-        for raw in frames {
-            let frame = match Frame::parse(&raw) {
-                Ok(Frame::Reset) => {
-                    return Some(What::Frame(Box::new(Frame::Reset), String::new()));
-                }
-                Ok(frame) => frame,
-                Err(error) => {
-                    return Some(What::Lost(format!("its stream cannot be read: {error}")));
-                }
-            };
-            last_id.clone_from(&raw.id);
-            let what = What::Frame(Box::new(frame), raw.id);
-            // Nobody listens any more only when the program ends.
-            let _ = out.send(News { connection, what }).await;
-        }
+        last_id.clone_from(&raw.id);
+        let what = What::Frame(Box::new(frame), raw.id);
+        // Nobody listens any more only when the program ends.
+        let _ = out.send(News { connection, what }).await;
     }
     None
 }

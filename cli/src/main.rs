@@ -1,13 +1,12 @@
 //! Causeway in a terminal.
 //!
-//! Reads the command line, opens the terminal or the pipe, and hands both to `chat`. Imports none
-//! of the project's other crates: its contract is `openapi.yaml`.
+//! Reads the command line, opens the terminal or the pipe, and hands both to `chat`. Of the project's
+//! other crates it imports `client` alone: its contract is `openapi.yaml`.
 
 mod address;
 mod arguments;
 mod backoff;
 mod chat;
-mod client;
 mod complete;
 mod feed;
 mod folders;
@@ -26,17 +25,16 @@ mod recall;
 mod screen;
 mod script;
 mod settings;
-mod sse;
 mod state;
 mod text;
 mod tty;
-mod wire;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use causeway_client::Http;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
@@ -44,7 +42,6 @@ use tokio::sync::mpsc::Receiver;
 use crate::address::{FIRST_SERVER, Place};
 use crate::arguments::{Arguments, Color, Options};
 use crate::chat::{Chat, Start};
-use crate::client::Http;
 use crate::logins::Logins;
 use crate::outbox::Keeping;
 use crate::output::Output;

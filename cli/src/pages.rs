@@ -1,11 +1,9 @@
 //! A whole history, page after page: the next one is asked for while one is shown.
 
+use causeway_client::{CallError, Client, Message, Page, Window};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
-
-use crate::client::{CallError, Client};
-use crate::wire::{Message, Page};
 
 /// As many as a server gives at once.
 const PAGE: u16 = 500;
@@ -72,7 +70,7 @@ impl<T: Placed + DeserializeOwned + Send + 'static> Pages<T> {
 
     fn fetch(&self, client: &Client, after: String) -> JoinHandle<Fetched<T>> {
         let (client, group) = (client.clone(), self.group.clone());
-        tokio::spawn(async move { client.page(&group, Some(&after), PAGE).await })
+        tokio::spawn(async move { client.page(&group, Window::After(&after), PAGE).await })
     }
 }
 

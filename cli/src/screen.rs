@@ -8,10 +8,10 @@ mod servers;
 
 use std::fmt::Write as _;
 
+use causeway_client::{Liked, Message, Presence, Snapshot, User};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::text::{self, excerpt, harmless, harmless_line, isolated};
-use crate::wire::{Liked, Message, Presence, Snapshot, User};
 
 const DIM: &str = "2";
 const BOLD: &str = "1";

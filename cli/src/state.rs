@@ -8,10 +8,11 @@ mod numbers;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use causeway_client::{Message, View};
+
 use self::late::Late;
 use self::numbers::Numbers;
 use crate::address;
-use crate::wire::{Message, View};
 
 /// How many own messages are followed until every replica holds them.
 const OWN_KEPT: usize = 256;
@@ -219,7 +220,7 @@ fn servers_of(view: &View) -> Vec<(u64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{OwnView, PeerView, User};
+    use causeway_client::{OwnView, PeerView, User};
 
     fn view_of(own: u64, peers: &[(u64, &str)]) -> View {
         let address = |replica: u64| format!("http://r{replica}:1");

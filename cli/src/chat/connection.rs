@@ -1,12 +1,11 @@
 //! Which server is used: connecting, and going on there in the group there is.
 
+use causeway_client::{CallError, Client, Server, Session, Snapshot, Written};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{Chat, Link, Start};
 use crate::address::{Place, short};
-use crate::client::{CallError, Client, Written};
 use crate::feed;
-use crate::wire::{Server, Session, Snapshot};
 
 /// How long a server may lack what was seen elsewhere before one goes on without.
 const BEHIND: Duration = Duration::from_secs(10);
@@ -233,8 +232,9 @@ impl Chat {
         seen: Option<String>,
     ) -> Result<Written<Snapshot>, CallError> {
         let give_up = Instant::now() + BEHIND;
+        let with_all_seen = client.at_least(seen.as_deref());
         while Instant::now() < give_up {
-            match client.join(group, seen.as_deref()).await {
+            match with_all_seen.join(group).await {
                 Err(error) if error.is("behind") => sleep(Duration::from_millis(200)).await,
                 answer => return answer,
             }
@@ -242,7 +242,7 @@ impl Chat {
         self.note(
             "this server has not yet all that you have seen: messages may be missing until it has",
         );
-        client.join(group, None).await
+        client.join(group).await
     }
 
     /// `v`: the servers.

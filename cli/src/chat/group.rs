@@ -1,12 +1,12 @@
 //! Which group one looks at: joining, leaving, its history, likes.
 
+use causeway_client::{CallError, Liked, Message, Page, Snapshot, User, Window};
+
 use super::{Chat, Link};
-use crate::client::CallError;
 use crate::names;
 use crate::pager::Sheet;
 use crate::pages::{Pages, first_place};
 use crate::text::harmless_line;
-use crate::wire::{Liked, Message, Page, Snapshot, User};
 
 impl Chat {
     /// `j`: goes to a group.
@@ -171,7 +171,7 @@ impl Chat {
         if self.output.is_terminal() {
             return self.read_history(&client, &group).await;
         }
-        let newest: Page = match client.page(&group, None, 1).await {
+        let newest: Page = match client.page(&group, Window::Newest, 1).await {
             Ok(newest) => newest,
             Err(error) => return self.failed(&error),
         };

@@ -1,9 +1,10 @@
 //! What the server tells: frames become lines.
 
+use causeway_client::{Frame, Liked, Message, Presence, User, View};
+
 use super::Chat;
 use crate::feed::{News, What};
 use crate::screen;
-use crate::wire::{Frame, Liked, Message, Presence, User, View};
 
 impl Chat {
     /// Takes in what a task reports; news of a former connection is passed over.

@@ -4,12 +4,13 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use causeway_client::User;
+
 use super::{Chat, Link};
 use crate::complete::Known;
 use crate::feed;
 use crate::folders;
 use crate::prompt::Status;
-use crate::wire::User;
 
 /// How many names of users are kept to complete words.
 const NAMES: usize = 5_000;

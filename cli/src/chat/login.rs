@@ -1,10 +1,10 @@
 //! Who one is: logging in, and a login that has ended.
 
+use causeway_client::Session;
 use tokio::time::{Duration, Instant};
 
 use super::{Chat, Link};
 use crate::names;
-use crate::wire::Session;
 
 /// A login that ends sooner after it was given is none.
 const SHORTEST_LOGIN: Duration = Duration::from_secs(10);

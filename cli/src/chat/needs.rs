@@ -1,8 +1,9 @@
 //! What a command needs before it can ask a server, and what an answer that is none means.
 
+use causeway_client::{CallError, Client};
+
 use super::{Chat, Link};
 use crate::address::short;
-use crate::client::{CallError, Client};
 
 impl Chat {
     /// Why nothing can be asked of a server now.

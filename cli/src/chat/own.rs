@@ -1,11 +1,11 @@
 //! Messages as blocks on the screen, and how many servers hold one's own.
 
+use causeway_client::Message;
 use jiff::Timestamp;
 
 use super::Chat;
 use crate::paper::Block;
 use crate::screen::{self, Shown};
-use crate::wire::Message;
 
 impl Chat {
     /// A message as it is shown, with the number it gets or has.

@@ -1,14 +1,13 @@
 //! What is written: kept in the outbox until it is answered.
 
+use causeway_client::{CallError, Client, Message, NewMessage, Snapshot, Written};
 use jiff::Timestamp;
 use tokio::time::{Duration, Instant};
 
 use super::{Chat, Link};
-use crate::client::{CallError, Client, Written};
 use crate::names;
 use crate::outbox::{Unsent, Verdict, draw_key, judge};
 use crate::text::excerpt;
-use crate::wire::{Message, NewMessage};
 
 /// How long a message rests whose author's join a replica does not hold yet.
 const AWAITS_JOIN: Duration = Duration::from_secs(4);
@@ -122,11 +121,14 @@ impl Chat {
             let seen = self.state.seen.for_post();
             let message = NewMessage {
                 text: &unsent.text,
-                sent_at: &unsent.sent_at,
+                sent_at: Some(&unsent.sent_at),
                 seen: &seen,
+                key: Some(&unsent.key),
+                wait_for: None,
             };
             let answer = client
-                .post(&unsent.group, &unsent.key, &message, unsent.at_least())
+                .at_least(unsent.at_least())
+                .post(&unsent.group, &message)
                 .await;
             match answer {
                 Ok(written) => self.sent(&unsent, written),
@@ -138,7 +140,7 @@ impl Chat {
 
     /// The message was written while no server answered, so that its author could not join yet.
     async fn join_for(&mut self, client: &Client, mut unsent: Unsent) {
-        match client.join(&unsent.group, None).await {
+        match client.join::<Snapshot>(&unsent.group).await {
             Ok(joined) => {
                 unsent.joined = Some(joined.mark.unwrap_or_default());
                 self.outbox.borrow_mut().update(&unsent);

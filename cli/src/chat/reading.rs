@@ -2,13 +2,13 @@
 //!
 //! Holds one page of messages and the place on the screen, however long the history is.
 
+use causeway_client::{CallError, Client, Message, Page, Window};
+
 use super::Chat;
-use crate::client::{CallError, Client};
 use crate::output::Output;
 use crate::pager::{Sheet, Wish};
 use crate::pages::first_place;
 use crate::text::harmless;
-use crate::wire::{Message, Page};
 
 /// How many messages are asked for to be shown, and to be searched.
 const SHOWN: u16 = 100;
@@ -47,7 +47,7 @@ struct Search {
 impl Chat {
     /// Pages through the history: from where the reader left it, else from its beginning.
     pub(super) async fn read_history(&mut self, client: &Client, group: &str) {
-        let newest = match client.page::<Page>(group, None, 1).await {
+        let newest = match client.page::<Page>(group, Window::Newest, 1).await {
             Ok(page) => page.messages.into_iter().next(),
             Err(error) => return self.failed(&error),
         };
@@ -238,13 +238,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     async fn after(&self, position: &str, limit: u16) -> Result<Page, CallError> {
         self.client
-            .page(&self.place.group, Some(position), limit)
+            .page(&self.place.group, Window::After(position), limit)
             .await
     }
 
     async fn before(&self, position: &str, limit: u16) -> Result<Page, CallError> {
         self.client
-            .page_before(&self.place.group, position, limit)
+            .page(&self.place.group, Window::Before(position), limit)
             .await
     }
 
@@ -260,7 +260,7 @@ impl Reader<'_> {
     async fn last(&self) -> Result<Next, CallError> {
         let page: Page = self
             .client
-            .page(&self.place.group, None, screenful())
+            .page(&self.place.group, Window::Newest, screenful())
             .await?;
         Ok(Next::Screenful(page.messages, false))
     }

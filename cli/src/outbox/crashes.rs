@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use causeway_client::CallError;
 use proptest::prelude::*;
 
 use super::journal::read;
 use super::tests::unsent;
 use super::{Disk, Outbox, Verdict, judge};
-use crate::client::CallError;
 
 /// What survives of the disk: all that was synced, and as much of the rest as it happens.
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! What the answer to a post means for the message.
 
+use causeway_client::CallError;
+
 use super::Unsent;
-use crate::client::CallError;
 
 /// What an answer that is no success means for a message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Pure: the servers as lines of text: the table of `v`, and what has changed in it.
 
+use causeway_client::{PeerView, View};
 use jiff::Timestamp;
 
 use super::{GREEN, Look, RED, YELLOW};
 use crate::address;
 use crate::text::harmless_line;
-use crate::wire::{PeerView, View};
 
 impl Look {
     /// What is different in the servers; nothing where only numbers moved.
@@ -141,7 +141,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::wire::OwnView;
+    use causeway_client::OwnView;
 
     const PLAIN: Look = Look {
         color: false,
@@ -212,7 +212,7 @@ mod tests {
     fn alarms_stand_below_the_table_as_sentences() {
         let mut view = view_of(vec![peer(1, "up")]);
         let detail = "the clock of replica 1 is 7.0 s ahead of this one's".to_owned();
-        view.alarms.push(crate::wire::Alarm { detail });
+        view.alarms.push(causeway_client::Alarm { detail });
 
         let lines = PLAIN.view(&view, "http://127.0.0.1:12002", Timestamp::UNIX_EPOCH);
 

@@ -4,21 +4,19 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use causeway_client::{CallError, Client, Http, Session, View};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Failure;
 use crate::address::{FIRST_SERVER, Place, short};
 use crate::arguments::Options;
 use crate::backoff::{Backoff, chance};
-use crate::client::{CallError, Client, Http};
 use crate::logins::{Login, Logins};
 use crate::names;
-use crate::wire::{Session, View};
 
 /// Somebody who asks servers of one cluster.
 #[derive(Debug)]
 pub struct Caller {
-    http: Http,
     client: Client,
     /// Who one is.
     pub user: String,
@@ -77,7 +75,6 @@ impl Caller {
         let http = Http::trusting(options.ca.as_deref())?;
         Ok(Self {
             client: Client::new(&http, base),
-            http,
             user,
             cluster: None,
             servers: vec![base.to_owned()],
@@ -292,7 +289,7 @@ impl Caller {
                 .position(|known| known == self.client.base());
             let next = present.map_or(0, |place| (place + 1) % self.servers.len());
             let base = self.servers[next].clone();
-            self.client = self.client.at(&self.http, &base);
+            self.client = self.client.at(&base);
             match (&self.cluster, self.client.server().await) {
                 (Some(cluster), Ok(server)) if server.cluster != *cluster => {}
                 _ => return,

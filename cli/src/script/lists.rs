@@ -1,16 +1,14 @@
 //! `groups`, `members`, `view` and `like`.
 
+use causeway_client::{Client, Group, Member, View};
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
 use super::Failure;
 use super::caller::Caller;
 use super::print::Printer;
-use crate::client::Client;
 use crate::screen::Look;
 use crate::text::harmless_line;
-use crate::wire::View;
-use crate::wire::lists::{Group, Member};
 
 /// Prints all groups, or those one is a member of.
 pub(super) async fn groups(

@@ -1,5 +1,6 @@
 //! `login` and `logout`.
 
+use causeway_client::{Client, Http};
 use serde_json::value::RawValue;
 
 use super::Failure;
@@ -7,7 +8,6 @@ use super::caller::Caller;
 use super::print::Printer;
 use crate::address::Place;
 use crate::arguments::Options;
-use crate::client::{Client, Http};
 use crate::logins::Logins;
 
 /// Logs in and keeps the login.

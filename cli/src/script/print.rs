@@ -2,11 +2,11 @@
 
 use std::io::{self, BufWriter, Write as _};
 
+use causeway_client::Message;
 use serde::Serialize;
 
 use super::Failure;
 use crate::text::{harmless, harmless_line};
-use crate::wire::Message;
 
 /// See the module.
 pub struct Printer {

@@ -3,16 +3,14 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
+use causeway_client::{Change, Client, Message, Page, Window};
 use serde_json::value::RawValue;
 
 use super::Failure;
 use super::caller::Caller;
 use super::lists::parsed;
 use super::print::{Printer, message_line};
-use crate::client::Client;
 use crate::pages::{Pages, first_place};
-use crate::wire::lists::Change;
-use crate::wire::{Message, Page};
 
 /// A page whose messages are passed on as they are.
 type RawPage = Page<Box<RawValue>>;
@@ -49,7 +47,7 @@ async fn print_all(
     form: Form,
 ) -> Result<String, Failure> {
     let newest = caller
-        .ask(async |client: &Client| client.page::<RawPage>(group, None, 1).await)
+        .ask(async |client: &Client| client.page::<RawPage>(group, Window::Newest, 1).await)
         .await?;
     let Some(last) = newest.messages.first() else {
         return Ok(newest.cursor);
@@ -110,7 +108,8 @@ pub(super) async fn tail(
     // The first answer is to come at once, so that the beginning is known before anything happens.
     let mut wait = Duration::ZERO;
     loop {
-        let asked = async |client: &Client| client.changes(&group, cursor.as_deref(), wait).await;
+        let asked =
+            async |client: &Client| client.changes(&group, cursor.as_deref(), wait, 500).await;
         let changes = caller.ask(asked).await?;
         for raw in &changes.events {
             print_change(&mut printer, raw, &mut known)?;
@@ -138,7 +137,7 @@ async fn print_newest(
     group: &str,
     printer: &mut Printer,
 ) -> Result<String, Failure> {
-    let asked = async |client: &Client| client.page::<RawPage>(group, None, NEWEST).await;
+    let asked = async |client: &Client| client.page::<RawPage>(group, Window::Newest, NEWEST).await;
     let page = caller.ask(asked).await?;
     for message in &page.messages {
         print_message(printer, message, Form::Change)?;

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use causeway_client::{CallError, Client, Message, NewMessage, Snapshot, Written};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
@@ -9,10 +10,8 @@ use super::Failure;
 use super::caller::Caller;
 use super::lists::parsed;
 use super::print::Printer;
-use crate::client::{CallError, Client, Written};
 use crate::outbox::{Keeping, Outbox, Unsent, Verdict, draw_key, judge};
 use crate::text::excerpt;
-use crate::wire::{Message, NewMessage};
 
 const NOT_UTF8: &str = "nothing of it is sent; convert it first, as in: iconv -f latin1 -t utf-8";
 
@@ -220,7 +219,7 @@ impl Sender {
     }
 
     async fn join(&mut self, group: &str) -> Result<String, Failure> {
-        let asked = async |client: &Client| client.join(group, None).await;
+        let asked = async |client: &Client| client.join::<Snapshot>(group).await;
         let joined = self.caller.ask(asked).await?;
         Ok(joined.mark.unwrap_or_default())
     }
@@ -249,10 +248,10 @@ fn of_line(number: u64, failure: Failure) -> Failure {
 async fn post(client: &Client, unsent: &Unsent) -> Result<Written<Box<RawValue>>, CallError> {
     let message = NewMessage {
         text: &unsent.text,
-        sent_at: &unsent.sent_at,
-        seen: &[],
+        sent_at: Some(&unsent.sent_at),
+        key: Some(&unsent.key),
+        ..NewMessage::default()
     };
-    client
-        .post(&unsent.group, &unsent.key, &message, unsent.at_least())
-        .await
+    let client = client.at_least(unsent.at_least());
+    client.post(&unsent.group, &message).await
 }

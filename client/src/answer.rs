@@ -3,10 +3,19 @@
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, Response, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::text::excerpt;
-use crate::wire::Problem;
+/// A refusal, as RFC 9457 writes it.
+#[derive(Debug, Default, Deserialize)]
+struct Problem {
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    code: String,
+}
 
 /// More than any page has, even with the longest messages: an answer beyond it has no end.
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -18,6 +27,9 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Why a call gave no answer to show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
+    /// No connection came about: the call was certainly not carried out.
+    #[error("{0}")]
+    NotConnected(String),
     /// No answer came, so it is not known whether the call was carried out.
     #[error("{0}")]
     Unreachable(String),
@@ -45,10 +57,10 @@ impl CallError {
         matches!(self, Self::Refused { code, .. } if code == wanted)
     }
 
-    /// Whether there is no Causeway server where it was called: then it is not known whether the
-    /// call was carried out.
+    /// Whether there is no Causeway server where it was called: then nobody can tell whether the
+    /// call was carried out, unless no connection came about.
     pub fn is_lost(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Foreign(_))
+        !matches!(self, Self::Refused { .. })
     }
 
     /// How long to wait before the same call is tried again.
@@ -85,7 +97,7 @@ pub struct Written<T> {
 
 /// What a successful answer is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// One JSON value.
     Json,
     /// Server-sent events.
@@ -94,11 +106,11 @@ pub(super) enum Kind {
     Empty,
 }
 
-pub(super) async fn read<T: DeserializeOwned>(call: RequestBuilder) -> Result<T, CallError> {
+pub(crate) async fn read<T: DeserializeOwned>(call: RequestBuilder) -> Result<T, CallError> {
     parsed(answer(call, Kind::Json).await?).await
 }
 
-pub(super) async fn written<T: DeserializeOwned>(
+pub(crate) async fn written<T: DeserializeOwned>(
     call: RequestBuilder,
 ) -> Result<Written<T>, CallError> {
     let response = answer(call, Kind::Json).await?;
@@ -109,12 +121,12 @@ pub(super) async fn written<T: DeserializeOwned>(
     })
 }
 
-pub(super) fn mark_of(response: &Response) -> Option<String> {
+pub(crate) fn mark_of(response: &Response) -> Option<String> {
     let mark = response.headers().get("causeway-mark")?;
     Some(mark.to_str().ok()?.to_owned())
 }
 
-pub(super) async fn answer(call: RequestBuilder, kind: Kind) -> Result<Response, CallError> {
+pub(crate) async fn answer(call: RequestBuilder, kind: Kind) -> Result<Response, CallError> {
     let response = call.send().await.map_err(|error| unreachable(&error))?;
     let status = response.status();
     if !status.is_success() {
@@ -172,14 +184,22 @@ fn foreign(response: &Response) -> CallError {
     let status = response.status();
     CallError::Foreign(match header(response, "location") {
         Some(address) if status.is_redirection() => {
-            format!("{status}, which leads to {}", excerpt(address, 60))
+            format!("{status}, which leads to {}", shortened(address, 60))
         }
         _ if !status.is_success() => status.to_string(),
         _ => match header(response, "content-type") {
-            Some(kind) => format!("{status} with {}", excerpt(kind, 40)),
+            Some(kind) => format!("{status} with {}", shortened(kind, 40)),
             None => format!("{status} with nothing of the kind that was asked for"),
         },
     })
+}
+
+/// A header's value, which has no other characters than those of ASCII that are visible.
+fn shortened(value: &str, columns: usize) -> String {
+    match value.get(..columns - 1) {
+        Some(begin) if value.len() > columns => format!("{begin}…"),
+        _ => value.to_owned(),
+    }
 }
 
 fn retry_after_of(response: &Response) -> Option<u64> {
@@ -209,15 +229,20 @@ async fn bounded(mut response: Response) -> Result<Vec<u8>, CallError> {
 }
 
 fn unreachable(error: &reqwest::Error) -> CallError {
-    CallError::Unreachable(if error.is_timeout() {
+    let said = if error.is_timeout() {
         "no answer in time".to_owned()
     } else {
         reason(error)
-    })
+    };
+    if error.is_connect() {
+        CallError::NotConnected(said)
+    } else {
+        CallError::Unreachable(said)
+    }
 }
 
 /// The innermost reason in a few words: reqwest's own names the address and the layers above.
-pub(super) fn reason(error: &reqwest::Error) -> String {
+pub(crate) fn reason(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

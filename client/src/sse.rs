@@ -1,8 +1,7 @@
 //! Pure: bytes of an event stream become frames, as the HTML standard's "interpreting an event
 //! stream" says.
 //!
-//! Knows lines and fields, not what a frame means. Fed by `feed` with whatever piece the network
-//! yields.
+//! Knows lines and fields, not what a frame means.
 
 /// The longest line, and the most data of one frame; the server's frames are a small part of it.
 const MAX_BYTES: usize = 1 << 20;
@@ -16,6 +15,8 @@ pub struct RawFrame {
     pub data: String,
     /// The id that stands after this frame: its own, or the last one before it. Empty before any.
     pub id: String,
+    /// Whether the id came with this frame.
+    pub has_own_id: bool,
 }
 
 /// What was sent cannot be an event stream of ours.
@@ -32,6 +33,7 @@ pub struct Parser {
     event: String,
     data: String,
     id: String,
+    has_own_id: bool,
     retry_ms: Option<u64>,
 }
 
@@ -88,7 +90,10 @@ impl Parser {
                 self.data.push_str(value);
                 self.data.push('\n');
             }
-            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
+            "id" if !value.contains('\0') => {
+                value.clone_into(&mut self.id);
+                self.has_own_id = true;
+            }
             "retry" => self.retry_ms = value.parse().ok().or(self.retry_ms),
             _ => {}
         }
@@ -98,6 +103,7 @@ impl Parser {
     fn end_frame(&mut self) -> Option<RawFrame> {
         let event = std::mem::take(&mut self.event);
         let mut data = std::mem::take(&mut self.data);
+        let has_own_id = std::mem::take(&mut self.has_own_id);
         data.pop()?;
         let event = if event.is_empty() {
             "message".to_owned()
@@ -108,6 +114,7 @@ impl Parser {
             event,
             data,
             id: self.id.clone(),
+            has_own_id,
         })
     }
 }
@@ -117,7 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::Frame;
+    use crate::frames::Frame;
 
     proptest! {
         #[test]
@@ -159,6 +166,7 @@ mod tests {
             event: event.into(),
             data: data.into(),
             id: id.into(),
+            has_own_id: !id.is_empty(),
         }
     }
 
@@ -194,7 +202,13 @@ mod tests {
         assert_eq!(bytewise, whole);
         assert_eq!(
             whole,
-            [frame("message", "é日\n", "1"), frame("message", "b", "1")]
+            [
+                frame("message", "é日\n", "1"),
+                RawFrame {
+                    has_own_id: false,
+                    ..frame("message", "b", "1")
+                },
+            ]
         );
     }
 
@@ -207,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_stays_until_another_comes() {
+    fn an_id_stays_until_another_comes() {
         let frames = frames_of("id: a\ndata: 1\n\ndata: 2\n\nid\ndata: 3\n\n");
         let ids: Vec<_> = frames.iter().map(|frame| frame.id.as_str()).collect();
         assert_eq!(ids, ["a", "a", ""]);
