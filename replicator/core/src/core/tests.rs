@@ -4,6 +4,8 @@ mod alarms;
 mod callers;
 mod forks;
 mod hanging;
+mod not_awaited;
+mod own_events;
 mod pulls;
 mod pushes;
 mod telling;
@@ -117,6 +119,13 @@ impl Given {
             peer: id(peer),
             result,
         })
+    }
+
+    fn is_renewed(&mut self, held: &[(u16, u64)]) {
+        self.arrival += 1;
+        let mut renewed = (*head(held, 0, self.arrival)).clone();
+        renewed.origin.epoch = Epoch(99);
+        self.step(Input::Committed(Arc::new(renewed)));
     }
 
     fn push_called(&mut self, from: u16, absorbed: Taken) -> Vec<Output> {
@@ -247,6 +256,14 @@ fn online(name: &str) -> Online {
         id: UserId(name.into()),
         name: name.into(),
     }
+}
+
+fn answer(outputs: &[Output]) -> Digest {
+    let answer = |output: &Output| match output {
+        Output::Answer(Ok(digest)) => Some((**digest).clone()),
+        _ => None,
+    };
+    outputs.iter().find_map(answer).expect("an answer")
 }
 
 /// Beyond what the one pull among these asks.
