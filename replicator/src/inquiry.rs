@@ -1,14 +1,13 @@
 //! Asks every peer once, before anything of this replica runs: a question that tells nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Epoch, ReplicaId};
+use causeway_domain::ids::ReplicaId;
 use causeway_replicator_core::clock;
+use causeway_replicator_core::core::check_answer;
 use causeway_replicator_core::failure::LinkError;
 use causeway_replicator_core::now::Now;
-use causeway_replicator_core::presence::Report;
 use causeway_replicator_core::wire::{Caller, Digest, PROTOCOL};
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
@@ -55,10 +54,9 @@ pub async fn ask_one<L: Link>(
     patience: Duration,
 ) -> Result<Answer, LinkError> {
     let called = Instant::now();
-    let asked = timeout(patience, link.digest(&question(caller, now))).await;
+    let asked = timeout(patience, link.digest(&Digest::question(caller, now))).await;
     let digest = Box::new(asked.map_err(|_| LinkError::Unreachable)??);
-    let digest =
-        causeway_replicator_core::core::check_answer(&caller.cluster, PROTOCOL, peer, digest)?;
+    let digest = check_answer(&caller.cluster, PROTOCOL, peer, digest)?;
     Ok(Answer {
         digest: *digest,
         rtt: called.elapsed(),
@@ -68,28 +66,5 @@ pub async fn ask_one<L: Link>(
 /// Returns how far the wall may lead after what peers answered just now, as
 /// [`crate::driver::Clocks::bound`] takes it.
 pub fn ceiling_ms(answers: &BTreeMap<ReplicaId, Answer>, now: Now) -> Option<i64> {
-    let elapsed_ms = i64::try_from(now.ms).unwrap_or(i64::MAX);
-    let clocks = answers.values();
-    let clocks = clocks.map(|answer| answer.digest.wall.saturating_sub(elapsed_ms));
-    clock::ceiling_ms(clocks.collect())
-}
-
-/// A digest that asks and teaches nothing.
-pub(crate) fn question(caller: &Caller, now: Now) -> Digest {
-    Digest {
-        replica: caller.replica,
-        epoch: Epoch(0),
-        instance: caller.instance,
-        n: 0,
-        cluster: caller.cluster.clone(),
-        protocol: PROTOCOL,
-        vector: BTreeMap::new(),
-        floor: Hlc::default(),
-        wall: now.wall_ms,
-        presence: Report::default(),
-        pulling: false,
-        forked: BTreeSet::new(),
-        withheld: BTreeSet::new(),
-        rumours: BTreeMap::new(),
-    }
+    clock::ceiling_of_walls(answers.values().map(|answer| answer.digest.wall), now)
 }

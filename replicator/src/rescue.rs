@@ -11,6 +11,7 @@ use causeway_domain::rescue::Parting;
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator_core::failure::LinkError;
 use causeway_replicator_core::orphans;
+use causeway_replicator_core::parting::{self, Comparison};
 use causeway_replicator_core::wire::Refusal;
 use causeway_replicator_core::wire::events::BATCH_EVENTS;
 use causeway_store::log::{Log, ReadError, SubmitError};
@@ -97,36 +98,17 @@ pub async fn join(
     peers: &[Peer<'_>],
     partings: &BTreeMap<ReplicaId, Parting>,
 ) -> Result<Parting, RescueError> {
-    let mut joined = Parting::default();
-    for parting in partings.values() {
-        for (&origin, &seq) in &parting.0 {
-            let shared = joined.0.entry(origin).or_insert(seq);
-            *shared = seq.min(*shared);
-        }
-    }
-    let followed: Vec<&Peer<'_>> = peers
+    let joined = parting::join(partings.values());
+    let followed: BTreeMap<ReplicaId, &Peer<'_>> = peers
         .iter()
         .filter(|peer| partings.contains_key(&peer.id))
+        .map(|peer| (peer.id, peer))
         .collect();
-    for (at, one) in followed.iter().enumerate() {
-        for other in &followed[at + 1..] {
-            for &origin in joined.0.keys() {
-                let seq_of = |peer: &Peer<'_>| {
-                    let held = peer.answer.digest.vector.get(&origin);
-                    held.map_or(0, |&(seq, _)| seq)
-                };
-                let dot = Dot {
-                    origin,
-                    seq: seq_of(one).min(seq_of(other)),
-                };
-                if dot.seq > 0 && hash_at(one, dot).await? != hash_at(other, dot).await? {
-                    return Err(RescueError::Ambiguous {
-                        one: one.id,
-                        other: other.id,
-                        origin,
-                    });
-                }
-            }
+    let digests = followed.iter().map(|(&id, peer)| (id, &peer.answer.digest));
+    for Comparison { one, other, dot } in parting::comparisons(&digests.collect(), &joined) {
+        if hash_at(followed[&one], dot).await? != hash_at(followed[&other], dot).await? {
+            let origin = dot.origin;
+            return Err(RescueError::Ambiguous { one, other, origin });
         }
     }
     Ok(joined)

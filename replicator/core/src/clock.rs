@@ -71,10 +71,20 @@ impl PeerClock {
 
 /// Returns how far the wall may lead: an hour beyond the median of some clocks, all on one scale.
 /// Of two in the middle the later counts. Nothing bounds it where there are no other clocks.
-pub fn ceiling_ms(mut clocks_ms: Vec<i64>) -> Option<i64> {
+pub(crate) fn ceiling_ms(mut clocks_ms: Vec<i64>) -> Option<i64> {
     clocks_ms.sort_unstable();
     let median = clocks_ms.get(clocks_ms.len() / 2)?;
     Some(median.saturating_add(LEAD_MS))
+}
+
+/// Returns the same from wall clocks that were all read just now, less the clock of [`Now::ms`].
+pub fn ceiling_of_walls(walls_ms: impl Iterator<Item = i64>, now: Now) -> Option<i64> {
+    let elapsed_ms = signed(now.ms);
+    ceiling_ms(
+        walls_ms
+            .map(|wall_ms| wall_ms.saturating_sub(elapsed_ms))
+            .collect(),
+    )
 }
 
 fn signed(ms: u64) -> i64 {
@@ -133,6 +143,8 @@ mod tests {
         assert_eq!(ceiling_ms(vec![9, 5]), Some(9 + HOUR));
         assert_eq!(ceiling_ms(vec![9, i64::MAX, 5]), Some(9 + HOUR));
         assert_eq!(ceiling_ms(vec![i64::MAX]), Some(i64::MAX));
+        let now = Now { ms: 3, wall_ms: 0 };
+        assert_eq!(ceiling_of_walls([9, 5].into_iter(), now), Some(6 + HOUR));
     }
 
     proptest! {

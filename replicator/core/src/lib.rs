@@ -1,7 +1,8 @@
 //! How replicas agree, decided: no HTTP, no clock, no task. In reading order: what they say to each
 //! other (`wire`, signed as `auth` says), what one knows of another (`peer`, `liveness`, `identity`,
 //! `presence`, `forks`, `clock`), what must move (`plan`, `foreseen`), the core that decides
-//! (`core`), and what others may know (`view`, `alarm`).
+//! (`core`), what others may know (`view`, `alarm`), and where histories part after a fork
+//! (`parting`).
 
 pub mod alarm;
 pub mod auth;
@@ -17,6 +18,7 @@ pub mod liveness;
 pub mod me;
 pub mod now;
 pub mod orphans;
+pub mod parting;
 mod peer;
 pub mod plan;
 pub mod presence;

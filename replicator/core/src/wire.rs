@@ -14,6 +14,7 @@ use causeway_domain::version_vector::VersionVector;
 use serde::{Deserialize, Serialize};
 
 use crate::instance::Instance;
+use crate::now::Now;
 use crate::presence::Report;
 
 /// The lowest and highest version of the peer protocol that this build speaks.
@@ -71,6 +72,26 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// Returns a digest that asks for the answer and says nothing about its sender.
+    pub fn question(caller: &Caller, now: Now) -> Self {
+        Self {
+            replica: caller.replica,
+            epoch: Epoch(0),
+            instance: caller.instance,
+            n: 0,
+            cluster: caller.cluster.clone(),
+            protocol: PROTOCOL,
+            vector: BTreeMap::new(),
+            floor: Hlc::default(),
+            wall: now.wall_ms,
+            presence: Report::default(),
+            pulling: false,
+            forked: BTreeSet::new(),
+            withheld: BTreeSet::new(),
+            rumours: BTreeMap::new(),
+        }
+    }
+
     /// Reads a digest that came from a peer.
     pub fn parse(body: &[u8]) -> Result<Self, MalformedReport> {
         if body.len() > MAX_DIGEST_BYTES {
