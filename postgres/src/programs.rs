@@ -35,8 +35,9 @@ pub struct Programs {
 pub struct Missing;
 
 impl Programs {
-    /// Finds the programs: in `CAUSEWAY_PG_BIN` (then nowhere else), `PATH`, and the usual folders of
-    /// Debian, Red Hat, Homebrew and Postgres.app, the newest version first.
+    /// Finds the programs: in `CAUSEWAY_PG_BIN` (then nowhere else), in `../lib/postgres/bin` beside
+    /// the running executable, in `PATH`, and in the usual folders of Debian, Red Hat, Homebrew and
+    /// Postgres.app, the newest version first.
     pub fn find() -> Result<Self, Missing> {
         Self::installed().into_iter().next().ok_or(Missing)
     }
@@ -69,8 +70,11 @@ impl Programs {
             return Self::within(Path::new(&chosen)).into_iter().collect();
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path)
-            .filter(|folder| folder.is_absolute())
+        let beside = std::env::current_exe().ok();
+        beside
+            .and_then(|executable| shipped_with(&executable))
+            .into_iter()
+            .chain(std::env::split_paths(&path).filter(|folder| folder.is_absolute()))
             .chain(
                 INSTALLATIONS
                     .iter()
@@ -95,6 +99,14 @@ impl Programs {
             (programs.initdb.is_file() && programs.postgres.is_file()).then_some(programs)
         })
     }
+}
+
+/// Returns where an archive that brings its own Postgres keeps it: `bin/causeway-server` finds
+/// `lib/postgres/bin`. The executable may be reached through a link.
+fn shipped_with(executable: &Path) -> Option<PathBuf> {
+    let executable = executable.canonicalize().ok()?;
+    let root = executable.parent()?.parent()?;
+    Some(root.join("lib/postgres/bin"))
 }
 
 /// Lists `root/<prefix><version>/bin`, the highest version first.
@@ -168,6 +180,25 @@ mod tests {
             found,
             expected.map(|name| root.path().join(name).join("bin"))
         );
+    }
+
+    #[test]
+    fn programs_shipped_with_an_executable_are_found_through_a_link_to_it() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let bin = root.join("causeway-1.0/lib/postgres/bin");
+        fs::create_dir_all(&bin).unwrap();
+        fs::create_dir(root.join("causeway-1.0/bin")).unwrap();
+        let server = root.join("causeway-1.0/bin/causeway-server");
+        for file in [&server, &bin.join("initdb"), &bin.join("postgres")] {
+            fs::write(file, "").unwrap();
+        }
+        std::os::unix::fs::symlink(&server, root.join("causeway-server")).unwrap();
+
+        let found = shipped_with(&root.join("causeway-server")).unwrap();
+
+        assert_eq!(found, bin);
+        assert_eq!(Programs::within(&found).unwrap().initdb, bin.join("initdb"));
     }
 
     #[test]
