@@ -19,7 +19,6 @@ use causeway_replicator_core::presence::Online;
 use causeway_replicator_core::view::Knowledge;
 use causeway_store::timelines::Timelines;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
-use tokio::task::JoinHandle;
 
 pub use frame::Item;
 pub use reader::{Reader, Resume};
@@ -98,14 +97,14 @@ impl Room {
 }
 
 impl Feeds {
-    /// Starts the task that feeds the streams; whoever stops the server ends it. Who comes and
-    /// goes is told through the channel returned.
-    pub fn start(
+    /// Returns the streams, the channel that says who comes and goes, and the task that feeds the
+    /// streams, for the caller to spawn.
+    pub fn new(
         setup: Setup,
     ) -> (
         Self,
         mpsc::UnboundedReceiver<PresenceChange>,
-        JoinHandle<()>,
+        impl Future<Output = ()> + use<>,
     ) {
         let (presence, changes) = mpsc::unbounded_channel();
         let feeds = Self(Arc::new(Hub {
@@ -116,7 +115,7 @@ impl Feeds {
             stir: Notify::new(),
             presence,
         }));
-        let task = tokio::spawn(hub::run(Arc::downgrade(&feeds.0), feeds.0.setup.clone()));
+        let task = hub::run(Arc::downgrade(&feeds.0), feeds.0.setup.clone());
         (feeds, changes, task)
     }
 

@@ -25,6 +25,7 @@ mod offline;
 pub mod open_files;
 pub mod probe;
 pub mod problem;
+mod random;
 pub mod rebuild;
 pub mod routes;
 pub mod server;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use carry::carry;
 
@@ -21,7 +21,7 @@ use carry::carry;
 pub struct Link {
     address: SocketAddr,
     state: watch::Sender<State>,
-    accepting: AbortHandle,
+    _closed_on_drop: DropGuard,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,11 +48,12 @@ impl Link {
             mode: Mode::Whole,
             delay: Duration::ZERO,
         });
-        let accepting = tokio::spawn(accept(listener, watched)).abort_handle();
+        let closed = CancellationToken::new();
+        tokio::spawn(accept(listener, watched, closed.clone()));
         Ok(Self {
             address,
             state,
-            accepting,
+            _closed_on_drop: closed.drop_guard(),
         })
     }
 
@@ -96,23 +97,15 @@ impl Link {
     }
 }
 
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((caller, _)) => { connections.spawn(connection(caller, state.clone())); }
-                // Out of files: those in use have to be closed first.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            },
-            Some(_ended) = connections.join_next() => {}
-        }
+async fn accept(listener: TcpListener, state: watch::Receiver<State>, closed: CancellationToken) {
+    while let Some(accepted) = closed.run_until_cancelled(listener.accept()).await {
+        let Ok((caller, _)) = accepted else {
+            // No file descriptor is free; those in use have to be closed first.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let connection = connection(caller, state.clone());
+        tokio::spawn(closed.clone().run_until_cancelled_owned(connection));
     }
 }
 

@@ -17,7 +17,6 @@ use causeway_api::new_epoch::Rescue;
 use causeway_api::{check, init, new_epoch, open_files, rebuild, server, stop};
 use causeway_domain::ids::ReplicaId;
 use clap::{Args, Parser, Subcommand};
-use futures_util::FutureExt;
 use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
@@ -194,7 +193,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
                 fresh,
             };
             open_files::raise();
-            dev::run(options, stop::requested(false)?).await?;
+            dev::run(options, stop::requested(false)?.cancelled_owned()).await?;
         }
         Command::Openapi => print(&server::openapi()),
         Command::Check(config) => {
@@ -227,7 +226,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 /// Runs one replica. Asked to stop while it is still starting it does so at once: nobody has been
 /// promised anything yet, and a private Postgres is ended by its guard.
 async fn run(config: Config, until_stdin_closes: bool) -> anyhow::Result<()> {
-    let stop = stop::requested(until_stdin_closes)?.shared();
+    let stop = stop::requested(until_stdin_closes)?;
     let is_ready = AtomicBool::new(false);
     let on_ready = |public, internal| {
         is_ready.store(true, Ordering::Relaxed);
@@ -236,7 +235,7 @@ async fn run(config: Config, until_stdin_closes: bool) -> anyhow::Result<()> {
     let mut serving = pin!(server::run(config, stop.clone(), on_ready));
     tokio::select! {
         outcome = &mut serving => return outcome,
-        () = stop => {}
+        () = stop.cancelled() => {}
     }
     if is_ready.load(Ordering::Relaxed) {
         serving.await

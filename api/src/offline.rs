@@ -16,7 +16,7 @@ use crate::clock::wall_clock;
 use crate::config::Config;
 use crate::failure::tell;
 use crate::keys::ClusterKeys;
-use crate::server;
+use crate::server::parts;
 
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -28,15 +28,15 @@ pub(crate) fn clocks(config: &Config) -> Arc<Clocks> {
 
 /// How the log of this replica is opened.
 pub(crate) fn options(config: &Config, url: &str, clocks: &Clocks) -> anyhow::Result<Options> {
-    let disk = Arc::new(server::disk_of(config));
-    server::options(config, url, clocks, &disk)
+    let disk = parts::disk(config);
+    parts::options(config, url, clocks, &disk)
 }
 
 /// The ways to all peers, and as whom they are called.
 pub(crate) fn links(config: &Config) -> anyhow::Result<(Caller, BTreeMap<ReplicaId, HttpLink>)> {
-    let caller = server::caller(config)?;
-    let keys = server::peer_keys(&ClusterKeys::of(config));
-    let links = server::links(config, &caller, &keys);
+    let caller = parts::caller(config)?;
+    let keys = parts::peer_keys(&ClusterKeys::of(config));
+    let links = parts::links(config, &caller, &keys);
     Ok((caller, links))
 }
 

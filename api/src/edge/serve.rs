@@ -17,22 +17,22 @@ use poem::http::uri::Scheme;
 use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::accept::ConnectionLimits;
 
 /// Most bytes of one connection that wait, read or to be written.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Serves until `stop` is done, then lets requests in flight end for up to `grace` and closes
+/// Serves until `stop` is cancelled, then lets requests in flight end for up to `grace` and closes
 /// what is left, streams among it.
 pub async fn serve<A, E>(
     mut acceptor: A,
     application: E,
     limits: ConnectionLimits,
-    stop: impl Future<Output = ()>,
+    stop: CancellationToken,
     grace: Duration,
 ) where
     A: Acceptor + 'static,
@@ -40,29 +40,29 @@ pub async fn serve<A, E>(
     E::Endpoint: 'static,
 {
     let application = Arc::new(application.into_endpoint().map_to_response());
-    let (stopping, stopped) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => break,
-            Some(_ended) = connections.join_next() => {}
-            accepted = acceptor.accept() => match accepted {
-                Ok((io, local, remote, scheme)) => {
-                    let peer = Peer { local, remote, scheme };
-                    let serving =
-                        serve_one(io, peer, application.clone(), limits.head, stopped.clone());
-                    connections.spawn(serving);
-                }
-                Err(error) => tracing::warn!(%error, "cannot accept a connection"),
+    let connections = TaskTracker::new();
+    let abort = CancellationToken::new();
+    let _abort_on_drop = abort.drop_guard_ref();
+    while let Some(accepted) = stop.run_until_cancelled(acceptor.accept()).await {
+        match accepted {
+            Ok((io, local, remote, scheme)) => {
+                let peer = Peer {
+                    local,
+                    remote,
+                    scheme,
+                };
+                let serving = serve_one(io, peer, application.clone(), limits.head, stop.clone());
+                connections.spawn(abort.clone().run_until_cancelled_owned(serving));
             }
+            Err(error) => tracing::warn!(%error, "cannot accept a connection"),
         }
     }
     drop(acceptor);
-    stopping.send_replace(true);
-    let all_ended = async { while connections.join_next().await.is_some() {} };
-    drop(timeout(grace, all_ended).await);
-    connections.shutdown().await;
+    connections.close();
+    if timeout(grace, connections.wait()).await.is_err() {
+        abort.cancel();
+        connections.wait().await;
+    }
 }
 
 #[derive(Clone)]
@@ -77,7 +77,7 @@ async fn serve_one<I, E>(
     peer: Peer,
     application: Arc<E>,
     head: Duration,
-    mut stopped: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) where
     I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     E: Endpoint<Output = Response> + 'static,
@@ -99,7 +99,7 @@ async fn serve_one<I, E>(
     // How a connection ends is the client's business; failures of requests are logged as such.
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => {
+        () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -7,6 +7,7 @@ use causeway_api::server;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 use crate::store::Store;
@@ -21,7 +22,7 @@ pub struct Replica {
     runtime: Runtime,
     tasks: LocalSet,
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    stop: CancellationToken,
     serving: JoinHandle<anyhow::Result<()>>,
     _store: Store,
 }
@@ -31,14 +32,12 @@ impl Replica {
         let runtime = one_thread();
         let store = runtime.block_on(Store::create());
         let config = config(&store);
-        let (stop, stopped) = oneshot::channel();
+        let stop = CancellationToken::new();
         let (ready, served) = oneshot::channel();
         let tasks = LocalSet::new();
-        let serving = tasks.spawn_local(server::run(
-            config,
-            async { drop(stopped.await) },
-            move |public, _| ready.send(public).expect("it is waited for"),
-        ));
+        let serving = tasks.spawn_local(server::run(config, stop.clone(), move |public, _| {
+            ready.send(public).expect("it is waited for");
+        }));
         let address = tasks
             .block_on(&runtime, served)
             .expect("the replica starts");
@@ -70,7 +69,7 @@ impl Replica {
     }
 
     pub fn stop(self) {
-        drop(self.stop);
+        self.stop.cancel();
         let served = self.tasks.block_on(&self.runtime, self.serving);
         served.unwrap().expect("the replica stops");
     }

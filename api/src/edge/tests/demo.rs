@@ -14,8 +14,8 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::edge::accept::{ConnectionLimits, Door};
 use crate::edge::body::Body;
@@ -119,7 +119,7 @@ pub(super) struct Demo {
     pub(super) address: String,
     pub(super) client: Client,
     pub(super) readers: Arc<AtomicU64>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
@@ -152,21 +152,20 @@ impl Demo {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let door = Door::new(listener, &limits).unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let stopped = async move { drop(stopped.await) };
+        let stop = CancellationToken::new();
         let grace = Duration::from_millis(200);
         let serving = tokio::spawn(serve(
             door,
             edge.around(application),
             limits,
-            stopped,
+            stop.clone(),
             grace,
         ));
         Self {
             address,
             client: Client::new(),
             readers,
-            stop: Some(stop),
+            stop,
             serving,
         }
     }
@@ -187,8 +186,8 @@ impl Demo {
             .body(body)
     }
 
-    pub(super) async fn stop(mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
         self.serving.await.unwrap();
     }
 }

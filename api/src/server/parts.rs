@@ -1,0 +1,81 @@
+//! What a replica is made of, as its settings say. Called by the server, and by the commands that
+//! work on a stopped replica.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use causeway_domain::ids::ReplicaId;
+use causeway_replicator::driver::Clocks;
+use causeway_replicator::link::http::HttpLink;
+use causeway_replicator_core::auth::PeerKeys;
+use causeway_replicator_core::instance::Instance;
+use causeway_replicator_core::me::Me;
+use causeway_replicator_core::wire::Caller;
+use causeway_store::log::{Log, Options};
+
+use crate::config::{Config, ReplicaAddress};
+use crate::disk::Disk;
+use crate::keys::ClusterKeys;
+use crate::random;
+
+/// Returns how this process introduces itself to its peers.
+pub(crate) fn caller(config: &Config) -> anyhow::Result<Caller> {
+    Ok(Caller {
+        cluster: config.cluster.clone(),
+        replica: config.replica,
+        instance: Instance(u64::from_be_bytes(random::bytes()?)),
+    })
+}
+
+pub(super) fn me(config: &Config, caller: &Caller, log: &Log) -> Me {
+    Me {
+        origin: log.origin(),
+        instance: caller.instance,
+        cluster: config.cluster.clone(),
+        peers: config.peers().map(|peer| peer.id).collect(),
+        protocol: config.peer_protocol,
+    }
+}
+
+pub(crate) fn links(
+    config: &Config,
+    caller: &Caller,
+    keys: &PeerKeys,
+) -> BTreeMap<ReplicaId, HttpLink> {
+    let link = |peer: &ReplicaAddress| {
+        let link = HttpLink::new(&peer.internal_url, caller.clone(), keys.clone());
+        (peer.id, link)
+    };
+    config.peers().map(link).collect()
+}
+
+pub(crate) fn peer_keys(keys: &ClusterKeys) -> PeerKeys {
+    let (current, previous) = keys.peer_secrets();
+    PeerKeys::new(&current, previous.as_ref().map(|key| &key[..]))
+}
+
+pub(crate) fn disk(config: &Config) -> Arc<Disk> {
+    let min_free_bytes = config.limits.min_free_disk_bytes;
+    Arc::new(Disk::new(&config.data_dir, min_free_bytes))
+}
+
+pub(crate) fn options(
+    config: &Config,
+    url: &str,
+    clocks: &Clocks,
+    disk: &Arc<Disk>,
+) -> anyhow::Result<Options> {
+    let disk = disk.clone();
+    Ok(Options {
+        replica: config.replica,
+        cluster: config.cluster.clone(),
+        database_url: url.to_owned(),
+        data_dir: config.data_dir.clone(),
+        wall: clocks.wall(),
+        order: clocks.order(),
+        fresh_epoch: u32::from_be_bytes(random::bytes()?),
+        max_waiting_writes: config.limits.max_waiting_writes,
+        allow_unsafe_postgres: config.allow_unsafe_postgres,
+        has_room: Arc::new(move || disk.has_room()),
+    })
+}
