@@ -129,7 +129,7 @@ pub async fn pull_all(
         let events = pull(peer, &held, BATCH_EVENTS).await?;
         let mut not_awaited = orphans::in_pull(&events, &held);
         not_awaited.extend(severed);
-        let absorbed = log.absorb_beside(events, not_awaited).await?;
+        let (absorbed, _) = log.absorb_beside(events, not_awaited).await?;
         if absorbed.stored == 0 {
             return Ok(came);
         }

@@ -26,9 +26,9 @@ use std::time::Duration;
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, RawEvent};
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Dot, Origin, ReplicaId};
-use causeway_domain::version_vector::{Range, VersionVector};
-use causeway_domain::writing::{Beginning, Command, Head, Task, Unstamped};
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::{Absorbed, Beginning, Command, Head, Task, Unstamped};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
@@ -86,39 +86,6 @@ pub struct Done {
     pub head: Arc<Head>,
 }
 
-/// What became of a peer's events.
-#[derive(Clone, Debug)]
-pub struct Absorbed {
-    /// How many were stored; those already held are not counted.
-    pub stored: usize,
-    /// What must come first before the rest can be stored.
-    pub missing: Vec<Range>,
-    /// Origins whose events contradict the ones held: nothing of these was stored.
-    pub forked: Vec<Origin>,
-    /// The highest event of the own origin among them that is not held here.
-    pub unknown_own: Option<Dot>,
-    /// The log at that commit.
-    pub head: Arc<Head>,
-}
-
-impl Absorbed {
-    /// What became of these events and of those after them.
-    fn and(mut self, later: Self) -> Self {
-        self.missing.extend(later.missing);
-        self.missing.sort_unstable();
-        self.missing.dedup();
-        self.forked.extend(later.forked);
-        self.forked.sort_unstable();
-        self.forked.dedup();
-        Self {
-            stored: self.stored + later.stored,
-            unknown_own: self.unknown_own.max(later.unknown_own),
-            head: later.head,
-            ..self
-        }
-    }
-}
-
 enum Work {
     Write(Task, Asker),
     Renew {
@@ -136,7 +103,10 @@ enum Asker {
         OwnedSemaphorePermit,
     ),
     /// With how many events the peer sent at once.
-    Absorb(oneshot::Sender<Result<Absorbed, SubmitError>>, usize),
+    Absorb(
+        oneshot::Sender<Result<(Absorbed, Arc<Head>), SubmitError>>,
+        usize,
+    ),
     Persist(oneshot::Sender<Result<(), SubmitError>>),
     Raise(oneshot::Sender<()>),
 }
@@ -255,8 +225,12 @@ impl Log {
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
-    /// Stores a peer's events, in the given order, as far as all in their past is held.
-    pub async fn absorb(&self, events: Vec<RawEvent>) -> Result<Absorbed, SubmitError> {
+    /// Stores a peer's events, in the given order, as far as all in their past is held. Returns what
+    /// became of them, and the log at that commit.
+    pub async fn absorb(
+        &self,
+        events: Vec<RawEvent>,
+    ) -> Result<(Absorbed, Arc<Head>), SubmitError> {
         self.absorb_beside(events, BTreeSet::new()).await
     }
 
@@ -266,7 +240,7 @@ impl Log {
         &self,
         events: Vec<RawEvent>,
         forked: BTreeSet<Origin>,
-    ) -> Result<Absorbed, SubmitError> {
+    ) -> Result<(Absorbed, Arc<Head>), SubmitError> {
         self.refuse_without_room()?;
         let mut waiting = Vec::new();
         let sent_at_once = events.len();
@@ -278,13 +252,14 @@ impl Log {
             self.send(Work::Write(task, asker)).await?;
             waiting.push(answered);
         }
-        let mut whole: Option<Absorbed> = None;
+        let mut whole: Option<(Absorbed, Arc<Head>)> = None;
         for answered in waiting {
-            let piece = answered.await.map_err(|_| SubmitError::Unavailable)??;
-            whole = Some(match whole {
-                Some(before) => before.and(piece),
+            let (piece, head) = answered.await.map_err(|_| SubmitError::Unavailable)??;
+            let absorbed = match whole {
+                Some((before, _)) => before.and(piece),
                 None => piece,
-            });
+            };
+            whole = Some((absorbed, head));
         }
         whole.ok_or(SubmitError::Unavailable)
     }

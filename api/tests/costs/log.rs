@@ -25,7 +25,7 @@ fn events_of_a_peer_cost_what_they_should() {
         .expect("the log opens");
 
     ABSORBED.holds_for(1, || {
-        let absorbed = runtime.block_on(log.absorb(events)).unwrap();
+        let (absorbed, _) = runtime.block_on(log.absorb(events)).unwrap();
         assert_eq!(absorbed.stored, EVENTS);
     });
     let mut followed = None;

@@ -60,7 +60,7 @@ impl<'a> Batch<'a> {
     pub fn decide(&mut self, task: &Task) -> Verdict {
         match task {
             Task::Submit(command) => Verdict::Submitted(self.submit(command)),
-            Task::Absorb { events, forked } => self.absorb(events, forked),
+            Task::Absorb { events, forked } => Verdict::Absorbed(self.absorb(events, forked)),
             Task::Persist(events) => Verdict::Persisted(self.persist(events)),
             Task::Restamp(events) => {
                 self.restamp(events);

@@ -95,7 +95,7 @@ fn own_events_that_only_a_peer_knows_are_told_of_and_not_stored() {
     assert!(decided.rows().is_empty());
     let told = writing.committed(decided);
     assert!(
-        matches!(told[..], [Verdict::Absorbed { unknown_own: Some(dot), .. }] if dot.seq == 4),
+        matches!(told[..], [Verdict::Absorbed(Absorbed { unknown_own: Some(dot), .. })] if dot.seq == 4),
         "{told:?}"
     );
 }

@@ -122,21 +122,43 @@ pub enum Verdict {
     /// The event; nothing where the message had been sent before under its key.
     Submitted(Result<Option<RawEvent>, Refusal>),
     /// What became of a peer's events.
-    Absorbed {
-        /// How many were new.
-        stored: usize,
-        /// What must come before the rest.
-        missing: Vec<Range>,
-        /// Origins whose events contradict the ones held.
-        forked: Vec<Origin>,
-        /// The highest event of the own origin among them that is not held: somebody knows more of
-        /// us than we do, so our numbers are not safe to give.
-        unknown_own: Option<Dot>,
-    },
+    Absorbed(Absorbed),
     /// Whether the events were stamped.
     Persisted(Result<(), Conflict>),
     /// The clock is lifted.
     Raised,
+}
+
+/// What became of a peer's events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Absorbed {
+    /// How many were stored; those already held are not counted.
+    pub stored: usize,
+    /// What must be held before the rest can be stored.
+    pub missing: Vec<Range>,
+    /// Origins whose events contradict the ones held: nothing of these was stored.
+    pub forked: Vec<Origin>,
+    /// The highest event of the own origin among them that is not held: a peer knows events of
+    /// this origin that this replica does not, so its numbers are not safe to give.
+    pub unknown_own: Option<Dot>,
+}
+
+impl Absorbed {
+    /// Combines what became of these events and of those after them.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.missing.extend(later.missing);
+        self.missing.sort_unstable();
+        self.missing.dedup();
+        self.forked.extend(later.forked);
+        self.forked.sort_unstable();
+        self.forked.dedup();
+        Self {
+            stored: self.stored + later.stored,
+            unknown_own: self.unknown_own.max(later.unknown_own),
+            ..self
+        }
+    }
 }
 
 /// One event with its places in this database.

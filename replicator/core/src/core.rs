@@ -19,7 +19,7 @@ use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Head;
 
 pub use heard::check_answer;
-pub use messages::{Input, Output, Taken};
+pub use messages::{Input, Output};
 
 use crate::alarm::Alarm;
 use crate::blocked::Blocked;
@@ -197,7 +197,11 @@ impl Core {
                 return Some(Reply::Push);
             }
             Input::PushDone { peer, sent, result } => self.push_done(now, peer, &sent, result),
-            Input::PullDone { peer, result } => self.pull_done(now, peer, result, out),
+            Input::PullDone {
+                peer,
+                result,
+                is_followed,
+            } => self.pull_done(now, peer, result, is_followed, out),
             Input::HashRead {
                 peer,
                 origin,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::writing::Head;
-use causeway_replicator_core::core::{Input, Taken};
+use causeway_domain::writing::{Absorbed, Head};
+use causeway_replicator_core::core::Input;
 use causeway_replicator_core::orphans;
 use causeway_store::log::SubmitError;
 use tokio::time::{Instant, timeout_at};
@@ -27,14 +27,14 @@ impl Engine {
         from: ReplicaId,
         events: Vec<RawEvent>,
         orphaned: &BTreeSet<Origin>,
-    ) -> Result<(Taken, Arc<Head>), SubmitError> {
+    ) -> Result<(Absorbed, Arc<Head>), SubmitError> {
         let mut waiting = vec![events];
-        let mut all = Taken::default();
+        let mut all = Absorbed::default();
         let mut head = self.log.head();
         while let Some(events) = waiting.pop() {
             let mut not_awaited = self.core().not_awaited();
             not_awaited.extend(orphaned);
-            let absorbed = match self.log.absorb_beside(events.clone(), not_awaited).await {
+            let (absorbed, now) = match self.log.absorb_beside(events.clone(), not_awaited).await {
                 Ok(absorbed) => absorbed,
                 Err(SubmitError::Unstorable) => {
                     self.traffic.left_out(from, usize::from(events.len() == 1));
@@ -43,12 +43,9 @@ impl Engine {
                 }
                 Err(failure) => return Err(failure),
             };
-            self.step(Input::Committed(Arc::clone(&absorbed.head)));
-            all.stored += absorbed.stored;
-            all.missing.extend(absorbed.missing);
-            all.forked.extend(absorbed.forked);
-            all.unknown_own = all.unknown_own.max(absorbed.unknown_own);
-            head = absorbed.head;
+            self.step(Input::Committed(Arc::clone(&now)));
+            all = all.and(absorbed);
+            head = now;
         }
         Ok((all, head))
     }
@@ -57,7 +54,7 @@ impl Engine {
         &self,
         from: ReplicaId,
         mut events: Vec<RawEvent>,
-    ) -> Result<Taken, SubmitError> {
+    ) -> Result<Absorbed, SubmitError> {
         let deadline = Instant::now() + EARLY_PATIENCE;
         let orphaned = orphans::in_push(&events);
         let mut stored = 0;

@@ -9,7 +9,8 @@ use causeway_domain::chain::Hash;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator_core::core::{Input, Taken};
+use causeway_domain::writing::Absorbed;
+use causeway_replicator_core::core::Input;
 use causeway_replicator_core::failure::{CallFailure, LinkError};
 use causeway_replicator_core::foreseen::Foreseen;
 use causeway_replicator_core::plan::Push;
@@ -117,10 +118,15 @@ async fn make<L: Link>(
             let result = push(engine, peer, &**link, plan, &mut sent).await;
             Input::PushDone { peer, sent, result }
         }
-        Call::Pull(after) => Input::PullDone {
-            peer,
-            result: pull(engine, peer, link, ahead, &after).await,
-        },
+        Call::Pull(after) => {
+            let done = pull(engine, peer, link, ahead, &after).await;
+            let is_followed = done.as_ref().is_ok_and(|(_, is_followed)| *is_followed);
+            Input::PullDone {
+                peer,
+                result: done.map(|(absorbed, _)| absorbed),
+                is_followed,
+            }
+        }
         Call::ReadHash(origin, seq, theirs) => Input::HashRead {
             peer,
             origin,
@@ -169,28 +175,29 @@ async fn push<L: Link>(
     Ok(link.push(&events).await?)
 }
 
+/// Returns what became of the events, and whether the next batch has been asked for.
 async fn pull<L: Link>(
     engine: &Arc<Engine>,
     peer: ReplicaId,
     link: &Arc<L>,
     ahead: &Ahead,
     after: &VersionVector,
-) -> Result<Taken, CallFailure> {
-    let mut found = Taken::default();
+) -> Result<(Absorbed, bool), CallFailure> {
+    let mut found = Absorbed::default();
     if let Some(foreseen) = ahead.take(after).await {
         let Foreseen { beyond, pulled } = foreseen?;
-        let taken = store(engine, peer, link, ahead, after, &beyond, pulled).await?;
+        let (taken, is_followed) = store(engine, peer, link, ahead, after, &beyond, pulled).await?;
         if taken.stored > 0 || beyond == *after {
-            return Ok(taken);
+            return Ok((taken, is_followed));
         }
         // It waits for origins that are to be asked for only now.
         found = taken;
     }
     let pulled = receive(engine, peer, &**link, after).await?;
-    let mut taken = store(engine, peer, link, ahead, after, after, pulled).await?;
+    let (mut taken, is_followed) = store(engine, peer, link, ahead, after, after, pulled).await?;
     taken.forked.append(&mut found.forked);
     taken.unknown_own = taken.unknown_own.max(found.unknown_own);
-    Ok(taken)
+    Ok((taken, is_followed))
 }
 
 /// Stores a batch of what lies `beyond` this, while what comes next of all beyond `after` is on its
@@ -203,9 +210,9 @@ async fn store<L: Link>(
     after: &VersionVector,
     beyond: &VersionVector,
     pulled: Decoded,
-) -> Result<Taken, CallFailure> {
+) -> Result<(Absorbed, bool), CallFailure> {
     if pulled.events.is_empty() {
-        return Ok(Taken::default());
+        return Ok((Absorbed::default(), false));
     }
     // What has not been shown yet is not what the next pull goes for.
     let next = ahead::beyond(after, &pulled);
@@ -229,10 +236,7 @@ async fn store<L: Link>(
         }
         CallFailure::Log
     })?;
-    Ok(Taken {
-        is_followed,
-        ..taken
-    })
+    Ok((taken, is_followed))
 }
 
 async fn receive<L: Link>(

@@ -48,9 +48,9 @@ async fn a_message_of_a_peer_takes_no_more_transactions_than_a_post() {
     let before = counted(&store).await;
     let open = store.open().await;
     for (_, event) in events {
-        let absorbed = open.log.absorb(vec![event]).await.unwrap();
+        let (absorbed, head) = open.log.absorb(vec![event]).await.unwrap();
         assert_eq!(absorbed.stored, 1);
-        let arrival = absorbed.head.arrival;
+        let arrival = head.arrival;
         open.timelines.reach(arrival).await.unwrap();
     }
     open.close().await;

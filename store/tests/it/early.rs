@@ -2,6 +2,7 @@
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::Absorbed;
 use causeway_store::log::ReadError;
 
 use crate::support::{Open, Store};
@@ -19,8 +20,8 @@ async fn pushes_that_wait_for_each_other_leave_nothing_behind_and_all_comes_in_t
     let of_second = own(&second).await;
 
     // What each pushes of its own begins behind what the other must give before it.
-    let from_second = third.log.absorb(of_second.clone()).await.unwrap();
-    let from_first = third.log.absorb(vec![of_first[1].clone()]).await.unwrap();
+    let (from_second, _) = third.log.absorb(of_second.clone()).await.unwrap();
+    let (from_first, _) = third.log.absorb(vec![of_first[1].clone()]).await.unwrap();
     let (before, origins) = (third.log.head().vector.clone(), [&first, &second]);
     third.close().await;
     let third = three.open().await;
@@ -29,7 +30,7 @@ async fn pushes_that_wait_for_each_other_leave_nothing_behind_and_all_comes_in_t
     third.pull_from(&first).await;
 
     let origins = origins.map(|replica| replica.log.origin());
-    let lacking = |absorbed: &causeway_store::log::Absorbed| {
+    let lacking = |absorbed: &Absorbed| {
         absorbed
             .missing
             .iter()

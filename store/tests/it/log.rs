@@ -217,16 +217,16 @@ async fn an_event_is_stored_only_after_its_past() {
         .await
         .unwrap();
 
-    let early = right.log.absorb(vec![events[2].clone()]).await.unwrap();
-    let twice = right
+    let (early, _) = right.log.absorb(vec![events[2].clone()]).await.unwrap();
+    let (twice, _) = right
         .log
         .absorb(vec![events[0].clone(), events[0].clone()])
         .await
         .unwrap();
     let mut forged = events[1].clone();
     forged.bytes = forged.bytes.replace("first", "other").into();
-    let forged = right.log.absorb(vec![forged]).await.unwrap();
-    let all = right.log.absorb(events).await.unwrap();
+    let (forged, _) = right.log.absorb(vec![forged]).await.unwrap();
+    let (all, _) = right.log.absorb(events).await.unwrap();
 
     assert_eq!((early.stored, early.missing[0].count()), (0, 2));
     assert_eq!(twice.stored, 1);

@@ -29,7 +29,7 @@ async fn unknown_and_broken_events_are_passed_on_byte_for_byte() {
     ];
     let bytes: Vec<Arc<str>> = events.iter().map(|event| event.bytes.clone()).collect();
 
-    let absorbed = left.log.absorb(events).await.unwrap();
+    let (absorbed, _) = left.log.absorb(events).await.unwrap();
     right.pull_from(&left).await;
     left.join("lobby", "anna").await;
     left.say("lobby", "anna", "on we go").await;

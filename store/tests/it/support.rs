@@ -149,8 +149,8 @@ impl Open {
     pub async fn pull_from(&self, other: &Self) {
         let held = self.log.head().vector.clone();
         let events = other.log.read_beyond(&held, 1_000, usize::MAX).await;
-        let absorbed = self.log.absorb(events.unwrap()).await.unwrap();
-        self.timelines.reach(absorbed.head.arrival).await.unwrap();
+        let (_, head) = self.log.absorb(events.unwrap()).await.unwrap();
+        self.timelines.reach(head.arrival).await.unwrap();
     }
 
     /// Lets every statement that inserts into a table take its time.

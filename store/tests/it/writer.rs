@@ -149,7 +149,7 @@ async fn a_peers_events_are_not_turned_away_because_too_many_writes_wait() {
     drop(lock);
 
     let absorbed = timeout(DEADLINE, absorbing).await.unwrap().unwrap();
-    assert_eq!(absorbed.unwrap().stored, 1);
+    assert_eq!(absorbed.unwrap().0.stored, 1);
     let written = timeout(DEADLINE, writes.join_next()).await.unwrap();
     written.unwrap().unwrap().unwrap();
 }

@@ -9,8 +9,9 @@ use crate::ids::Origin;
 use crate::names::key_digest;
 use crate::post::PostEvent;
 use crate::rule::{self, Rule};
+use crate::writing::Absorbed;
 
-use super::{Batch, GROUP, POST, Verdict};
+use super::{Batch, GROUP, POST};
 
 impl Batch<'_> {
     /// Takes a peer's events in, in the order given: each one after all in its past, with the
@@ -21,7 +22,7 @@ impl Batch<'_> {
         &mut self,
         events: &[RawEvent],
         known_forks: &BTreeSet<Origin>,
-    ) -> Verdict {
+    ) -> Absorbed {
         let mut stored = 0;
         let mut missing = BTreeSet::new();
         let mut forked = BTreeSet::new();
@@ -56,7 +57,7 @@ impl Batch<'_> {
             self.append(event.clone(), digest);
             stored += 1;
         }
-        Verdict::Absorbed {
+        Absorbed {
             stored,
             missing: missing.into_iter().collect(),
             forked: forked.into_iter().collect(),

@@ -3,6 +3,7 @@
 use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::Absorbed;
 
 use crate::alarm::Alarm;
 use crate::failure::{CallFailure, LinkError};
@@ -13,7 +14,7 @@ use crate::peer::Peer;
 use crate::plan;
 use crate::wire::{Digest, PushAnswer, Refusal};
 
-use super::{Core, Output, Taken};
+use super::{Core, Output};
 
 /// How soon a peer that holds another version of our presence is told again.
 const RETELL_MS: u64 = 250;
@@ -207,7 +208,7 @@ impl Core {
         &mut self,
         now: Now,
         from: ReplicaId,
-        absorbed: &Taken,
+        absorbed: &Absorbed,
         out: &mut Vec<Output>,
     ) {
         let Some(peer) = self.peers.get_mut(&from) else {
@@ -249,7 +250,8 @@ impl Core {
         &mut self,
         now: Now,
         id: ReplicaId,
-        result: Result<Taken, CallFailure>,
+        result: Result<Absorbed, CallFailure>,
+        is_followed: bool,
         out: &mut Vec<Output>,
     ) {
         let Some(peer) = self.peers.get_mut(&id) else {
@@ -264,7 +266,7 @@ impl Core {
                 if taken.stored > 0 {
                     peer.pull_succeeded(now);
                     let is_quick = now.ms < peer.pull.began_ms + SLOW_MS;
-                    self.goes_on = (taken.is_followed && is_quick).then_some(id);
+                    self.goes_on = (is_followed && is_quick).then_some(id);
                 } else {
                     peer.pull_failed(now);
                     let missing = taken.missing.iter().map(|range| range.origin);
@@ -281,7 +283,7 @@ impl Core {
 
     /// A peer gave events of our own that are not here. What was found before a new epoch was drawn
     /// is settled by it.
-    fn find_unknown_own(&mut self, id: ReplicaId, taken: &Taken, out: &mut Vec<Output>) {
+    fn find_unknown_own(&mut self, id: ReplicaId, taken: &Absorbed, out: &mut Vec<Output>) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
@@ -325,7 +327,7 @@ fn check_protocol(ours: [u16; 2], theirs: [u16; 2]) -> Result<(), Refusal> {
 }
 
 /// Marks origins of which a peer sent other events than are held.
-fn find_forks(now: Now, peer: &mut Peer, id: ReplicaId, taken: &Taken) -> Vec<Output> {
+fn find_forks(now: Now, peer: &mut Peer, id: ReplicaId, taken: &Absorbed) -> Vec<Output> {
     let news = taken.forked.iter();
     let news = news.filter(|&&origin| peer.forks.find(now.ms, origin));
     news.map(|&origin| fork_alarm(id, origin)).collect()

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
-use causeway_domain::ids::{Dot, Origin, ReplicaId};
-use causeway_domain::version_vector::{Range, VersionVector};
-use causeway_domain::writing::Head;
+use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::{Absorbed, Head};
 
 use crate::alarm::Alarm;
 use crate::failure::{CallFailure, LinkError};
@@ -52,7 +52,7 @@ pub enum Input {
         /// Who pushed.
         from: ReplicaId,
         /// What became of them.
-        absorbed: Taken,
+        absorbed: Absorbed,
     },
     /// A push was answered, or not.
     PushDone {
@@ -68,7 +68,9 @@ pub enum Input {
         /// Who was asked.
         peer: ReplicaId,
         /// What became of the events.
-        result: Result<Taken, CallFailure>,
+        result: Result<Absorbed, CallFailure>,
+        /// The next batch has been asked for already.
+        is_followed: bool,
     },
     /// The log was asked for a chain.
     HashRead {
@@ -127,19 +129,4 @@ pub enum Output {
     },
     /// Tell the operator.
     Alarm(Alarm),
-}
-
-/// What the log made of a peer's events.
-#[derive(Clone, Debug, Default)]
-pub struct Taken {
-    /// How many were new.
-    pub stored: usize,
-    /// What must come before the rest.
-    pub missing: Vec<Range>,
-    /// Origins of which other events are held under the same numbers.
-    pub forked: Vec<Origin>,
-    /// The highest event of the own origin among them that is not held here.
-    pub unknown_own: Option<Dot>,
-    /// The next batch has been asked for already.
-    pub is_followed: bool,
 }

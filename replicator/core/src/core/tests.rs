@@ -17,6 +17,7 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Dot, Epoch};
 use causeway_domain::names::UserId;
 use causeway_domain::version_vector::Range;
+use causeway_domain::writing::Absorbed;
 
 use crate::failure::LinkError;
 use crate::instance::Instance;
@@ -99,25 +100,26 @@ impl Given {
     }
 
     fn pulled(&mut self, peer: u16, stored: usize) -> Vec<Output> {
-        let result = Ok(Taken {
+        let result = Ok(Absorbed {
             stored,
-            is_followed: stored >= BATCH_EVENTS,
-            ..Taken::default()
+            ..Absorbed::default()
         });
         self.step(Input::PullDone {
             peer: id(peer),
             result,
+            is_followed: stored >= BATCH_EVENTS,
         })
     }
 
     fn stuck(&mut self, peer: u16, missing: &[Range]) -> Vec<Output> {
-        let result = Ok(Taken {
+        let result = Ok(Absorbed {
             missing: missing.to_vec(),
-            ..Taken::default()
+            ..Absorbed::default()
         });
         self.step(Input::PullDone {
             peer: id(peer),
             result,
+            is_followed: false,
         })
     }
 
@@ -128,7 +130,7 @@ impl Given {
         self.step(Input::Committed(Arc::new(renewed)));
     }
 
-    fn push_called(&mut self, from: u16, absorbed: Taken) -> Vec<Output> {
+    fn push_called(&mut self, from: u16, absorbed: Absorbed) -> Vec<Output> {
         self.step(Input::PushCalled {
             from: id(from),
             absorbed,

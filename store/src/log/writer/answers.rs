@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use causeway_domain::writing::{Head, Verdict};
 
-use crate::log::{Absorbed, Asker, Done, SubmitError};
+use crate::log::{Asker, Done, SubmitError};
 
 /// An answer nobody waits for any more is dropped: the write stands all the same (F13).
 pub(super) fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
@@ -16,22 +16,8 @@ pub(super) fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
             let done = decided.map(|event| Done { event, head });
             let _ = to.send(done.map_err(SubmitError::Refused));
         }
-        (
-            Asker::Absorb(to, _),
-            Verdict::Absorbed {
-                stored,
-                missing,
-                forked,
-                unknown_own,
-            },
-        ) => {
-            let _ = to.send(Ok(Absorbed {
-                stored,
-                missing,
-                forked,
-                unknown_own,
-                head: head.clone(),
-            }));
+        (Asker::Absorb(to, _), Verdict::Absorbed(absorbed)) => {
+            let _ = to.send(Ok((absorbed, head.clone())));
         }
         (Asker::Persist(to), Verdict::Persisted(decided)) => {
             let _ = to.send(decided.map_err(|_| SubmitError::Conflict));

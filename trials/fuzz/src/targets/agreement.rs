@@ -7,8 +7,8 @@ use causeway_domain::chain::Hash;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin, ReplicaId};
 use causeway_domain::version_vector::{Range, VersionVector};
-use causeway_domain::writing::Head;
-use causeway_replicator_core::core::{Core, Input, Output, Taken};
+use causeway_domain::writing::{Absorbed, Head};
+use causeway_replicator_core::core::{Core, Input, Output};
 use causeway_replicator_core::failure::{CallFailure, LinkError};
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::me::Me;
@@ -118,6 +118,7 @@ fn input(pieces: &mut Pieces<'_>, head: &mut Arc<Head>) -> Option<Input> {
             } else {
                 Err(CallFailure::Link(LinkError::Unreachable))
             },
+            is_followed: pieces.byte() % 2 == 1,
         },
     })
 }
@@ -172,20 +173,18 @@ fn push_answer(pieces: &mut Pieces<'_>) -> Option<PushAnswer> {
     PushAnswer::parse(&sent).ok()
 }
 
-fn taken(pieces: &mut Pieces<'_>) -> Taken {
+fn taken(pieces: &mut Pieces<'_>) -> Absorbed {
     let missing = vector(pieces);
     let range = |(origin, last)| Range {
         origin,
         first: 1,
         last,
     };
-    let stored = pieces.byte();
-    Taken {
-        stored: stored.into(),
+    Absorbed {
+        stored: pieces.byte().into(),
         missing: missing.iter().map(range).collect(),
         forked: vector(pieces).iter().map(|(origin, _)| origin).collect(),
         unknown_own: None,
-        is_followed: stored % 2 == 1,
     }
 }
 

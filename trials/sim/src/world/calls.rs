@@ -270,6 +270,7 @@ impl World {
             (Kind::Pull(_), Err(error)) => Input::PullDone {
                 peer,
                 result: Err(CallFailure::Link(error)),
+                is_followed: false,
             },
             _ => unreachable!("an answer of another kind"),
         };

@@ -7,8 +7,7 @@ mod session;
 
 use causeway_domain::ids::Origin;
 use causeway_domain::rule::{self, Rule};
-use causeway_domain::writing::{Decided, Facts, Task, Verdict};
-use causeway_replicator_core::core::Taken;
+use causeway_domain::writing::{Absorbed, Decided, Facts, Task, Verdict};
 
 use crate::disk::Durable;
 use crate::hits::Hit;
@@ -245,7 +244,7 @@ impl World {
         self.hit(Hit::LeftOut);
         if events.is_empty() {
             for asker in batch.askers {
-                self.absorbed(at, &asker, Some(Taken::default()));
+                self.absorbed(at, &asker, Some(Absorbed::default()));
             }
         } else {
             self.process(at).alone.push_back(batch);
@@ -325,25 +324,10 @@ impl World {
                 (Asker::Client(request), Verdict::Submitted(answer)) => {
                     self.answer_client(at, request, answer);
                 }
-                (
-                    asker,
-                    Verdict::Absorbed {
-                        stored,
-                        missing,
-                        forked,
-                        unknown_own,
-                    },
-                ) => {
-                    if !missing.is_empty() {
+                (asker, Verdict::Absorbed(taken)) => {
+                    if !taken.missing.is_empty() {
                         self.hit(Hit::Early);
                     }
-                    let taken = Taken {
-                        stored,
-                        missing,
-                        forked,
-                        unknown_own,
-                        is_followed: false,
-                    };
                     self.absorbed(at, &asker, Some(taken));
                 }
                 _ => {}
@@ -351,7 +335,7 @@ impl World {
         }
     }
 
-    fn absorbed(&mut self, at: usize, asker: &Asker, taken: Option<Taken>) {
+    fn absorbed(&mut self, at: usize, asker: &Asker, taken: Option<Absorbed>) {
         match *asker {
             Asker::Pull(call) => self.pull_absorbed(at, call, taken),
             Asker::Push(call) => self.push_absorbed(at, call, taken),

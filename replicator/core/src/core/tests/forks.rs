@@ -169,9 +169,9 @@ fn a_fork_that_a_push_shows_is_told_of() {
     let mut given = Given::peers(3);
     given.answered(digest(2, 1, &[]));
     let forked = vec![origin(3)];
-    let absorbed = Taken {
+    let absorbed = Absorbed {
         forked,
-        ..Taken::default()
+        ..Absorbed::default()
     };
     let found = given.push_called(2, absorbed);
 
@@ -194,13 +194,14 @@ fn saying_forked(peer: u16, n: u64, seq: u64) -> Digest {
 
 impl Given {
     fn pulled_forked(&mut self, peer: u16, forked: u16) -> Vec<Output> {
-        let result = Ok(Taken {
+        let result = Ok(Absorbed {
             forked: vec![origin(forked)],
-            ..Taken::default()
+            ..Absorbed::default()
         });
         self.step(Input::PullDone {
             peer: id(peer),
             result,
+            is_followed: false,
         })
     }
 }

@@ -10,9 +10,9 @@ fn what_a_push_lacks_is_pulled_at_once_from_who_pushed_it() {
 
     let pushed = given.push_called(
         2,
-        Taken {
+        Absorbed {
             missing: vec![range(3, 1, 4)],
-            ..Taken::default()
+            ..Absorbed::default()
         },
     );
 

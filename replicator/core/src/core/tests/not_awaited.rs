@@ -59,9 +59,9 @@ fn what_who_pushed_it_does_not_hold_either_is_not_awaited() {
     let mut given = Given::peers(2);
     given.answered(digest(2, 1, &[]));
     let missing = vec![range(3, 1, 4)];
-    let absorbed = Taken {
+    let absorbed = Absorbed {
         missing,
-        ..Taken::default()
+        ..Absorbed::default()
     };
     given.push_called(2, absorbed);
 

@@ -102,11 +102,12 @@ fn own_events_that_a_pull_brings_are_told_of() {
 
     let brought = given.step(Input::PullDone {
         peer: id(2),
-        result: Ok(Taken {
+        result: Ok(Absorbed {
             stored: 1,
             unknown_own: Some(dot(1, 5)),
-            ..Taken::default()
+            ..Absorbed::default()
         }),
+        is_followed: false,
     });
 
     assert_eq!(unknown_own(&brought), [(2, 5)]);
@@ -165,9 +166,9 @@ fn unknown_own(outputs: &[Output]) -> Vec<(u16, u64)> {
 
 impl Given {
     fn is_pushed_own(&mut self, peer: u16, seq: u64) -> Vec<Output> {
-        let absorbed = Taken {
+        let absorbed = Absorbed {
             unknown_own: Some(dot(1, seq)),
-            ..Taken::default()
+            ..Absorbed::default()
         };
         self.push_called(peer, absorbed)
     }

@@ -191,9 +191,9 @@ fn what_a_push_named_is_not_asked_of_a_peer_that_does_not_show_it() {
     let mut given = Given::peers(2);
     given.answered(digest(2, 1, &[]));
     let missing = vec![range(3, 1, 4)];
-    let absorbed = Taken {
+    let absorbed = Absorbed {
         missing,
-        ..Taken::default()
+        ..Absorbed::default()
     };
     given.push_called(2, absorbed);
     given.pulled(2, 0);

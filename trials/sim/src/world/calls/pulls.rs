@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator_core::core::{Input, Taken};
+use causeway_domain::writing::Absorbed;
+use causeway_replicator_core::core::Input;
 use causeway_replicator_core::failure::{CallFailure, LinkError};
 use causeway_replicator_core::foreseen::Foreseen;
 use causeway_replicator_core::plan;
@@ -154,8 +155,14 @@ impl World {
             self.hit(Hit::Foreseen);
         }
         if pulled.events.is_empty() {
-            let result = Ok(Taken::default());
-            self.step(at, Input::PullDone { peer, result });
+            let result = Ok(Absorbed::default());
+            let is_followed = false;
+            let done = Input::PullDone {
+                peer,
+                result,
+                is_followed,
+            };
+            self.step(at, done);
             return;
         }
         let is_to_ask_again = beyond != after;
@@ -188,7 +195,12 @@ impl World {
     }
 
     /// The log took in what it could of a pull.
-    pub(in crate::world) fn pull_absorbed(&mut self, at: usize, call: u64, taken: Option<Taken>) {
+    pub(in crate::world) fn pull_absorbed(
+        &mut self,
+        at: usize,
+        call: u64,
+        taken: Option<Absorbed>,
+    ) {
         let Some(open) = self.calls.remove(&call) else {
             return;
         };
@@ -202,11 +214,12 @@ impl World {
             return self.ask_for_pull(at, peer, pulling.after);
         }
         let is_followed = pulling.is_followed;
-        let taken = taken.map(|taken| Taken {
-            is_followed,
-            ..taken
-        });
         let result = taken.ok_or(CallFailure::Log);
-        self.step(at, Input::PullDone { peer, result });
+        let done = Input::PullDone {
+            peer,
+            result,
+            is_followed,
+        };
+        self.step(at, done);
     }
 }

@@ -2,8 +2,8 @@
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::version_vector::VersionVector;
-use causeway_domain::writing::Task;
-use causeway_replicator_core::core::{Input, Output, Taken};
+use causeway_domain::writing::{Absorbed, Task};
+use causeway_replicator_core::core::{Input, Output};
 use causeway_replicator_core::orphans;
 use causeway_replicator_core::plan::Push;
 use causeway_replicator_core::wire::events::{self, BATCH_EVENTS};
@@ -100,7 +100,12 @@ impl World {
     }
 
     /// The log took in what it could of a push.
-    pub(in crate::world) fn push_absorbed(&mut self, at: usize, ticket: u64, taken: Option<Taken>) {
+    pub(in crate::world) fn push_absorbed(
+        &mut self,
+        at: usize,
+        ticket: u64,
+        taken: Option<Absorbed>,
+    ) {
         let now_ms = self.now_ms;
         let Some(process) = &mut self.replicas[at].process else {
             return;
@@ -173,12 +178,11 @@ impl World {
         };
         let parked = process.parked.remove(index);
         let from = self.replicas[parked.from].id;
-        let absorbed = Taken {
+        let absorbed = Absorbed {
             stored: parked.stored,
             missing: parked.missing,
             forked: parked.forked,
             unknown_own: parked.unknown_own,
-            is_followed: false,
         };
         let answers = self.step(at, Input::PushCalled { from, absorbed });
         for answer in answers {
