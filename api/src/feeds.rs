@@ -1,13 +1,14 @@
-//! The streams of groups. One task follows the read model, makes each frame once, and hands the
-//! same bytes to every reader of the group; a reader that is late or comes back reads the table
-//! instead. Channels are bounded and may drop: what a reader was given is always told by its
-//! cursor, never by the channel (F19, F20).
+//! The streams of groups. One task follows the read model, makes each frame once, and sends the
+//! same bytes to every reader of the group; a reader that lags or resumes reads the table instead.
+//! Channels are bounded and may drop: what a reader was delivered is known from its cursor alone,
+//! never from the channel.
 
 mod frame;
 mod hub;
 mod online;
 mod reader;
 mod shapes;
+mod step;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,27 +21,27 @@ use causeway_replicator_core::view::Knowledge;
 use causeway_store::timelines::Timelines;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
-pub use frame::Item;
+pub use frame::Frame;
 pub use reader::{Reader, Resume};
 pub use shapes::FrameData;
 
 use crate::bodies::UserBody;
 use crate::cursor::Cursors;
-use frame::News;
+use frame::Update;
 
-/// Batches that wait for the slowest reader of a group before it must read the table.
+/// Most updates that wait for the slowest reader of a group before it has to read the table.
 const WAITING_BATCHES: usize = 64;
 
-/// Who came and went here, for the peers.
+/// Who came and went at this replica, to be announced to the peers.
 #[derive(Debug, Default)]
 pub struct PresenceChange {
-    /// Users with their first stream on a group here.
+    /// Users who opened their first stream on a group here.
     pub came: Vec<Online>,
-    /// Users whose last one ended.
+    /// Users whose last stream on a group ended.
     pub went: Vec<Online>,
 }
 
-/// What the streams need to know.
+/// What the streams are made from.
 #[derive(Clone)]
 pub struct Setup {
     /// The configured replicas, ascending.
@@ -62,23 +63,23 @@ pub struct Feeds(Arc<Hub>);
 struct Hub {
     setup: Setup,
     rooms: Mutex<BTreeMap<GroupName, Room>>,
-    /// (group, user) whose presence must be looked at again.
-    stirred: Mutex<BTreeSet<(GroupName, UserId)>>,
+    /// (group, user) whose presence must be evaluated again.
+    stale_presence: Mutex<BTreeSet<(GroupName, UserId)>>,
     /// (group, user) who have just opened their first stream here.
-    arrivals: Mutex<Vec<(GroupName, UserId)>>,
-    stir: Notify,
-    presence: mpsc::UnboundedSender<PresenceChange>,
+    newcomers: Mutex<Vec<(GroupName, UserId)>>,
+    presence_changed: Notify,
+    announcements: mpsc::UnboundedSender<PresenceChange>,
 }
 
 /// A group that somebody listens to, here or elsewhere.
 struct Room {
-    channel: broadcast::Sender<Arc<News>>,
+    channel: broadcast::Sender<Arc<Update>>,
     /// Users with streams here, and how many.
     local: BTreeMap<UserId, (String, usize)>,
-    /// Members with a stream anywhere, as last told.
+    /// Members with a stream anywhere, as last sent to the readers.
     online: BTreeMap<UserId, String>,
-    /// Up to where in the log everything for this group was told, when anything was.
-    told: Option<i64>,
+    /// The offset up to which everything of this group was sent, if anything was.
+    sent_up_to: Option<i64>,
 }
 
 impl Room {
@@ -87,8 +88,13 @@ impl Room {
             channel: broadcast::channel(WAITING_BATCHES).0,
             local: BTreeMap::new(),
             online: BTreeMap::new(),
-            told: None,
+            sent_up_to: None,
         }
+    }
+
+    fn send(&self, update: Update) {
+        // Fails only when the last reader has just gone.
+        let _ = self.channel.send(Arc::new(update));
     }
 
     fn is_empty(&self) -> bool {
@@ -97,8 +103,8 @@ impl Room {
 }
 
 impl Feeds {
-    /// Returns the streams, the channel that says who comes and goes, and the task that feeds the
-    /// streams, for the caller to spawn.
+    /// Returns the streams, who comes and goes from now on, and the task that feeds the streams, for
+    /// the caller to spawn.
     pub fn new(
         setup: Setup,
     ) -> (
@@ -106,20 +112,20 @@ impl Feeds {
         mpsc::UnboundedReceiver<PresenceChange>,
         impl Future<Output = ()> + use<>,
     ) {
-        let (presence, changes) = mpsc::unbounded_channel();
+        let (announcements, changes) = mpsc::unbounded_channel();
         let feeds = Self(Arc::new(Hub {
             setup,
             rooms: Mutex::default(),
-            stirred: Mutex::default(),
-            arrivals: Mutex::default(),
-            stir: Notify::new(),
-            presence,
+            stale_presence: Mutex::default(),
+            newcomers: Mutex::default(),
+            presence_changed: Notify::new(),
+            announcements,
         }));
         let task = hub::run(Arc::downgrade(&feeds.0), feeds.0.setup.clone());
         (feeds, changes, task)
     }
 
-    /// The members of a group with a live stream on it somewhere, by name.
+    /// Returns the members of a group with an open stream on it at any replica, by name.
     pub fn online(&self, group: &GroupName) -> Vec<UserBody> {
         let rooms = self.0.rooms();
         let Some(room) = rooms.get(group) else {
@@ -138,14 +144,14 @@ impl Feeds {
         online
     }
 
-    /// Who of a group is online.
+    /// Returns the members of a group that are online.
     pub fn online_ids(&self, group: &GroupName) -> BTreeSet<UserId> {
         let rooms = self.0.rooms();
         let room = rooms.get(group);
         room.map_or_else(BTreeSet::new, |room| room.online.keys().cloned().collect())
     }
 
-    /// How many members of a group are online.
+    /// Returns how many members of a group are online.
     pub fn online_count(&self, group: &GroupName) -> usize {
         self.0
             .rooms()
@@ -153,15 +159,15 @@ impl Feeds {
             .map_or(0, |room| room.online.len())
     }
 
-    /// How many streams are open here.
+    /// Returns how many streams are open here.
     pub fn open_streams(&self) -> usize {
         let rooms = self.0.rooms();
         let streams = rooms.values().flat_map(|room| room.local.values());
         streams.map(|(_, streams)| streams).sum()
     }
 
-    /// Counts a user's stream on a group, until the returned guard is dropped.
-    pub fn enter(&self, group: &GroupName, user: &User) -> Present {
+    /// Counts a user's stream on a group until the returned guard is dropped.
+    pub fn enter(&self, group: &GroupName, user: &User) -> OpenStream {
         let mut rooms = self.0.rooms();
         let room = rooms.entry(group.clone()).or_insert_with(Room::new);
         let (_, streams) = room
@@ -172,22 +178,22 @@ impl Feeds {
         let is_first = *streams == 1;
         drop(rooms);
         if is_first {
-            let arrival = (group.clone(), user.id.clone());
-            self.0.arrivals().push(arrival);
+            let newcomer = (group.clone(), user.id.clone());
+            self.0.newcomers().push(newcomer);
             let change = PresenceChange {
                 came: vec![online(group, user)],
                 ..PresenceChange::default()
             };
-            self.0.tell(change, group, user);
+            self.0.announce(change, group, user);
         }
-        Present {
+        OpenStream {
             hub: self.0.clone(),
             group: group.clone(),
             user: user.clone(),
         }
     }
 
-    fn subscribe(&self, group: &GroupName) -> broadcast::Receiver<Arc<News>> {
+    fn subscribe(&self, group: &GroupName) -> broadcast::Receiver<Arc<Update>> {
         let mut rooms = self.0.rooms();
         let room = rooms.entry(group.clone()).or_insert_with(Room::new);
         room.channel.subscribe()
@@ -200,30 +206,35 @@ impl Hub {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stirred(&self) -> MutexGuard<'_, BTreeSet<(GroupName, UserId)>> {
-        self.stirred.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stale_presence(&self) -> MutexGuard<'_, BTreeSet<(GroupName, UserId)>> {
+        self.stale_presence
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn arrivals(&self) -> MutexGuard<'_, Vec<(GroupName, UserId)>> {
-        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    fn newcomers(&self) -> MutexGuard<'_, Vec<(GroupName, UserId)>> {
+        self.newcomers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, change: PresenceChange, group: &GroupName, user: &User) {
-        // Nobody listens any more when the server is stopping.
-        let _ = self.presence.send(change);
-        self.stirred().insert((group.clone(), user.id.clone()));
-        self.stir.notify_one();
+    fn announce(&self, change: PresenceChange, group: &GroupName, user: &User) {
+        // The receiver is gone when the server is stopping.
+        let _ = self.announcements.send(change);
+        self.stale_presence()
+            .insert((group.clone(), user.id.clone()));
+        self.presence_changed.notify_one();
     }
 }
 
-/// A user's open stream: while it lives, the user is online.
-pub struct Present {
+/// A user's open stream: the user is online while this value lives.
+pub struct OpenStream {
     hub: Arc<Hub>,
     group: GroupName,
     user: User,
 }
 
-impl Drop for Present {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         let mut rooms = self.hub.rooms();
         let Some(room) = rooms.get_mut(&self.group) else {
@@ -243,7 +254,7 @@ impl Drop for Present {
                 went: vec![online(&self.group, &self.user)],
                 ..PresenceChange::default()
             };
-            self.hub.tell(change, &self.group, &self.user);
+            self.hub.announce(change, &self.group, &self.user);
         }
     }
 }

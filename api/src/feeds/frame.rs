@@ -19,19 +19,19 @@ use crate::cursor::{Cursor, Delivery};
 use super::Hub;
 use super::shapes::LikeBody;
 
-/// One frame as a reader is given it.
+/// One frame as it is sent to a reader.
 #[derive(Clone, Debug)]
-pub struct Item {
-    /// The frame's name.
+pub struct Frame {
+    /// The name of the frame.
     pub event: &'static str,
-    /// The cursor after it, where it has one.
+    /// The cursor after it; some frames have none.
     pub id: Option<Arc<str>>,
-    /// What it carries, JSON.
+    /// What it carries, as JSON.
     pub data: Arc<str>,
     bytes: Option<Bytes>,
 }
 
-impl Item {
+impl Frame {
     pub(super) fn without_id(event: &'static str, data: impl Into<Arc<str>>) -> Self {
         Self {
             event,
@@ -50,12 +50,12 @@ impl Item {
         }
     }
 
-    /// The frame as it goes over the wire.
+    /// Returns the frame as it is sent.
     pub fn bytes(&self) -> Bytes {
         self.bytes.clone().unwrap_or_else(|| self.encode())
     }
 
-    /// Encodes now what many readers will be given.
+    /// Encodes now what will be sent to many readers.
     fn shared(mut self) -> Self {
         self.bytes = Some(self.encode());
         self
@@ -72,42 +72,42 @@ impl Item {
     }
 }
 
-/// An event's frame, and what a reader must know to decide whether to be given it.
+/// The frame of an event, with what a reader needs to decide whether it wants it.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(super) struct EventFrame {
     pub arrival: i64,
     pub kind: Kind,
     pub position: OrderKey,
-    pub item: Item,
+    pub frame: Frame,
 }
 
-/// What the hub tells the readers of a group.
+/// What the hub sends to the readers of a group.
 #[derive(Debug)]
-pub(super) enum News {
-    /// All that arrived for the group after one place in the log and up to another.
+pub(super) enum Update {
+    /// All events of the group after one offset and up to another.
     Events {
         after: i64,
         up_to: i64,
-        /// What the log held there.
+        /// What the log held at `up_to`.
         vector: Arc<VersionVector>,
         highest: Hlc,
-        frames: Vec<Frame>,
+        frames: Vec<EventFrame>,
     },
-    /// A frame without a cursor, for everybody.
-    Notice(Item),
-    /// Frames without a cursor, each user's own. All of a round together: a reader has room for few
-    /// pieces of news, and must not be pushed out of it by what an author is told.
-    Own(BTreeMap<UserId, Vec<Item>>),
+    /// A frame without a cursor, for every reader.
+    Notice(Frame),
+    /// Frames without a cursor, by the user they are for. One update carries those of all users: a
+    /// reader's queue is short, and many small updates would make it lag.
+    PerUser(BTreeMap<UserId, Vec<Frame>>),
 }
 
-/// Makes frames out of entries.
+/// Makes frames from feed entries.
 pub(super) struct FrameMaker<'a> {
     hub: &'a Hub,
     painter: Painter<'a>,
 }
 
 impl<'a> FrameMaker<'a> {
-    /// Makes them as things stand: with what is known of the peers, and what is held here.
+    /// Frames show what is known of the peers now, and what is held here.
     pub fn new(hub: &'a Hub, knowledge: &'a Knowledge, held: &'a VersionVector) -> Self {
         let painter = Painter {
             replicas: &hub.setup.replicas,
@@ -117,9 +117,9 @@ impl<'a> FrameMaker<'a> {
         Self { hub, painter }
     }
 
-    /// What a frame of a kind carries; nothing when its message is not known. `is_overtaken` tells
-    /// whether something that is still to be delivered may sort before a message, which then is not
-    /// settled for its reader.
+    /// Returns what a frame of a kind carries; `None` when its message is not known. `is_overtaken`
+    /// says whether an event that is still to be delivered may sort before a message, which then is
+    /// not settled for the reader.
     pub fn data(
         &self,
         entry: &FeedEntry,
@@ -146,7 +146,7 @@ impl<'a> FrameMaker<'a> {
         Some(json.expect("frames have only text keys").into())
     }
 
-    /// Tells whether nothing can sort before a message any more in what is held here.
+    /// Whether nothing can sort before a message any more, judged by what is held here.
     pub fn is_settled(&self, seen: &Seen) -> bool {
         let (knowledge, held) = (self.painter.knowledge, self.painter.held);
         knowledge.is_settled(seen.message.position.hlc, held)
@@ -161,7 +161,7 @@ impl<'a> FrameMaker<'a> {
         }
     }
 
-    /// The frame that all readers share whose cursor is what the log holds.
+    /// Returns the frame for all readers who have been delivered exactly what the log holds.
     pub fn shared(
         &self,
         entry: &FeedEntry,
@@ -169,7 +169,7 @@ impl<'a> FrameMaker<'a> {
         data: Arc<str>,
         vector: &VersionVector,
         highest: Hlc,
-    ) -> Frame {
+    ) -> EventFrame {
         let id = self.hub.setup.cursors.encode(&Cursor {
             group: Some(entry.group.clone()),
             level: LEVEL,
@@ -179,11 +179,11 @@ impl<'a> FrameMaker<'a> {
                 highest,
             },
         });
-        Frame {
+        EventFrame {
             arrival: entry.arrival,
             kind,
             position: entry.position,
-            item: Item::with_id(kind.as_str(), id, data).shared(),
+            frame: Frame::with_id(kind.as_str(), id, data).shared(),
         }
     }
 }

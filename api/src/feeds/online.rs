@@ -1,4 +1,4 @@
-//! Who is online in a group: members with a live stream on it somewhere, counted once each.
+//! Who is online in a group: the members with an open stream on it at any replica.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use causeway_replicator_core::view::Knowledge;
 use causeway_store::log::ReadError;
 use causeway_store::timelines::Seen;
 
-use super::frame::{Item, News};
+use super::frame::{Frame, Update};
 use super::shapes::PresenceBody;
 use super::{Hub, Room};
 
-/// What the peers last said, to see what has changed.
+/// Who was online at each peer when last looked at.
 #[derive(Default)]
 pub(super) struct PeersOnline {
     last: BTreeMap<ReplicaId, Arc<BTreeSet<Online>>>,
 }
 
 impl PeersOnline {
-    /// Returns whose presence at some peer has changed since the last call.
+    /// Returns the users whose presence at a peer has changed since the last call.
     pub fn changes(&mut self, knowledge: &Knowledge) -> BTreeSet<(GroupName, UserId)> {
         let mut changed = BTreeSet::new();
         for (&id, peer) in &knowledge.peers {
@@ -72,19 +72,19 @@ impl Hub {
         self.setup.timelines.messages(ids).await
     }
 
-    /// Hands a frame without a cursor to every reader.
-    pub(super) fn tell_all(&self, item: &Item) {
+    /// Sends a frame without a cursor to every reader.
+    pub(super) fn broadcast(&self, frame: &Frame) {
         for room in self.rooms().values() {
-            let news = News::Notice(item.clone());
-            let _ = room.channel.send(Arc::new(news));
+            room.send(Update::Notice(frame.clone()));
         }
     }
 
-    /// Looks again at everybody whose streams or membership have changed, and tells the readers.
-    pub(super) async fn settle_presence(&self, knowledge: &Knowledge) -> Result<(), ReadError> {
-        let stirred = std::mem::take(&mut *self.stirred());
+    /// Evaluates the presence of all users whose streams or membership have changed, and sends the
+    /// readers what is new.
+    pub(super) async fn update_presence(&self, knowledge: &Knowledge) -> Result<(), ReadError> {
+        let stale = std::mem::take(&mut *self.stale_presence());
         let mut by_group: BTreeMap<GroupName, Vec<UserId>> = BTreeMap::new();
-        for (group, user) in stirred {
+        for (group, user) in stale {
             by_group.entry(group).or_default().push(user);
         }
         while let Some((group, users)) = by_group.pop_first() {
@@ -101,7 +101,7 @@ impl Hub {
                     let again = by_group.into_iter().flat_map(|(group, users)| {
                         users.into_iter().map(move |u| (group.clone(), u))
                     });
-                    self.stirred().extend(again);
+                    self.stale_presence().extend(again);
                     return Err(failure);
                 }
             }
@@ -141,8 +141,7 @@ impl Hub {
                 count: room.online.len(),
             };
             let data = serde_json::to_string(&presence).expect("frames have only text keys");
-            let news = News::Notice(Item::without_id("presence", data));
-            let _ = room.channel.send(Arc::new(news));
+            room.send(Update::Notice(Frame::without_id("presence", data)));
         }
         if room.is_empty() {
             rooms.remove(group);
@@ -150,7 +149,7 @@ impl Hub {
     }
 }
 
-/// The name of a user with a stream on the group, here or at a peer.
+/// Returns the name of a user who has a stream on the group, here or at a peer.
 fn name_online(
     room: &Room,
     group: &GroupName,
@@ -160,15 +159,15 @@ fn name_online(
     if let Some((name, _)) = room.local.get(user) {
         return Some(name.clone());
     }
-    let from = Online {
+    let least = Online {
         group: group.to_string(),
         id: user.clone(),
         name: String::new(),
     };
     knowledge.peers.values().find_map(|peer| {
-        let first = peer.online.range(&from..).next()?;
-        let is_it = first.group == from.group && first.id == *user;
-        is_it.then(|| first.name.clone())
+        let first = peer.online.range(&least..).next()?;
+        let is_same = first.group == least.group && first.id == *user;
+        is_same.then(|| first.name.clone())
     })
 }
 

@@ -1,5 +1,5 @@
-//! One reader of a group: first reads the table up to now, then takes the shared frames. Whenever
-//! those leave a gap it reads the table again.
+//! One reader of a group: reads the table up to now, then takes the shared frames. Whenever those
+//! leave a gap it reads the table again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,24 +20,24 @@ use tokio::time::timeout;
 use crate::cursor::Cursor;
 
 use super::Feeds;
-use super::frame::{Frame, FrameMaker, Item, News};
+use super::frame::{EventFrame, Frame, FrameMaker, Update};
 use super::shapes::MergedBody;
 
-/// Most entries read from the table at once: what one reader can hold in memory.
+/// Most entries read from the table at once, which bounds the memory of one reader.
 const STEP: i64 = 200;
-/// How often a reader who was delivered more elsewhere looks whether this replica has got any of it.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// After so many looks in vain it asks whether that can still come.
-const MOST_LOOKS: u32 = 10;
-/// A message that sorts further than this before the newest one given is announced.
+/// How often a reader who was delivered more elsewhere checks whether this replica has caught up.
+const IDLE_CHECK: Duration = Duration::from_secs(1);
+/// After so many checks without an event it asks whether the missing ones can still come.
+const MAX_IDLE_CHECKS: u32 = 10;
+/// A message that sorts further than this before the newest one delivered is announced as merged.
 const LATE_MS: u64 = 2_000;
 
-/// Where a reader begins.
+/// Where a reader starts.
 #[derive(Debug)]
 pub enum Resume {
-    /// With what comes from now on.
+    /// With the events from now on.
     Now,
-    /// After what the cursor covers.
+    /// After the events that the cursor covers.
     After(Cursor),
     /// The cursor's key is not known: the reader must take a snapshot first.
     Reset,
@@ -48,46 +48,46 @@ pub struct Reader {
     feeds: Feeds,
     group: GroupName,
     user: UserId,
-    news: broadcast::Receiver<Arc<News>>,
+    updates: broadcast::Receiver<Arc<Update>>,
     _attention: Attention,
     progress: Progress,
-    /// The newest message given.
+    /// The clock reading of the newest message delivered.
     newest: Hlc,
     /// Most frames made from the table at once.
-    most: usize,
-    /// How often it has looked in vain for what is missing here.
-    looks: u32,
+    max_frames: usize,
+    /// How many checks in a row found nothing of what is missing here.
+    idle_checks: u32,
     is_behind: bool,
-    is_announced: bool,
-    ready: VecDeque<Item>,
+    was_caught_up: bool,
+    queue: VecDeque<Frame>,
 }
 
 impl Reader {
-    /// Opens a reader on a group, who takes at most so many frames at a time.
+    /// Opens a reader on a group. At most `max_frames` frames are made from the table at once.
     pub async fn open(
         feeds: &Feeds,
         group: GroupName,
         user: UserId,
         resume: Resume,
-        most: usize,
+        max_frames: usize,
     ) -> Result<Self, ReadError> {
-        // First the channel, then the checkpoint: what comes between them is in both.
-        let news = feeds.subscribe(&group);
+        // First the channel, then the checkpoint: an event between the two is then in both.
+        let updates = feeds.subscribe(&group);
         let timelines = &feeds.0.setup.timelines;
         let checkpoint = timelines.checkpoint();
         let mut reader = Self {
             feeds: feeds.clone(),
             group,
             user,
-            news,
+            updates,
             _attention: timelines.attend(),
             progress: Progress::after(&checkpoint),
             newest: Hlc::default(),
-            most,
-            looks: 0,
+            max_frames,
+            idle_checks: 0,
             is_behind: false,
-            is_announced: false,
-            ready: VecDeque::new(),
+            was_caught_up: false,
+            queue: VecDeque::new(),
         };
         match resume {
             Resume::Now => reader.announce(),
@@ -116,19 +116,19 @@ impl Reader {
         Ok(())
     }
 
-    /// The reader starts again from the snapshot; until then it is told what is new from now on.
+    /// Makes the client take a snapshot; until it resumes it gets the events from now on.
     fn reset(&mut self) {
-        self.ready.push_back(Item::without_id("reset", "{}"));
+        self.queue.push_back(Frame::without_id("reset", "{}"));
         self.announce();
     }
 
     fn announce(&mut self) {
-        self.is_announced = true;
-        let caught_up = Item::with_id("caught_up", self.cursor(), "{}".into());
-        self.ready.push_back(caught_up);
+        self.was_caught_up = true;
+        let caught_up = Frame::with_id("caught_up", self.cursor(), "{}".into());
+        self.queue.push_back(caught_up);
     }
 
-    /// The cursor after all that was given.
+    /// Returns the cursor after everything delivered.
     pub fn cursor(&self) -> String {
         self.cursor_of(&self.progress)
     }
@@ -141,66 +141,66 @@ impl Reader {
         })
     }
 
-    /// Tells whether nothing waits to be given at this moment.
+    /// Whether nothing waits to be delivered at this moment.
     pub fn is_caught_up(&self) -> bool {
-        self.is_announced && !self.is_behind && self.ready.is_empty() && self.news.is_empty()
+        self.was_caught_up && !self.is_behind && self.queue.is_empty() && self.updates.is_empty()
     }
 
-    /// Tells whether everything that was made ready was taken.
+    /// Whether no frame is queued.
     pub fn is_empty(&self) -> bool {
-        self.ready.is_empty()
+        self.queue.is_empty()
     }
 
-    /// Tells whether what it missed is still to be read from the table.
+    /// Whether the table is still to be read.
     pub fn is_behind(&self) -> bool {
         self.is_behind
     }
 
-    /// Returns the next frame; nothing when the reader was too slow or the server is stopping. May be dropped and called
-    /// again without losing anything.
-    pub async fn next(&mut self) -> Result<Option<Item>, ReadError> {
+    /// Returns the next frame; `None` when the reader lags or the server is stopping. Cancel safe.
+    pub async fn next(&mut self) -> Result<Option<Frame>, ReadError> {
         loop {
-            if let Some(item) = self.ready.pop_front() {
-                return Ok(Some(item));
+            if let Some(frame) = self.queue.pop_front() {
+                return Ok(Some(frame));
             }
             if self.is_behind {
                 self.read_table().await?;
                 continue;
             }
-            match self.next_news().await {
-                Some(Ok(news)) => self.take(&news),
-                // What carries no cursor cannot be read from the table: such a reader resumes.
+            match self.next_update().await {
+                Some(Ok(update)) => self.apply(&update),
+                // Frames without a cursor cannot be read from the table: this reader has to resume.
                 Some(Err(RecvError::Lagged(_) | RecvError::Closed)) => return Ok(None),
-                // The group is not told of what other groups write, nor of what turns out to be
-                // lost, and that may be all that this reader waits for.
+                // Events of other groups send no update here, nor does the news that an event is
+                // lost; either may be all that this reader waits for.
                 None => {
                     let held = self.feeds.0.setup.timelines.checkpoint();
-                    self.looks += 1;
-                    self.is_behind = held.arrival > self.progress.at() || self.looks >= MOST_LOOKS;
+                    self.idle_checks += 1;
+                    self.is_behind =
+                        held.arrival > self.progress.at() || self.idle_checks >= MAX_IDLE_CHECKS;
                 }
             }
         }
     }
 
-    /// Waits for news of the group; in vain for some time only where the reader is ahead.
-    async fn next_news(&mut self) -> Option<Result<Arc<News>, RecvError>> {
+    /// Waits for an update of the group. Where the reader is ahead, `None` when it is time to check.
+    async fn next_update(&mut self) -> Option<Result<Arc<Update>, RecvError>> {
         if !self.progress.is_ahead() {
-            return Some(self.news.recv().await);
+            return Some(self.updates.recv().await);
         }
-        timeout(LOOK_AGAIN, self.news.recv()).await.ok()
+        timeout(IDLE_CHECK, self.updates.recv()).await.ok()
     }
 
-    fn take(&mut self, news: &News) {
-        match news {
-            News::Notice(item) => self.ready.push_back(item.clone()),
-            News::Own(items) => {
-                let own = items.get(&self.user).into_iter().flatten();
-                self.ready.extend(own.cloned());
+    fn apply(&mut self, update: &Update) {
+        match update {
+            Update::Notice(frame) => self.queue.push_back(frame.clone()),
+            Update::PerUser(frames) => {
+                let own = frames.get(&self.user).into_iter().flatten();
+                self.queue.extend(own.cloned());
             }
-            News::Events { up_to, .. } if *up_to <= self.progress.at() => {}
-            News::Events { after, .. } if *after > self.progress.at() => self.is_behind = true,
-            News::Events { .. } if self.progress.is_ahead() => self.is_behind = true,
-            News::Events {
+            Update::Events { up_to, .. } if *up_to <= self.progress.at() => {}
+            Update::Events { after, .. } if *after > self.progress.at() => self.is_behind = true,
+            Update::Events { .. } if self.progress.is_ahead() => self.is_behind = true,
+            Update::Events {
                 up_to,
                 vector,
                 highest,
@@ -213,18 +213,17 @@ impl Reader {
         }
     }
 
-    /// Gives frames whose cursor is what the log held.
-    fn take_shared(&mut self, frames: &[Frame]) {
-        let fresh: Vec<(Item, Sorted)> = frames
+    /// Queues those shared frames that the reader does not have.
+    fn take_shared(&mut self, events: &[EventFrame]) {
+        let fresh: Vec<(Frame, SortKey)> = events
             .iter()
-            .filter(|frame| frame.arrival > self.progress.at())
-            .map(|frame| (frame.item.clone(), Sorted::of_frame(frame)))
+            .filter(|event| event.arrival > self.progress.at())
+            .map(|event| (event.frame.clone(), SortKey::of_frame(event)))
             .collect();
-        self.give(fresh);
+        self.enqueue(fresh);
     }
 
-    /// Reads the next entries from the table. What was read is taken in at the end, where nothing
-    /// waits any more: a reader that is dropped in between has lost nothing.
+    /// Reads the next entries from the table. Cancel safe: the reader changes after the last `await`.
     pub async fn read_table(&mut self) -> Result<(), ReadError> {
         let hub = self.feeds.0.clone();
         let timelines = &hub.setup.timelines;
@@ -245,7 +244,7 @@ impl Reader {
         let vectors = timelines.vectors_of(after, &entries).await?;
 
         let cursor = |progress: &Progress| self.cursor_of(progress);
-        let told = progress.take_step(&entries, &rivals, &vectors, self.most, cursor);
+        let told = progress.take_step(&entries, &rivals, &vectors, self.max_frames, cursor);
         let taken = entries.partition_point(|entry| entry.arrival <= progress.at());
         let is_last = !is_full && taken == entries.len();
         entries.truncate(taken);
@@ -256,18 +255,18 @@ impl Reader {
             progress.arrive();
         }
         self.progress = progress;
-        self.looks = 0;
-        self.give(fresh);
+        self.idle_checks = 0;
+        self.enqueue(fresh);
         if is_last {
             self.is_behind = false;
-            if !self.is_announced {
+            if !self.was_caught_up {
                 self.announce();
             }
         }
         Ok(())
     }
 
-    /// Makes the frames of a step that was taken in.
+    /// Makes the frames for the entries of a step that are to be delivered.
     async fn frames(
         &self,
         maker: &FrameMaker<'_>,
@@ -275,7 +274,7 @@ impl Reader {
         entries: &[FeedEntry],
         told: Vec<Told<String>>,
         is_last: bool,
-    ) -> Result<Vec<(Item, Sorted)>, ReadError> {
+    ) -> Result<Vec<(Frame, SortKey)>, ReadError> {
         let hub = &self.feeds.0;
         let subjects = told.iter().map(|told| &entries[told.index]);
         let messages = hub.messages_of(subjects).await?;
@@ -298,8 +297,8 @@ impl Reader {
             let Some(data) = maker.data(entry, kind, message, is_overtaken) else {
                 continue;
             };
-            let item = Item::with_id(kind.as_str(), told.cursor, data);
-            fresh.push((item, Sorted::of_entry(entry, kind)));
+            let frame = Frame::with_id(kind.as_str(), told.cursor, data);
+            fresh.push((frame, SortKey::of_entry(entry, kind)));
         }
         Ok(fresh)
     }
@@ -318,46 +317,46 @@ impl Reader {
         timelines.rivals(&asked, &rechecked, progress.at()).await
     }
 
-    /// Queues frames; before each run of messages that sort far before the newest one given, from
-    /// one replica, says how many follow.
-    fn give(&mut self, fresh: Vec<(Item, Sorted)>) {
-        let mut runs: Vec<(Option<u16>, Vec<Item>)> = Vec::new();
-        for (item, place) in fresh {
-            let is_late = place.is_message && place.hlc.ms() + LATE_MS < self.newest.ms();
-            let from = is_late.then_some(place.replica);
-            if place.is_message {
-                self.newest = self.newest.max(place.hlc);
+    /// Queues frames. Before each run of messages of one replica that sort far before the newest one
+    /// delivered, queues a frame that says how many follow.
+    fn enqueue(&mut self, fresh: Vec<(Frame, SortKey)>) {
+        let mut runs: Vec<(Option<u16>, Vec<Frame>)> = Vec::new();
+        for (frame, sort_key) in fresh {
+            let is_late = sort_key.is_message && sort_key.hlc.ms() + LATE_MS < self.newest.ms();
+            let from = is_late.then_some(sort_key.replica);
+            if sort_key.is_message {
+                self.newest = self.newest.max(sort_key.hlc);
             }
             match runs.last_mut() {
-                Some((run, items)) if *run == from => items.push(item),
-                _ => runs.push((from, vec![item])),
+                Some((run, frames)) if *run == from => frames.push(frame),
+                _ => runs.push((from, vec![frame])),
             }
         }
-        for (from, items) in runs {
+        for (from, frames) in runs {
             if let Some(from) = from {
-                let count = items.len();
+                let count = frames.len();
                 let merged = serde_json::to_string(&MergedBody { count, from });
                 let data = merged.expect("frames have only text keys");
-                self.ready.push_back(Item::without_id("merged", data));
+                self.queue.push_back(Frame::without_id("merged", data));
             }
-            self.ready.extend(items);
+            self.queue.extend(frames);
         }
     }
 }
 
-/// What decides whether a frame is late.
-struct Sorted {
+/// Where a frame sorts, which decides whether it is late.
+struct SortKey {
     is_message: bool,
     hlc: Hlc,
     replica: u16,
 }
 
-impl Sorted {
-    fn of_frame(frame: &Frame) -> Self {
+impl SortKey {
+    fn of_frame(event: &EventFrame) -> Self {
         Self {
-            is_message: frame.kind == Kind::Message,
-            hlc: frame.position.hlc,
-            replica: frame.position.replica.get(),
+            is_message: event.kind == Kind::Message,
+            hlc: event.position.hlc,
+            replica: event.position.replica.get(),
         }
     }
 

@@ -1,7 +1,6 @@
-//! Tells authors, while they listen, which replicas hold what they have written lately.
+//! Keeps listening authors informed about which replicas store their recent messages.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::{GroupName, UserId};
@@ -15,47 +14,47 @@ use causeway_store::timelines::{Anchor, Seen};
 use crate::bodies::numbers;
 
 use super::Hub;
-use super::frame::{Item, News};
+use super::frame::{Frame, Update};
 use super::shapes::StoredBody;
 
-/// Most messages that are followed. Of more, the oldest are no longer told of.
-const FOLLOWED: usize = 4_096;
+/// Most messages tracked at once; beyond it the oldest are dropped.
+const MAX_TRACKED: usize = 4_096;
 
-/// How many of a group's newest messages are looked through when an author comes back.
-const LOOKED_AT: i64 = 100;
+/// How many of a group's newest messages are searched for those of an author who comes back.
+const RECENT: i64 = 100;
 
-/// The messages that are followed.
+/// The messages whose storage is tracked.
 #[derive(Default)]
-pub(super) struct Stored {
-    followed: VecDeque<Followed>,
+pub(super) struct StoredTracker {
+    tracked: VecDeque<Tracked>,
 }
 
-struct Followed {
+struct Tracked {
     group: GroupName,
     author: UserId,
     id: String,
     position: OrderKey,
-    /// What its author was last told; nothing yet when the author has just come back.
-    told: Option<(Vec<ReplicaId>, bool)>,
+    /// What was last sent to the author; nothing yet for one who has just come back.
+    sent: Option<(Vec<ReplicaId>, bool)>,
 }
 
-impl Stored {
-    /// Follows a message from now on: its frame has told where it is.
+impl StoredTracker {
+    /// Tracks a message from now on. Its own frame has said where it is stored so far.
     pub fn track(&mut self, entry: &FeedEntry, knowledge: &Knowledge, held: &VersionVector) {
-        self.follow(Followed {
+        self.push(Tracked {
             group: entry.group.clone(),
             author: entry.user.id.clone(),
             id: entry.subject.clone(),
             position: entry.position,
-            told: Some(state_of(entry.position, knowledge, held)),
+            sent: Some(state_of(entry.position, knowledge, held)),
         });
     }
 
-    fn follow(&mut self, message: Followed) {
-        if self.followed.len() == FOLLOWED {
-            self.followed.pop_front();
+    fn push(&mut self, message: Tracked) {
+        if self.tracked.len() == MAX_TRACKED {
+            self.tracked.pop_front();
         }
-        self.followed.push_back(message);
+        self.tracked.push_back(message);
     }
 }
 
@@ -69,35 +68,35 @@ fn state_of(
 }
 
 impl Hub {
-    /// Follows what authors who have just come wrote lately and others did not hold or settle yet:
-    /// it may have changed while nobody listened.
-    pub(super) async fn follow_arrivals(
+    /// Tracks the recent messages of authors who have just come that are not settled or not stored
+    /// everywhere: their state may have changed while the author did not listen.
+    pub(super) async fn track_newcomers(
         &self,
-        stored: &mut Stored,
+        stored: &mut StoredTracker,
         knowledge: &Knowledge,
     ) -> Result<(), ReadError> {
-        let arrivals = std::mem::take(&mut *self.arrivals());
+        let newcomers = std::mem::take(&mut *self.newcomers());
         let all = self.setup.replicas.len();
-        for (group, author) in arrivals {
+        for (group, author) in newcomers {
             let newest =
                 self.setup
                     .timelines
-                    .page(group.clone(), Anchor::Newest, LOOKED_AT, author.clone());
+                    .page(group.clone(), Anchor::Newest, RECENT, author.clone());
             let Some(page) = newest.await? else { continue };
             let held = &page.checkpoint.vector;
             for Seen { message, .. } in &page.messages {
                 let (stored_on, settled) = state_of(message.position, knowledge, held);
-                let is_followed = stored.followed.iter().any(|known| known.id == message.id);
+                let is_tracked = stored.tracked.iter().any(|known| known.id == message.id);
                 if message.author.id == author
-                    && !is_followed
+                    && !is_tracked
                     && !(settled && stored_on.len() == all)
                 {
-                    stored.follow(Followed {
+                    stored.push(Tracked {
                         group: group.clone(),
                         author: author.clone(),
                         id: message.id.clone(),
                         position: message.position,
-                        told: None,
+                        sent: None,
                     });
                 }
             }
@@ -105,49 +104,47 @@ impl Hub {
         Ok(())
     }
 
-    /// Tells what has changed, and forgets what can change no more or nobody waits for. `told`:
-    /// what the readers were handed. What is held beyond it may sort before a message that is
-    /// settled here.
-    pub(super) fn tell_stored(
+    /// Sends what has changed, and drops what is final or has no listening author. `sent` is what the
+    /// readers were sent up to now: events beyond it may sort before a message that is settled here.
+    pub(super) fn send_stored(
         &self,
-        stored: &mut Stored,
+        stored: &mut StoredTracker,
         knowledge: &Knowledge,
-        told: &VersionVector,
+        sent: &VersionVector,
     ) {
-        if stored.followed.is_empty() {
+        if stored.tracked.is_empty() {
             return;
         }
         let all = self.setup.replicas.len();
         let rooms = self.rooms();
-        let mut changes: BTreeMap<GroupName, BTreeMap<UserId, Vec<Item>>> = BTreeMap::new();
-        stored.followed.retain_mut(|followed| {
+        let mut changes: BTreeMap<GroupName, BTreeMap<UserId, Vec<Frame>>> = BTreeMap::new();
+        stored.tracked.retain_mut(|tracked| {
             let listens = rooms
-                .get(&followed.group)
-                .filter(|room| room.local.contains_key(&followed.author));
+                .get(&tracked.group)
+                .filter(|room| room.local.contains_key(&tracked.author));
             if listens.is_none() {
                 return false;
             }
-            let now = state_of(followed.position, knowledge, told);
+            let now = state_of(tracked.position, knowledge, sent);
             let (stored_on, settled) = &now;
             let is_final = stored_on.len() == all && *settled;
-            if followed.told.as_ref() != Some(&now) {
+            if tracked.sent.as_ref() != Some(&now) {
                 let body = StoredBody {
-                    id: followed.id.clone(),
+                    id: tracked.id.clone(),
                     stored_on: numbers(stored_on),
                     settled: *settled,
                 };
                 let data = serde_json::to_string(&body).expect("frames have only text keys");
-                let of_group = changes.entry(followed.group.clone()).or_default();
-                let of_author = of_group.entry(followed.author.clone()).or_default();
-                of_author.push(Item::without_id("stored", data));
-                followed.told = Some(now);
+                let of_group = changes.entry(tracked.group.clone()).or_default();
+                let of_author = of_group.entry(tracked.author.clone()).or_default();
+                of_author.push(Frame::without_id("stored", data));
+                tracked.sent = Some(now);
             }
             !is_final
         });
-        for (group, items) in changes {
+        for (group, frames) in changes {
             if let Some(room) = rooms.get(&group) {
-                // Fails only when the last reader has just gone.
-                let _ = room.channel.send(Arc::new(News::Own(items)));
+                room.send(Update::PerUser(frames));
             }
         }
     }

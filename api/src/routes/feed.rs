@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use causeway_domain::names::GroupName;
+use causeway_store::log::ReadError;
 use futures_util::{Stream, stream};
 use poem::{Body, IntoResponse, Response};
 use poem_openapi::param::{Header, Path, Query};
@@ -20,16 +21,15 @@ use super::parameters::{AtLeast, bounded, page_size, text};
 use crate::bodies::Reply;
 use crate::context::{Context, group_name, no_group, unread};
 use crate::cursor::CursorError;
-use crate::feeds::{FrameData, Item, Present, Reader, Resume};
+use crate::feeds::{Frame, FrameData, OpenStream, Reader, Resume};
 use crate::problem::Problem;
 use crate::token::Caller;
 
-/// How often a stream on which nothing happens shows that it is alive.
-const COMMENT: Duration = Duration::from_secs(15);
+/// Interval of the comments on a quiet stream, from which proxies and clients see that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How long a call may search the log for what concerns its reader: well below the time-out of any
-/// client.
-const SEARCH: Duration = Duration::from_secs(2);
+/// How long a call may search the log for events of its group: well below the time-out of any client.
+const SEARCH_TIME: Duration = Duration::from_secs(2);
 
 pub struct Feed(pub Context);
 
@@ -41,7 +41,7 @@ struct Change {
     /// Where to go on after it.
     cursor: String,
     /// The message (`like` and `unlike`: with `by`) or the member.
-    #[serde(serialize_with = "as_made")]
+    #[serde(serialize_with = "raw")]
     data: Data,
 }
 
@@ -56,15 +56,15 @@ struct Changes {
     caught_up: bool,
 }
 
-/// What a change carries: JSON, passed on as it was made.
+/// What a change carries: the JSON of the frame, unchanged.
 type Data = Any<Box<RawValue>>;
 
-fn data_of(item: &Item) -> Data {
-    let data = RawValue::from_string(item.data.to_string());
+fn data_of(frame: &Frame) -> Data {
+    let data = RawValue::from_string(frame.data.to_string());
     Any(data.expect("frames carry JSON"))
 }
 
-fn as_made<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {
+fn raw<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {
     data.0.serialize(serializer)
 }
 
@@ -91,7 +91,7 @@ impl IntoResponse for Frames {
 
 #[derive(ApiResponse)]
 enum Streamed {
-    /// Frames as they come.
+    /// Frames, as they come.
     #[oai(status = 200)]
     Open(Frames),
 }
@@ -133,11 +133,11 @@ impl Feed {
         let feeds = &self.0.feeds;
         let reader = Reader::open(feeds, group.clone(), user.id.clone(), resume, usize::MAX);
         let reader = reader.await.map_err(unread)?;
-        let present = self.0.feeds.enter(&group, &user);
+        let open_stream = self.0.feeds.enter(&group, &user);
         // Readers of a replica that goes away must not all come back in the same moment.
         let retry_ms = 1_000 + u32::from((self.0.random)()[0]) * 8;
-        let hello = Bytes::from(format!("retry: {retry_ms}\n\n"));
-        let frames = frames(hello, reader, present);
+        let retry = Bytes::from(format!("retry: {retry_ms}\n\n"));
+        let frames = frames(retry, reader, open_stream);
         let response = Response::builder()
             .content_type(Frames::CONTENT_TYPE)
             .header("cache-control", "no-cache")
@@ -221,22 +221,22 @@ impl Feed {
     }
 }
 
-/// The bytes of a stream: what the reader is given, and a comment while that is nothing.
+/// Returns the bytes of a stream: first `retry`, then the frames of the reader, with comments in between.
 fn frames(
-    hello: Bytes,
+    retry: Bytes,
     reader: Reader,
-    present: Present,
+    open_stream: OpenStream,
 ) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
-    let start = (Some(hello), reader, present);
-    stream::unfold(start, async |(hello, mut reader, present)| {
-        if let Some(hello) = hello {
-            return Some((Ok(hello), (None, reader, present)));
+    let start = (Some(retry), reader, open_stream);
+    stream::unfold(start, async |(retry, mut reader, open_stream)| {
+        if let Some(retry) = retry {
+            return Some((Ok(retry), (None, reader, open_stream)));
         }
-        let bytes = match timeout(COMMENT, reader.next()).await {
-            Ok(Ok(Some(item))) => item.bytes(),
+        let bytes = match timeout(KEEP_ALIVE, reader.next()).await {
+            Ok(Ok(Some(frame))) => frame.bytes(),
             Ok(Ok(None)) => return None,
             Ok(Err(failure)) => {
-                // The reader comes back with its cursor.
+                // The client resumes with its cursor.
                 tracing::warn!(
                     error = &failure as &dyn std::error::Error,
                     "a stream was closed"
@@ -245,23 +245,23 @@ fn frames(
             }
             Err(_) => Bytes::from_static(b": still here\n\n"),
         };
-        Some((Ok(bytes), (None, reader, present)))
+        Some((Ok(bytes), (None, reader, open_stream)))
     })
 }
 
-/// Takes what there is, or waits for the first of it. Stops searching the log after [`SEARCH`], with
-/// a cursor from which the next call goes on.
+/// Returns the events that are there, or waits for the first one. Stops to search the log after
+/// [`SEARCH_TIME`], with a cursor from which the next call goes on.
 async fn gather(
     reader: &mut Reader,
     limit: usize,
     deadline: Instant,
-) -> Result<Changes, causeway_store::log::ReadError> {
+) -> Result<Changes, ReadError> {
     let mut events = Vec::new();
     let mut cursor = None;
-    let searched = Instant::now() + SEARCH;
+    let search_end = Instant::now() + SEARCH_TIME;
     while events.len() < limit {
         if reader.is_behind() && reader.is_empty() {
-            if Instant::now() >= searched {
+            if Instant::now() >= search_end {
                 break;
             }
             reader.read_table().await?;
@@ -273,33 +273,32 @@ async fn gather(
         let Ok(next) = timeout_at(deadline, reader.next()).await else {
             break;
         };
-        let Some(item) = next? else { break };
-        match &item {
-            Item { event: "reset", .. } => events.push(Change {
-                event: item.event.to_owned(),
-                cursor: reader.cursor(),
-                data: data_of(&item),
-            }),
-            Item { id: Some(id), .. } => {
-                if item.event != "caught_up" {
-                    events.push(Change {
-                        event: item.event.to_owned(),
-                        cursor: id.to_string(),
-                        data: data_of(&item),
-                    });
-                }
-                cursor = Some(id.to_string());
-            }
-            Item { id: None, .. } => {}
-        }
+        let Some(frame) = next? else { break };
+        events.extend(change(reader, &frame));
+        cursor = frame.id.or(cursor);
     }
-    // Everything that was made ready was taken, or the last frame taken says where to go on.
-    let cursor = cursor
-        .filter(|_| !reader.is_empty())
-        .unwrap_or_else(|| reader.cursor());
+    // Where frames are still queued, the next call goes on after the last one taken.
+    let cursor = match cursor {
+        Some(cursor) if !reader.is_empty() => cursor.to_string(),
+        _ => reader.cursor(),
+    };
     Ok(Changes {
         events,
         cursor,
         caught_up: reader.is_caught_up(),
+    })
+}
+
+/// Returns the change that a frame stands for; frames without a cursor stand for none, but `reset`.
+fn change(reader: &Reader, frame: &Frame) -> Option<Change> {
+    let cursor = match (frame.event, &frame.id) {
+        ("reset", _) => reader.cursor(),
+        ("caught_up", _) | (_, None) => return None,
+        (_, Some(id)) => id.to_string(),
+    };
+    Some(Change {
+        event: frame.event.to_owned(),
+        cursor,
+        data: data_of(frame),
     })
 }
