@@ -27,6 +27,7 @@ pub fn wall_clock(offset_file: Option<&Path>) -> WallClock {
     })
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one source of wall time")]
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)

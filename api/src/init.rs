@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::failure::NotAsGiven;
+use crate::random;
 
 const PUBLIC_PORT: u16 = 12000;
 const INTERNAL_PORT: u16 = 11000;
@@ -59,10 +60,7 @@ pub fn next_steps(files: &[PathBuf]) -> String {
 
 /// Draws a key of 32 random bytes, as 64 hexadecimal digits.
 pub fn new_key() -> anyhow::Result<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?;
-    Ok(hex::encode(bytes))
+    Ok(hex::encode(random::bytes::<32>()?))
 }
 
 /// Writes a file that only its owner can read; one that is there is replaced.

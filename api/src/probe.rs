@@ -13,6 +13,10 @@ pub struct Probe(reqwest::Client);
 
 impl Probe {
     /// Makes one, to be kept: it reuses connections.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "asks for pages outside the documented API"
+    )]
     pub fn new() -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .connect_timeout(PATIENCE)

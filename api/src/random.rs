@@ -2,6 +2,7 @@
 //! else is handed what it needs.
 
 /// Returns fresh random bytes from the operating system.
+#[expect(clippy::disallowed_methods, reason = "the one source of randomness")]
 pub fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)

@@ -30,7 +30,7 @@ impl Backoff {
 
 /// A number by chance.
 pub fn chance() -> u32 {
-    getrandom::u32().expect("every system we run on gives random bits")
+    u32::from_ne_bytes(crate::random::bytes())
 }
 
 #[cfg(test)]

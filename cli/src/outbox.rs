@@ -265,9 +265,7 @@ impl Outbox {
 
 /// A key that nobody else draws: 128 random bits.
 pub fn draw_key() -> String {
-    let mut bits = [0_u8; 16];
-    getrandom::fill(&mut bits).expect("every system we run on gives random bits");
-    format!("{:032x}", u128::from_le_bytes(bits))
+    format!("{:032x}", u128::from_le_bytes(crate::random::bytes()))
 }
 
 #[cfg(test)]

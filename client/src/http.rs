@@ -94,6 +94,10 @@ impl Http {
         pool.clone()
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the client for the public API, with its limits"
+    )]
     fn builder(&self, connect: Duration) -> ClientBuilder {
         reqwest::Client::builder()
             .connect_timeout(connect)

@@ -4,6 +4,7 @@
 //! Allocations are counted by thread: each test runs the parts it measures on its own thread, and
 //! clients on others. What Postgres has to do for a post is counted in `store/tests/it/costs.rs`.
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
+#![expect(clippy::disallowed_methods, reason = "a test has a clock of its own")]
 
 mod client;
 mod figure;

@@ -1,5 +1,9 @@
 //! What Causeway promises, tried from outside: real servers, real HTTP, real Postgres. A file for
 //! each promise.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read the clock and make clients of their own"
+)]
 
 mod harness;
 

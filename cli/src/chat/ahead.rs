@@ -9,6 +9,7 @@ use std::rc::Rc;
 use tokio::sync::mpsc::Receiver;
 
 use super::Chat;
+use crate::clock;
 use crate::input::{self, Input};
 use crate::outbox::{Outbox, Unsent, draw_key};
 use crate::prompt::Typed;
@@ -122,7 +123,7 @@ impl Ahead {
                     let unsent = Unsent {
                         key: draw_key(),
                         text,
-                        sent_at: jiff::Timestamp::now().to_string(),
+                        sent_at: clock::now().to_string(),
                         awaits_turn: true,
                         ..pattern.clone()
                     };

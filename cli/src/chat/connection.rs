@@ -5,6 +5,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{Chat, Link, Start};
 use crate::address::{Place, short};
+use crate::clock;
 use crate::feed;
 
 /// How long a server may lack what was seen elsewhere before one goes on without.
@@ -252,7 +253,7 @@ impl Chat {
         };
         match client.view().await {
             Ok(view) => {
-                self.show_all(&self.look.view(&view, client.base(), jiff::Timestamp::now()));
+                self.show_all(&self.look.view(&view, client.base(), clock::now()));
                 self.state.view = Some(view);
             }
             Err(error) => self.failed(&error),

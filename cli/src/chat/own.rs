@@ -1,9 +1,9 @@
 //! Messages as blocks on the screen, and how many servers hold one's own.
 
 use causeway_client::Message;
-use jiff::Timestamp;
 
 use super::Chat;
+use crate::clock;
 use crate::paper::Block;
 use crate::screen::{self, Shown};
 
@@ -41,7 +41,7 @@ impl Chat {
 
     pub(super) fn block(&self, shown: Shown<'_>) -> Block {
         let whole = format!("/show {}", shown.number);
-        Block::message(self.look.message(shown, Timestamp::now()), whole)
+        Block::message(self.look.message(shown, clock::now()), whole)
     }
 
     /// Tells on how many servers the last own message is: its line says so, where nothing was shown

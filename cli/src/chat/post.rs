@@ -1,10 +1,10 @@
 //! What is written: kept in the outbox until it is answered.
 
 use causeway_client::{CallError, Client, Message, NewMessage, Snapshot, Written};
-use jiff::Timestamp;
 use tokio::time::{Duration, Instant};
 
 use super::{Chat, Link};
+use crate::clock;
 use crate::names;
 use crate::outbox::{Unsent, Verdict, draw_key, judge};
 use crate::text::excerpt;
@@ -74,7 +74,7 @@ impl Chat {
             key: draw_key(),
             group,
             text,
-            sent_at: Timestamp::now().to_string(),
+            sent_at: clock::now().to_string(),
             server,
             cluster: self.state.cluster.clone(),
             joined: self.state.join.clone(),

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::Failure;
 use super::caller::Caller;
 use super::print::Printer;
+use crate::clock;
 use crate::screen::Look;
 use crate::text::harmless_line;
 
@@ -72,7 +73,7 @@ pub(super) async fn view(mut caller: Caller, mut printer: Printer) -> Result<(),
         color: false,
         zone: TimeZone::system(),
     };
-    for line in look.view(&view, caller.client().base(), jiff::Timestamp::now()) {
+    for line in look.view(&view, caller.client().base(), clock::now()) {
         printer.line(&line)?;
     }
     printer.flush()

@@ -10,6 +10,7 @@ use super::Failure;
 use super::caller::Caller;
 use super::lists::parsed;
 use super::print::Printer;
+use crate::clock;
 use crate::outbox::{Keeping, Outbox, Unsent, Verdict, draw_key, judge};
 use crate::text::excerpt;
 
@@ -143,7 +144,7 @@ impl Sender {
             key: key.clone(),
             group: self.group.clone(),
             text: text.trim_end_matches(['\r', '\n']).to_owned(),
-            sent_at: jiff::Timestamp::now().to_string(),
+            sent_at: clock::now().to_string(),
             server: self.caller.client().base().to_owned(),
             cluster: Some(self.cluster.clone()),
             joined: None,

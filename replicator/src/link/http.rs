@@ -201,6 +201,10 @@ fn is_far(url: &str) -> bool {
     !host.is_some_and(is_loopback)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the client for peers, with its time limits"
+)]
 fn client() -> Client {
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)

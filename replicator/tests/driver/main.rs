@@ -1,5 +1,6 @@
 //! The replicator as it runs: real logs in Postgres, real HTTP between them.
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
+#![expect(clippy::disallowed_methods, reason = "a test has a clock of its own")]
 
 mod ahead;
 mod blocked;

@@ -1,5 +1,6 @@
 //! What the log and the read model promise on a real Postgres: one binary, a file per subject.
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
+#![expect(clippy::disallowed_methods, reason = "a test has a clock of its own")]
 
 mod audit;
 mod cancelled;

@@ -85,6 +85,10 @@ struct Shared {
     hits: Mutex<Hits>,
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long the seeds took, for people"
+)]
 fn many(options: &Options) -> std::io::Result<ExitCode> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let shared = Shared::default();

@@ -132,6 +132,7 @@ impl Demo {
         Self::start_with(ConnectionLimits::default()).await
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test calls like any client")]
     pub(super) async fn start_with(limits: ConnectionLimits) -> Self {
         let readers = Arc::new(AtomicU64::new(0));
         let service = OpenApiService::new(Api, "demo", "1");
