@@ -1,20 +1,20 @@
-//! Pure: where a server is, as people type it and as replicas name themselves.
+//! Pure: the address of a server, as typed and as replicas publish it.
 //!
-//! Does not resolve names and opens nothing. Used by `input` and `main` for what is typed, by
-//! `chat` for the addresses of a view.
+//! Resolves no names and opens no connection. Used by `input` and `main` for typed addresses, and
+//! by `chat` for those of a view.
 
-/// The port of a host that is named without one.
+/// The port of a host that is given without one.
 pub const DEFAULT_PORT: u16 = 12_000;
 
-/// Where a server is looked for when none is named: the first one of `dev`.
+/// The server used if none is given: the first one of `dev`.
 pub const FIRST_SERVER: &str = "http://127.0.0.1:12001";
 
 /// A server as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A replica's number: its address is in the last view, or follows from the rule of `dev`.
+    /// A replica's number: its address is in the last view, or follows the rule of `dev`.
     Replica(u64),
-    /// An address, in the form `http://host:port`, perhaps with a path.
+    /// An address of the form `http://host:port`, perhaps with a path.
     Address(String),
 }
 
@@ -36,7 +36,7 @@ impl std::fmt::Display for Place {
 }
 
 impl Place {
-    /// The address, by the rule of `dev` for a number.
+    /// The address; that of a number follows the rule of `dev`.
     pub fn address(&self) -> String {
         match self {
             Self::Replica(number) => by_rule(*number),
@@ -45,11 +45,11 @@ impl Place {
     }
 }
 
-/// Reads `host`, `host:port`, `[v6]:port`, a replica's number, or a whole `http://…` or `https://…`,
-/// which may have a path.
+/// Parses `host`, `host:port`, `[v6]:port`, a replica's number, or a whole `http://…` or
+/// `https://…`, which may have a path.
 ///
 /// # Errors
-/// A sentence that says what an address looks like.
+/// A sentence that shows the form of an address.
 pub fn parse_place(text: &str) -> Result<Place, String> {
     let text = text.trim();
     if let Ok(number) = text.parse::<u64>() {
@@ -130,12 +130,12 @@ fn is_path(path: &str) -> bool {
         .all(|c| c.is_ascii_alphanumeric() || "-._~%/".contains(c))
 }
 
-/// The address of a replica before any view was seen: the rule by which `dev` gives out ports.
+/// The address of a replica while no view is known: `dev` assigns ports by this rule.
 pub fn by_rule(replica: u64) -> String {
     format!("http://127.0.0.1:{}", u64::from(DEFAULT_PORT) + replica)
 }
 
-/// An address as people read it, without the scheme.
+/// An address for display, without the scheme.
 pub fn short(address: &str) -> &str {
     address
         .strip_prefix("http://")

@@ -1,19 +1,19 @@
-//! Pure: how long to wait before a server is tried again.
+//! Pure: the pause before a server is tried again.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// Waits that double from one failure to the next, each shortened by chance by up to a half, so
-/// that clients that lost a server in the same moment do not come back in the same moment.
+/// Pauses that double with each failure, each randomly shortened by up to a half, so that clients
+/// that lost a server together do not return together.
 #[derive(Debug, Clone, Default)]
 pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// Something was tried in vain: how long to wait now. `chance` is any random number.
+    /// Records a failure and returns the pause after it. `chance` is a random number.
     pub fn failed(&mut self, chance: u32) -> Duration {
         let full = FIRST
             .saturating_mul(1 << self.failures.min(10))
@@ -22,13 +22,13 @@ impl Backoff {
         full.mul_f64(1.0 - f64::from(chance) / f64::from(u32::MAX) / 2.0)
     }
 
-    /// It worked: the next failure is the first one again.
+    /// Records a success: the next failure is the first again.
     pub fn worked(&mut self) {
         self.failures = 0;
     }
 }
 
-/// A number by chance.
+/// A random number.
 pub fn chance() -> u32 {
     u32::from_ne_bytes(crate::random::bytes())
 }

@@ -1,7 +1,7 @@
-//! Pure: what the word at the cursor may become.
+//! Pure: completion of the word at the cursor.
 //!
-//! Knows the commands and what `chat` tells of groups, names and replicas. Used by `prompt` for its
-//! menu.
+//! Knows the commands, and what `chat` has reported of groups, users and replicas. Used by `prompt`
+//! for its menu.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,22 +9,22 @@ use crate::input::{COMMANDS, Command, command_of};
 use crate::names;
 use crate::text::harmless_line;
 
-/// The most that is offered.
+/// Maximum number of choices.
 const MOST: usize = 100;
 
-/// What was heard of.
+/// The words that can complete another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Names of groups.
+    /// Groups.
     pub groups: BTreeSet<String>,
-    /// Names of users.
+    /// Users.
     pub names: BTreeSet<String>,
     /// Replicas and their addresses.
     pub replicas: BTreeMap<u64, String>,
 }
 
 impl Known {
-    /// Adds what was heard since. The replicas are all that there are.
+    /// Adds words. Replicas, if there are any, replace the former ones.
     pub fn add(&mut self, news: Self) {
         self.groups.extend(news.groups);
         self.names.extend(news.names);
@@ -34,7 +34,7 @@ impl Known {
     }
 }
 
-/// One thing that the word may become.
+/// A completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     /// As the menu shows it.
@@ -43,7 +43,7 @@ pub struct Choice {
     pub word: String,
 }
 
-/// What the word that ends at the cursor may become, and where that word begins.
+/// The completions of the word that ends at the cursor, and where that word begins.
 pub fn choices(known: &Known, before_cursor: &str) -> (usize, Vec<Choice>) {
     let begin = before_cursor
         .char_indices()
@@ -84,7 +84,7 @@ fn in_text(known: &Known, word: &str) -> Vec<Choice> {
     matching(&known.names, word, "", " ")
 }
 
-/// Names are compared as the servers compare them: case does not matter.
+/// Compares names as servers do: case does not matter.
 fn matching(known: &BTreeSet<String>, word: &str, before: &str, after: &str) -> Vec<Choice> {
     let word = names::folded(word);
     let fits = known

@@ -1,14 +1,14 @@
-//! Pure: a typed line becomes an [`Input`], or a sentence that says what was meant to be typed.
+//! Pure: parses a typed line into an [`Input`], or says what to type instead.
 //!
-//! Knows the commands and their forms, and nothing of what is connected or joined. Called by `chat`
-//! for each line, and by `main` for `--server`.
+//! Knows the commands and their syntax, and nothing of the connection or the group. Called by
+//! `chat` for each line.
 
 mod commands;
 
 pub use self::commands::{COMMANDS, Command, KEYS};
 use crate::address::{Place, parse_place};
 
-/// What a person may ask for.
+/// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// `c`: use another server.
@@ -17,17 +17,17 @@ pub enum Input {
     User(String),
     /// `j`: go to this group.
     Join(String),
-    /// `/leave`: end a membership; without a name, that of the present group.
+    /// `/leave`: end a membership; without a name, that of the current group.
     Leave(Option<String>),
     /// `a`: send this text.
     Send(String),
     /// `l`: like the message with this number.
     Like(u64),
-    /// `r`: take that like back.
+    /// `r`: withdraw that like.
     Unlike(u64),
     /// `p`: the whole history.
     History,
-    /// `/outbox`: what is not sent yet.
+    /// `/outbox`: list, drop or edit unsent messages.
     Outbox(Unsent),
     /// `v`: the servers.
     View,
@@ -37,14 +37,14 @@ pub enum Input {
     Help(Option<&'static Command>),
     /// `x`: an empty screen.
     Clear,
-    /// `q`: good-bye.
+    /// `q`: leave the program.
     Quit,
-    /// An empty line asks for nothing.
+    /// An empty line.
     Nothing,
 }
 
 impl Input {
-    /// Whether the lines after it mean the same, and go to the same group, whatever becomes of it.
+    /// Whether the lines after this one keep their meaning and their group, whatever it leads to.
     pub fn leaves_group(&self) -> bool {
         match self {
             Self::Send(_)
@@ -54,7 +54,8 @@ impl Input {
             | Self::Help(_)
             | Self::Clear
             | Self::Nothing => true,
-            // Another group or name, other numbers in the outbox, a reader who takes the keys.
+            // These may change the group, the user or the numbers in the outbox, or give the keys
+            // to the pager.
             Self::Connect(_)
             | Self::User(_)
             | Self::Join(_)
@@ -67,32 +68,32 @@ impl Input {
     }
 }
 
-/// What is done with messages that are not sent yet.
+/// What `/outbox` is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unsent {
     /// List them.
     List,
-    /// Forget the one with this number.
+    /// Drop the message with this number.
     Drop(u64),
-    /// Send this text in place of the one with this number, or that one once more.
+    /// Send this text in place of the message with this number, or that message once more.
     Edit(u64, Option<String>),
 }
 
-/// Why a line asks for nothing we know; the text says what to type instead.
+/// Why a line cannot be parsed; the text says what to type instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
-    /// The line begins with no command.
+    /// The first word is not a command.
     #[error("{0}")]
     NoCommand(String),
-    /// The command is known, what follows it is not as it should be.
+    /// The command's operand is missing or wrong.
     #[error("{0}")]
     Misuse(String),
 }
 
-/// Reads a typed line.
+/// Parses a typed line.
 ///
 /// # Errors
-/// The sentence to show when the line is no command, or one with the wrong operand.
+/// The line is not a command, or its operand is wrong; the text is the sentence to show.
 pub fn parse(line: &str) -> Result<Input, Mistake> {
     let line = line.trim();
     let (word, rest) = match line.split_once(char::is_whitespace) {
@@ -145,7 +146,7 @@ fn unknown(word: &str) -> String {
     format!("{word} is no command; h shows them all")
 }
 
-/// The form of a command that a word is, if it is one.
+/// The form of a command that `word` is, if it is one.
 pub fn command_of(word: &str) -> Option<&'static str> {
     let lower = word.to_lowercase();
     COMMANDS

@@ -1,24 +1,24 @@
-//! Pure: how a text is laid out in rows, counted in columns as a terminal counts them.
+//! Pure: lays out text in rows, in columns as a terminal counts them.
 //!
-//! Knows no terminal: it is told the width. Used by `paper` for what is printed, and by `prompt`
-//! for the line being typed.
+//! Knows no terminal: the width is given. Used by `scrollback` for output, and by `prompt` for the
+//! line editor.
 
 use std::fmt::Write as _;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 
-/// The widest piece of a word that is moved to the next row as a whole.
+/// The widest word that is moved to the next row as a whole.
 const WORD: u16 = 24;
 
-/// What is shown in one place: a grapheme, or a code for colours, which takes no column.
+/// A grapheme, or a colour code, which takes no column.
 #[derive(Debug, Clone)]
 pub struct Cell<'a> {
     /// What is written.
     pub text: &'a str,
-    /// The most columns that a terminal may give it.
+    /// The most columns that any terminal gives it.
     pub columns: u16,
-    /// Whether all terminals give it as many: they differ for joined emoji.
+    /// Whether all terminals agree on that; they differ for joined emoji.
     pub is_certain: bool,
 }
 
@@ -46,7 +46,7 @@ pub fn cells(text: &str) -> impl Iterator<Item = Cell<'_>> {
     })
 }
 
-/// A grapheme as a cell.
+/// Measures a grapheme.
 pub fn measured(grapheme: &str) -> Cell<'_> {
     let joined = grapheme.width();
     let apart: usize = grapheme.chars().filter_map(UnicodeWidthChar::width).sum();
@@ -61,16 +61,16 @@ pub fn measured(grapheme: &str) -> Cell<'_> {
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// Columns of a row; 0 where nobody knows, and then a row has no end.
+    /// The columns of a row; 0 if unknown, in which case rows are never wrapped.
     pub columns: u16,
-    /// Whether the terminal takes codes, so that a place can be named.
+    /// Whether the terminal understands escape codes, so that a column can be addressed.
     pub has_codes: bool,
 }
 
 impl Page {
-    /// The rows of one line. A row that is followed by another is filled to its last column, so
-    /// that a terminal goes on by itself, and copies both as one line; each further row begins with
-    /// `indent`, so that no text begins where a row of its own would.
+    /// The rows of one line. A row that continues on the next is filled to its last column, so that
+    /// the terminal wraps by itself and copies both as one line. Each continuation row begins with
+    /// `indent`, so that no text can imitate a line of its own.
     pub fn lay_out(self, line: &str, indent: &str) -> Vec<String> {
         let mut rows = Rows {
             page: self,
@@ -97,7 +97,7 @@ impl Page {
         rows.end()
     }
 
-    /// The row of such cells, filled up to `until`.
+    /// Writes cells as a row, padded to the column `until`.
     pub fn write(self, cells: &[Cell<'_>], until: u16) -> String {
         let mut row = String::new();
         let mut column = 0_u16;
@@ -130,8 +130,8 @@ impl<'a> Rows<'a> {
     fn push(&mut self, cell: Cell<'a>) {
         let columns = self.page.columns;
         let begin = u16::try_from(self.indent.len()).unwrap_or(0);
-        // Behind a cell of uncertain width the place is named, and the last place of a row has to be
-        // written for the terminal to go on by itself.
+        // After a cell of uncertain width the next column is addressed explicitly, and the last
+        // column of a row must be written for the terminal to wrap by itself.
         let end = columns.saturating_sub(u16::from(!cell.is_certain));
         let cell = if columns > 0 && begin.saturating_add(cell.columns) > end {
             measured("\u{fffd}")
@@ -156,7 +156,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Begins a row, with the last word where it is short and ends there before `end`.
+    /// Begins a row, and moves the last word there if it is short and ends before `end`.
     fn wrap(&mut self, begin: u16, end: u16) {
         let longest = WORD
             .min(self.page.columns / 2)

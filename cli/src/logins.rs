@@ -1,6 +1,6 @@
-//! The logins that were kept, per server and user, in a file that only its owner can read.
+//! The stored logins, by server and user, in a file that only its owner can read.
 //!
-//! The file is replaced as a whole, under a lock, so that a reader never sees half of it.
+//! The file is replaced atomically, under a lock, so that a reader never sees half of it.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -16,12 +16,12 @@ use crate::{folders, names};
 pub struct Login {
     /// The address of the server that gave it.
     pub server: String,
-    /// The addresses of all servers, where the token is good too.
+    /// The addresses of all servers that accept the token.
     #[serde(default)]
     pub servers: Vec<String>,
     /// The name of the cluster.
     pub cluster: String,
-    /// Who one is.
+    /// The user's name.
     pub user: String,
     /// The token.
     pub token: String,
@@ -29,7 +29,7 @@ pub struct Login {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {
-    /// The newest at last.
+    /// The newest last.
     logins: Vec<Login>,
 }
 
@@ -38,7 +38,7 @@ struct Kept {
 pub struct Logins(PathBuf);
 
 impl Logins {
-    /// The file of whoever runs this.
+    /// The file of the user who runs this program.
     ///
     /// # Errors
     /// There is no folder for it.
@@ -46,12 +46,12 @@ impl Logins {
         Ok(Self(folders::config()?.join("logins.json")))
     }
 
-    /// Where the file is, for people.
+    /// The file's path, for display.
     pub fn place(&self) -> String {
         folders::short(&self.0)
     }
 
-    /// The newest login of this user, at this server, or of any where none is named.
+    /// The newest login of this user at this server, or of any if none is given.
     ///
     /// # Errors
     /// A sentence: the file cannot be read.
@@ -64,7 +64,7 @@ impl Logins {
             .find(|login| login.is_of(server, user)))
     }
 
-    /// Keeps a login in the place of a former one of the same user at the same server.
+    /// Stores a login in place of an older one of the same user at the same server.
     ///
     /// # Errors
     /// A sentence: the file cannot be written.
@@ -75,7 +75,7 @@ impl Logins {
         })
     }
 
-    /// Forgets a login.
+    /// Removes a login.
     ///
     /// # Errors
     /// A sentence: the file cannot be written.

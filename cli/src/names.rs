@@ -1,17 +1,17 @@
 //! Pure: when two spellings are one name.
 //!
-//! Servers keep names of users and groups after NFKC and case folding (`openapi.yaml`: "case does
-//! not matter"); whoever compares a typed name with one of theirs compares it so.
+//! Servers compare the names of users and groups after NFKC and case folding (`openapi.yaml`: "case
+//! does not matter"); typed names are compared with theirs in the same way.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Whether the server takes both for the same name.
+/// Whether a server takes both for the same name.
 pub fn are_same(one: &str, other: &str) -> bool {
     folded(one) == folded(other)
 }
 
-/// The form in which a server keeps a name.
+/// The form in which a server stores a name.
 pub fn folded(name: &str) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
     let folded = CaseMapper::new()

@@ -1,8 +1,8 @@
-//! What was written and is not answered yet.
+//! The outbox: messages that are written and not answered yet.
 //!
-//! Each message has its key, and stands in the journal, before its first byte leaves; so sending it
-//! again, to any replica, after any crash, ends as one message. Decides what is sent next and what
-//! an answer means; knows no network and no file: the journal's bytes go to a [`Disk`]. Used by
+//! Each message has an idempotency key, and is in the journal, before it is sent; so sending it
+//! again, to any replica and after any crash, yields one message. Decides what is sent next and
+//! what an answer means; knows no network and no file: the journal writes to a [`Disk`]. Used by
 //! `chat` and by the command `send`.
 
 #[cfg(test)]
@@ -20,12 +20,12 @@ use self::journal::{Journal, Record};
 pub use self::verdict::{Verdict, judge};
 use crate::names;
 
-/// A message on its way.
+/// A message that no server has stored yet, as far as is known.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unsent {
-    /// The name of this message, drawn once.
+    /// Its idempotency key, drawn once.
     pub key: String,
-    /// Where it goes.
+    /// The group.
     pub group: String,
     /// As written.
     pub text: String,
@@ -33,33 +33,33 @@ pub struct Unsent {
     pub sent_at: String,
     /// The server it was written for.
     pub server: String,
-    /// The cluster it was written for; none where no server had answered yet.
+    /// The cluster it was written for; `None` while no server has answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// The mark of its author's join of the group.
+    /// The mark of its author's join.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<String>,
-    /// Whether a server may have got it already.
+    /// Whether a server may have received it.
     #[serde(default)]
     pub tried: bool,
-    /// Why a server does not take it.
+    /// Why a server refuses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// Whether a replica did not know of the join: then it is asked to wait for it.
+    /// Whether a replica lacked the join: then it is asked to wait for it.
     #[serde(skip)]
     pub awaits_join: bool,
-    /// Whether lines before it are still to be carried out; after a crash none are.
+    /// Whether lines before it are still to be processed; after a crash none are.
     #[serde(skip)]
     pub awaits_turn: bool,
 }
 
 impl Unsent {
-    /// What a replica must hold before it is asked to take this message.
+    /// The mark that a replica must hold before it is asked to store this message.
     pub fn at_least(&self) -> Option<&str> {
         self.joined.as_deref().filter(|_| self.awaits_join)
     }
 
-    /// A replica does not know of the join; returns whether it only has to hear of it.
+    /// A replica lacks the join. Returns whether it may still receive it.
     pub fn not_a_member(&mut self) -> bool {
         let may_pass = self.joined.is_some() && !self.awaits_join;
         self.awaits_join |= may_pass;
@@ -75,7 +75,7 @@ pub struct Outbox {
 }
 
 impl Default for Outbox {
-    /// One that is gone with the program.
+    /// An outbox that ends with the program.
     fn default() -> Self {
         Self::new(Vec::new(), Box::new(memory::Memory::default()))
     }
@@ -89,17 +89,17 @@ impl Outbox {
         }
     }
 
-    /// Takes a message in; once this returns it is kept.
+    /// Stores a message durably.
     ///
     /// # Errors
-    /// It cannot be kept, and is not taken in.
+    /// It cannot be stored, and is not in the outbox.
     pub fn push(&mut self, unsent: Unsent) -> io::Result<()> {
         self.journal.keep(&Record::Add(unsent.clone()))?;
         self.waiting.push(unsent);
         Ok(())
     }
 
-    /// The message to send next in this cluster: the oldest of a group that is not passed over.
+    /// The message to send next in this cluster: the oldest whose group is not skipped.
     pub fn next(&self, cluster: &str, passed_over: &[String]) -> Option<&Unsent> {
         self.waiting.iter().find(|unsent| {
             unsent.refused.is_none()
@@ -111,7 +111,8 @@ impl Outbox {
         })
     }
 
-    /// What was written for these servers, before any of them answered, is for this cluster.
+    /// Assigns messages that were written for these servers, before any of them answered, to this
+    /// cluster.
     pub fn bind(&mut self, servers: &[&str], cluster: &str) {
         for unsent in &mut self.waiting {
             if unsent.cluster.is_none() && servers.contains(&unsent.server.as_str()) {
@@ -124,10 +125,10 @@ impl Outbox {
         }
     }
 
-    /// The message is about to leave for the first time.
+    /// Records that the message is about to be sent for the first time.
     ///
     /// # Errors
-    /// That cannot be kept: then it must not leave.
+    /// This cannot be recorded: the message must not be sent.
     pub fn tried(&mut self, key: &str) -> io::Result<()> {
         if let Some(unsent) = self.waiting.iter_mut().find(|unsent| unsent.key == key)
             && !unsent.tried
@@ -140,7 +141,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// The message was judged: remembers what its next try must say.
+    /// Records what the next attempt must carry.
     pub fn update(&mut self, judged: &Unsent) {
         for unsent in self
             .waiting
@@ -152,24 +153,25 @@ impl Outbox {
         }
     }
 
-    /// The message with this key is sent.
+    /// Removes a message that a server has stored.
     pub fn sent(&mut self, key: &str) {
         self.waiting.retain(|unsent| unsent.key != key);
         if self.waiting.is_empty() {
             self.journal.restart();
         } else {
-            // Lost in a crash, it is sent once more with its key, and stays one message.
+            // If this note is lost, the message is sent again with its key, and remains one
+            // message.
             self.journal.note(&Record::Done {
                 key: key.to_owned(),
             });
         }
     }
 
-    /// The message with this key is not taken; it stays, to be edited.
+    /// Marks a message as refused; it stays, to be edited.
     pub fn refused(&mut self, key: &str, reason: &str) {
         if let Some(unsent) = self.waiting.iter_mut().find(|unsent| unsent.key == key) {
             unsent.refused = Some(reason.to_owned());
-            // Lost in a crash, it is refused once more.
+            // If this note is lost, the message is refused again.
             self.journal.note(&Record::Refused {
                 key: key.to_owned(),
                 reason: reason.to_owned(),
@@ -177,10 +179,10 @@ impl Outbox {
         }
     }
 
-    /// Forgets a message.
+    /// Drops a message.
     ///
     /// # Errors
-    /// That cannot be kept: the message stays.
+    /// This cannot be recorded: the message stays.
     pub fn drop_message(&mut self, key: &str) -> io::Result<()> {
         self.journal.keep(&Record::Done {
             key: key.to_owned(),
@@ -189,11 +191,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// The turn of a message has come that was kept ahead; `now` is what it would be if it were
+    /// The turn of a message that was stored early has come; `now` is the message as it would be
     /// written now.
     ///
     /// # Errors
-    /// It would be another, and that cannot be kept.
+    /// It differs, and the change cannot be recorded.
     pub fn take_turn(&mut self, now: &Unsent) -> io::Result<()> {
         let kept = self.waiting.iter_mut().find(|kept| kept.key == now.key);
         match kept {
@@ -207,17 +209,17 @@ impl Outbox {
         }
     }
 
-    /// No line is carried out any more.
+    /// No line will be processed any more.
     pub fn end_turns(&mut self) {
         for unsent in &mut self.waiting {
             unsent.awaits_turn = false;
         }
     }
 
-    /// Puts a message in the place of another, as one step.
+    /// Replaces a message, as one step.
     ///
     /// # Errors
-    /// That cannot be kept: the former message stays.
+    /// This cannot be recorded: the former message stays.
     pub fn replace(&mut self, key: &str, by: &Unsent) -> io::Result<()> {
         self.journal.keep(&Record::Replaced {
             key: key.to_owned(),
@@ -229,12 +231,12 @@ impl Outbox {
         Ok(())
     }
 
-    /// All of them, in order.
+    /// All messages, in order.
     pub fn all(&self) -> &[Unsent] {
         &self.waiting
     }
 
-    /// How many wait to be sent.
+    /// How many messages wait to be sent.
     pub fn len(&self) -> usize {
         self.waiting
             .iter()
@@ -242,7 +244,7 @@ impl Outbox {
             .count()
     }
 
-    /// How many of them are for this cluster; all where none has answered yet.
+    /// How many of them are for this cluster; all if it is unknown.
     pub fn len_for(&self, cluster: Option<&str>) -> usize {
         let waiting = self
             .waiting
@@ -257,13 +259,13 @@ impl Outbox {
             .count()
     }
 
-    /// How many were refused and not dropped.
+    /// How many messages are refused and not dropped.
     pub fn refusals(&self) -> usize {
         self.waiting.len() - self.len()
     }
 }
 
-/// A key that nobody else draws: 128 random bits.
+/// A new idempotency key: 128 random bits.
 pub fn draw_key() -> String {
     format!("{:032x}", u128::from_le_bytes(crate::random::bytes()))
 }

@@ -1,6 +1,6 @@
-//! Where lines go: above the line being typed, or into a pipe.
+//! Output: above the line editor, or into a pipe.
 //!
-//! Decides nothing about what is shown. `chat` writes, `main` opens.
+//! Does not decide what is shown. `chat` writes, `main` opens.
 
 use std::io::{self, Write as _};
 
@@ -9,19 +9,19 @@ use crate::pager::{Sheet, Turn};
 use crate::paper::Block;
 use crate::prompt::{Order, Status, Terminal};
 
-/// See the module.
+/// Where the chat prints.
 #[derive(Debug)]
 pub enum Output {
-    /// A person reads along.
+    /// A terminal.
     Terminal {
-        /// Where the person sits.
+        /// The handle to its thread.
         terminal: Terminal,
-        /// A line may be typed now.
+        /// Whether a prompt is shown.
         asking: bool,
-        /// What was last told of where one is.
+        /// The status sent last.
         status: Status,
     },
-    /// A program or a file; true once nobody reads any more.
+    /// A program or a file.
     Pipe {
         /// The reader has gone.
         closed: bool,
@@ -29,12 +29,12 @@ pub enum Output {
 }
 
 impl Output {
-    /// Shows a text of one or more lines.
+    /// Shows text of one or more lines.
     pub fn show(&mut self, text: String) {
         self.show_block(Block::lines(text));
     }
 
-    /// Shows lines or a message.
+    /// Shows a block.
     pub fn show_block(&mut self, block: Block) {
         match self {
             Self::Terminal { terminal, .. } => terminal.order(Order::Show(block)),
@@ -46,7 +46,7 @@ impl Output {
         }
     }
 
-    /// Shows an own message; in a terminal in place of the line that was typed.
+    /// Shows an own message; in a terminal it replaces the line that was typed.
     pub fn show_typed(&mut self, name: &str, block: Block) {
         match self {
             Self::Terminal { terminal, .. } => {
@@ -57,7 +57,7 @@ impl Output {
         }
     }
 
-    /// Writes anew what was shown under a name, where it is still the last; else says something.
+    /// Replaces a block if it is still the last one; otherwise shows `otherwise`.
     pub fn amend(&mut self, name: &str, block: Block, otherwise: String) {
         match self {
             Self::Terminal { terminal, .. } => {
@@ -72,7 +72,7 @@ impl Output {
         }
     }
 
-    /// Shows a part of a long text in a terminal, a screenful at a time. Nothing where there is none.
+    /// Pages through part of a long text. `None` unless the output is a terminal.
     pub async fn page(&self, sheet: Sheet) -> Option<Turn> {
         let Self::Terminal { terminal, .. } = self else {
             return None;
@@ -82,12 +82,12 @@ impl Output {
         turn.await.ok()
     }
 
-    /// The rows of the terminal.
+    /// The rows of the terminal; 0 if unknown.
     pub fn height() -> u16 {
         crossterm::terminal::size().map_or(0, |(_, rows)| rows)
     }
 
-    /// Says what goes on while a page is looked for. Returns whether to go on.
+    /// Shows progress while a page is loaded. Returns whether to go on.
     pub async fn working(&self, text: String) -> bool {
         let Self::Terminal { terminal, .. } = self else {
             return true;
@@ -97,7 +97,7 @@ impl Output {
         goes_on.await.unwrap_or(false)
     }
 
-    /// Tells a person where they are, where that has changed.
+    /// Updates the status row if it has changed.
     pub fn tell_status(&mut self, now: Status) {
         if let Self::Terminal {
             terminal, status, ..
@@ -109,21 +109,21 @@ impl Output {
         }
     }
 
-    /// What else words can become while they are typed.
+    /// Adds words to complete.
     pub fn tell_known(&self, news: Known) {
         if let Self::Terminal { terminal, .. } = self {
             terminal.order(Order::Know(news));
         }
     }
 
-    /// Where the lines typed from now on are kept.
+    /// Sets the file of recalled lines.
     pub fn keep_lines_in(&self, path: std::path::PathBuf) {
         if let Self::Terminal { terminal, .. } = self {
             terminal.order(Order::Recall(path));
         }
     }
 
-    /// Asks for the next line, with this in front of it.
+    /// Prompts for the next line.
     pub fn prompt(&mut self, front: String) {
         if let Self::Terminal {
             terminal, asking, ..
@@ -134,31 +134,31 @@ impl Output {
         }
     }
 
-    /// A line has come; the next can be typed once it is asked for.
+    /// A line has been received; the next can be typed after the next prompt.
     pub fn line_taken(&mut self) {
         if let Self::Terminal { asking, .. } = self {
             *asking = false;
         }
     }
 
-    /// Whether somebody may be typing a line.
+    /// Whether a prompt is shown.
     pub fn is_asking(&self) -> bool {
         matches!(self, Self::Terminal { asking: true, .. })
     }
 
-    /// Empties the screen; what is in a pipe stays.
+    /// Clears the screen of a terminal.
     pub fn clear(&self) {
         if let Self::Terminal { terminal, .. } = self {
             terminal.order(Order::Clear);
         }
     }
 
-    /// Whether a person reads along.
+    /// Whether the output is a terminal.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Terminal { .. })
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the reader of the pipe has gone.
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Pipe { closed: true })
     }

@@ -1,39 +1,39 @@
-//! Pure: a long text, one screenful at a time: how much of it is shown, and what a key asks for.
+//! Pure: the rules of the pager: how much a screenful holds, and what a key means.
 //!
-//! `prompt` prints and reads the keys; `chat` fetches what is asked for next, so that memory does
-//! not grow with the history.
+//! `prompt` prints and reads keys; `chat` loads what is wanted next, so that memory does not grow
+//! with the history.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::layout::Page;
 use crate::paper::Block;
 
-/// A part of the text.
+/// Part of a long text.
 #[derive(Debug)]
 pub struct Sheet {
-    /// In order.
+    /// The text, in order.
     pub blocks: Vec<Block>,
-    /// Only the last screenful of it is shown, after which the reader is asked.
+    /// Only the last screenful is shown, and the reader is asked after it.
     pub from_end: bool,
-    /// Nothing follows it, so that the reader is asked after it; the question's first word.
+    /// The first word of the question asked at the end; `None` if more text follows.
     pub end: Option<&'static str>,
 }
 
-/// What came of a part.
+/// How the reader left a section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// The block with which the screen begins, where that is one of this part.
+    /// The block at the top of the screen, if it is one of this section.
     pub top: Option<usize>,
     /// The first block not shown.
     pub next: usize,
-    /// What the reader wants.
+    /// Where the reader wants to go.
     pub wish: Wish,
 }
 
-/// What the reader wants.
+/// Where the reader wants to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// There is room left on the screen: nothing was asked.
+    /// Further; the screen has room left and nothing was asked.
     More,
     /// The next screenful.
     Next,
@@ -43,20 +43,20 @@ pub enum Wish {
     First,
     /// The end.
     Last,
-    /// Where these words stand; in what follows, or in what came before.
+    /// The next place with these words.
     Find {
         /// As typed.
         words: String,
         /// Towards the beginning.
         backwards: bool,
     },
-    /// The same words again.
+    /// To the next place with the same words.
     FindAgain,
-    /// No more.
+    /// Nowhere: stop.
     Stop,
 }
 
-/// What a key means while a screenful is read.
+/// What a key means to the pager.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// Go there.
@@ -68,11 +68,11 @@ pub enum Meaning {
     },
     /// Suspend the program.
     Suspend,
-    /// None.
+    /// Nothing.
     Nothing,
 }
 
-/// Reads a key.
+/// Interprets a key.
 pub fn meaning(key: KeyEvent) -> Meaning {
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         return match key.code {
@@ -96,7 +96,7 @@ pub fn meaning(key: KeyEvent) -> Meaning {
     })
 }
 
-/// The question below a screenful, in so many columns.
+/// The question below a screenful, shortened to the columns there are.
 pub fn question(word: &str, columns: u16) -> String {
     let columns = usize::from(columns);
     let keys = [
@@ -110,7 +110,7 @@ pub fn question(word: &str, columns: u16) -> String {
     fits.unwrap_or_else(|| word.chars().take(columns.saturating_sub(1)).collect())
 }
 
-/// The first of the blocks of which the last screenful consists.
+/// The first block of the last screenful.
 pub fn last_screenful(blocks: &[Block], page: Page, rows: usize) -> usize {
     let mut used = 0;
     for (at, block) in blocks.iter().enumerate().rev() {

@@ -1,18 +1,18 @@
-//! A whole history, page after page: the next one is asked for while one is shown.
+//! A history, page by page: the next page is prefetched while one is shown.
 
 use causeway_client::{CallError, Client, Message, Page, Window};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
 
-/// As many as a server gives at once.
+/// The largest page that a server gives.
 const PAGE: u16 = 500;
 
 type Fetched<T> = Result<Page<T>, CallError>;
 
-/// A message in a form from which its place in the order can be read.
+/// A message whose position can be read.
 pub trait Placed {
-    /// Its place.
+    /// Its position in the history.
     fn position(&self) -> Option<String>;
 }
 
@@ -29,10 +29,10 @@ impl Placed for Box<RawValue> {
     }
 }
 
-/// Reads on from a place. Memory is bounded by two pages.
+/// Reads on from a position. Memory is bounded by two pages.
 pub struct Pages<T> {
     group: String,
-    /// Where the next page begins; none after the last.
+    /// Where the next page begins; `None` after the last.
     after: Option<String>,
     fetching: Option<JoinHandle<Fetched<T>>>,
 }
@@ -47,7 +47,7 @@ impl<T: Placed + DeserializeOwned + Send + 'static> Pages<T> {
         }
     }
 
-    /// The next page, none after the last one. After a failure the same page is asked for again.
+    /// The next page; `None` after the last. After an error the same page is requested again.
     pub async fn next(&mut self, client: &Client) -> Option<Fetched<T>> {
         let fetching = match self.fetching.take() {
             Some(fetching) => fetching,
@@ -61,7 +61,7 @@ impl<T: Placed + DeserializeOwned + Send + 'static> Pages<T> {
             self.after = last.and_then(Placed::position);
             if let Some(after) = self.after.clone() {
                 self.fetching = Some(self.fetch(client, after));
-                // Lets the request leave before what came is shown.
+                // Lets the request leave before the page is shown.
                 tokio::task::yield_now().await;
             }
         }
@@ -82,8 +82,8 @@ impl<T> Drop for Pages<T> {
     }
 }
 
-/// A position before that of every message, of the same form: a position begins with 16 digits of
-/// time, and no message is of the beginning of time.
+/// A position before that of every message, in the same form: positions begin with 16 digits of
+/// time, and no message has the time 0.
 pub fn first_place(position: &str) -> String {
     let zeros = position.len().min(16);
     "0".repeat(zeros) + position.get(zeros..).unwrap_or_default()

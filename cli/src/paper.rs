@@ -1,22 +1,20 @@
-//! Pure: what is printed above the line being typed, row by row, and how the last piece of it is
-//! written anew.
+//! Pure: the text printed above the line editor, and how its last block is replaced.
 //!
-//! Only what nothing was printed after can be replaced; everything above has its place for good.
-//! Hands out what is to be written with the cursor at the start of the row below, to the thread of
-//! `prompt`.
+//! Only the last block can be replaced; all text above it is final. What is returned is to be
+//! written with the cursor at the start of the row below, by `prompt`.
 
 mod recent;
 
 use self::recent::Recent;
 use crate::layout::Page;
 
-/// Stands in front of the further lines of a message, and where there is little room.
+/// Begins the continuation lines of a message; the second form is for narrow windows.
 const FURTHER: &str = "    | ";
 const FURTHER_NARROW: &str = " | ";
 /// Windows with fewer columns are narrow.
 pub const NARROW: u16 = 40;
 
-/// The columns of a few words and of what stands before them.
+/// The columns of a few words and of what precedes them.
 const FEW_WORDS: u16 = 320;
 
 /// A text to be printed.
@@ -24,17 +22,17 @@ const FEW_WORDS: u16 = 320;
 pub struct Block {
     /// Its lines.
     pub text: String,
-    /// For a message: how to see the whole of it where it is folded.
+    /// For a message: the command that shows all of it when it is folded.
     pub whole: Option<String>,
 }
 
 impl Block {
-    /// Lines that are shown whole.
+    /// Text that is never folded.
     pub fn lines(text: String) -> Self {
         Self { text, whole: None }
     }
 
-    /// A message. Its further lines begin with `    | `.
+    /// A message. Its continuation lines begin with `    | `.
     pub fn message(text: String, whole: String) -> Self {
         Self {
             text,
@@ -42,7 +40,7 @@ impl Block {
         }
     }
 
-    /// The lines of this block as a page shows them.
+    /// The rows of each line.
     pub fn rows(&self, page: Page) -> Vec<Vec<String>> {
         let further = further(page);
         let indent = " ".repeat(further.len());
@@ -71,13 +69,13 @@ fn further(page: Page) -> &'static str {
 /// The size of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// How wide it is, and what it understands.
+    /// The width, and what the terminal understands.
     pub page: Page,
-    /// How many rows it has; 0 where nobody knows.
+    /// The number of rows; 0 if unknown.
     pub height: u16,
 }
 
-/// The last piece of text, if it can be replaced.
+/// The last block, if it can be replaced.
 #[derive(Debug)]
 struct Last {
     name: String,
@@ -85,17 +83,17 @@ struct Last {
     window: Window,
 }
 
-/// See the module.
+/// Remembers what was printed last.
 #[derive(Debug, Default)]
 pub struct Paper {
     last: Option<Last>,
     recent: Recent,
-    /// The rows printed since the window was empty: the cursor stands at least so far down.
+    /// Rows printed since the window was cleared: the cursor is at least this far down.
     printed: u16,
 }
 
 impl Paper {
-    /// Prints a text for good.
+    /// Prints a block that cannot be replaced.
     pub fn print(&mut self, block: &Block, window: Window) -> String {
         self.last = None;
         self.write(block, window).0
@@ -108,7 +106,7 @@ impl Paper {
         (text, rows)
     }
 
-    /// Prints a text that can be replaced under this name.
+    /// Prints a block that can be replaced by its name.
     pub fn print_as(&mut self, name: &str, block: &Block, window: Window) -> String {
         let (text, rows) = self.write(block, window);
         let can_be_replaced =
@@ -121,8 +119,7 @@ impl Paper {
         text
     }
 
-    /// Replaces what stands under a name by a text with a name of its own. Nothing where it cannot
-    /// be replaced any more.
+    /// Replaces a block by one with a name of its own. `None` if it can no longer be replaced.
     pub fn replace(
         &mut self,
         name: &str,
@@ -140,26 +137,26 @@ impl Paper {
         }
     }
 
-    /// The window is empty now.
+    /// The window was cleared.
     pub fn cleared(&mut self) {
         self.forget();
         self.printed = 0;
     }
 
-    /// The rows printed since the window was empty.
+    /// The number of rows printed since the window was cleared.
     pub fn printed(&self) -> u16 {
         self.printed
     }
 
-    /// Something was printed by others.
+    /// Another program has printed.
     pub fn forget(&mut self) {
         self.last = None;
         self.recent.forget();
     }
 
-    /// Lays out anew what stands directly above, where the terminal has wrapped it to the width of
-    /// this window: as much as fits into `room` rows. Returns how many rows are to be cleared, and
-    /// what is written there.
+    /// Lays out anew the blocks directly above, which the terminal has wrapped to the width of this
+    /// window: as many as fit into `room` rows. Returns how many rows to clear, and what to write
+    /// there.
     pub fn lay_out_anew(&mut self, window: Window, room: u16) -> (u16, String) {
         self.last = None;
         let (rows, blocks) = self.recent.take_last(window.page.columns, room);
@@ -173,7 +170,7 @@ impl Paper {
     }
 }
 
-/// What is written for a block, and how many rows that takes.
+/// The output for a block, and the number of its rows.
 fn printed(block: &Block, window: Window) -> (String, u16) {
     let lines = block.rows(window.page);
     let total: usize = lines.iter().map(Vec::len).sum();
@@ -210,8 +207,8 @@ fn printed(block: &Block, window: Window) -> (String, u16) {
     (text, u16::try_from(rows).unwrap_or(u16::MAX))
 }
 
-/// The rows that a message may take before it is folded: half of the window, but enough of a narrow
-/// one for a few words.
+/// The number of rows from which a message is folded: half of the window, but in a narrow one
+/// enough for a few words.
 fn most_rows(window: Window) -> u16 {
     if window.height == 0 || window.page.columns == 0 {
         return 0;
@@ -221,16 +218,16 @@ fn most_rows(window: Window) -> u16 {
         .max(FEW_WORDS / window.page.columns)
 }
 
-/// The codes that clear so many rows above the cursor's and all below, and leave the cursor where
-/// they began.
+/// The codes that clear `rows` rows above the cursor and everything below them, and leave the
+/// cursor at the first.
 pub fn clear_rows(rows: u16) -> String {
     let up = if rows > 0 {
         format!("\u{1b}[{rows}A")
     } else {
         String::new()
     };
-    // Clearing from the second column and then the row: tmux takes a clear from the home position
-    // for a request to keep the whole screen.
+    // Clears from the second column, then the row: tmux takes a clear from the home position for a
+    // request to keep the whole screen.
     format!("{up}\r\u{1b}[C\u{1b}[J\r\u{1b}[K")
 }
 

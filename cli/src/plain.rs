@@ -1,4 +1,4 @@
-//! Lines from standard input, where no person types.
+//! Lines from standard input that is not a terminal.
 //!
 //! The counterpart of `prompt` for pipes and files.
 
@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::prompt::Typed;
 
-/// Reads lines until the input ends, each only when the one before was carried out.
+/// Reads lines to the end of the input, each only after the one before was processed.
 pub fn lines() -> Receiver<Typed> {
     let (typed, lines) = channel(1);
     tokio::spawn(async move {
@@ -15,7 +15,7 @@ pub fn lines() -> Receiver<Typed> {
         let mut line = Vec::new();
         // Input that cannot be read any more has ended.
         while let Ok(1..) = input.read_until(b'\n', &mut line).await {
-            // Bytes of another encoding would be sent as something that nobody wrote.
+            // Bytes in another encoding would be sent as text that nobody wrote.
             let line_of_text = match std::str::from_utf8(&line) {
                 Ok(text) => Typed::Line(text.to_owned()),
                 Err(_) => Typed::Unreadable,

@@ -1,10 +1,10 @@
-//! The terminal: the line being typed, whatever is printed above it, and the status in between.
+//! The terminal: the line editor, the output above it, and the status row between them.
 //!
-//! Knows nothing of chats: it takes [`Order`]s and gives out what was typed. One thread has the
-//! terminal (`typist`), one reads its keys. reedline does the editing (`line`); its own painting is
-//! not used: it asks the terminal for its cursor, which may answer late or never, and it guesses the
-//! rows of the line from its bytes. Here every row is laid out first (`area`), so that all of them
-//! are known when something is printed above (`canvas`).
+//! Knows nothing of chats: it carries out [`Request`]s and reports what was typed. One thread owns
+//! the terminal (`thread`), another reads its keys. reedline does the editing (`line`) but not the
+//! painting: it asks the terminal for its cursor, which may answer late or never, and it estimates
+//! rows from byte counts. Here every row is laid out first (`area`), so that the screen is known
+//! when something is printed above the line (`canvas`).
 
 mod ahead;
 mod area;
@@ -30,80 +30,80 @@ use crate::pager::{Sheet, Turn};
 use crate::paper::Block;
 use crate::tty::Quiet;
 
-/// How many orders may wait; whoever sends more waits for the terminal.
+/// Capacity of the request queue; senders block while it is full.
 const ORDERS: usize = 1024;
 
-/// How long the terminal may take to be given back.
+/// How long closing waits for the terminal's thread.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// What the terminal is to do.
+/// A request to the terminal.
 #[derive(Debug)]
 pub enum Order {
-    /// Print this above the line being typed.
+    /// Print this above the line editor.
     Show(Block),
-    /// Print this, in place of the line that was typed last where nothing was printed after it.
+    /// Print this in place of the line entered last, unless something was printed after it.
     ShowTyped {
-        /// Under which it can be amended.
+        /// The name by which it can be amended.
         name: String,
-        /// What is printed.
+        /// The text.
         block: Block,
     },
-    /// Print `block` in place of what stands under `name`, or `otherwise` where something was
-    /// printed after it.
+    /// Replace the block called `name` by `block`, or print `otherwise` if something was printed
+    /// after it.
     Amend {
-        /// The name it was shown under.
+        /// The block's name.
         name: String,
-        /// What takes its place.
+        /// The new text.
         block: Block,
-        /// What is said instead.
+        /// The text to print if the block cannot be replaced.
         otherwise: Block,
     },
-    /// Ask for the next line, with this in front of it. Until then nothing can be typed.
+    /// Prompt for the next line. Until then keys are buffered.
     Prompt(String),
-    /// What the row above the line tells from now on.
+    /// Set the status row.
     Status(Status),
-    /// What else words can become from now on.
+    /// Add words to complete.
     Know(Known),
-    /// The file of the lines typed before, from now on.
+    /// Recall lines from this file, and save them there.
     Recall(PathBuf),
-    /// Print this a screenful at a time; the answer is what the reader wants.
+    /// Page through this text; the answer is what the reader wants next.
     Page(Sheet, tokio::sync::oneshot::Sender<Turn>),
-    /// Say what goes on while the reader waits for a page; the answer is whether to go on.
+    /// Show progress while a page is loaded; the answer is whether to go on.
     Working(String, tokio::sync::oneshot::Sender<bool>),
-    /// Empty the screen.
+    /// Clear the screen.
     Clear,
-    /// Give the terminal back.
+    /// Restore the terminal and stop.
     Close,
 }
 
-/// What the person did.
+/// What the user typed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Typed {
-    /// Ended a line.
+    /// A line.
     Line(String),
-    /// Ended these lines before they were asked for: all whose turn has not come. They follow as
-    /// [`Typed::Line`], unless the keys turn out to be for somebody else.
+    /// All lines entered before a prompt and still buffered. Each follows as [`Typed::Line`],
+    /// unless its keys turn out to be for something else.
     Ahead(Vec<String>),
-    /// Ended a line that is no text: only where it comes out of a pipe.
+    /// A line from a pipe that is not UTF-8.
     Unreadable,
-    /// Wants to leave: Ctrl-D on an empty line, or Ctrl-C twice.
+    /// The request to leave: Ctrl-D on an empty line, or Ctrl-C twice.
     Leave,
 }
 
-/// What comes to the terminal's thread.
+/// What the terminal's thread receives.
 #[derive(Debug)]
 enum Happening {
     Order(Order),
     Key(crossterm::event::Event),
-    /// Somebody wants the program to stop for a while.
+    /// SIGTSTP was received.
     Suspend,
-    /// It goes on after a stop.
+    /// SIGCONT was received.
     Continued,
-    /// There is no terminal any more.
+    /// The terminal is gone.
     Gone,
 }
 
-/// The other end of the terminal's thread.
+/// A handle to the terminal's thread.
 #[derive(Debug)]
 pub struct Terminal {
     happenings: SyncSender<Happening>,
@@ -112,11 +112,11 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Takes over the terminal. Nothing can be typed before the first [`Order::Prompt`]. A terminal
-    /// without codes is one that only prints what it is sent.
+    /// Takes over the terminal. Nothing can be typed before the first [`Request::Prompt`]. Without
+    /// `has_codes`, no escape codes are written.
     ///
     /// # Errors
-    /// The terminal does not take the settings, or there can be no further thread.
+    /// The terminal rejects the settings, or no thread can be started.
     pub fn open(
         color: bool,
         has_codes: bool,
@@ -138,7 +138,7 @@ impl Terminal {
         let thread = std::thread::Builder::new()
             .name("terminal".into())
             .spawn(move || {
-                // The terminal is gone: whoever waits for a line learns it by the closed channel.
+                // If the terminal is gone, the receiver learns it from the closed channel.
                 let _ = typist.run();
             })?;
         Ok((
@@ -151,9 +151,9 @@ impl Terminal {
         ))
     }
 
-    /// Hands over an order; waits while too many are not yet carried out.
+    /// Sends a request; blocks while the queue is full.
     pub fn order(&self, order: Order) {
-        // An order that nobody takes any more has no terminal to be carried out on.
+        // If the thread has ended, there is no terminal to carry it out on.
         let _ = self.happenings.send(Happening::Order(order));
     }
 }
@@ -165,7 +165,7 @@ fn read_keys(happenings: SyncSender<Happening>) -> io::Result<()> {
                 return;
             }
         }
-        // Nobody listens any more only when the program ends.
+        // The receiver is gone only while the program exits.
         let _ = happenings.send(Happening::Gone);
     };
     std::thread::Builder::new()
@@ -182,7 +182,7 @@ impl Drop for Terminal {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        // A terminal that has gone away may hold its thread for ever; the program ends without it.
+        // The thread of a terminal that is gone may hang for ever; the program exits without it.
         let give_up = Instant::now() + CLOSING;
         while !thread.is_finished() && Instant::now() < give_up {
             std::thread::sleep(Duration::from_millis(5));

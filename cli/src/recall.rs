@@ -1,7 +1,7 @@
-//! The lines typed before: those of this run, and on disk those of former ones, per user.
+//! Lines typed earlier: in this run, and, in a file per user, in former runs.
 //!
-//! A file that cannot be read or written is done without: the lines of this run stay. What was
-//! typed without being shown, as passwords will be, never comes here.
+//! A file that cannot be read or written is ignored: the lines of this run remain. Hidden input,
+//! such as a password, must never be added.
 
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, OpenOptions};
@@ -10,20 +10,20 @@ use std::path::Path;
 
 use reedline::{FileBackedHistory, History as _, HistoryItem, SearchDirection, SearchQuery};
 
-/// How many lines are kept.
+/// The number of lines kept.
 const KEPT: usize = 1000;
 
-/// See the module.
+/// The lines that arrow up recalls.
 #[derive(Debug, Default)]
 pub struct Recall {
     lines: Vec<String>,
     file: Option<FileBackedHistory>,
-    /// Lines that are in the file already, and are still to be added.
+    /// Lines that are saved already and still to be added.
     early: VecDeque<String>,
 }
 
 impl Recall {
-    /// The lines in a file, which nobody else may read.
+    /// Opens a file of lines, which only its owner can read.
     pub fn open(path: &Path) -> Self {
         let file = open(path).ok();
         let lines = file.as_ref().map(lines_of).unwrap_or_default();
@@ -39,7 +39,7 @@ impl Recall {
         &self.lines
     }
 
-    /// The same lines, in no file.
+    /// A copy without the file.
     pub fn without_file(&self) -> Self {
         Self {
             lines: self.lines.clone(),
@@ -56,14 +56,14 @@ impl Recall {
         self.early.push_back(line.to_owned());
     }
 
-    /// Lines that are still to be added, as they are in the file of a former user.
+    /// Saves the early lines of a former user's recall here as well.
     pub fn take_early(&mut self, former: &Self) {
         for line in &former.early {
             self.save_early(line);
         }
     }
 
-    /// Adds a line at the end, unless it is there already.
+    /// Adds a line, unless it repeats the last one.
     pub fn add(&mut self, line: &str) {
         let is_saved = self.early.pop_front().is_some_and(|early| early == line);
         if !is_saved {
@@ -84,7 +84,7 @@ impl Recall {
     fn save(&mut self, line: &str) {
         if let Some(file) = &mut self.file {
             let saved = file.save(HistoryItem::from_command_line(line));
-            // A line that the disk does not take is still known in this run.
+            // A line that cannot be saved is still recalled in this run.
             if saved.is_err() || file.sync().is_err() {
                 self.file = None;
             }

@@ -1,7 +1,7 @@
-//! Pure: what happened becomes lines of text.
+//! Pure: messages and events as lines of text.
 //!
-//! Everything that came over the wire is made harmless here, and nowhere else is it shown. Colours
-//! are left out where nobody sees them. `chat` hands the lines on to a terminal or a pipe.
+//! All text from the network is sanitised here, and shown nowhere else. `chat` hands the lines to a
+//! terminal or a pipe.
 
 mod help;
 mod servers;
@@ -20,25 +20,25 @@ const YELLOW: &str = "33";
 const GREEN: &str = "32";
 const RED: &str = "31";
 
-/// How text looks on this screen.
+/// How text is formatted.
 #[derive(Debug, Clone)]
 pub struct Look {
-    /// Whether escape codes for colours are written.
+    /// Whether colour codes are written.
     pub color: bool,
     /// The zone in which times are shown.
     pub zone: TimeZone,
 }
 
-/// A message as it is to be shown.
+/// A message to be shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {
     /// The number in front of it.
     pub number: u64,
     /// What is shown.
     pub message: &'a Message,
-    /// It was announced as one that comes late, and stands earlier in the history.
+    /// It was announced as late: it sorts before messages that were shown already.
     pub is_late: bool,
-    /// For an own message: how many replicas hold it, and of how many.
+    /// For an own message: how many replicas hold it, and how many there are.
     pub held: Option<(usize, usize)>,
 }
 
@@ -56,18 +56,18 @@ impl Look {
         self.remark(&isolated(&harmless_line(text)))
     }
 
-    /// The same with a text that is harmless already.
+    /// The same for text that is sanitised already.
     fn remark(&self, text: &str) -> String {
         self.paint(DIM, &format!("· {text}"))
     }
 
-    /// Something that did not go as asked.
+    /// Reports something that did not go as asked.
     pub fn warning(&self, text: &str) -> String {
         self.paint(YELLOW, &format!("! {}", isolated(&harmless_line(text))))
     }
 
-    /// A message: number, time, author, text, likes, and for an own one on how many replicas it is.
-    /// Further lines of the text are indented, so that no text looks like another message.
+    /// A message: number, time, author, text, likes and, for an own message, its replica count.
+    /// Continuation lines are indented, so that no text can imitate another message.
     pub fn message(&self, shown: Shown<'_>, now: Timestamp) -> String {
         let Shown {
             number,
@@ -116,7 +116,7 @@ impl Look {
         )
     }
 
-    /// The head of a group on joining, for the user `me`; its messages follow, one by one.
+    /// The heading of a group that `me` has joined; its messages follow one by one.
     pub fn group(&self, snapshot: &Snapshot, me: &str) -> Vec<String> {
         let group = self.paint(BOLD, &text::name(&snapshot.group));
         let others: Vec<_> = snapshot
@@ -148,7 +148,7 @@ impl Look {
         lines
     }
 
-    /// Somebody liked, or no longer likes, the message with this number.
+    /// A like of the message with this number, or its withdrawal.
     pub fn liked(&self, number: u64, liked: &Liked, likes_it: bool) -> String {
         let Liked { by, message } = liked;
         let verb = if likes_it { "likes" } else { "no longer likes" };
@@ -162,7 +162,7 @@ impl Look {
         self.paint(CYAN, &text)
     }
 
-    /// Who came online and who went.
+    /// Who came online and who went offline.
     pub fn presence(&self, presence: &Presence) -> Vec<String> {
         let count = presence.count;
         let mut lines = Vec::new();
@@ -206,7 +206,7 @@ fn members(count: u64) -> String {
     }
 }
 
-/// Tells how many replicas hold some own messages, by their numbers in ascending order.
+/// Reports how many replicas hold some own messages, whose numbers ascend.
 pub fn stored(numbers: &[u64], held_by: usize, replicas: usize) -> String {
     let runs = numbers.chunk_by(|one, next| one + 1 == *next);
     let runs = runs.map(|run| match run {
@@ -220,7 +220,7 @@ pub fn stored(numbers: &[u64], held_by: usize, replicas: usize) -> String {
     format!("{list} {verb} on {held_by}/{replicas} servers")
 }
 
-/// Announces messages that come late.
+/// Announces messages that arrive late.
 pub fn merged(count: u64, from: u64) -> String {
     let messages = if count == 1 { "message" } else { "messages" };
     format!("{count} earlier {messages} from replica {from}; p shows the whole history in order")

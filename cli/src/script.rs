@@ -1,4 +1,4 @@
-//! Commands for scripts: data on standard output, a sentence on standard error where one fails.
+//! Commands for scripts: data on standard output, a sentence on standard error if one fails.
 //!
 //! Each command is a few calls through [`Caller`], which finds a server that answers. Started by
 //! `main`.
@@ -21,13 +21,13 @@ use crate::logins::Logins;
 use crate::outbox::Keeping;
 use crate::settings::{self, Applied};
 
-/// Why a command has failed, in a sentence.
+/// Why a command has failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It is told on standard error.
+    /// The sentence for standard error.
     #[error("{0}")]
     Told(String),
-    /// Nobody reads what is printed any more: nothing is left to do, and nothing is wrong.
+    /// The reader of the output has gone; nothing is wrong.
     #[error("nobody reads the output")]
     Unread,
 }
@@ -38,14 +38,14 @@ impl From<String> for Failure {
     }
 }
 
-/// What commands need besides the options.
+/// What commands use besides their own arguments.
 #[derive(Debug)]
 pub struct Script {
-    /// What is set.
+    /// The options.
     pub options: Options,
-    /// Where it comes from.
+    /// Where each of them comes from.
     pub applied: Vec<Applied>,
-    /// Where unsent messages are kept.
+    /// Where unsent messages are stored.
     pub keeping: Keeping,
 }
 
@@ -101,7 +101,7 @@ impl Script {
         Caller::open(&self.options).await
     }
 
-    /// The group; its absence is wrong use, which ends the program.
+    /// The group; without one, reports the wrong use and exits.
     fn group(&self, command: &str) -> String {
         self.options.group.clone().unwrap_or_else(|| {
             settings::misuse(&format!(

@@ -1,7 +1,6 @@
-//! Pure: who one is, which group one looks at, and what the numbers on the screen stand for.
+//! Pure: the chat's user, group and messages, and what the numbers on the screen mean.
 //!
-//! Knows no terminal and no network. `chat` asks and tells; every question is answered from what
-//! was told.
+//! Knows no terminal and no network: `chat` records what happened, and asks.
 
 mod late;
 mod numbers;
@@ -17,17 +16,17 @@ use crate::address;
 /// How many own messages are followed until every replica holds them.
 const OWN_KEPT: usize = 256;
 
-/// What one has read and written, in the server's opaque words.
+/// What the user has read and written, as opaque tokens of the server.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// The cursor of the group last looked at: where its stream goes on, on any replica.
+    /// The cursor of the current group: where its stream resumes, on any replica.
     pub cursor: Option<String>,
     /// The mark of the last write.
     pub mark: Option<String>,
 }
 
 impl Seen {
-    /// What a post carries, so that it stands after all its author has read and written.
+    /// What a post carries, so that it sorts after all its author has read and written.
     pub fn for_post(&self) -> Vec<String> {
         self.cursor.iter().chain(&self.mark).cloned().collect()
     }
@@ -41,40 +40,40 @@ struct Own {
     told: usize,
 }
 
-/// Everything a session remembers.
+/// Everything that a chat remembers.
 #[derive(Debug, Default)]
 pub struct State {
-    /// The name one logged in under; kept when the server is lost.
+    /// The user's name; kept when the server is lost.
     pub user: Option<String>,
-    /// The cluster of the server; kept when the server is lost.
+    /// The cluster; kept when the server is lost.
     pub cluster: Option<String>,
-    /// The group one looks at; kept when the server is lost.
+    /// The current group; kept when the server is lost.
     pub group: Option<String>,
     /// The mark of the join of that group.
     pub join: Option<String>,
-    /// See [`Numbers`].
+    /// The numbers in front of messages.
     pub numbers: Numbers,
-    /// See [`Late`].
+    /// The messages that arrived late.
     pub late: Late,
-    /// See [`Seen`].
+    /// What the user has read and written.
     pub seen: Seen,
-    /// The servers, as last told.
+    /// The servers, as last reported.
     pub view: Option<View>,
-    /// The number of the one connected to.
+    /// The connected replica.
     pub replica: Option<u64>,
-    /// How many there are, by the server that one is connected to.
+    /// The number of replicas, as the connected one reports it.
     pub servers: Option<usize>,
     own: VecDeque<Own>,
 }
 
 impl State {
-    /// How many replicas there are, where a view or a server has told.
+    /// The number of replicas, if a view or a server has reported it.
     pub fn replicas(&self) -> Option<usize> {
         let told = self.view.as_ref().map(|view| view.peers.len() + 1);
         told.or(self.servers)
     }
 
-    /// The numbers of the replicas that the connected one does not reach.
+    /// The replicas that the connected one does not reach.
     pub fn unreached(&self) -> Vec<u64> {
         let peers = self.view.iter().flat_map(|view| &view.peers);
         peers
@@ -83,7 +82,7 @@ impl State {
             .collect()
     }
 
-    /// The replicas and their addresses, as last told.
+    /// The addresses of the replicas, as last reported.
     pub fn addresses(&self) -> BTreeMap<u64, String> {
         self.view.iter().flat_map(servers_of).collect()
     }
@@ -99,8 +98,8 @@ impl State {
             .map(|(_, address)| address)
     }
 
-    /// The addresses to try when `lost` is gone: the others of the last view in turn, `lost` itself
-    /// at last.
+    /// The addresses to try when `lost` does not answer: the others of the last view in turn, then
+    /// `lost` itself.
     pub fn servers_after(&self, lost: &str) -> Vec<String> {
         let Some(view) = &self.view else {
             return vec![lost.to_owned()];
@@ -110,7 +109,7 @@ impl State {
         servers.retain(|(number, address)| *number != own && address != lost);
         let later = servers.partition_point(|(number, _)| *number < own);
         servers.rotate_left(later);
-        // Those last seen up come first; a view may be old, so the others are tried as well.
+        // Those last seen up come first; the view may be old, so the others are tried as well.
         let is_down = |number: u64| {
             view.peers
                 .iter()
@@ -124,7 +123,7 @@ impl State {
             .collect()
     }
 
-    /// Goes to another group, or to none: numbers and place are those of the former one.
+    /// Enters another group, or none: numbers and cursor start anew.
     pub fn enter(&mut self, group: Option<String>) {
         self.group = group;
         self.numbers = Numbers::default();
@@ -133,14 +132,14 @@ impl State {
         self.own.clear();
     }
 
-    /// The join of a group was answered: its name as the server writes it, and the mark of it.
+    /// Records a join: the group's name as the server spells it, and the mark.
     pub fn joined(&mut self, group: &str, mark: Option<String>) {
         self.group = Some(group.to_owned());
         self.join.clone_from(&mark);
         self.seen.mark = mark.or(self.seen.mark.take());
     }
 
-    /// Goes to another cluster: nothing that this one said means anything there.
+    /// Goes to another cluster, where nothing of the former one is valid.
     pub fn leave_cluster(&mut self) {
         self.enter(None);
         self.seen = Seen::default();
@@ -149,12 +148,12 @@ impl State {
         self.servers = None;
     }
 
-    /// Whether a message is one's own.
+    /// Whether the user wrote this message.
     pub fn is_own(&self, message: &Message) -> bool {
         self.user.as_deref() == Some(message.author.name.as_str())
     }
 
-    /// Takes note of an own message that is shown now.
+    /// Follows an own message that is shown now.
     pub fn follow(&mut self, message: &Message) {
         if self.own.iter().any(|own| own.id == message.id) {
             return;
@@ -170,14 +169,14 @@ impl State {
         });
     }
 
-    /// Takes note of how many replicas hold an own message.
+    /// Records how many replicas hold an own message.
     pub fn stored(&mut self, id: &str, held_by: usize) {
         if let Some(own) = self.own.iter_mut().find(|own| own.id == id) {
             own.held_by = own.held_by.max(held_by);
         }
     }
 
-    /// Takes what is to be told of one own message now: its number and how many replicas hold it.
+    /// Takes the unreported replica count of one own message, with its number.
     pub fn news_of(&mut self, id: &str) -> Option<(u64, usize)> {
         let own = self
             .own
@@ -187,7 +186,7 @@ impl State {
         Some((self.numbers.of(id)?, own.held_by))
     }
 
-    /// Takes what is to be told of all others: how many replicas hold which numbers, ascending.
+    /// Takes all unreported replica counts, each with the numbers of its messages, ascending.
     pub fn news_of_own(&mut self) -> BTreeMap<usize, Vec<u64>> {
         let mut news = BTreeMap::<usize, Vec<u64>>::new();
         for own in self.own.iter_mut().filter(|own| own.told != own.held_by) {

@@ -1,7 +1,7 @@
-//! Text of others, made harmless for a terminal, and cut to a width.
+//! Text from the network, sanitised for a terminal and cut to a width.
 //!
-//! Knows nothing of messages: it is handed any text that came over the wire, a name as well as a
-//! failure. Used by `screen` for all it shows.
+//! Knows nothing of messages: names and error messages are treated alike. Used by `screen` for all
+//! it shows.
 
 mod invisible;
 
@@ -12,17 +12,17 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use self::invisible::Kind;
 
-/// How many marks may stand on one letter. No language needs more; hundreds of them would cover
-/// the rows above and below.
+/// How many combining marks a letter may have. No language needs more; hundreds of them would cover
+/// the rows around it.
 const MARKS: usize = 4;
-/// Carries a mark that has no letter.
+/// The base of a mark without a letter.
 const DOTTED_CIRCLE: char = '\u{25cc}';
 const UNSHOWN: char = '\u{fffd}';
 
-/// Replaces whatever could steer the terminal or is not seen: control characters except line feed
-/// and tab, the marks that turn the direction of writing, and characters without a shape, unless
-/// they join emoji or letters. Bounds the marks on a letter. Line separators become line feeds, so
-/// that nobody begins a line unseen.
+/// Replaces whatever could control the terminal or remain invisible: control characters except line
+/// feed and tab, bidirectional controls, and characters without a shape, unless they join emoji or
+/// letters. Limits the marks on a letter. Line separators become line feeds, so that every line
+/// break is visible as one.
 pub fn harmless(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut marks = None;
@@ -67,13 +67,13 @@ pub fn harmless(text: &str) -> String {
     kept
 }
 
-/// The same on one line: for names, addresses and quotes.
+/// The same on one line: for names, addresses and quotations.
 pub fn harmless_line(text: &str) -> String {
     harmless(text).replace(['\n', '\t'], " ")
 }
 
-/// Keeps the direction of writing inside: each line with letters that are written from right to
-/// left is isolated, so that what stands before and after it keeps its place. Takes harmless text.
+/// Isolates each line that has right-to-left letters, so that the text before and after it keeps
+/// its place. Takes sanitised text.
 pub fn isolated(text: &str) -> String {
     if !text.chars().any(is_right_to_left) {
         return text.to_owned();
@@ -96,15 +96,15 @@ fn is_right_to_left(c: char) -> bool {
         )
 }
 
-/// A name as it is shown.
+/// A name for display.
 pub fn name(text: &str) -> String {
     isolated(&harmless_line(text))
 }
 
-/// The beginning of a text, on one line of at most `columns` columns, with `…` where something was
-/// cut off.
+/// The beginning of a text, on one line of at most `columns` columns, with `…` if something was cut
+/// off.
 pub fn excerpt(text: &str, columns: usize) -> String {
-    // More than enough for any width, and no more work than that for a long text.
+    // Enough for any width; bounds the work for a long text.
     let begin: String = text.chars().take(columns.saturating_mul(8) + 8).collect();
     let line = harmless_line(&begin);
     if line.width() <= columns && begin.len() == text.len() {

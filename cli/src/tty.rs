@@ -1,7 +1,7 @@
-//! How the terminal is set while this program has it.
+//! The terminal's settings while this program has it.
 //!
-//! What is typed while nothing reads it would be shown twice, or in the middle of a message; so echo
-//! and line mode are switched off for as long as the program runs. Used by `prompt`.
+//! Input that nothing reads yet would be echoed twice, or in the middle of a message; so echo and
+//! line mode are off as long as the program runs. Used by `prompt`.
 
 use std::io::{self, Write as _};
 
@@ -12,7 +12,7 @@ use rustix::termios::{
 const PASTE_IN_ONE_PIECE: &str = "\u{1b}[?2004h";
 const PASTE_AS_TYPED: &str = "\u{1b}[?2004l";
 
-/// The terminal is quiet until this is dropped; then it is as it was.
+/// The terminal without echo and line mode; its former settings return when this is dropped.
 #[derive(Debug)]
 pub struct Quiet {
     before: Termios,
@@ -21,18 +21,18 @@ pub struct Quiet {
 }
 
 impl Quiet {
-    /// Switches echo and line mode off; signals stay on, so that Ctrl-C works while a command runs.
+    /// Turns off echo and line mode. Signals stay on, so that Ctrl-C works while a command runs.
     ///
     /// # Errors
-    /// Standard input is no terminal.
+    /// Standard input is not a terminal.
     pub fn begin(has_codes: bool) -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut quiet = before.clone();
         quiet
             .local_modes
             .remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN);
-        // What is typed early must read the same as what is typed on time: Enter is a carriage
-        // return then, and nothing stops the output.
+        // Keys pressed early must read like keys pressed in time: Enter is a carriage return, and
+        // no key stops the output.
         quiet
             .input_modes
             .remove(InputModes::ICRNL | InputModes::IXON);
@@ -47,7 +47,7 @@ impl Quiet {
         Ok(quiet)
     }
 
-    /// Sets the terminal again after it was given back for a while; `keys_only` as below.
+    /// Applies the settings again after `give_back`; `keys_only` as in `set_keys_only`.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -57,7 +57,7 @@ impl Quiet {
         self.write(PASTE_IN_ONE_PIECE)
     }
 
-    /// Sets the terminal as it was before.
+    /// Restores the former settings.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -73,8 +73,8 @@ impl Quiet {
         io::stdout().flush()
     }
 
-    /// Lets Ctrl-C be a key like any other, from now on, or a signal again. Where a line is being
-    /// typed it is a key: the signal would end the program, and throw away what was typed.
+    /// Makes Ctrl-C an ordinary key, or a signal again. While a line is edited it must be a key:
+    /// the signal would end the program and lose the text.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -91,7 +91,7 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        // The terminal may be gone; then there is nothing to set back.
+        // The terminal may be gone; then there is nothing to restore.
         let _ = self.give_back();
     }
 }

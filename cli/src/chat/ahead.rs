@@ -1,5 +1,5 @@
-//! Lines that are ended while something else is at work: messages among them are kept at once, each
-//! for the group it will go to, where that is known; they are sent when it is their turn.
+//! Type-ahead: lines entered while a command runs. Messages among them are stored in the outbox at
+//! once if their group is known, and sent when their turn comes.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,22 +14,22 @@ use crate::input::{self, Input};
 use crate::outbox::{Outbox, Unsent, draw_key};
 use crate::prompt::Typed;
 
-/// See the module.
+/// Lines entered before the chat was ready for them.
 pub(super) struct Ahead {
     outbox: Rc<RefCell<Outbox>>,
-    /// What is to be taken next.
+    /// Ready to be processed, in order.
     typed: VecDeque<Typed>,
-    /// All lines whose turn is still to come: those in `typed`, then those nobody has asked for.
+    /// All lines not processed yet: those in `typed`, then those still buffered in the terminal.
     lines: VecDeque<Line>,
-    /// How many of them are in `typed`.
+    /// How many of `lines` are in `typed`.
     asked: usize,
-    /// What a message looks like that is written now; none where its group is not known.
+    /// The template for a message written now; `None` while its group is unknown.
     pattern: Option<Unsent>,
 }
 
 struct Line {
     text: String,
-    /// Under which its message is kept.
+    /// The key under which its message is in the outbox.
     key: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl Ahead {
         }
     }
 
-    /// What comes next, and the key of the message that is kept for it.
+    /// The next input, with the key of the message that is stored for it.
     pub(super) fn next(&mut self) -> Option<(Typed, Option<String>)> {
         let typed = self.typed.pop_front()?;
         let mut key = None;
@@ -55,12 +55,12 @@ impl Ahead {
         Some((typed, key))
     }
 
-    /// What the next work leaves as it is.
+    /// Sets the template that applies while the next command runs.
     pub(super) fn expect(&mut self, pattern: Option<Unsent>) {
         self.pattern = pattern;
     }
 
-    /// Does something, and takes in meanwhile what is typed.
+    /// Runs `work`, and stores what is typed meanwhile.
     pub(super) async fn during<T>(
         &mut self,
         typed: &mut Receiver<Typed>,
@@ -98,14 +98,14 @@ impl Ahead {
         }
     }
 
-    /// These are the lines that nobody has asked for. What was taken for others is no line after
-    /// all.
+    /// Replaces the lines that are buffered in the terminal. Lines that have vanished were keys for
+    /// something else, such as the pager: their messages are dropped.
     fn put(&mut self, lines: Vec<String>) {
         let known = self.lines.range(self.asked..).zip(&lines);
         let same = known.take_while(|(line, text)| line.text == **text).count();
         for line in self.lines.drain(self.asked + same..) {
             if let Some(key) = line.key {
-                // Where that cannot be kept, it is sent rather than lost.
+                // If the drop cannot be written, the message is sent rather than lost.
                 let _ = self.outbox.borrow_mut().drop_message(&key);
             }
         }
@@ -113,7 +113,7 @@ impl Ahead {
         self.lines.extend(new.map(|text| Line { text, key: None }));
     }
 
-    /// Keeps the messages whose group is known: up to a line that may change it.
+    /// Stores messages up to the first line that may change the group.
     fn keep(&mut self) {
         let Some(pattern) = &self.pattern else { return };
         for line in &mut self.lines {
@@ -129,7 +129,7 @@ impl Ahead {
                     };
                     let key = unsent.key.clone();
                     if self.outbox.borrow_mut().push(unsent).is_err() {
-                        // Its turn comes, and then the person is told.
+                        // The error is reported when its turn comes.
                         return;
                     }
                     line.key = Some(key);
@@ -142,7 +142,7 @@ impl Ahead {
 }
 
 impl Chat {
-    /// What a message looks like that is written while this is at work.
+    /// The template for messages typed while `work` runs.
     pub(super) fn pattern(&self, work: Option<&str>) -> Option<Unsent> {
         let parsed = work.and_then(|line| input::parse(line).ok());
         let leaves_group = parsed.is_none_or(|input| input.leaves_group());

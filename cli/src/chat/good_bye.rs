@@ -1,4 +1,4 @@
-//! The end: what waits is given a last chance, and the person is told what becomes of it.
+//! Shutdown: unsent messages get a last chance, and what remains is reported.
 
 use std::time::Duration;
 
@@ -6,10 +6,9 @@ use tokio::time::Instant;
 
 use super::{Chat, Link, TICK};
 
-/// How long a program that ends waits for its last messages to be answered, where nobody sits before
-/// it.
+/// How long shutdown waits for answers when the input is a pipe.
 const LAST_CHANCE: Duration = Duration::from_secs(10);
-/// The same where somebody waits for it to end.
+/// How long it waits when a person is watching.
 const LAST_CHANCE_SEEN: Duration = Duration::from_secs(2);
 
 impl Chat {
@@ -41,12 +40,12 @@ impl Chat {
         }
         self.tasks.clear();
         if let Link::LoggedIn(client) = &self.link {
-            // Whether the server hears it or not, the program ends.
+            // The program exits whether or not the server receives this.
             let _ = tokio::time::timeout(TICK, client.log_out()).await;
         }
     }
 
-    /// How many messages for this cluster are not sent.
+    /// The number of unsent messages for this cluster.
     fn unsent_here(&self) -> usize {
         let cluster = self.state.cluster.as_deref();
         self.outbox.borrow().len_for(cluster)

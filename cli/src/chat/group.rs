@@ -1,4 +1,4 @@
-//! Which group one looks at: joining, leaving, its history, likes.
+//! The current group: joining, leaving, history and likes.
 
 use causeway_client::{CallError, Liked, Message, Page, Snapshot, User, Window};
 
@@ -9,7 +9,7 @@ use crate::pages::{Pages, first_place};
 use crate::text::harmless_line;
 
 impl Chat {
-    /// `j`: goes to a group.
+    /// `j`: enters a group.
     pub(super) async fn join(&mut self, group: &str) {
         let Some(client) = self.logged_in() else {
             return;
@@ -34,8 +34,8 @@ impl Chat {
         }
     }
 
-    /// Ends the stream of the present group, so that one goes offline there; the server is watched
-    /// as before.
+    /// Closes the group's stream, which takes the user offline there, and goes on watching the
+    /// server.
     fn leave_stream(&mut self) {
         self.new_connection();
         self.watch();
@@ -54,7 +54,7 @@ impl Chat {
         }
     }
 
-    /// The stream could not go on: shows the group as it stands and follows it from there.
+    /// The stream could not be resumed: shows a new snapshot and follows the group from there.
     pub(super) async fn start_again(&mut self) {
         let (Link::LoggedIn(client), Some(group)) = (&self.link, self.state.group.clone()) else {
             return;
@@ -67,13 +67,13 @@ impl Chat {
                 self.leave_stream();
                 self.follow(client, group, snapshot.cursor);
             }
-            // Nothing follows the group now: what comes would not be shown.
+            // Without a stream, new messages would not be shown.
             Err(error) if error.passes() => self.lose(&error.to_string()),
             Err(error) => self.failed(&error),
         }
     }
 
-    /// The server gives no stream of the group: there is nothing to look at any more.
+    /// The server refuses to stream the group, so the group is left.
     pub(super) fn refuse_group(&mut self, error: &CallError) {
         if !error.is_lost() && !error.is("unauthenticated") {
             self.leave_stream();
@@ -82,7 +82,7 @@ impl Chat {
         self.failed(error);
     }
 
-    /// `/leave`: ends a membership, of the present group or of another.
+    /// `/leave`: ends the membership of the given group, or of the current one.
     pub(super) async fn leave(&mut self, group: Option<String>) {
         let Some(client) = self.logged_in() else {
             return;
@@ -137,7 +137,7 @@ impl Chat {
         }
     }
 
-    /// `/show`: the whole of a message.
+    /// `/show`: shows a whole message.
     pub(super) async fn show_whole(&mut self, number: u64) {
         let Some((client, group)) = self.in_group() else {
             return;
@@ -163,7 +163,7 @@ impl Chat {
         self.output.page(sheet).await;
     }
 
-    /// `p`: the whole history, numbered from 1, page after page.
+    /// `p`: shows the whole history, numbered from 1, page after page.
     pub(super) async fn history(&mut self) {
         let Some((client, group)) = self.in_group() else {
             return;
@@ -197,7 +197,7 @@ impl Chat {
         }
     }
 
-    /// A message whose earlier copy has come.
+    /// Reports a message that moved because an earlier copy of it has arrived.
     pub(super) fn show_moved(&mut self, message: &Message) {
         if let Some(number) = self.state.numbers.of(&message.id) {
             let author = harmless_line(&message.author.name);

@@ -1,4 +1,4 @@
-//! What the server tells: frames become lines.
+//! Stream frames: each becomes lines on the screen.
 
 use causeway_client::{Frame, Liked, Message, Presence, User, View};
 
@@ -7,7 +7,7 @@ use crate::feed::{News, What};
 use crate::screen;
 
 impl Chat {
-    /// Takes in what a task reports; news of a former connection is passed over.
+    /// Handles a report of a background task; reports of a former connection are ignored.
     pub(super) async fn hear(&mut self, news: News) {
         if news.connection != self.connection {
             return;
@@ -57,7 +57,7 @@ impl Chat {
         }
     }
 
-    /// The last own message is told of at once, the others together and a little later.
+    /// Updates the count of the last own message at once; other counts are reported together later.
     fn hear_stored(&mut self, id: &str, held_by: usize) {
         self.state.stored(id, held_by);
         self.show_stored();

@@ -1,5 +1,4 @@
-//! What the terminal is told beside lines: where one is, what words can become, whose lines are
-//! kept.
+//! Keeps the terminal's status row, completion words and recall file up to date.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -12,16 +11,16 @@ use crate::feed;
 use crate::folders;
 use crate::prompt::Status;
 
-/// How many names of users are kept to complete words.
+/// Maximum number of user names kept for completion.
 const NAMES: usize = 5_000;
 
-/// What was heard of, and what the terminal knows of it.
+/// What the terminal has been sent, and what is still to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     known: Known,
-    /// What of it the terminal does not know yet.
+    /// Words not sent to the terminal yet.
     news: Known,
-    /// Whose lines are kept.
+    /// The user whose recall file the terminal uses.
     lines_of: Option<String>,
 }
 
@@ -45,7 +44,7 @@ impl Heard {
 }
 
 impl Chat {
-    /// Tells the terminal whatever it does not know yet.
+    /// Sends the terminal whatever has changed since the last call.
     pub(super) fn tell_terminal(&mut self) {
         if !self.output.is_terminal() {
             return;
@@ -76,7 +75,7 @@ impl Chat {
         }
     }
 
-    /// Asks for the names of groups, where a person may type them.
+    /// Loads the names of groups for completion, if a person is typing.
     pub(super) fn learn_groups(&mut self) {
         if let Link::LoggedIn(client) = &self.link
             && self.output.is_terminal()
@@ -88,7 +87,7 @@ impl Chat {
     }
 }
 
-/// The file of the lines that a user has typed; none without a home.
+/// The recall file of a user; `None` without a home directory.
 fn file_of(user: &str) -> Option<PathBuf> {
     let name = user.bytes().fold(String::new(), |mut name, byte| {
         if byte.is_ascii_alphanumeric() || byte == b'-' {

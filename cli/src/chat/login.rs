@@ -1,4 +1,4 @@
-//! Who one is: logging in, and a login that has ended.
+//! Logging in, and renewing a login that has expired.
 
 use causeway_client::Session;
 use tokio::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use tokio::time::{Duration, Instant};
 use super::{Chat, Link};
 use crate::names;
 
-/// A login that ends sooner after it was given is none.
+/// A login that expires sooner than this counts as a fault of the server.
 const SHORTEST_LOGIN: Duration = Duration::from_secs(10);
 
 impl Chat {
@@ -54,12 +54,12 @@ impl Chat {
 
     async fn log_out_former(&self) {
         if let Link::LoggedIn(former) = &self.link {
-            // The session ends by itself in time where the server does not hear of it.
+            // If the server does not receive this, the session expires on its own.
             let _ = former.log_out().await;
         }
     }
 
-    /// The server no longer takes the login.
+    /// The server no longer accepts the token.
     pub(super) fn login_ended(&mut self) {
         if let Link::LoggedIn(client) = &self.link {
             self.link = Link::Expired(client.clone());
@@ -67,7 +67,7 @@ impl Chat {
         }
     }
 
-    /// Logs in once more where the login has ended: at the same server, which is well.
+    /// Logs in again after the login has expired, at the same server, which is healthy.
     pub(super) async fn renew_login(&mut self) {
         let (Link::Expired(client), Some(user)) = (&self.link, self.state.user.clone()) else {
             return;

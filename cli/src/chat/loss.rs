@@ -1,4 +1,4 @@
-//! A server that is lost, and finding the next.
+//! A lost server, and failover to the next.
 
 use tokio::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use super::{Chat, Link, Told};
 use crate::address::short;
 use crate::backoff::chance;
 
-/// A connection that held so long was a good one: the next is looked for at once.
+/// A connection that lasted longer than this was a good one: the next server is tried at once.
 const GOOD: Duration = Duration::from_secs(10);
 
 impl Chat {
-    /// The server gives no answer any more.
+    /// Ends the connection to a server that no longer answers.
     pub(super) fn lose(&mut self, reason: &str) {
         let (Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client)) = &self.link
         else {
@@ -45,7 +45,7 @@ impl Chat {
         }
     }
 
-    /// Without failover too, the first server is waited for.
+    /// The first server is waited for even without failover.
     pub(super) fn looks_for_servers(&self) -> bool {
         self.state.user.is_some() && (self.failover || self.connected_at.is_none())
     }
@@ -60,7 +60,7 @@ impl Chat {
         self.told = Told::default();
     }
 
-    /// Tries the servers of the last view, one after the other, when it is time to.
+    /// Tries the servers of the last view in turn, once the pause is over.
     pub(super) async fn fail_over(&mut self) {
         let Link::Lost(lost) = &self.link else { return };
         let is_time = self.try_again_at.is_some_and(|at| at <= Instant::now());

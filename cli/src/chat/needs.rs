@@ -1,4 +1,4 @@
-//! What a command needs before it can ask a server, and what an answer that is none means.
+//! What a command requires before it calls a server, and what a failed call leads to.
 
 use causeway_client::{CallError, Client};
 
@@ -6,7 +6,7 @@ use super::{Chat, Link};
 use crate::address::short;
 
 impl Chat {
-    /// Why nothing can be asked of a server now.
+    /// Why no server can be called now.
     pub(super) fn needs_login(&self) -> &'static str {
         match self.link {
             Link::None => "Not connected. Type c and a server, as in: c 127.0.0.1:12001",
@@ -19,7 +19,7 @@ impl Chat {
         }
     }
 
-    /// The server, if one is logged in there; else says what to do first.
+    /// The client if logged in; otherwise reports what to do first.
     pub(super) fn logged_in(&mut self) -> Option<Client> {
         if let Link::LoggedIn(client) = &self.link {
             return Some(client.clone());
@@ -28,7 +28,7 @@ impl Chat {
         None
     }
 
-    /// The server and the group, if there are both; else says what to do first.
+    /// The client and the current group; otherwise reports what to do first.
     pub(super) fn in_group(&mut self) -> Option<(Client, String)> {
         let client = self.logged_in()?;
         if let Some(group) = self.state.group.clone() {
@@ -38,7 +38,7 @@ impl Chat {
         None
     }
 
-    /// Tells of a call that gave no answer, and draws the consequence.
+    /// Reports a failed call and acts on it.
     pub(super) fn failed(&mut self, error: &CallError) {
         match error {
             error if error.is_lost() => {

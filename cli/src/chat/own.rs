@@ -1,4 +1,4 @@
-//! Messages as blocks on the screen, and how many servers hold one's own.
+//! Messages as blocks on the screen, and the replica count of own messages.
 
 use causeway_client::Message;
 
@@ -8,13 +8,13 @@ use crate::paper::Block;
 use crate::screen::{self, Shown};
 
 impl Chat {
-    /// A message as it is shown, with the number it gets or has.
+    /// Formats a message with the number it has, or else gets.
     pub(super) fn block_of(&mut self, message: &Message) -> Block {
         let number = self.state.numbers.show(&message.id);
         self.block_as(number, message)
     }
 
-    /// A message as it is shown with a number.
+    /// Formats a message with a given number.
     pub(super) fn block_as(&mut self, number: u64, message: &Message) -> Block {
         self.heard_of.of_users([&message.author]);
         let held_by = message.stored_on.len();
@@ -33,7 +33,7 @@ impl Chat {
         self.block(shown)
     }
 
-    /// A message that has come now, as it is shown.
+    /// Formats a message that has just arrived.
     pub(super) fn new_block_of(&mut self, message: &Message) -> Block {
         self.state.late.shows(&message.id, &message.position);
         self.block_of(message)
@@ -44,8 +44,8 @@ impl Chat {
         Block::message(self.look.message(shown, clock::now()), whole)
     }
 
-    /// Tells on how many servers the last own message is: its line says so, where nothing was shown
-    /// after it.
+    /// Updates the replica count of the last own message: in its line if nothing was printed after
+    /// it, otherwise in a note.
     pub(super) fn show_stored(&mut self) {
         let (Some(own), Some(replicas)) = (&self.last_own, self.state.replicas()) else {
             return;
@@ -66,7 +66,7 @@ impl Chat {
         self.output.amend(&own.id, block, otherwise);
     }
 
-    /// Tells of all other own messages, together.
+    /// Reports the replica counts of all other own messages, grouped.
     pub(super) fn show_all_stored(&mut self) {
         let Some(replicas) = self.state.replicas() else {
             return;

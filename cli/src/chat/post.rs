@@ -1,4 +1,4 @@
-//! What is written: kept in the outbox until it is answered.
+//! Sending: a message stays in the outbox until a server answers.
 
 use causeway_client::{CallError, Client, Message, NewMessage, Snapshot, Written};
 use tokio::time::{Duration, Instant};
@@ -9,17 +9,17 @@ use crate::names;
 use crate::outbox::{Unsent, Verdict, draw_key, judge};
 use crate::text::excerpt;
 
-/// How long a message rests whose author's join a replica does not hold yet.
+/// The pause before a message is tried again because the replica lacks its author's join.
 const AWAITS_JOIN: Duration = Duration::from_secs(4);
 
 impl Chat {
-    /// `a`: a message to the present group. Kept first; then sent at once, or as soon as a server
-    /// answers.
-    /// Under `kept` it is there already, since the line was ended.
+    /// `a`: sends a message to the current group. It is stored first, then sent at once or as soon
+    /// as a server answers. With `kept`, it has been stored since the line was entered.
     pub(super) async fn send(&mut self, text: String, kept: Option<String>) {
         let Some((group, may_wait)) = self.group_to_send() else {
             if let Some(key) = kept {
-                // Arrow up brings the line back. Where it cannot be dropped, it is sent later.
+                // Arrow up recalls the line. If the drop cannot be written, the message is sent
+                // later.
                 let _ = self.outbox.borrow_mut().drop_message(&key);
             }
             return;
@@ -47,7 +47,8 @@ impl Chat {
         self.send_what_waits().await;
     }
 
-    /// Where a message goes now, and whether it has to wait; else says what to do first.
+    /// The group of a message written now, and whether it must wait for a server; otherwise reports
+    /// what to do first.
     fn group_to_send(&mut self) -> Option<(String, bool)> {
         let may_wait =
             matches!(self.link, Link::Lost(_) | Link::Expired(_)) && self.state.user.is_some();
@@ -98,8 +99,8 @@ impl Chat {
         kept.map_err(|error| unwritable(&error))
     }
 
-    /// Sends what waits, one after the other, once the stream has caught up. A group whose message
-    /// is not taken now waits, and the others go on.
+    /// Sends waiting messages in order, once the stream has caught up. A group whose message is not
+    /// accepted now waits; the others proceed.
     pub(super) async fn send_what_waits(&mut self) {
         if self
             .catching_up
@@ -138,7 +139,7 @@ impl Chat {
         }
     }
 
-    /// The message was written while no server answered, so that its author could not join yet.
+    /// Joins for a message that was written while no server answered.
     async fn join_for(&mut self, client: &Client, mut unsent: Unsent) {
         match client.join::<Snapshot>(&unsent.group).await {
             Ok(joined) => {
@@ -185,8 +186,8 @@ impl Chat {
             Verdict::LoginEnded => self.login_ended(),
             Verdict::AwaitsJoin => self.outbox.borrow_mut().update(&unsent),
             Verdict::Later => {
-                // A replica that is asked to wait for a join takes seconds to say that it does not
-                // hold it yet.
+                // A replica that is asked to wait for a join takes seconds to answer that it still
+                // lacks it.
                 let wait = if unsent.awaits_join {
                     error.wait().max(AWAITS_JOIN)
                 } else {

@@ -1,19 +1,19 @@
-//! Pure: the commands and what the help says of them.
+//! Pure: the commands and their help.
 
-/// One command: its letter, its long form, what follows, what it does.
+/// A command: its letter, its long form, its operand, and its help.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Command {
     /// The letter, empty where there is only the long form.
     pub letter: &'static str,
     /// The long form, with its slash.
     pub long: &'static str,
-    /// What is written after the command.
+    /// The operand's syntax.
     pub operand: &'static str,
-    /// What it does, for the help.
+    /// What it does, in one line.
     pub does: &'static str,
-    /// How it is used: a line to type, and what comes of it.
+    /// Lines to type, and what they lead to.
     pub examples: &'static [(&'static str, &'static str)],
-    /// What else there is to know.
+    /// Further help.
     pub more: &'static str,
 }
 
@@ -151,7 +151,7 @@ pub const COMMANDS: [Command; 14] = [
     },
 ];
 
-/// What the keys do, for the help.
+/// The keys, for the help.
 pub const KEYS: [(&str, &str); 6] = [
     ("Tab", "complete a command, group, name, replica or :emoji"),
     ("Up, Down", "lines typed before that begin like this one"),

@@ -1,7 +1,7 @@
-//! The outboxes of a user in a folder: a file for each client that runs at the same time.
+//! The outboxes of a user in a folder: one file for each client that runs at the same time.
 //!
-//! A client locks the first file that nobody has, and takes over what others left behind that no
-//! longer run. The lock is a file of its own, because an outbox is rewritten by renaming.
+//! A client locks the first file that is free, and takes over the files of clients that no longer
+//! run. The lock is a file of its own, because an outbox is rewritten by renaming.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -11,21 +11,21 @@ use super::journal::{bytes_of, read};
 use super::{Damage, Disk, Outbox, Unsent};
 use crate::{folders, names};
 
-/// More clients of one user at once than anybody runs.
+/// The most clients of one user at the same time.
 const MOST: usize = 64;
 
-/// Where unsent messages are kept.
+/// Where unsent messages are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Keeping {
     /// In files in this folder.
     Folder(PathBuf),
-    /// Only as long as the program runs.
+    /// In memory, as long as the program runs.
     Memory,
-    /// Nowhere: there is no folder for it; why.
+    /// Nowhere, and why there is no folder.
     Nowhere(String),
 }
 
-/// Why an outbox cannot be used, and what to do.
+/// Why an outbox cannot be opened, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// There is no folder.
@@ -41,7 +41,7 @@ pub enum Unusable {
         /// Why.
         error: io::Error,
     },
-    /// The file must be left alone.
+    /// The file was written by something else.
     #[error(
         "the outbox {path} cannot be used: {damage}. Install the newer one, or name another folder with --outbox"
     )]
@@ -56,9 +56,9 @@ pub enum Unusable {
 /// An outbox that was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// What waits, and where it is kept.
+    /// The outbox.
     pub outbox: Outbox,
-    /// Lines that could not be read; the file is kept beside, under this name.
+    /// How many lines could not be read, and the file in which they are kept.
     pub damaged: Option<(usize, String)>,
 }
 
@@ -66,7 +66,7 @@ impl Keeping {
     /// Opens the outbox of a user.
     ///
     /// # Errors
-    /// A sentence that says what to do.
+    /// The text says what to do.
     pub fn open(&self, user: &str) -> Result<Opened, Unusable> {
         match self {
             Self::Folder(folder) => open(folder, user),
@@ -113,9 +113,9 @@ fn open(folder: &Path, user: &str) -> Result<Opened, Unusable> {
         }
     }
     let disk = rewrite(&path, lock, &waiting).map_err(|error| unusable(&path, error))?;
-    // Only now that they are kept here may they go there.
+    // The messages are stored here now, so the files they came from may go.
     for (path, _lock, _) in &left {
-        // What stays is taken over again, and sent again with its keys.
+        // A file that stays is taken over again, and its messages are sent again with their keys.
         let _ = std::fs::remove_file(path);
     }
     Ok(Opened {
@@ -131,7 +131,7 @@ fn unusable(path: &Path, error: io::Error) -> Unusable {
     }
 }
 
-/// The folders of messages are nobody else's business.
+/// Creates the folder, which only its owner can read.
 fn create(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let new = folder.ancestors().take_while(|path| !path.is_dir()).count();
@@ -139,14 +139,14 @@ fn create(folder: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)?;
-    // A new folder is lost in a power cut as long as the one above it is not on the disk.
+    // A new folder survives a power cut only once the folder above it is synced.
     for above in folder.ancestors().skip(1).take(new) {
         File::open(above)?.sync_all()?;
     }
     Ok(())
 }
 
-/// `#` is in no name, so no other user's file has this name.
+/// `#` occurs in no name, so no other user's file has this name.
 fn file_name(user: &str, number: usize) -> String {
     let name: String = names::folded(user)
         .chars()
@@ -175,7 +175,7 @@ fn private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// The lock of an outbox, unless somebody has it.
+/// Takes the lock of an outbox, unless another client holds it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = private(&path.with_extension("lock"))?;
     match file.try_lock() {
@@ -206,7 +206,7 @@ fn load(path: &Path) -> Result<Loaded, Unusable> {
     Ok((read.waiting, damaged))
 }
 
-/// Puts a file with just these messages in the place of the former one, in one step.
+/// Replaces the file by one with just these messages, in one step.
 fn rewrite(path: &Path, lock: File, waiting: &[Unsent]) -> io::Result<OutboxFile> {
     let mut file = private(path)?;
     if !waiting.is_empty() || file.metadata()?.len() > 0 {
@@ -228,7 +228,7 @@ fn rewrite(path: &Path, lock: File, waiting: &[Unsent]) -> io::Result<OutboxFile
     })
 }
 
-/// The file of an outbox, and the lock on it.
+/// The file of an outbox, and its lock.
 #[derive(Debug)]
 struct OutboxFile {
     file: File,

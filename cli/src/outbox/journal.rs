@@ -1,7 +1,7 @@
-//! The outbox as bytes: a line for its version, then a line of JSON for each step.
+//! The outbox as bytes: a line for its version, then a line of JSON for each record.
 //!
-//! A step that is kept is on the disk before anything follows from it; one that is only noted may be
-//! lost in a crash, where doing it again changes nothing.
+//! A record that is kept is on the disk before anything follows from it; one that is only noted may
+//! be lost in a crash, which is allowed where repeating the step changes nothing.
 
 use std::io;
 
@@ -12,15 +12,15 @@ use super::Unsent;
 /// The version that this program writes.
 const VERSION: u64 = 1;
 
-/// Where the bytes are kept. A trait because the tests have a disk that fails and forgets.
+/// Where the bytes are stored. A trait because tests use a disk that fails and forgets.
 pub trait Disk: std::fmt::Debug + Send {
-    /// Adds bytes at the end; after a failure some of them may be there.
+    /// Appends bytes; after a failure some of them may be there.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Returns once all bytes survive a crash of the machine.
+    /// Returns once all bytes survive a power cut.
     fn sync(&mut self) -> io::Result<()>;
-    /// Keeps only the first bytes.
+    /// Truncates to this length.
     fn cut(&mut self, length: u64) -> io::Result<()>;
-    /// How many bytes there are.
+    /// The number of bytes.
     fn length(&self) -> u64;
 }
 
@@ -41,22 +41,22 @@ struct Head {
     causeway_outbox: u64,
 }
 
-/// What is wrong with the bytes of an outbox.
+/// Why bytes are not read as an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// A later version of this program wrote it.
+    /// A later version of this program wrote them.
     #[error("it was written by a newer version of this program")]
     Newer,
-    /// It is something else.
+    /// They are something else.
     #[error("it is no outbox")]
     NoOutbox,
 }
 
-/// What the bytes of an outbox say.
+/// The content of an outbox.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) waiting: Vec<Unsent>,
-    /// Whole lines that say nothing that is known.
+    /// Whole lines that cannot be parsed.
     pub(super) damaged: usize,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Read {
 /// followed from it.
 ///
 /// # Errors
-/// It must be left alone.
+/// The file must be left alone.
 pub(super) fn read(bytes: &[u8]) -> Result<Read, Damage> {
     let mut read = Read::default();
     let whole = bytes.iter().rposition(|byte| *byte == b'\n');
@@ -125,7 +125,7 @@ fn apply(waiting: &mut Vec<Unsent>, record: Record) {
     }
 }
 
-/// The bytes of an outbox in which just these wait.
+/// The bytes of an outbox that contains just these messages.
 pub(super) fn bytes_of(waiting: &[Unsent]) -> Vec<u8> {
     let mut text = head();
     for unsent in waiting {
@@ -144,11 +144,11 @@ fn line(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("these values have nothing that JSON lacks") + "\n"
 }
 
-/// Writes steps down.
+/// Appends records.
 #[derive(Debug)]
 pub(super) struct Journal {
     disk: Box<dyn Disk>,
-    /// Bytes of a step that failed are still there: nothing can be written after them.
+    /// Bytes of a failed record could not be removed: nothing can be appended after them.
     is_broken: bool,
 }
 
@@ -161,7 +161,7 @@ impl Journal {
         }
     }
 
-    /// Writes a step down so that it survives whatever comes.
+    /// Appends a record durably.
     pub(super) fn keep(&mut self, record: &Record) -> io::Result<()> {
         let before = self.mend()?;
         let kept = self.append(record).and_then(|()| self.disk.sync());
@@ -171,7 +171,7 @@ impl Journal {
         kept
     }
 
-    /// Writes a step down, if that is possible.
+    /// Appends a record, if that is possible.
     pub(super) fn note(&mut self, record: &Record) {
         if let Ok(before) = self.mend()
             && self.append(record).is_err()
@@ -180,15 +180,15 @@ impl Journal {
         }
     }
 
-    /// All is answered: begins anew.
+    /// Everything is answered: starts anew.
     pub(super) fn restart(&mut self) {
-        // Where it cannot be done, all is sent once more after a crash, with its keys.
+        // If this fails, everything is sent again after a crash, with its keys.
         if self.disk.cut(0).is_ok() {
             self.is_broken = false;
         }
     }
 
-    /// Returns the length up to which all is whole.
+    /// The length up to which the journal is whole.
     fn mend(&mut self) -> io::Result<u64> {
         if self.is_broken {
             return Err(io::Error::other("an earlier step is half written"));

@@ -1,10 +1,10 @@
-//! A disk that is gone with the program.
+//! A disk that ends with the program.
 
 use std::io;
 
 use super::Disk;
 
-/// Keeps nothing.
+/// Counts bytes, and stores none.
 #[derive(Debug, Default)]
 pub struct Memory(u64);
 

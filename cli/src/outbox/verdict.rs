@@ -4,22 +4,22 @@ use causeway_client::CallError;
 
 use super::Unsent;
 
-/// What an answer that is no success means for a message.
+/// What a failed post means for the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is not known what became of it, and no server is there.
+    /// The server is lost; whether it stored the message is unknown.
     Lost,
-    /// The login has ended; nothing became of it.
+    /// The login has expired; the message is not stored.
     LoginEnded,
-    /// The same server takes it later.
+    /// The same server will accept it later.
     Later,
     /// The replica does not hold the join yet.
     AwaitsJoin,
-    /// It is not taken, now or later.
+    /// It is not accepted, now or later.
     Refused,
 }
 
-/// Says what an answer means.
+/// Returns what an error means for a message.
 pub fn judge(unsent: &mut Unsent, error: &CallError) -> Verdict {
     if error.is_lost() {
         Verdict::Lost

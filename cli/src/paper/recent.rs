@@ -1,18 +1,18 @@
-//! Pure: what was printed last, so that it can be laid out anew where the terminal has wrapped it to
-//! another width. Then its rows begin anywhere, also where a message does.
+//! Pure: the blocks printed last, so that they can be laid out anew when the terminal has wrapped
+//! them to another width.
 
 use std::collections::VecDeque;
 
 use super::Block;
 use crate::layout::cells;
 
-/// How many blocks are kept: more than a window shows.
+/// The number of blocks kept: more than a window shows.
 const KEPT: usize = 256;
 
-/// See the module.
+/// The blocks printed last.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    /// Each with what was written for it.
+    /// Each with the output written for it.
     blocks: VecDeque<(Block, String)>,
 }
 
@@ -24,7 +24,7 @@ impl Recent {
         self.blocks.push_back((block, written));
     }
 
-    /// The last one is replaced.
+    /// Drops the last block, which is being replaced.
     pub(super) fn pop(&mut self) {
         self.blocks.pop_back();
     }
@@ -33,9 +33,9 @@ impl Recent {
         self.blocks.clear();
     }
 
-    /// Takes the last blocks that together have no more than `room` rows since the terminal wraps
-    /// at `columns`, and tells how many rows they have. Those above them stay as they were written,
-    /// until a larger window has room for them.
+    /// Takes the last blocks that fit into `room` rows when wrapped at `columns`, and returns how
+    /// many rows they have. Blocks above them stay as written, until a larger window has room for
+    /// them.
     pub(super) fn take_last(&mut self, columns: u16, room: u16) -> (u16, Vec<Block>) {
         let mut used = 0_u16;
         let mut count = 0;
@@ -51,8 +51,8 @@ impl Recent {
     }
 }
 
-/// The rows that a terminal makes of what was written, where it wraps lines anew; nothing where
-/// that is not certain.
+/// The rows of `written` on a terminal that wraps lines at `columns`; `None` if that is not
+/// certain.
 fn rows_at(written: &str, columns: u16) -> Option<u16> {
     let mut rows = 0_u16;
     for line in written.trim_end_matches("\r\n").split("\r\n") {

@@ -1,7 +1,7 @@
-//! The lines that keys will make which are pressed while no line is asked for.
+//! Type-ahead: predicts the lines that buffered keys will form.
 //!
-//! The keys stay where they are, for whoever asks for them: the next line, or the reader of a long
-//! text. Here they are pressed on a line beside, so that what is ended early can be kept early.
+//! The keys stay buffered for whoever reads them next, the line editor or the pager. Here they are
+//! applied to a second line editor, so that lines entered early can be saved early.
 
 use std::collections::VecDeque;
 
@@ -14,11 +14,11 @@ use crate::recall::Recall;
 pub(super) struct Ahead {
     line: Line,
     lines: VecDeque<String>,
-    /// No key was pressed on the line yet.
+    /// No key has been applied yet.
     is_fresh: bool,
-    /// What is pressed now comes after the end.
+    /// A key asked to leave; later keys are ignored.
     has_left: bool,
-    /// Whether all of the lines were told.
+    /// Whether `lines` has been reported.
     is_told: bool,
 }
 
@@ -33,7 +33,7 @@ impl Ahead {
         }
     }
 
-    /// Takes in a key that waits for `line`. Returns the line that it ends.
+    /// Applies a key that is buffered for `line`. Returns the line that it enters.
     pub(super) fn press(&mut self, event: Event, line: &Line, known: &Known) -> Option<&str> {
         if self.has_left {
             return None;
@@ -54,12 +54,12 @@ impl Ahead {
         None
     }
 
-    /// This line was taken. Returns whether it was foreseen.
+    /// The line editor has entered this line. Returns whether it was predicted.
     pub(super) fn taken(&mut self, line: &str) -> bool {
         self.lines.pop_front().is_some_and(|ahead| ahead == line)
     }
 
-    /// The keys were for somebody else, or there are none any more.
+    /// The keys were for something else, or none are left.
     pub(super) fn forget(&mut self) {
         self.line.take();
         self.lines.clear();
@@ -68,7 +68,7 @@ impl Ahead {
         self.is_told = true;
     }
 
-    /// All lines, where that is news.
+    /// All predicted lines, if they have changed since the last report.
     pub(super) fn news(&self) -> Option<Vec<String>> {
         (!self.is_told).then(|| self.lines.iter().cloned().collect())
     }
@@ -77,7 +77,7 @@ impl Ahead {
         self.is_told = true;
     }
 
-    /// Whether nothing is foreseen.
+    /// Whether nothing is predicted.
     pub(super) fn is_fresh(&self) -> bool {
         self.is_fresh
     }

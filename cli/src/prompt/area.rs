@@ -1,7 +1,7 @@
-//! Pure: the rows at the bottom that belong to the line being typed: status, line and menu.
+//! Pure: the rows at the bottom of the screen: status, line and menu.
 //!
-//! Never more rows than the window has, so that all of them can be cleared again; of a longer line
-//! the rows around the cursor are shown. `canvas` paints what comes out.
+//! There are at most as many rows as the window has, so that all of them can be cleared; of a
+//! longer line the rows around the cursor are shown. `canvas` paints them.
 
 use std::borrow::Cow;
 
@@ -12,28 +12,28 @@ use crate::layout::{self, Cell};
 use crate::paper::{NARROW, Window};
 use crate::text::{excerpt, harmless, harmless_line};
 
-/// Stands between the front and what is typed.
+/// Separates the prompt from the text.
 pub(super) const INDICATOR: &str = "> ";
-/// The most rows of a menu.
+/// Maximum number of menu rows.
 const MENU: usize = 6;
 
-/// What there is to show.
+/// What is to be laid out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) status: &'a Status,
     pub(super) front: &'a str,
     pub(super) text: &'a str,
-    /// A byte of the text.
+    /// A byte offset in the text.
     pub(super) cursor: usize,
-    /// What may be chosen, and which of it is chosen now.
+    /// The choices, and the index of the chosen one.
     pub(super) menu: Option<(&'a [String], usize)>,
     pub(super) has_color: bool,
 }
 
-/// What is painted.
+/// The rows to paint.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Area {
-    /// Each as it is written, and its columns.
+    /// Each row as written, with its width in columns.
     pub(super) rows: Vec<(String, u16)>,
     /// Row and column, from 0.
     pub(super) cursor: (u16, u16),
@@ -43,7 +43,7 @@ pub(super) struct Area {
 pub(super) fn area(scene: Scene<'_>, window: Window) -> Area {
     let columns = window.page.columns.max(1);
     let height = usize::from(window.height.max(1));
-    // What is left for messages, so that they are seen to come.
+    // The rest of the window stays free, so that new messages are seen.
     let room = height.saturating_sub((height / 2).min(4)).max(1);
     let status_rows = usize::from(room >= 2);
     let typed = typed_rows(scene, columns);
@@ -111,16 +111,16 @@ fn status_row(
     (text, width)
 }
 
-/// The first of the rows that are shown, where only `room` of them are.
+/// The first row shown if only `room` rows fit.
 fn first_row(rows: usize, cursor: usize, room: usize) -> usize {
     if rows <= room {
         return 0;
     }
-    // One row below the cursor where there is one.
+    // Keeps one row below the cursor in view if there is one.
     (cursor + room.min(2)).saturating_sub(room).min(rows - room)
 }
 
-/// A grapheme as it is shown.
+/// A grapheme as shown.
 struct Piece<'a> {
     text: Cow<'a, str>,
     columns: u16,
@@ -175,7 +175,7 @@ fn typed_rows(scene: Scene<'_>, columns: u16) -> TypedRows<'_> {
     rows
 }
 
-/// What stands in front leaves half of a narrow window to the text.
+/// In a narrow window the prompt leaves half of the width to the text.
 fn front(front: &str, columns: u16) -> Cow<'_, str> {
     if columns >= NARROW {
         return Cow::Borrowed(front);
@@ -212,7 +212,7 @@ impl<'a> TypedRows<'a> {
         column + width
     }
 
-    /// The cursor stands here; behind a full row it stands on the next.
+    /// Places the cursor here; after a full row it stands on the next.
     fn set_cursor(&mut self, column: u16, columns: u16) {
         let row = self.rows.len() - 1;
         let (row, column) = if column >= columns {
@@ -248,7 +248,7 @@ fn columns_of(text: &str) -> u16 {
     layout::cells(text).map(|cell| cell.columns).sum()
 }
 
-/// The whole of what was typed on one line, for a terminal that cannot name a place.
+/// The whole text on one row, for a terminal whose cursor cannot be moved.
 pub(super) fn plain_line(scene: Scene<'_>) -> String {
     let text = harmless(scene.text).replace('\n', " / ");
     format!(

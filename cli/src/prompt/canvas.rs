@@ -1,8 +1,7 @@
-//! What is on the screen now at the bottom, and how it gets there.
+//! What is painted at the bottom of the screen, and how it changes.
 //!
-//! The terminal is never asked where its cursor is: all that is painted is known, and what is
-//! printed above goes in its place. Everything is collected and written in one piece, so that no
-//! half of it is ever seen.
+//! The terminal is never asked for its cursor: everything painted is known, and new output takes
+//! its place. Output is collected and written at once, so that no partial screen is ever seen.
 
 use std::io::{self, Write as _};
 
@@ -13,24 +12,24 @@ use super::area::{Area, Scene, area, plain_line};
 use crate::layout::Page;
 use crate::paper::{Window, clear_rows};
 
-/// The columns and rows of a window that does not tell them.
+/// The size assumed for a window that reports none.
 const USUAL_SIZE: (u16, u16) = (80, 24);
-/// So much may be collected before it is written.
+/// Output beyond this many bytes is written at once.
 const PIECE: usize = 64 * 1024;
 const BEGIN: &str = "\u{1b}[?2026h";
 const END: &str = "\u{1b}[?2026l";
 
-/// See the module.
+/// Collects output and remembers what is painted.
 #[derive(Debug)]
 pub(super) struct Canvas {
     out: String,
     painted: Option<Painted>,
-    /// What stands on the row of the line, on a terminal that cannot name a place.
+    /// The line as written, on a terminal whose cursor cannot be moved.
     plain: Option<String>,
     has_codes: bool,
-    /// What is painted says only that a command takes its time.
+    /// Only the busy indicator is painted.
     pub(super) is_busy: bool,
-    /// The terminal wraps rows anew when it gets narrower.
+    /// The terminal wraps rows again when its width changes.
     reflows: bool,
 }
 
@@ -40,8 +39,8 @@ struct Painted {
     window: Window,
 }
 
-/// Of the terminals that wrap rows anew, tmux is known for sure: its variable may be inherited, its
-/// kind of terminal comes from it.
+/// Of the terminals that wrap rows again, only tmux can be recognised. Its variable may be
+/// inherited, so TERM is checked as well.
 fn is_tmux() -> bool {
     let term = std::env::var("TERM").unwrap_or_default();
     let is_its_own = term.starts_with("tmux") || term.starts_with("screen");
@@ -60,7 +59,7 @@ impl Canvas {
         }
     }
 
-    /// The window as it is now.
+    /// The current size of the window.
     pub(super) fn window(&self) -> Window {
         let size = crossterm::terminal::size().ok();
         let (columns, height) = size
@@ -75,7 +74,7 @@ impl Canvas {
         }
     }
 
-    /// Writes something at the start of a row, above what is painted; that has to be painted again.
+    /// Writes text above the painted rows, which must be painted again afterwards.
     pub(super) fn print(&mut self, text: &str) -> io::Result<()> {
         self.erase();
         self.out.push_str(text);
@@ -85,7 +84,7 @@ impl Canvas {
         Ok(())
     }
 
-    /// Clears what is painted, and leaves the cursor where it began.
+    /// Clears the painted rows and leaves the cursor where they began.
     pub(super) fn erase(&mut self) {
         if self.plain.take().is_some() {
             self.out.push_str("\r\n");
@@ -96,9 +95,9 @@ impl Canvas {
         }
     }
 
-    /// The rows between the first one painted and the cursor. Where the window got narrower since,
-    /// a terminal may have cut the rows or wrapped them; rather leave a row of the line behind than
-    /// clear a message above it.
+    /// The rows between the first painted row and the cursor. If the window has become narrower,
+    /// the terminal may have cut or wrapped them: a stale row left behind is better than a cleared
+    /// message.
     fn rows_above(&self, painted: &Painted) -> u16 {
         let (row, column) = painted.area.cursor;
         let columns = self.window().page.columns;
@@ -110,9 +109,9 @@ impl Canvas {
         wrapped + column / columns
     }
 
-    /// The rows painted above the cursor, and how many more there may be above those, where the
-    /// terminal has wrapped all rows anew and `printed` rows had been printed. Rows that were free
-    /// below the line stay free, and those at the top are no longer in the window then.
+    /// If the terminal has wrapped all rows again: the painted rows above the cursor, and how many
+    /// more may be above those if `printed` rows had been printed. Free rows below the line stay
+    /// free; rows at the top have left the window.
     pub(super) fn reflowed(&self, printed: u16) -> Option<(u16, u16)> {
         let painted = self.painted.as_ref().filter(|_| self.reflows)?;
         let columns = self.window().page.columns;
@@ -131,14 +130,14 @@ impl Canvas {
         Some((above, height.saturating_sub(1 + above + below + free)))
     }
 
-    /// Clears so many rows above the cursor, whatever stands there, and writes something else.
+    /// Clears this many rows above the cursor, whatever they contain, and writes `text`.
     pub(super) fn replace(&mut self, rows: u16, text: &str) {
         self.painted = None;
         self.out.push_str(&clear_rows(rows));
         self.out.push_str(text);
     }
 
-    /// Paints the line being typed. Does nothing where it stands already.
+    /// Paints the line editor, if it has changed.
     pub(super) fn paint(&mut self, scene: Scene<'_>) {
         if !self.has_codes {
             return self.paint_plainly(scene);
@@ -174,7 +173,7 @@ impl Canvas {
         self.out.push(what);
     }
 
-    /// Only ever adds to the row or takes from its end; everything else takes a new row.
+    /// Only appends to the row or erases from its end; any other change takes a new row.
     fn paint_plainly(&mut self, scene: Scene<'_>) {
         let line = plain_line(scene);
         match self.plain.take() {
@@ -198,7 +197,7 @@ impl Canvas {
         self.plain = Some(line);
     }
 
-    /// Writes what was collected.
+    /// Writes the collected output.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if self.out.is_empty() {
             return Ok(());
@@ -213,7 +212,7 @@ impl Canvas {
         terminal.flush()
     }
 
-    /// Others have written on the screen: nothing is known of it but that the cursor stands at the
+    /// Another program has written to the screen: all that is known is that the cursor is at the
     /// start of a row.
     pub(super) fn forget(&mut self) {
         self.painted = None;

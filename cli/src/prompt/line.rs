@@ -1,7 +1,7 @@
-//! The line being typed: keys become edits, and now and then something to do.
+//! The line editor: keys become edits, or something to do.
 //!
-//! The edits are reedline's, its painting is not: it asks the terminal for its cursor and guesses
-//! rows. Nothing is painted here; `area` shows the line as it stands.
+//! The edits are reedline's; the painting is not, because reedline asks the terminal for its cursor
+//! and estimates rows. `area` lays out the line.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use reedline::{EditCommand, EditMode as _, Emacs, Reedline, ReedlineEvent, ReedlineRawEvent};
@@ -10,12 +10,12 @@ use super::menu::Menu;
 use crate::complete::Known;
 use crate::recall::Recall;
 
-/// What a key asks for.
+/// What a key leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    /// Nothing but what the line shows now.
+    /// Only a change of the line.
     Edit,
-    /// The line is ended.
+    /// The line was entered.
     Submit(String),
     /// Ctrl-C.
     Interrupt,
@@ -32,16 +32,16 @@ pub(super) struct Line {
     keys: Emacs,
     menu: Option<Menu>,
     recall: Recall,
-    /// The lines typed before are looked through.
+    /// Set while earlier lines are recalled.
     browsing: Option<Browsing>,
 }
 
-/// Where one is in the lines typed before.
+/// A position among the recalled lines.
 struct Browsing {
-    /// They begin with this.
+    /// The prefix that recalled lines must have.
     prefix: String,
     at: usize,
-    /// What had been typed.
+    /// The text before the first recall.
     draft: String,
 }
 
@@ -68,7 +68,7 @@ impl Line {
         self.menu.as_ref()
     }
 
-    /// From now on with the lines typed before as this user.
+    /// Switches to the recalled lines of another user.
     pub(super) fn use_recall(&mut self, mut recall: Recall) {
         recall.take_early(&self.recall);
         self.recall = recall;
@@ -79,12 +79,12 @@ impl Line {
         &self.recall
     }
 
-    /// Saves a line among those typed before, ahead of being taken.
+    /// Saves a line that is entered but not processed yet.
     pub(super) fn save_early(&mut self, line: &str) {
         self.recall.save_early(line);
     }
 
-    /// Takes the text away, and keeps it among the lines typed before.
+    /// Takes the text, and adds it to the recalled lines.
     pub(super) fn take(&mut self) -> String {
         let text = self.text().to_owned();
         self.edit(EditCommand::Clear);
@@ -94,7 +94,7 @@ impl Line {
         text
     }
 
-    /// Puts a text on the line, in place of what is there.
+    /// Replaces the text.
     fn put(&mut self, text: String) {
         self.editor
             .run_edit_commands(&[EditCommand::Clear, EditCommand::InsertString(text)]);
@@ -125,12 +125,12 @@ impl Line {
         act
     }
 
-    /// The keys that reedline gives another meaning, or none.
+    /// Handles keys that reedline treats differently, or not at all.
     fn own_key(&mut self, key: &KeyEvent, known: &Known) -> Option<Act> {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
         match (key.code, &mut self.menu) {
             (KeyCode::Char('z'), _) if is_control => return Some(Act::Suspend),
-            // What a terminal sends for Ctrl-_ and Ctrl-/.
+            // What terminals send for Ctrl-_ and Ctrl-/.
             (KeyCode::Char('_' | '/' | '7'), _) if is_control => {
                 self.edit(EditCommand::Undo);
                 self.menu = None;
@@ -204,7 +204,7 @@ impl Line {
         self.editor.run_edit_commands(&[command]);
     }
 
-    /// A row up within the line, else the line before it that begins as this one does up to the
+    /// Moves up a row within the text, or recalls the previous line with the same text before the
     /// cursor.
     fn up(&mut self) {
         if self.browsing.is_none() && self.text()[..self.cursor()].contains('\n') {
@@ -251,7 +251,7 @@ impl Line {
 
 fn keys() -> reedline::Keybindings {
     let mut keys = reedline::default_emacs_keybindings();
-    // Suspends, as everywhere in a terminal.
+    // Suspends, as in other programs.
     keys.remove_binding(KeyModifiers::CONTROL, KeyCode::Char('z'));
     keys
 }

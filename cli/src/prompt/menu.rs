@@ -2,10 +2,10 @@
 
 use crate::complete::{Choice, Known, choices};
 
-/// See the module.
+/// The completions of a word.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Menu {
-    /// Where the word begins that is replaced.
+    /// The offset of the word to replace.
     pub(super) begin: usize,
     choices: Vec<Choice>,
     shown: Vec<String>,
@@ -13,7 +13,7 @@ pub(super) struct Menu {
 }
 
 impl Menu {
-    /// The menu for the word before the cursor; none where there is nothing to choose.
+    /// The menu for the word before the cursor; `None` without choices.
     pub(super) fn open(known: &Known, before_cursor: &str) -> Option<Self> {
         let (begin, choices) = choices(known, before_cursor);
         if choices.is_empty() {
@@ -28,7 +28,7 @@ impl Menu {
         })
     }
 
-    /// What takes the word's place.
+    /// The replacement of the word.
     pub(super) fn word(&self) -> &str {
         &self.choices[self.chosen].word
     }

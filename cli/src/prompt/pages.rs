@@ -1,4 +1,4 @@
-//! A long text, a screenful at a time: printing it and asking its reader.
+//! The pager: prints a long text, a screenful at a time, and asks its reader.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -12,10 +12,10 @@ use super::typist::Typist;
 use crate::pager::{Meaning, Sheet, Turn, Wish, last_screenful, meaning, question};
 use crate::text::{excerpt, harmless_line};
 
-/// How often it is looked after whether anybody waits for the answer.
+/// How often to check whether the caller still waits for the answer.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Stands for no key.
+/// Not a key: the question must be shown again.
 const SAY_ANEW: KeyEvent = KeyEvent::new(KeyCode::Null, KeyModifiers::NONE);
 
 impl Typist {
@@ -81,7 +81,7 @@ impl Typist {
         })
     }
 
-    /// Says what goes on. Returns whether to go on with it.
+    /// Shows progress. Returns whether to go on.
     pub(super) fn working(&mut self, text: &str) -> io::Result<bool> {
         self.quiet.keys_only(true)?;
         self.say(text)?;
@@ -93,7 +93,7 @@ impl Typist {
         Ok(true)
     }
 
-    /// Writes a text on the cursor's row, which is free, and leaves the cursor there.
+    /// Writes text on the cursor's row, which is free, and leaves the cursor there.
     fn say(&mut self, text: &str) -> io::Result<()> {
         let columns = usize::from(self.canvas.window().page.columns).saturating_sub(1);
         let text = excerpt(text, columns);
@@ -107,7 +107,7 @@ impl Typist {
         self.canvas.flush()
     }
 
-    /// Clears what was said.
+    /// Clears what `say` wrote.
     pub(super) fn unsay(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.has_said) && self.canvas.has_codes() {
             self.canvas.print("\r\u{1b}[K")?;
@@ -149,7 +149,7 @@ impl Typist {
         self.quiet.keys_only(true)
     }
 
-    /// Lets words be typed or pasted; none when the reader changes their mind.
+    /// Reads words to find, typed or pasted; `None` if the reader cancels.
     fn words(
         &mut self,
         backwards: bool,
@@ -179,8 +179,7 @@ impl Typist {
         }
     }
 
-    /// The next key, or none of them where the screen has to be said anew. Nothing when it is given
-    /// up or time to end.
+    /// The next key, or [`REPAINT`]. `None` if the caller has given up or the terminal is closing.
     fn key(&mut self, given_up: &dyn Fn() -> bool) -> io::Result<Option<KeyEvent>> {
         loop {
             match self.held.pop_front() {

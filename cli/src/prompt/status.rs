@@ -1,25 +1,25 @@
-//! Pure: the row above the line being typed, which always tells where one is.
+//! Pure: the status row, which is always in view above the line editor.
 
-/// What the row tells.
+/// The content of the status row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
-    /// The replica that one is connected to, while there is one.
+    /// The connected replica.
     pub replica: Option<u64>,
-    /// How many replicas there are, where that is known.
+    /// The number of replicas, if known.
     pub replicas: Option<usize>,
-    /// The numbers of those that the connected one does not reach.
+    /// The replicas that the connected one does not reach.
     pub unreached: Vec<u64>,
-    /// How many own messages are not sent yet.
+    /// The number of own messages not sent yet.
     pub unsent: usize,
 }
 
 impl Status {
-    /// Whether something is not as it should be.
+    /// Whether something needs attention.
     pub(super) fn is_worrying(&self) -> bool {
         self.replica.is_none() || !self.unreached.is_empty() || self.unsent > 0
     }
 
-    /// The most that fits into so many columns.
+    /// The longest form that fits into `columns`.
     pub(super) fn text(&self, columns: usize) -> String {
         let unreached: Vec<_> = self.unreached.iter().map(u64::to_string).collect();
         let reached = self

@@ -1,7 +1,7 @@
-//! Stopping for a while, as Ctrl-Z does, and going on.
+//! Suspending, as Ctrl-Z does, and resuming.
 //!
-//! The terminal is set back before the stop, which the system's own way of stopping would leave to
-//! nobody; so the signal is taken, and the stop is made once all is set back.
+//! The terminal must be restored before the process stops, which the default action of SIGTSTP does
+//! not do; so the signal is handled, and the process stops itself afterwards.
 
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
@@ -14,14 +14,14 @@ use super::Happening;
 /// The pause before a full queue is tried again.
 const FULL: Duration = Duration::from_millis(5);
 
-/// Reports the signals for stopping and going on, from within a runtime.
+/// Forwards SIGTSTP and SIGCONT. Must be called within a runtime.
 pub(super) fn listen(happenings: &SyncSender<Happening>) {
     forward(Signal::TSTP, happenings.clone(), || Happening::Suspend);
     forward(Signal::CONT, happenings.clone(), || Happening::Continued);
 }
 
 fn forward(wanted: Signal, to: SyncSender<Happening>, happening: fn() -> Happening) {
-    // Where a signal cannot be had, it does what it does without us.
+    // Without a handler the signal keeps its default action.
     let Ok(mut signals) = signal(SignalKind::from_raw(wanted.as_raw())) else {
         return;
     };
@@ -32,22 +32,22 @@ fn forward(wanted: Signal, to: SyncSender<Happening>, happening: fn() -> Happeni
     });
 }
 
-/// Waits while the queue is full, as in a burst: the thread stands still until it knows that the
-/// program goes on. A thread of the runtime must not be blocked meanwhile, for the chat runs there.
+/// Waits while the queue is full, as in a burst: the thread waits for the news that the program
+/// resumes. Must not block, because the chat runs on the same thread.
 async fn report(to: &SyncSender<Happening>, happening: fn() -> Happening) {
     while let Err(TrySendError::Full(_)) = to.try_send(happening()) {
         tokio::time::sleep(FULL).await;
     }
 }
 
-/// Whether there is a shell that could let a stopped program go on.
+/// Whether there is a shell that can resume a stopped program.
 pub(super) fn can_stop() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
-/// Stops this program and whatever was started together with it. It may take a moment.
+/// Stops this process group. The stop may take a moment.
 pub(super) fn stop() {
-    // Nothing can keep us from stopping ourselves.
+    // A process can always stop itself.
     let _ = kill_current_process_group(Signal::STOP);
 }
 

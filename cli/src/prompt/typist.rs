@@ -1,4 +1,4 @@
-//! The thread that has the terminal: one thing after the other, and the line painted in between.
+//! The thread that owns the terminal: carries out requests one by one, and paints the line between.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,40 +23,40 @@ use crate::recall::Recall;
 use crate::text::harmless;
 use crate::tty::Quiet;
 
-/// A command that takes longer takes its time.
+/// A command that runs longer than this shows the busy indicator.
 const LONG: Duration = Duration::from_millis(200);
-/// Stands in front of an empty line while a command takes its time.
+/// The prompt while a command takes its time.
 const BUSY: &str = "…";
-/// How many lines can be told of beside what is told ahead: nobody may read them for a while.
+/// Queue slots that type-ahead reports leave free, so that entered lines find room.
 const SPARE: usize = 8;
-/// The name under which the line that was typed last stands on the paper.
+/// The name, in the scrollback, of the line entered last.
 const TYPED: &str = "the line typed last";
 
 pub(super) struct Typist {
     pub(super) quiet: Quiet,
     pub(super) happenings: Receiver<Happening>,
-    /// What came while something else was waited for.
+    /// Deferred while something else was waited for.
     pub(super) backlog: VecDeque<Happening>,
-    /// Keys that were pressed while no line was asked for.
+    /// Keys pressed before the prompt.
     pub(super) held: VecDeque<Event>,
-    /// Texts pasted while a long text was read: no keys of its reader, so they belong to the line.
+    /// Text pasted into the pager: it is meant for the line.
     pub(super) pasted: Vec<String>,
     pub(super) is_closing: Arc<AtomicBool>,
     pub(super) canvas: Canvas,
     pub(super) paper: Paper,
-    /// The rows filled since the reader of a long text was last asked.
+    /// Rows filled since the pager last asked.
     pub(super) rows_used: usize,
-    /// Something stands on the cursor's row that is not to stay.
+    /// The cursor's row holds text that is not to stay.
     pub(super) has_said: bool,
     typed: Sender<Typed>,
     has_color: bool,
     line: Line,
     known: Known,
     status: Status,
-    /// What stands in front of the line; none while a command is carried out.
+    /// The prompt; `None` while a command runs.
     prompt: Option<String>,
     interrupted: bool,
-    /// What the held keys will make.
+    /// Predicts the lines that the held keys will form.
     ahead: Ahead,
 }
 
@@ -91,7 +91,7 @@ impl Typist {
         }
     }
 
-    /// Goes on until it is told to close, or the terminal is gone.
+    /// Runs until it is asked to close or the terminal is gone.
     pub(super) fn run(&mut self) -> io::Result<()> {
         while !self.is_closing.load(Ordering::Acquire) {
             let Some(happening) = self.next()? else { break };
@@ -99,7 +99,7 @@ impl Typist {
                 break;
             }
         }
-        // What was being typed can be had back in the next run, lines that nobody asked for included.
+        // Saves the unfinished line, and what buffered keys add to it, for recall in the next run.
         self.take_pasted();
         self.hold_what_came();
         while let Some(event) = self.held.pop_front() {
@@ -110,7 +110,7 @@ impl Typist {
         self.canvas.flush()
     }
 
-    /// Takes in the keys that were pressed before it was time to end.
+    /// Takes in the keys that were pressed before closing.
     fn hold_what_came(&mut self) {
         let came = self.backlog.drain(..).chain(self.happenings.try_iter());
         self.held
@@ -120,7 +120,7 @@ impl Typist {
             }));
     }
 
-    /// What came next. All that came before is seen by then.
+    /// The next event. Whatever came before it has been painted.
     fn next(&mut self) -> io::Result<Option<Happening>> {
         if let Some(happening) = self.backlog.pop_front() {
             return Ok(Some(happening));
@@ -136,7 +136,7 @@ impl Typist {
         }
     }
 
-    /// Waits for what comes next. A command that takes its time leaves the status in view.
+    /// Waits for the next event. While a command takes its time, the status stays in view.
     fn wait(&mut self) -> io::Result<Option<Happening>> {
         if self.prompt.is_none() && !self.has_said && self.canvas.has_codes() {
             match self.happenings.recv_timeout(LONG) {
@@ -158,7 +158,7 @@ impl Typist {
         Ok(self.happenings.recv().ok())
     }
 
-    /// Returns false when it is time to end.
+    /// Handles an event. Returns false when the thread is to end.
     fn take(&mut self, happening: Happening) -> io::Result<bool> {
         match happening {
             Happening::Order(Order::Close) | Happening::Gone => return Ok(false),
@@ -175,14 +175,14 @@ impl Typist {
         Ok(true)
     }
 
-    /// What is ended early is saved early: nothing may be left of the program when its turn comes.
+    /// Saves an entered line early: the program may have ended when its turn comes.
     fn foresee(&mut self, event: Event) {
         if let Some(ended) = self.ahead.press(event, &self.line, &self.known) {
             self.line.save_early(ended);
         }
     }
 
-    /// Foresees anew what the held keys will make.
+    /// Predicts anew what the held keys will form.
     fn foresee_anew(&mut self) {
         self.ahead.forget();
         for event in self.held.clone() {
@@ -199,8 +199,7 @@ impl Typist {
         }
     }
 
-    /// Where the terminal has wrapped all rows anew, they begin anywhere: lays out anew what it
-    /// shows.
+    /// If the terminal has wrapped all rows again, lays out the visible ones anew.
     fn lay_out_anew(&mut self) {
         let Some((above, room)) = self.canvas.reflowed(self.paper.printed()) else {
             return;
@@ -267,7 +266,7 @@ impl Typist {
         Ok(())
     }
 
-    /// Prints something for good.
+    /// Prints a block that cannot be replaced.
     fn print(&mut self, block: &Block) -> io::Result<()> {
         let text = self.paper.print(block, self.canvas.window());
         self.canvas.print(&text)
@@ -311,7 +310,7 @@ impl Typist {
         Ok(())
     }
 
-    /// Puts into the line what was pasted while a long text was read.
+    /// Inserts what was pasted into the pager.
     fn take_pasted(&mut self) {
         for text in std::mem::take(&mut self.pasted) {
             self.line.press(Event::Paste(text), &self.known);
@@ -338,7 +337,7 @@ impl Typist {
     }
 
     fn tell(&self, typed: Typed) {
-        // Nobody listens any more only when the program ends.
+        // The receiver is gone only while the program exits.
         let _ = self.typed.blocking_send(typed);
     }
 
@@ -361,7 +360,7 @@ impl Typist {
         });
     }
 
-    /// Gives the terminal back and stops, until the program is told to go on.
+    /// Restores the terminal and stops, until the program is resumed.
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         if !suspend::can_stop() {
             return self.note("there is no shell to come back from; q leaves");
@@ -370,7 +369,7 @@ impl Typist {
         self.canvas.flush()?;
         self.quiet.give_back()?;
         suspend::stop();
-        // Whatever is sent until the stop, and until the news of its end, can wait.
+        // Events that arrive until then can wait.
         while let Ok(happening) = self.happenings.recv() {
             match happening {
                 Happening::Continued => break,
@@ -383,7 +382,7 @@ impl Typist {
         self.go_on()
     }
 
-    /// The program goes on after a stop, in a terminal that others have used.
+    /// Takes the terminal back after other programs have used it.
     pub(super) fn go_on(&mut self) -> io::Result<()> {
         self.quiet.take_again(self.prompt.is_some())?;
         self.paper.forget();

@@ -1,4 +1,4 @@
-//! Pure: the help, of all commands and of one.
+//! Pure: the help on all commands, or on one.
 
 use super::{BOLD, Look};
 use crate::input::{COMMANDS, Command, KEYS};
@@ -23,7 +23,7 @@ impl Look {
         )
     }
 
-    /// More about one command.
+    /// The help on one command.
     pub fn help_for(&self, command: &Command) -> Vec<String> {
         let mut lines = vec![self.help_line(command)];
         if !command.more.is_empty() {

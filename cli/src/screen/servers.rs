@@ -1,4 +1,4 @@
-//! Pure: the servers as lines of text: the table of `v`, and what has changed in it.
+//! Pure: the table of servers that `v` shows, and changes in it.
 
 use causeway_client::{PeerView, View};
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use crate::address;
 use crate::text::harmless_line;
 
 impl Look {
-    /// What is different in the servers; nothing where only numbers moved.
+    /// The servers that went down or came up.
     pub fn view_changes(&self, before: Option<&View>, after: &View) -> Vec<String> {
         let was = |replica| {
             let peers = before.map(|view| &view.peers)?;
@@ -105,7 +105,7 @@ fn own_row(view: &View, connected: &str) -> [String; 6] {
     ]
 }
 
-/// What is still on its way between the connected replica and this one.
+/// The events still to be transferred between the connected replica and this one.
 fn lag(peer: &PeerView) -> String {
     let mut lag = Vec::new();
     lag.extend(

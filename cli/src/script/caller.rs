@@ -1,5 +1,5 @@
-//! Calls that are made until a server answers them: at this one, at the next, after a pause, with a
-//! new login; but not for longer than asked.
+//! Calls that are repeated until a server answers: at this server, at the next, after a pause,
+//! after a new login; within a time limit.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -14,30 +14,30 @@ use crate::backoff::{Backoff, chance};
 use crate::logins::{Login, Logins};
 use crate::names;
 
-/// Somebody who asks servers of one cluster.
+/// A user who calls the servers of one cluster.
 #[derive(Debug)]
 pub struct Caller {
     client: Client,
-    /// Who one is.
+    /// The user's name.
     pub user: String,
-    /// Which cluster, once a server has told.
+    /// The cluster, once a server has reported it.
     cluster: Option<String>,
-    /// All servers that are known, the present one among them.
+    /// All known servers, including the current one.
     servers: Vec<String>,
-    /// How many of them gave no answer, one after the other.
+    /// How many servers in a row gave no answer.
     silent: usize,
     backoff: Backoff,
     failover: bool,
     patience: Option<Duration>,
-    /// Since when the present call waits for an answer. None between calls: a script may take its
-    /// time over what it sends or prints.
+    /// When the current call began to wait. `None` between calls: a script may take its time over
+    /// what it sends or prints.
     waits_since: Option<Instant>,
     renewed: Option<Instant>,
     told: bool,
 }
 
 impl Caller {
-    /// Finds out who asks whom: what is set, or the login that was kept.
+    /// Chooses user and server: from the options, or else from the stored login.
     pub(super) async fn open(options: &Options) -> Result<Self, Failure> {
         let server = options.server.as_ref().map(Place::address);
         let kept = match Logins::own() {
@@ -88,7 +88,7 @@ impl Caller {
         })
     }
 
-    /// Logs in anew, without a login that was kept.
+    /// Logs in by name, without the stored login.
     pub(super) async fn anew(options: &Options) -> Result<(Self, Login, String), Failure> {
         let Some(user) = options.user.clone() else {
             crate::settings::misuse(
@@ -123,7 +123,7 @@ impl Caller {
         self.client = self.client.with_token(session.token.clone());
         self.user.clone_from(&session.user.name);
         self.cluster = Some(cluster.clone());
-        // Where it cannot be had, there is no other server to go to.
+        // Without a view, there is no other server to try.
         if let Ok(view) = self.client.view().await {
             self.learn(&view);
         }
@@ -147,12 +147,12 @@ impl Caller {
         }
     }
 
-    /// The server asked now.
+    /// The current server.
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The cluster of the servers; asks where it is not known.
+    /// The cluster of the servers; asks if it is unknown.
     pub(super) async fn cluster(&mut self) -> Result<String, Failure> {
         if let Some(cluster) = &self.cluster {
             return Ok(cluster.clone());
@@ -164,7 +164,7 @@ impl Caller {
         Ok(server.cluster)
     }
 
-    /// Asks until there is an answer that is one.
+    /// Calls until there is a valid answer.
     pub(super) async fn ask<T>(
         &mut self,
         call: impl AsyncFn(&Client) -> Result<T, CallError>,
@@ -190,7 +190,7 @@ impl Caller {
         }
     }
 
-    /// Asks once, for no longer than there is patience.
+    /// Calls once, within the time that is left.
     pub(super) async fn once<T>(
         &mut self,
         call: &impl AsyncFn(&Client) -> Result<T, CallError>,
@@ -208,7 +208,7 @@ impl Caller {
         answer
     }
 
-    /// A call was answered: the next one may wait as long again.
+    /// A call was answered: the next one has the full time again.
     pub(super) fn answered(&mut self) {
         self.waits_since = None;
         self.silent = 0;
@@ -224,17 +224,17 @@ impl Caller {
         Some(self.patience?.saturating_sub(waited))
     }
 
-    /// How long a server may be asked to wait before it answers, so that its silence is told from
-    /// one that is lost.
+    /// How long a server may be asked to hold a call, so that its silence is told apart from a lost
+    /// server.
     pub(super) fn at_most(&self, wait: Duration) -> Duration {
         self.patience
             .map_or(wait, |patience| wait.min(patience / 2))
     }
 
-    /// Does what lets the same call be made again: waits, or goes to the next server.
+    /// Prepares the next attempt: waits, or switches to the next server.
     ///
     /// # Errors
-    /// The answer is final, or there is no patience left.
+    /// The answer is final, or no time is left.
     pub(super) async fn recover(&mut self, error: &CallError) -> Result<(), Failure> {
         self.begin_to_wait();
         let pause = if error.is_lost() {
@@ -262,7 +262,7 @@ impl Caller {
         Ok(())
     }
 
-    /// A person who waits sees why; a script is told at the end.
+    /// A person who waits is told why; a script only learns it at the end.
     fn tell_who_waits(&mut self, error: &CallError) {
         if !std::mem::replace(&mut self.told, true) && std::io::stderr().is_terminal() {
             eprintln!(
@@ -280,7 +280,7 @@ impl Caller {
         ))
     }
 
-    /// The next server that is of this cluster, or not known to be of another.
+    /// Switches to the next server that is not known to be of another cluster.
     async fn go_on(&mut self) {
         for _ in 0..self.servers.len() {
             let present = self
@@ -297,7 +297,7 @@ impl Caller {
         }
     }
 
-    /// The login has ended: logs in once more.
+    /// Logs in again after the login has expired.
     async fn renew(&mut self) -> Result<(), Failure> {
         let just_now = self
             .renewed
@@ -327,7 +327,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Logs in anew after an answer that said so.
+    /// Logs in again after a call was refused as unauthenticated.
     pub(super) async fn login_ended(&mut self) -> Result<(), Failure> {
         self.renew().await
     }

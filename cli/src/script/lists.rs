@@ -11,7 +11,7 @@ use crate::clock;
 use crate::screen::Look;
 use crate::text::harmless_line;
 
-/// Prints all groups, or those one is a member of.
+/// Prints all groups, or those that the user has joined.
 pub(super) async fn groups(
     mut caller: Caller,
     mut printer: Printer,
@@ -95,7 +95,7 @@ pub(super) async fn like(
     printer.flush()
 }
 
-/// Reads an object of the API that is also passed on as it is.
+/// Parses an object of the API that is also printed as it is.
 pub(super) fn parsed<'a, T: serde::Deserialize<'a>>(raw: &'a RawValue) -> Result<T, Failure> {
     serde_json::from_str(raw.get())
         .map_err(|error| Failure::Told(format!("an answer of the server cannot be read: {error}")))

@@ -10,7 +10,7 @@ use crate::address::Place;
 use crate::arguments::Options;
 use crate::logins::Logins;
 
-/// Logs in and keeps the login.
+/// Logs in, and stores the login.
 pub(super) async fn log_in(options: &Options, mut printer: Printer) -> Result<(), Failure> {
     let logins = Logins::own().map_err(|error| error.to_string())?;
     let (_, login, session) = Caller::anew(options).await?;
@@ -23,7 +23,7 @@ pub(super) async fn log_in(options: &Options, mut printer: Printer) -> Result<()
     printer.flush()
 }
 
-/// Forgets a login, here and at its server.
+/// Removes a login, here and at its server.
 pub(super) async fn log_out(options: &Options) -> Result<(), Failure> {
     let logins = Logins::own().map_err(|error| error.to_string())?;
     let server = options.server.as_ref().map(Place::address);
@@ -32,7 +32,7 @@ pub(super) async fn log_out(options: &Options) -> Result<(), Failure> {
     };
     let http = Http::trusting(options.ca.as_deref())?;
     let client = Client::new(&http, &login.server).with_token(login.token.clone());
-    // The token ends by itself in time where the server does not hear of it.
+    // If the server does not receive this, the token expires on its own.
     let _ = client.log_out().await;
     Ok(logins.forget(&login)?)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Failure;
 use crate::text::{harmless, harmless_line};
 
-/// See the module.
+/// Prints to standard output.
 pub struct Printer {
     json: bool,
     out: BufWriter<io::Stdout>,
@@ -26,7 +26,7 @@ impl Printer {
         self.json
     }
 
-    /// An object as JSON, or a line in its place.
+    /// Prints an object as JSON, or a line in its place.
     pub(super) fn object_or(
         &mut self,
         object: &impl Serialize,
@@ -67,8 +67,8 @@ fn unwritable(error: &io::Error) -> Failure {
     }
 }
 
-/// A message as a line: time, author, text. Further lines of the text are indented, so that none of
-/// them looks like a message.
+/// A message as a line: time, author, text. Continuation lines are indented, so that none of them
+/// can imitate a message.
 pub(super) fn message_line(message: &Message) -> String {
     let time = message.received_at.as_deref().unwrap_or("-");
     let author = harmless_line(&message.author.name);

@@ -1,4 +1,4 @@
-//! `history` and `tail`: what was said, and what is being said.
+//! `history` and `tail`: the messages of a group, and its changes as they happen.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::lists::parsed;
 use super::print::{Printer, message_line};
 use crate::pages::{Pages, first_place};
 
-/// A page whose messages are passed on as they are.
+/// A page whose messages are printed as they are.
 type RawPage = Page<Box<RawValue>>;
 
 /// How many of the newest messages a tail begins with.
 const NEWEST: u16 = 10;
-/// How many messages are known by their ids.
+/// How many message ids are remembered.
 const KNOWN: usize = 10_000;
-/// How long a server waits for something to tell.
+/// How long a server may hold a call that waits for changes.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// Prints a whole history.
@@ -39,7 +39,7 @@ enum Form {
     Change,
 }
 
-/// Prints all messages; returns where the stream goes on after what was there at the beginning.
+/// Prints all messages; returns the cursor from which changes follow.
 async fn print_all(
     caller: &mut Caller,
     group: &str,
@@ -68,7 +68,7 @@ async fn print_all(
             }
         };
         caller.answered();
-        // What comes while the pages are read is told after the first page's cursor.
+        // Changes that arrive while the pages are read follow the first page's cursor.
         cursor.get_or_insert(page.cursor);
         for message in &page.messages {
             print_message(printer, message, form)?;
@@ -89,7 +89,7 @@ fn print_message(printer: &mut Printer, message: &RawValue, form: Form) -> Resul
     }
 }
 
-/// Prints what is new, and goes on with it.
+/// Prints what is new, and goes on if asked to.
 pub(super) async fn tail(
     mut caller: Caller,
     group: String,
@@ -105,7 +105,7 @@ pub(super) async fn tail(
         Some(cursor) => Some(cursor.to_owned()),
     };
     printer.flush()?;
-    // The first answer is to come at once, so that the beginning is known before anything happens.
+    // The first answer comes at once, so that a script knows where the tail begins.
     let mut wait = Duration::ZERO;
     loop {
         let asked =
@@ -115,7 +115,7 @@ pub(super) async fn tail(
             print_change(&mut printer, raw, &mut known)?;
         }
         if printer.is_json() && changes.caught_up && wait.is_zero() {
-            // Where nothing was told, this says where to go on.
+            // If there were no events, this reports the cursor.
             let cursor = serde_json::json!(changes.cursor);
             printer.line(&format!(
                 r#"{{"events":[],"cursor":{cursor},"caught_up":true}}"#
@@ -145,8 +145,8 @@ async fn print_newest(
     Ok(page.cursor)
 }
 
-/// The messages told last. Between two replicas that are cut off from each other a message can be
-/// told a second time.
+/// The messages printed last. Between two replicas that are cut off from each other a message can
+/// be delivered a second time.
 #[derive(Default)]
 struct Known {
     ids: HashSet<String>,
@@ -154,7 +154,7 @@ struct Known {
 }
 
 impl Known {
-    /// Whether a message is told for the first time.
+    /// Whether a message is printed for the first time.
     fn is_new(&mut self, id: &str) -> bool {
         if !self.ids.insert(id.to_owned()) {
             return false;

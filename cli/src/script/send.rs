@@ -1,4 +1,4 @@
-//! `send`: through the outbox, like a message of the chat.
+//! `send`: sends through the outbox, as the chat does.
 
 use std::io::IsTerminal as _;
 
@@ -61,7 +61,7 @@ pub(super) async fn run(
     }
 }
 
-/// Before a login nobody knows for which cluster a message is, so it cannot be kept for one.
+/// Before a login the cluster is unknown, so the message cannot be stored for it.
 pub(super) fn not_kept(failure: Failure) -> Failure {
     match failure {
         Failure::Told(why) => Failure::Told(format!("not sent, and not kept: {why}")),
@@ -84,9 +84,9 @@ async fn all_of_input() -> Result<String, Failure> {
 
 /// Why a message is not delivered.
 enum Undelivered {
-    /// A server does not take it; a sentence.
+    /// A server refuses it; a sentence.
     Refused(String),
-    /// None was asked in time.
+    /// No server answered in time.
     Failed(Failure),
 }
 
@@ -99,7 +99,7 @@ impl From<Failure> for Undelivered {
 struct Sender {
     caller: Caller,
     outbox: Outbox,
-    /// Whether what is not sent is there for the next run.
+    /// Whether unsent messages are stored for the next run.
     keeps: bool,
     printer: Printer,
     cluster: String,
@@ -159,7 +159,7 @@ impl Sender {
         self.send_until(&key).await
     }
 
-    /// Sends what waits up to this message, in order.
+    /// Sends what waits, in order, up to this message.
     async fn send_until(&mut self, key: &str) -> Result<(), Failure> {
         while let Some(unsent) = self.outbox.next(&self.cluster, &[]).cloned() {
             let is_own = unsent.key == key;
@@ -171,7 +171,7 @@ impl Sender {
                 }
                 Ok(_) => {}
                 Err(Undelivered::Refused(why)) if is_own => return Err(Failure::Told(why)),
-                // An earlier one, which stays to be edited, keeps nothing else waiting.
+                // An earlier message stays to be edited, and does not hold up the others.
                 Err(Undelivered::Refused(why)) => {
                     eprintln!("causeway: an earlier message is {why}");
                 }
@@ -203,7 +203,7 @@ impl Sender {
                 }
                 Err(error) => error,
             };
-            // It was written while no server answered, so that its author could not join yet.
+            // It was written while no server answered, so its author could not join yet.
             let may_join = unsent.joined.is_none();
             if may_join && (error.is("not_a_member") || error.is("not_found")) {
                 unsent.joined = Some(self.join(&unsent.group).await?);
@@ -236,7 +236,7 @@ impl Sender {
     }
 }
 
-/// Nothing is read after a line that fails: later lines would stand before it.
+/// Nothing is read after a line that fails: later lines would be stored before it.
 fn of_line(number: u64, failure: Failure) -> Failure {
     match failure {
         Failure::Told(why) => Failure::Told(format!(

@@ -1,28 +1,28 @@
-//! Pure: which messages come late, after a merge was announced.
+//! Pure: which messages arrive late, after a merge was announced.
 
 use std::collections::HashSet;
 
-/// How many late messages stay marked, until all are forgotten.
+/// How many late messages stay marked; beyond that, all marks are dropped.
 const KEPT: usize = 10_000;
 
-/// What was announced, and what was shown since.
+/// Late messages announced, and those shown since.
 #[derive(Debug, Default)]
 pub struct Late {
-    /// How many are still to come.
+    /// How many are still expected.
     announced: u64,
-    /// The place of the newest message shown.
+    /// The position of the newest message shown.
     newest: String,
-    /// The late ones, which stay marked when they are shown again.
+    /// Late messages, which stay marked when they are shown again.
     marked: HashSet<String>,
 }
 
 impl Late {
-    /// So many messages follow that stand before the newest one.
+    /// Announces `count` messages that sort before the newest one.
     pub fn announce(&mut self, count: u64) {
         self.announced = self.announced.saturating_add(count);
     }
 
-    /// Takes note that a message has come and is shown.
+    /// Records a message that has arrived and is shown.
     pub fn shows(&mut self, id: &str, position: &str) {
         if position >= self.newest.as_str() {
             position.clone_into(&mut self.newest);
@@ -35,7 +35,7 @@ impl Late {
         }
     }
 
-    /// Whether a message came late.
+    /// Whether a message arrived late.
     pub fn is_marked(&self, id: &str) -> bool {
         self.marked.contains(id)
     }

@@ -2,18 +2,17 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// How many numbers stay known: far more than a screen shows, and memory stays bounded.
+/// How many numbers are kept: far more than a screen shows, and memory stays bounded.
 const NUMBERS_KEPT: usize = 10_000;
 
-/// The numbers in front of the messages on this screen. A number means the message it was last
-/// shown with.
+/// The numbers of the messages on the screen. A number means the message it was last shown with.
 #[derive(Debug)]
 pub struct Numbers {
     next: u64,
     messages: HashMap<u64, String>,
-    /// The number each message was last shown with, and in which counting.
+    /// The number each message was last shown with, and in which round of counting.
     by_id: HashMap<String, (u64, u64)>,
-    /// In the order in which they were given.
+    /// In the order in which they were assigned.
     given: VecDeque<(u64, String)>,
     counting: u64,
 }
@@ -31,14 +30,14 @@ impl Default for Numbers {
 }
 
 impl Numbers {
-    /// Counts from 1 again. What is on the screen already keeps its number until another message is
-    /// shown with it.
+    /// Counts from 1 again. A message on the screen keeps its number until another is shown with
+    /// it.
     pub fn count_anew(&mut self) {
         self.next = 1;
         self.counting += 1;
     }
 
-    /// The number of a message that is shown now: the one it has, else the next.
+    /// The number of a message that is shown now: the one it has, or else the next.
     pub fn show(&mut self, id: &str) -> u64 {
         self.in_this_counting(id).unwrap_or_else(|| {
             let number = self.next;
@@ -47,7 +46,7 @@ impl Numbers {
         })
     }
 
-    /// The numbers that messages would be shown with, one after the other. None is given yet.
+    /// The numbers that messages would be shown with. None is assigned yet.
     pub fn propose<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Vec<u64> {
         let mut next = self.next;
         let numbers = ids.map(|id| {
@@ -59,7 +58,7 @@ impl Numbers {
         numbers.collect()
     }
 
-    /// A message is shown with a number that was proposed.
+    /// Assigns a number that was proposed.
     pub fn give(&mut self, number: u64, id: &str) {
         if self.in_this_counting(id) == Some(number) {
             return;
@@ -85,7 +84,7 @@ impl Numbers {
         (*counting == self.counting).then_some(*number)
     }
 
-    /// The number a message was last shown with.
+    /// The number that a message was last shown with.
     pub fn of(&self, id: &str) -> Option<u64> {
         self.by_id.get(id).map(|(number, _)| *number)
     }

@@ -1,7 +1,7 @@
-//! Pure: characters that have no shape of their own, and where they have a use.
+//! Pure: characters that have no shape of their own, and where they are needed.
 //!
-//! Unicode calls them default-ignorable. A terminal draws nothing for them, so they can hide in a
-//! name or a text; only where they join what is seen do they stay.
+//! Unicode calls them default-ignorable. A terminal draws nothing for them, so they could hide in a
+//! name or a text; they stay only where they join visible characters.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::{
@@ -13,25 +13,25 @@ const JOINER: char = '\u{200d}';
 const AS_TEXT: char = '\u{fe0e}';
 const AS_EMOJI: char = '\u{fe0f}';
 const BLACK_FLAG: char = '\u{1f3f4}';
-/// The flags of England, Scotland and Wales: the only ones whose letters are tags.
+/// The flags of England, Scotland and Wales, the only ones spelled with tag characters.
 const TAGGED_FLAGS: [&str; 3] = [
     "\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
     "\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
     "\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}",
 ];
 
-/// What becomes of a character.
+/// How a character is treated.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It is seen.
+    /// It is visible.
     Shown,
-    /// It is not seen, and joins what is.
+    /// It is invisible, and joins visible characters.
     Kept,
-    /// It would not be seen, or would do something.
+    /// It is invisible, or a control character.
     Hidden,
 }
 
-/// Looks at the character `c` at the byte `at` of `text`, with the one before and after it.
+/// Classifies the character `c` at the byte `at` of `text`; `next` follows it.
 pub(super) fn kind(text: &str, at: usize, c: char, next: Option<char>) -> Kind {
     if c.is_ascii() {
         return if c.is_ascii_control() {
@@ -64,7 +64,7 @@ fn joins_emoji(text: &str, at: usize, next: Option<char>) -> bool {
         && next.is_some_and(is_pictographic)
 }
 
-/// Whether both stand in a script whose letters join: Arabic to Sinhala, or Mongolian, and the like.
+/// Whether both belong to scripts with joining letters: Arabic to Sinhala, Mongolian and similar.
 fn joins_letters(before: Option<char>, next: Option<char>) -> bool {
     let joins = |c: char| matches!(c, '\u{600}'..='\u{dff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{18af}');
     before.is_some_and(joins) && next.is_some_and(joins)
