@@ -7,26 +7,26 @@
 pub const DEFAULT_PORT: u16 = 12_000;
 
 /// The server used if none is given: the first one of `dev`.
-pub const FIRST_SERVER: &str = "http://127.0.0.1:12001";
+pub const DEFAULT_SERVER: &str = "http://127.0.0.1:12001";
 
 /// A server as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Target {
     /// A replica's number: its address is in the last view, or follows the rule of `dev`.
     Replica(u64),
     /// An address of the form `http://host:port`, perhaps with a path.
     Address(String),
 }
 
-impl std::str::FromStr for Place {
+impl std::str::FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse_place(text)
+        parse_target(text)
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Replica(number) => number.fmt(f),
@@ -35,7 +35,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-impl Place {
+impl Target {
     /// The address; that of a number follows the rule of `dev`.
     pub fn address(&self) -> String {
         match self {
@@ -50,11 +50,11 @@ impl Place {
 ///
 /// # Errors
 /// A sentence that shows the form of an address.
-pub fn parse_place(text: &str) -> Result<Place, String> {
+pub fn parse_target(text: &str) -> Result<Target, String> {
     let text = text.trim();
     if let Ok(number) = text.parse::<u64>() {
         return match number {
-            1..=9_999 => Ok(Place::Replica(number)),
+            1..=9_999 => Ok(Target::Replica(number)),
             _ => Err(format!("there is no replica {number}; {FORM}")),
         };
     }
@@ -73,7 +73,7 @@ pub fn parse_place(text: &str) -> Result<Place, String> {
     };
     let (host, port) = split_port(authority)?;
     if !is_host(host) {
-        return Err(format!("that is no host; {FORM}"));
+        return Err(format!("that is not a host; {FORM}"));
     }
     let path = path.trim_end_matches('/');
     if !is_path(path) {
@@ -86,7 +86,7 @@ pub fn parse_place(text: &str) -> Result<Place, String> {
     } else {
         host.to_lowercase()
     };
-    Ok(Place::Address(format!("{scheme}://{host}:{port}{path}")))
+    Ok(Target::Address(format!("{scheme}://{host}:{port}{path}")))
 }
 
 const FORM: &str =
@@ -100,7 +100,7 @@ fn split_port(rest: &str) -> Result<(&str, u16), String> {
         return match after.strip_prefix(':') {
             Some(port) => Ok((host, port_of(port)?)),
             None if after.is_empty() => Ok((host, DEFAULT_PORT)),
-            None => Err(format!("that is no port; {FORM}")),
+            None => Err(format!("that is not a port; {FORM}")),
         };
     }
     match rest.split_once(':') {
@@ -148,8 +148,8 @@ mod tests {
     use super::*;
 
     fn address(text: &str) -> String {
-        match parse_place(text) {
-            Ok(Place::Address(address)) => address,
+        match parse_target(text) {
+            Ok(Target::Address(address)) => address,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -174,13 +174,13 @@ mod tests {
         );
         assert_eq!(address("http://[::1]:12001/a/b"), "http://[::1]:12001/a/b");
         for text in ["http://host/a?b", "http://host/#c", "http://host/a b"] {
-            assert!(parse_place(text).unwrap_err().contains("a path has"));
+            assert!(parse_target(text).unwrap_err().contains("a path has"));
         }
     }
 
     #[test]
     fn a_number_is_a_replica() {
-        assert_eq!(parse_place(" 3 "), Ok(Place::Replica(3)));
+        assert_eq!(parse_target(" 3 "), Ok(Target::Replica(3)));
         assert_eq!(by_rule(3), "http://127.0.0.1:12003");
     }
 
@@ -198,7 +198,7 @@ mod tests {
             "123456",
             "a/b",
         ] {
-            let sentence = parse_place(text).unwrap_err();
+            let sentence = parse_target(text).unwrap_err();
             assert!(sentence.contains("as in: c "), "{text}: {sentence}");
         }
     }

@@ -1,7 +1,7 @@
-//! The command line: what may be given, and what is said of it.
+//! The command line: its options and commands, and their help texts.
 //!
-//! Also the source of the completions for shells and of the manual pages. Decides nothing: `settings`
-//! fills in what was not given, `main` and `script` carry it out.
+//! Shell completions and manual pages are made from it. Decides nothing: `settings` fills in what is
+//! missing, `main` and `script` carry it out.
 
 mod examples;
 
@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::address::Place;
+use crate::address::Target;
 
-/// With the level of the API that this program was written for; servers of a higher one serve it too.
+/// With the level of the API that this program uses; servers of a higher level support it too.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (API level 1)");
 
 /// Chat on a Causeway server, or let a script do it.
@@ -25,7 +25,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (API level 1)");
     disable_help_subcommand = true
 )]
 pub struct Arguments {
-    /// What a script wants; without it, a chat begins.
+    /// A command for scripts; without one, a chat begins.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// See [`Options`].
@@ -33,7 +33,7 @@ pub struct Arguments {
     pub options: Options,
 }
 
-/// What can be set for the chat and for every command: here, in the environment, in the settings.
+/// Options of the chat and of every command; each is also a variable and a setting.
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::doc_markdown, reason = "the help shows no backticks")]
 pub struct Options {
@@ -47,8 +47,8 @@ pub struct Options {
         env = "CAUSEWAY_SERVER",
         value_hint = ValueHint::Hostname
     )]
-    pub server: Option<Place>,
-    /// Be this user [default: the one logged in].
+    pub server: Option<Target>,
+    /// The name of the user [default: the one logged in].
     #[arg(long, short, global = true, value_name = "NAME", env = "CAUSEWAY_USER")]
     pub user: Option<String>,
     /// The group.
@@ -60,7 +60,7 @@ pub struct Options {
         env = "CAUSEWAY_GROUP"
     )]
     pub group: Option<String>,
-    /// When the server is lost, do not go on at the next one.
+    /// Do not switch to another server when this one is lost.
     #[arg(long, global = true, env = "CAUSEWAY_NO_FAILOVER")]
     pub no_failover: bool,
     /// Trust the authorities in this PEM file, instead of the system's, for https://.
@@ -94,7 +94,7 @@ pub struct Options {
     /// For commands: print JSON, an object of the API on each line.
     #[arg(long, global = true, env = "CAUSEWAY_JSON")]
     pub json: bool,
-    /// For commands: give up when no server has answered for so many seconds; 0 never does.
+    /// For commands: give up after this many seconds without an answer; 0 waits for ever.
     #[arg(
         long,
         global = true,
@@ -144,7 +144,7 @@ pub enum Command {
         #[arg(long)]
         lines: bool,
     },
-    /// Print the newest messages, or what has happened since; and go on with --follow.
+    /// Print the newest messages, or the changes since a cursor; --follow goes on.
     #[command(after_help = examples::TAIL)]
     Tail {
         /// Begin after this cursor of an earlier --json line, at the START, or NOW [default: with
@@ -170,17 +170,17 @@ pub enum Command {
         #[arg(long)]
         undo: bool,
     },
-    /// Print the groups: name, members, how many are online, whether one is a member.
+    /// Print the groups: name, members, members online, whether you have joined.
     #[command(after_help = examples::GROUPS)]
     Groups {
-        /// Only those one is a member of.
+        /// Only groups that you have joined.
         #[arg(long)]
         joined: bool,
     },
     /// Print the servers and which of them are up.
     #[command(after_help = examples::VIEW)]
     View,
-    /// Print what is set, and where.
+    /// Print the settings, and where each one is set.
     #[command(after_help = examples::CONFIG)]
     Config,
     /// Print the completions for a shell.

@@ -1,23 +1,23 @@
-//! The loop: what is typed and what the server tells, one after the other.
+//! The chat's loop: handles typed lines and news from the server, one at a time.
 //!
-//! Holds the state and the connection together; each command is a few lines that call, note and
-//! show. Its parts: `connection` (which server), `loss` (a server that is lost), `login` (who one
-//! is), `group` (which group, and its history), `post` (what is written), `unsent` (the outbox),
-//! `ahead` (lines ended early), `hear` (frames), `own` (messages on the screen), `needs` (what a
-//! command needs), `good_bye` (the end).
+//! Holds state and connection together; each command is a few lines that call, record and show. Its
+//! parts: `connection` (the server), `failover` (a lost server), `login`, `group` (the group and its
+//! history), `reading` (the history in a terminal), `sending`, `unsent` (the outbox), `type_ahead`
+//! (lines entered early), `frames` (the stream), `blocks` (messages on the screen), `terminal` (its
+//! status row and completion), `requirements` (of commands) and `shutdown`.
 
-mod ahead;
+mod blocks;
 mod connection;
-mod good_bye;
+mod failover;
+mod frames;
 mod group;
-mod hear;
-mod known;
 mod login;
-mod loss;
-mod needs;
-mod own;
-mod post;
 mod reading;
+mod requirements;
+mod sending;
+mod shutdown;
+mod terminal;
+mod type_ahead;
 mod unsent;
 
 use std::cell::RefCell;
@@ -29,132 +29,132 @@ use causeway_client::{Client, Http, Message};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
-use self::ahead::Ahead;
-use crate::address::Place;
+use self::type_ahead::TypeAhead;
+use crate::address::Target;
 use crate::backoff::Backoff;
 use crate::feed::{News, Task};
 use crate::input::{self, Input};
-use crate::outbox::{Keeping, Outbox};
+use crate::outbox::{Outbox, Storage};
 use crate::output::Output;
 use crate::prompt::Typed;
-use crate::screen::Look;
+use crate::screen::Style;
 use crate::state::State;
-use crate::text::harmless_line;
+use crate::text::sanitised_line;
 
-/// How often what waits is looked after.
+/// How often messages that wait are tried and counts are reported.
 const TICK: Duration = Duration::from_secs(1);
-/// Frames that may wait while a command runs; then the stream waits, and at last its server.
+/// Frames buffered while a command runs; beyond that the stream waits, and then its server.
 const NEWS: usize = 256;
 
-/// Which server is used.
+/// The connection to a server.
 #[derive(Debug)]
 enum Link {
-    /// None yet.
+    /// No server yet.
     None,
-    /// One that answers.
+    /// A server that answers.
     Connected(Client),
-    /// One that answers, and the name is logged in there.
+    /// A server that answers and at which the user is logged in.
     LoggedIn(Client),
-    /// One that answers, but no longer takes the login.
+    /// A server that answers but no longer accepts the login.
     Expired(Client),
-    /// It does not answer; its address.
+    /// A server that does not answer; its address.
     Lost(String),
 }
 
-/// Where a conversation begins.
+/// What the chat begins with.
 #[derive(Debug)]
 pub struct Start {
     /// The server.
-    pub place: Place,
+    pub server: Target,
     /// The name to log in under.
     pub user: Option<String>,
-    /// The group to go to.
+    /// The group to enter.
     pub group: Option<String>,
 }
 
-/// What is done next.
+/// What to do next.
 enum Work {
     Start(Start),
     News(News),
-    /// What was typed, and the key of the message that is kept for it.
+    /// What was typed, and the key of the message that is stored for it.
     Typed(Typed, Option<String>),
     /// It is time to try a server.
     Link,
     Tick,
 }
 
-/// What lasts, and the person knows already.
+/// Lasting conditions that have been reported.
 #[derive(Debug, Default)]
-struct Told {
+struct Announced {
     /// That no server answers.
     no_server: bool,
     /// That something waits to be sent.
     waiting: bool,
 }
 
-/// A conversation: state, connection, and where it is shown.
+/// A chat: its state, its connection and its output.
 pub struct Chat {
     state: State,
-    look: Look,
+    style: Style,
     output: Output,
     http: Http,
     link: Link,
     failover: bool,
-    /// Lines that are ended early are kept in it while a command has the rest.
+    /// Shared, because lines entered early are stored while a command has the rest.
     outbox: Rc<RefCell<Outbox>>,
     /// The keys of the messages whose lines were typed in this run.
     written_here: HashSet<String>,
-    /// Where outboxes are kept.
-    keeping: Keeping,
-    /// Why nothing can be kept, and so nothing be sent.
+    /// Where outboxes are stored.
+    storage: Storage,
+    /// Why nothing can be stored, and so nothing be sent.
     outbox_fault: Option<String>,
-    /// Groups whose next message is not tried again before then.
+    /// Groups, and when the next message of each is tried again.
     waits: Vec<(String, Instant)>,
-    /// Counts connections, so that news of a former one is known as such.
+    /// Counts connections, so that news of a former one is recognised.
     connection: u64,
     tasks: Vec<Task>,
     news: Sender<News>,
-    heard: Receiver<News>,
-    /// Until when the stream is given time to show what was missed.
+    incoming: Receiver<News>,
+    /// Until when writing waits for the stream to show what was missed.
     catching_up: Option<Instant>,
-    /// An own like that was shown when it was answered, and is still to come in the stream.
+    /// An own like that is shown already, and is still to come in the stream.
     own_like: Option<(String, bool)>,
-    /// The own message that was shown last.
+    /// The own message shown last.
     last_own: Option<Message>,
-    /// When the present server, or the last one, was found.
+    /// When the current or last connection was made.
     connected_at: Option<Instant>,
-    /// When servers are tried again.
+    /// When to try servers again.
     try_again_at: Option<Instant>,
     backoff: Backoff,
-    /// When a login was last made anew.
+    /// When a login was last renewed.
     renewed: Option<Instant>,
-    told: Told,
-    /// Where the history was left.
-    reading: Option<reading::Place>,
-    heard_of: known::Heard,
+    announced: Announced,
+    /// Where the reader left the history.
+    bookmark: Option<reading::Bookmark>,
+    terminal: terminal::TerminalSync,
     has_failed: bool,
 }
 
 impl Chat {
-    /// A conversation with nobody yet.
-    pub fn new(look: Look, output: Output, http: Http, keeping: Keeping, failover: bool) -> Self {
-        let (news, heard) = channel(NEWS);
+    /// A chat without a server.
+    pub fn new(style: Style, output: Output, http: Http, storage: Storage, failover: bool) -> Self {
+        let (news, incoming) = channel(NEWS);
         Self {
             state: State::default(),
-            look,
+            style,
             output,
             http,
             link: Link::None,
             failover,
             outbox: Rc::default(),
             written_here: HashSet::new(),
-            keeping,
+            storage,
             outbox_fault: None,
             waits: Vec::new(),
             connection: 0,
             tasks: Vec::new(),
             news,
-            heard,
+            incoming,
             catching_up: None,
             own_like: None,
             last_own: None,
@@ -162,37 +162,37 @@ impl Chat {
             try_again_at: None,
             backoff: Backoff::default(),
             renewed: None,
-            told: Told::default(),
-            reading: None,
-            heard_of: known::Heard::default(),
+            announced: Announced::default(),
+            bookmark: None,
+            terminal: terminal::TerminalSync::default(),
             has_failed: false,
         }
     }
 
-    /// The first words, for a person.
+    /// Greets a person.
     pub fn greet(&mut self) {
         if self.output.is_terminal() {
             self.note("Causeway. h shows the commands, q leaves");
         }
     }
 
-    /// Carries out what the command line asked for, then what is typed, until the person leaves.
-    /// Returns whether all went well; a person has seen what did not.
+    /// Carries out the command line, then what is typed, until the user leaves. Returns whether
+    /// nothing failed; in a terminal always true, because failures have been shown.
     pub async fn run(mut self, start: Start, mut typed: Receiver<Typed>) -> bool {
-        let mut ahead = Ahead::new(&self.outbox);
+        let mut ahead = TypeAhead::new(&self.outbox);
         self.work(&mut ahead, &mut typed, Work::Start(start)).await;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.output.is_closed() {
-            self.tell_terminal();
+            self.update_terminal();
             let work = if let Some((typed, kept)) = ahead.next() {
                 Work::Typed(typed, kept)
             } else {
                 tokio::select! {
-                    Some(news) = self.heard.recv() => Work::News(news),
+                    Some(news) = self.incoming.recv() => Work::News(news),
                     typed = typed.recv() => match typed {
                         Some(typed) => {
-                            ahead.take_in(typed);
+                            ahead.receive(typed);
                             continue;
                         }
                         None => break,
@@ -206,21 +206,26 @@ impl Chat {
             }
         }
         self.outbox.borrow_mut().end_turns();
-        self.say_good_bye().await;
+        self.shut_down().await;
         !self.has_failed || self.output.is_terminal()
     }
 
-    /// Does something; what a person types meanwhile is kept. Returns false when it is time to leave.
-    async fn work(&mut self, ahead: &mut Ahead, typed: &mut Receiver<Typed>, work: Work) -> bool {
+    /// Does one piece of work, and stores what is typed meanwhile. Returns false to leave.
+    async fn work(
+        &mut self,
+        ahead: &mut TypeAhead,
+        typed: &mut Receiver<Typed>,
+        work: Work,
+    ) -> bool {
         let line = match &work {
             Work::Typed(Typed::Line(line), _) => Some(line.as_str()),
             _ => None,
         };
-        ahead.expect(self.pattern(line));
+        ahead.set_template(self.template(line));
         if self.output.is_terminal() {
             ahead.during(typed, self.carry_out(work)).await
         } else {
-            // Whoever writes into a pipe waits until the line before is carried out.
+            // A pipe is read only after the line before is carried out.
             self.carry_out(work).await
         }
     }
@@ -229,35 +234,35 @@ impl Chat {
         match work {
             Work::Start(start) => {
                 self.start(start).await;
-                self.ask();
+                self.prompt();
             }
-            Work::News(news) => self.hear(news).await,
-            Work::Typed(Typed::Line(line), kept) => return self.take(&line, kept).await,
-            Work::Typed(Typed::Unreadable, _) => self.complain(
+            Work::News(news) => self.handle_news(news).await,
+            Work::Typed(Typed::Line(line), kept) => return self.process_line(&line, kept).await,
+            Work::Typed(Typed::NotUtf8, _) => self.report_failure(
                 "Not sent: this line is not UTF-8; convert the input first, as in: iconv -f latin1 -t utf-8",
             ),
             Work::Typed(Typed::Leave, _) => return false,
-            // Taken in by `Ahead`.
-            Work::Typed(Typed::Ahead(_), _) => {}
-            Work::Link => self.tend_link().await,
-            Work::Tick => self.tend().await,
+            // Handled by `TypeAhead`.
+            Work::Typed(Typed::Early(_), _) => {}
+            Work::Link => self.maintain_link().await,
+            Work::Tick => self.maintain().await,
         }
         true
     }
 
-    /// Takes a typed line; its message may be kept already. Returns false when it asked to leave.
-    async fn take(&mut self, line: &str, kept: Option<String>) -> bool {
-        self.output.line_taken();
+    /// Carries out a typed line, whose message may be stored already. Returns false to leave.
+    async fn process_line(&mut self, line: &str, kept: Option<String>) -> bool {
+        self.output.line_received();
         match input::parse(line) {
             Ok(Input::Quit) => return false,
-            Ok(input) => self.obey(input, kept).await,
-            Err(mistake) => self.complain(&mistake.to_string()),
+            Ok(input) => self.execute(input, kept).await,
+            Err(error) => self.report_failure(&error.to_string()),
         }
-        self.ask();
+        self.prompt();
         true
     }
 
-    async fn obey(&mut self, input: Input, kept: Option<String>) {
+    async fn execute(&mut self, input: Input, kept: Option<String>) {
         match input {
             Input::Connect(place) => self.connect(place).await,
             Input::User(name) => self.log_in(&name).await,
@@ -270,23 +275,22 @@ impl Chat {
             Input::Show(number) => self.show_whole(number).await,
             Input::Outbox(asked) => self.outbox(asked).await,
             Input::View => self.show_view().await,
-            Input::Help(None) => self.show_all(&self.look.help()),
-            Input::Help(Some(command)) => self.show_all(&self.look.help_for(command)),
+            Input::Help(None) => self.show_all(&self.style.help()),
+            Input::Help(Some(command)) => self.show_all(&self.style.help_for(command)),
             Input::Clear => self.output.clear(),
             Input::Quit | Input::Nothing => {}
         }
-        self.tend_link().await;
+        self.maintain_link().await;
     }
 
-    /// What is due now and then: the next server, messages that wait, news of own messages.
-    async fn tend(&mut self) {
-        self.tend_link().await;
+    /// Periodic work: the next server, waiting messages, replica counts of own messages.
+    async fn maintain(&mut self) {
+        self.maintain_link().await;
         self.show_all_stored();
     }
 
-    /// Logs in anew where the login has ended, goes to another server where the present one is lost,
-    /// and sends what waits: until nothing of it changes anything.
-    pub(super) async fn tend_link(&mut self) {
+    /// Renews an expired login, replaces a lost server and sends what waits, until nothing changes.
+    pub(super) async fn maintain_link(&mut self) {
         for _ in 0..3 {
             if matches!(self.link, Link::Expired(_)) {
                 self.renew_login().await;
@@ -303,39 +307,39 @@ impl Chat {
         }
     }
 
-    /// Hears what the stream has to tell before something new is written: what is written then
-    /// stands after it, and the stream tells from the first how many servers hold it.
+    /// Handles what the stream has missed before something new is written: the new message sorts
+    /// after it, and its replica count is reported from the start.
     async fn catch_up(&mut self) {
         while let Some(deadline) = self.catching_up {
-            match tokio::time::timeout_at(deadline, self.heard.recv()).await {
-                Ok(Some(news)) => self.hear(news).await,
+            match tokio::time::timeout_at(deadline, self.incoming.recv()).await {
+                Ok(Some(news)) => self.handle_news(news).await,
                 _ => self.catching_up = None,
             }
         }
     }
 
-    /// Asks for a line.
-    fn ask(&mut self) {
-        self.tell_terminal();
-        let front = self.front();
-        self.output.prompt(front);
+    /// Prompts for a line.
+    fn prompt(&mut self) {
+        self.update_terminal();
+        let text = self.prompt_text();
+        self.output.prompt(text);
     }
 
-    /// What is written in front of the line has changed, perhaps while it is being typed.
-    fn ask_again(&mut self) {
-        if self.output.is_asking() {
-            self.ask();
+    /// Updates the prompt, if one is shown.
+    fn refresh_prompt(&mut self) {
+        if self.output.is_prompting() {
+            self.prompt();
         }
     }
 
-    fn front(&self) -> String {
+    fn prompt_text(&self) -> String {
         let user = self.state.user.as_deref().unwrap_or_default();
-        let front = match (&self.link, &self.state.group) {
+        let text = match (&self.link, &self.state.group) {
             (Link::Lost(_), _) => format!("{user} (no server)"),
             (_, Some(group)) => format!("{user}@{group}"),
             (_, None) => user.to_owned(),
         };
-        harmless_line(&front)
+        sanitised_line(&text)
     }
 
     fn show(&mut self, line: String) {
@@ -349,17 +353,17 @@ impl Chat {
     }
 
     fn note(&mut self, text: &str) {
-        self.show(self.look.note(text));
+        self.show(self.style.note(text));
     }
 
-    /// Something asked for did not come about.
-    fn complain(&mut self, text: &str) {
+    /// Reports that a command failed.
+    fn report_failure(&mut self, text: &str) {
         self.has_failed = true;
-        self.show(self.look.warning(text));
+        self.show(self.style.warning(text));
     }
 }
 
-/// Waits until then, or for ever.
+/// Waits until this time; without one, for ever.
 async fn sleep_until_some(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,

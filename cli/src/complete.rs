@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::input::{COMMANDS, Command, command_of};
 use crate::names;
-use crate::text::harmless_line;
+use crate::text::sanitised_line;
 
 /// Maximum number of choices.
 const MOST: usize = 100;
 
 /// The words that can complete another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct Vocabulary {
     /// Groups.
     pub groups: BTreeSet<String>,
     /// Users.
@@ -23,7 +23,7 @@ pub struct Known {
     pub replicas: BTreeMap<u64, String>,
 }
 
-impl Known {
+impl Vocabulary {
     /// Adds words. Replicas, if there are any, replace the former ones.
     pub fn add(&mut self, news: Self) {
         self.groups.extend(news.groups);
@@ -44,7 +44,7 @@ pub struct Choice {
 }
 
 /// The completions of the word that ends at the cursor, and where that word begins.
-pub fn choices(known: &Known, before_cursor: &str) -> (usize, Vec<Choice>) {
+pub fn choices(vocabulary: &Vocabulary, before_cursor: &str) -> (usize, Vec<Choice>) {
     let begin = before_cursor
         .char_indices()
         .rfind(|(_, c)| c.is_whitespace())
@@ -54,57 +54,62 @@ pub fn choices(known: &Known, before_cursor: &str) -> (usize, Vec<Choice>) {
     let choices = if begin == 0 {
         commands(word, true)
     } else {
-        operands(known, command_of(first), word, before_cursor)
+        operands(vocabulary, command_of(first), word, before_cursor)
     };
     (begin, choices.into_iter().take(MOST).collect())
 }
 
-fn operands(known: &Known, command: Option<&str>, word: &str, before: &str) -> Vec<Choice> {
+fn operands(
+    vocabulary: &Vocabulary,
+    command: Option<&str>,
+    word: &str,
+    before: &str,
+) -> Vec<Choice> {
     let is_first = before.split_whitespace().count() <= 1 + usize::from(!word.is_empty());
     match command {
-        Some("j" | "/join" | "/leave") if is_first => matching(&known.groups, word, "", ""),
-        Some("u" | "/user") if is_first => matching(&known.names, word, "", ""),
-        Some("c" | "/connect") if is_first => replicas(known, word),
+        Some("j" | "/join" | "/leave") if is_first => matching(&vocabulary.groups, word, "", ""),
+        Some("u" | "/user") if is_first => matching(&vocabulary.names, word, "", ""),
+        Some("c" | "/connect") if is_first => replicas(vocabulary, word),
         Some("h" | "/help") if is_first => commands(word, false),
-        Some("a" | "/send") => in_text(known, word),
+        Some("a" | "/send") => in_text(vocabulary, word),
         _ => Vec::new(),
     }
 }
 
-fn in_text(known: &Known, word: &str) -> Vec<Choice> {
+fn in_text(vocabulary: &Vocabulary, word: &str) -> Vec<Choice> {
     if let Some(name) = word.strip_prefix(':') {
         return emoji(name);
     }
     if let Some(name) = word.strip_prefix('@') {
-        return matching(&known.names, name, "@", " ");
+        return matching(&vocabulary.names, name, "@", " ");
     }
     if word.is_empty() {
         return Vec::new();
     }
-    matching(&known.names, word, "", " ")
+    matching(&vocabulary.names, word, "", " ")
 }
 
 /// Compares names as servers do: case does not matter.
-fn matching(known: &BTreeSet<String>, word: &str, before: &str, after: &str) -> Vec<Choice> {
+fn matching(vocabulary: &BTreeSet<String>, word: &str, before: &str, after: &str) -> Vec<Choice> {
     let word = names::folded(word);
-    let fits = known
+    let fits = vocabulary
         .iter()
         .filter(|name| names::folded(name).starts_with(&word));
     fits.map(|name| Choice {
-        shown: harmless_line(name),
+        shown: sanitised_line(name),
         word: format!("{before}{name}{after}"),
     })
     .collect()
 }
 
-fn replicas(known: &Known, word: &str) -> Vec<Choice> {
-    let replicas = known
+fn replicas(vocabulary: &Vocabulary, word: &str) -> Vec<Choice> {
+    let replicas = vocabulary
         .replicas
         .iter()
         .map(|(number, address)| (number.to_string(), address));
     let fits = replicas.filter(|(number, _)| number.starts_with(word));
     fits.map(|(number, address)| Choice {
-        shown: format!("{number}  {}", harmless_line(address)),
+        shown: format!("{number}  {}", sanitised_line(address)),
         word: number,
     })
     .collect()
@@ -160,9 +165,9 @@ fn emoji(name: &str) -> Vec<Choice> {
 mod tests {
     use super::*;
 
-    fn known() -> Known {
+    fn vocabulary() -> Vocabulary {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Known {
+        Vocabulary {
             groups: set(&["lobby", "london", "général"]),
             names: set(&["ann", "anton", "bob"]),
             replicas: [(1, "http://a:1".to_owned()), (12, "http://b:1".to_owned())].into(),
@@ -170,7 +175,7 @@ mod tests {
     }
 
     fn words(before: &str) -> Vec<String> {
-        let (begin, choices) = choices(&known(), before);
+        let (begin, choices) = choices(&vocabulary(), before);
         choices
             .into_iter()
             .map(|choice| before[..begin].to_owned() + &choice.word)
@@ -204,7 +209,7 @@ mod tests {
     #[test]
     fn replicas_are_found_by_their_number() {
         assert_eq!(words("c 1"), ["c 1", "c 12"]);
-        assert_eq!(choices(&known(), "c 12").1[0].shown, "12  http://b:1");
+        assert_eq!(choices(&vocabulary(), "c 12").1[0].shown, "12  http://b:1");
     }
 
     #[test]

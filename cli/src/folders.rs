@@ -1,5 +1,4 @@
-//! Where this program keeps what outlives it: settings and logins in one folder, the outbox in
-//! another.
+//! The folders of this program: one for settings and logins, one for outbox and recalled lines.
 //!
 //! Follows the XDG base directories: `XDG_CONFIG_HOME` and `XDG_STATE_HOME`, else `~/.config` and
 //! `~/.local/state`. Creates nothing.
@@ -8,7 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Neither a variable nor the system's list of users names a home.
+/// There is no home directory and no variable that replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no folder for {what}: set HOME or {variable}")]
 pub struct NoFolder {
@@ -19,7 +18,7 @@ pub struct NoFolder {
 /// The folder of settings and logins.
 ///
 /// # Errors
-/// There is no home.
+/// There is no home directory.
 pub fn config() -> Result<PathBuf, NoFolder> {
     folder(
         std::env::var_os("XDG_CONFIG_HOME"),
@@ -32,10 +31,10 @@ pub fn config() -> Result<PathBuf, NoFolder> {
     })
 }
 
-/// The folder of what is kept between runs: the outbox, the lines typed.
+/// The folder of state that outlives a run: outbox and recalled lines.
 ///
 /// # Errors
-/// There is no home.
+/// There is no home directory.
 pub fn state() -> Result<PathBuf, NoFolder> {
     folder(
         std::env::var_os("XDG_STATE_HOME"),
@@ -48,7 +47,7 @@ pub fn state() -> Result<PathBuf, NoFolder> {
     })
 }
 
-/// A relative path in a variable is invalid by the XDG rules, and passed over.
+/// A relative path in a variable is invalid by the XDG rules, and ignored.
 fn folder(variable: Option<OsString>, home: Option<PathBuf>, below: &str) -> Option<PathBuf> {
     let named = variable
         .map(PathBuf::from)
@@ -57,7 +56,7 @@ fn folder(variable: Option<OsString>, home: Option<PathBuf>, below: &str) -> Opt
     Some(base.join("causeway"))
 }
 
-/// Whether a file is not there, perhaps because its folder is none.
+/// Whether a file does not exist, perhaps because its parent is not a folder.
 pub fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -65,7 +64,7 @@ pub fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// A path as people read it, with `~` for their home.
+/// A path for display, with `~` for the home directory.
 pub fn short(path: &Path) -> String {
     let below_home = std::env::home_dir()
         .filter(|home| home.parent().is_some())

@@ -6,13 +6,13 @@
 mod commands;
 
 pub use self::commands::{COMMANDS, Command, KEYS};
-use crate::address::{Place, parse_place};
+use crate::address::{Target, parse_target};
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// `c`: use another server.
-    Connect(Place),
+    Connect(Target),
     /// `u`: log in under this name.
     User(String),
     /// `j`: go to this group.
@@ -28,7 +28,7 @@ pub enum Input {
     /// `p`: the whole history.
     History,
     /// `/outbox`: list, drop or edit unsent messages.
-    Outbox(Unsent),
+    Outbox(OutboxCommand),
     /// `v`: the servers.
     View,
     /// `/show`: the whole of the message with this number.
@@ -70,7 +70,7 @@ impl Input {
 
 /// What `/outbox` is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unsent {
+pub enum OutboxCommand {
     /// List them.
     List,
     /// Drop the message with this number.
@@ -81,7 +81,7 @@ pub enum Unsent {
 
 /// Why a line cannot be parsed; the text says what to type instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Mistake {
+pub enum InputError {
     /// The first word is not a command.
     #[error("{0}")]
     NoCommand(String),
@@ -94,7 +94,7 @@ pub enum Mistake {
 ///
 /// # Errors
 /// The line is not a command, or its operand is wrong; the text is the sentence to show.
-pub fn parse(line: &str) -> Result<Input, Mistake> {
+pub fn parse(line: &str) -> Result<Input, InputError> {
     let line = line.trim();
     let (word, rest) = match line.split_once(char::is_whitespace) {
         Some((word, rest)) => (word, rest.trim()),
@@ -104,12 +104,12 @@ pub fn parse(line: &str) -> Result<Input, Mistake> {
         return Ok(Input::Nothing);
     }
     let Some(letter) = command_of(word) else {
-        return Err(Mistake::NoCommand(no_command(word)));
+        return Err(InputError::NoCommand(no_command(word)));
     };
     match letter {
-        "c" | "/connect" => parse_place(rest)
+        "c" | "/connect" => parse_target(rest)
             .map(Input::Connect)
-            .map_err(Mistake::Misuse),
+            .map_err(InputError::Misuse),
         "u" | "/user" => one_word(letter, rest, "your name", "u ann").map(Input::User),
         "j" | "/join" => one_word(letter, rest, "the name of a group", "j lobby").map(Input::Join),
         "/leave" if rest.is_empty() => Ok(Input::Leave(None)),
@@ -130,20 +130,20 @@ pub fn parse(line: &str) -> Result<Input, Mistake> {
     }
 }
 
-fn help(word: &str) -> Result<Input, Mistake> {
+fn help(word: &str) -> Result<Input, InputError> {
     let form = command_of(word).or_else(|| command_of(&format!("/{word}")));
     let command = COMMANDS
         .iter()
         .find(|command| form.is_some_and(|form| form == command.letter || form == command.long));
     match command {
         Some(command) => Ok(Input::Help(Some(command))),
-        None => Err(Mistake::NoCommand(unknown(word))),
+        None => Err(InputError::NoCommand(unknown(word))),
     }
 }
 
 fn unknown(word: &str) -> String {
     let word = crate::text::excerpt(word, 20);
-    format!("{word} is no command; h shows them all")
+    format!("Unknown command `{word}`; type h for help")
 }
 
 /// The form of a command that `word` is, if it is one.
@@ -163,7 +163,7 @@ fn no_command(word: &str) -> String {
     }
 }
 
-fn one_word(letter: &str, rest: &str, what: &str, example: &str) -> Result<String, Mistake> {
+fn one_word(letter: &str, rest: &str, what: &str, example: &str) -> Result<String, InputError> {
     let mut words = rest.split_whitespace();
     match (words.next(), words.next()) {
         (Some(word), None) if word.starts_with('.') => {
@@ -177,16 +177,16 @@ fn one_word(letter: &str, rest: &str, what: &str, example: &str) -> Result<Strin
     }
 }
 
-fn outbox(rest: &str) -> Result<Unsent, Mistake> {
+fn outbox(rest: &str) -> Result<OutboxCommand, InputError> {
     let (what, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let rest = rest.trim_start();
     let (number, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let text = text.trim();
     let number = number.parse().ok().filter(|number| *number > 0);
     match (what.to_lowercase().as_str(), number) {
-        ("", _) => Ok(Unsent::List),
-        ("drop", Some(number)) if text.is_empty() => Ok(Unsent::Drop(number)),
-        ("edit", Some(number)) => Ok(Unsent::Edit(
+        ("", _) => Ok(OutboxCommand::List),
+        ("drop", Some(number)) if text.is_empty() => Ok(OutboxCommand::Drop(number)),
+        ("edit", Some(number)) => Ok(OutboxCommand::Edit(
             number,
             Some(text.to_owned()).filter(|text| !text.is_empty()),
         )),
@@ -196,7 +196,7 @@ fn outbox(rest: &str) -> Result<Unsent, Mistake> {
     }
 }
 
-fn number(letter: &str, rest: &str) -> Result<u64, Mistake> {
+fn number(letter: &str, rest: &str) -> Result<u64, InputError> {
     match rest.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(misuse(&format!(
@@ -205,7 +205,7 @@ fn number(letter: &str, rest: &str) -> Result<u64, Mistake> {
     }
 }
 
-fn alone(letter: &str, rest: &str, input: Input) -> Result<Input, Mistake> {
+fn alone(letter: &str, rest: &str, input: Input) -> Result<Input, InputError> {
     if rest.is_empty() {
         return Ok(input);
     }
@@ -214,8 +214,8 @@ fn alone(letter: &str, rest: &str, input: Input) -> Result<Input, Mistake> {
     )))
 }
 
-fn misuse(sentence: &str) -> Mistake {
-    Mistake::Misuse(sentence.to_owned())
+fn misuse(sentence: &str) -> InputError {
+    InputError::Misuse(sentence.to_owned())
 }
 
 #[cfg(test)]
@@ -239,7 +239,7 @@ mod tests {
             ("h", "/help", Input::Help(None)),
             ("x", "/clear", Input::Clear),
             ("q", "/QUIT", Input::Quit),
-            ("c 3", "/connect 3", Input::Connect(Place::Replica(3))),
+            ("c 3", "/connect 3", Input::Connect(Target::Replica(3))),
         ];
         for (short, long, input) in same {
             assert_eq!(parse(short), Ok(input.clone()), "{short}");
@@ -258,11 +258,15 @@ mod tests {
 
     #[test]
     fn the_outbox_is_listed_dropped_from_and_edited() {
-        let asked = |line| parse(line).map_err(|mistake| mistake.to_string());
-        let edit = |text: Option<&str>| Input::Outbox(Unsent::Edit(2, text.map(str::to_owned)));
+        let asked = |line| parse(line).map_err(|error| error.to_string());
+        let edit =
+            |text: Option<&str>| Input::Outbox(OutboxCommand::Edit(2, text.map(str::to_owned)));
 
-        assert_eq!(asked("/outbox"), Ok(Input::Outbox(Unsent::List)));
-        assert_eq!(asked("/outbox drop 2"), Ok(Input::Outbox(Unsent::Drop(2))));
+        assert_eq!(asked("/outbox"), Ok(Input::Outbox(OutboxCommand::List)));
+        assert_eq!(
+            asked("/outbox drop 2"),
+            Ok(Input::Outbox(OutboxCommand::Drop(2)))
+        );
         assert_eq!(asked("/outbox edit 2"), Ok(edit(None)));
         assert_eq!(asked("/outbox edit  2  a  b"), Ok(edit(Some("a  b"))));
         for line in [
@@ -278,8 +282,8 @@ mod tests {
     #[test]
     fn a_line_without_a_command_is_not_sent() {
         for line in ["hello there", "hello", "å", "1"] {
-            let mistake = parse(line).unwrap_err().to_string();
-            assert!(mistake.contains("a hello"), "{mistake}");
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains("a hello"), "{error}");
         }
     }
 
@@ -301,8 +305,8 @@ mod tests {
             "q now",
             "/nonsense",
         ] {
-            let mistake = parse(line).unwrap_err().to_string();
-            assert!(mistake.len() > 20, "{line}: {mistake}");
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.len() > 20, "{line}: {error}");
         }
     }
 
@@ -316,7 +320,7 @@ mod tests {
         }
         assert_eq!(
             parse("h nonsense").unwrap_err().to_string(),
-            "nonsense is no command; h shows them all"
+            "Unknown command `nonsense`; type h for help"
         );
     }
 

@@ -60,20 +60,20 @@ pub fn measured(grapheme: &str) -> Cell<'_> {
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
+pub struct RowFormat {
     /// The columns of a row; 0 if unknown, in which case rows are never wrapped.
     pub columns: u16,
     /// Whether the terminal understands escape codes, so that a column can be addressed.
     pub has_codes: bool,
 }
 
-impl Page {
+impl RowFormat {
     /// The rows of one line. A row that continues on the next is filled to its last column, so that
     /// the terminal wraps by itself and copies both as one line. Each continuation row begins with
     /// `indent`, so that no text can imitate a line of its own.
     pub fn lay_out(self, line: &str, indent: &str) -> Vec<String> {
         let mut rows = Rows {
-            page: self,
+            format: self,
             indent,
             done: Vec::new(),
             row: Vec::new(),
@@ -117,7 +117,7 @@ impl Page {
 }
 
 struct Rows<'a> {
-    page: Page,
+    format: RowFormat,
     indent: &'a str,
     done: Vec<String>,
     row: Vec<Cell<'a>>,
@@ -128,7 +128,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn push(&mut self, cell: Cell<'a>) {
-        let columns = self.page.columns;
+        let columns = self.format.columns;
         let begin = u16::try_from(self.indent.len()).unwrap_or(0);
         // After a cell of uncertain width the next column is addressed explicitly, and the last
         // column of a row must be written for the terminal to wrap by itself.
@@ -159,7 +159,7 @@ impl<'a> Rows<'a> {
     /// Begins a row, and moves the last word there if it is short and ends before `end`.
     fn wrap(&mut self, begin: u16, end: u16) {
         let longest = WORD
-            .min(self.page.columns / 2)
+            .min(self.format.columns / 2)
             .min(end.saturating_sub(begin));
         let moved = match self.word {
             Some((at, column)) if self.column - column <= longest && column > begin => {
@@ -168,7 +168,7 @@ impl<'a> Rows<'a> {
             _ => Vec::new(),
         };
         self.done
-            .push(self.page.write(&self.row, self.page.columns));
+            .push(self.format.write(&self.row, self.format.columns));
         self.row.clear();
         self.row.extend(self.indent.graphemes(true).map(measured));
         self.column = begin;
@@ -180,7 +180,7 @@ impl<'a> Rows<'a> {
     }
 
     fn end(mut self) -> Vec<String> {
-        self.done.push(self.page.write(&self.row, 0));
+        self.done.push(self.format.write(&self.row, 0));
         self.done
     }
 }
@@ -191,15 +191,15 @@ mod tests {
 
     use super::*;
 
-    const fn page(columns: u16) -> Page {
-        Page {
+    const fn format(columns: u16) -> RowFormat {
+        RowFormat {
             columns,
             has_codes: true,
         }
     }
 
     fn rows(text: &str, columns: u16) -> Vec<String> {
-        page(columns).lay_out(text, "   ")
+        format(columns).lay_out(text, "   ")
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Causeway in a terminal.
+//! `causeway`: the terminal client.
 //!
 //! Reads the command line, opens the terminal or the pipe, and hands both to `chat`. Of the project's
 //! other crates it imports `client` alone: its contract is `openapi.yaml`.
@@ -19,13 +19,13 @@ mod outbox;
 mod output;
 mod pager;
 mod pages;
-mod paper;
 mod plain;
 mod prompt;
 mod random;
 mod recall;
 mod screen;
 mod script;
+mod scrollback;
 mod settings;
 mod state;
 mod text;
@@ -41,14 +41,14 @@ use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
-use crate::address::{FIRST_SERVER, Place};
+use crate::address::{DEFAULT_SERVER, Target};
 use crate::arguments::{Arguments, Color, Options};
 use crate::chat::{Chat, Start};
 use crate::logins::Logins;
-use crate::outbox::Keeping;
+use crate::outbox::Storage;
 use crate::output::Output;
 use crate::prompt::{Status, Terminal, Typed};
-use crate::screen::Look;
+use crate::screen::Style;
 use crate::script::{Failure, Script};
 use crate::settings::{Applied, Settings};
 
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         .context("the program cannot begin")
         .and_then(|runtime| {
             let done = runtime.block_on(run(settings));
-            // A thread may still wait for input that nobody gives.
+            // A thread may still be waiting for input.
             runtime.shutdown_background();
             done
         });
@@ -75,34 +75,34 @@ fn main() -> ExitCode {
 async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let Settings { arguments, applied } = settings;
     let Arguments { command, options } = arguments;
-    let keeping = keeping(options.outbox.as_deref());
+    let storage = storage(options.outbox.as_deref());
     let Some(command) = command else {
-        return chat(options, &applied, keeping).await;
+        return chat(options, &applied, storage).await;
     };
     let script = Script {
         options,
         applied,
-        keeping,
+        storage,
     };
     match script.run(command).await {
-        Ok(()) | Err(Failure::Unread) => Ok(ExitCode::SUCCESS),
-        Err(Failure::Told(sentence)) => Err(anyhow::Error::msg(sentence)),
+        Ok(()) | Err(Failure::OutputClosed) => Ok(ExitCode::SUCCESS),
+        Err(Failure::Error(sentence)) => Err(anyhow::Error::msg(sentence)),
     }
 }
 
-async fn chat(options: Options, applied: &[Applied], keeping: Keeping) -> anyhow::Result<ExitCode> {
+async fn chat(options: Options, applied: &[Applied], storage: Storage) -> anyhow::Result<ExitCode> {
     let begun = start(&options, applied);
     let (output, typed, color) = open(options.color)?;
-    let look = Look {
+    let style = Style {
         color,
         zone: TimeZone::system(),
     };
     let http = Http::trusting(options.ca.as_deref()).map_err(anyhow::Error::msg)?;
-    let mut chat = Chat::new(look, output, http, keeping, !options.no_failover);
+    let mut chat = Chat::new(style, output, http, storage, !options.no_failover);
     chat.greet();
     let all_went_well = tokio::select! {
         all_went_well = chat.run(begun, typed) => all_went_well,
-        () = told_to_end() => false,
+        () = terminate_signal() => false,
     };
     Ok(if all_went_well {
         ExitCode::SUCCESS
@@ -111,7 +111,7 @@ async fn chat(options: Options, applied: &[Applied], keeping: Keeping) -> anyhow
     })
 }
 
-/// Where the chat begins: what is set, else the login that was kept.
+/// What the chat begins with: the options, or else the stored login.
 fn start(options: &Options, applied: &[Applied]) -> Start {
     let is_typed = |name: &str| {
         let mut all = applied.iter();
@@ -121,7 +121,7 @@ fn start(options: &Options, applied: &[Applied]) -> Start {
         settings::misuse("--json is for commands, as in: causeway history --group lobby --json")
             .exit();
     }
-    let server = options.server.as_ref().map(Place::address);
+    let server = options.server.as_ref().map(Target::address);
     let kept = Logins::own().ok().and_then(|logins| {
         logins
             .find(server.as_deref(), options.user.as_deref())
@@ -135,28 +135,32 @@ fn start(options: &Options, applied: &[Applied]) -> Start {
         settings::misuse("--group needs a name to log in under: add --user NAME, as in: causeway --user ann --group lobby")
             .exit();
     }
-    let place = options
+    let target = options
         .server
         .clone()
-        .or_else(|| kept.map(|login| Place::Address(login.server)))
-        .unwrap_or(Place::Address(FIRST_SERVER.to_owned()));
-    // A group that is set for all times waits until somebody logs in.
+        .or_else(|| kept.map(|login| Target::Address(login.server)))
+        .unwrap_or(Target::Address(DEFAULT_SERVER.to_owned()));
+    // A group from the settings applies only to a user.
     let group = options.group.clone().filter(|_| user.is_some());
-    Start { place, user, group }
+    Start {
+        server: target,
+        user,
+        group,
+    }
 }
 
-fn keeping(given: Option<&Path>) -> Keeping {
+fn storage(given: Option<&Path>) -> Storage {
     match given {
-        Some(path) if path.as_os_str() == "none" => Keeping::Memory,
-        Some(path) => Keeping::Folder(path.to_owned()),
+        Some(path) if path.as_os_str() == "none" => Storage::Memory,
+        Some(path) => Storage::Folder(path.to_owned()),
         None => match folders::state() {
-            Ok(folder) => Keeping::Folder(folder.join("outbox")),
-            Err(error) => Keeping::Nowhere(error.to_string()),
+            Ok(folder) => Storage::Folder(folder.join("outbox")),
+            Err(error) => Storage::Nowhere(error.to_string()),
         },
     }
 }
 
-/// A terminal where a person sits at both ends, else a pipe.
+/// A terminal if input, output and errors are one; otherwise a pipe.
 fn open(color: Color) -> anyhow::Result<(Output, Receiver<Typed>, bool)> {
     let is_terminal = std::io::stdin().is_terminal()
         && std::io::stdout().is_terminal()
@@ -181,7 +185,7 @@ fn open(color: Color) -> anyhow::Result<(Output, Receiver<Typed>, bool)> {
     Ok((
         Output::Terminal {
             terminal,
-            asking: false,
+            is_prompting: false,
             status: Status::default(),
         },
         typed,
@@ -189,13 +193,13 @@ fn open(color: Color) -> anyhow::Result<(Output, Receiver<Typed>, bool)> {
     ))
 }
 
-async fn told_to_end() {
+async fn terminate_signal() {
     let ends = [
         SignalKind::interrupt(),
         SignalKind::terminate(),
         SignalKind::hangup(),
     ];
-    // Where signals cannot be had, the program ends without setting the terminal back.
+    // Without signal handlers the program exits without restoring the terminal.
     let waits = ends
         .into_iter()
         .filter_map(|end| signal(end).ok())

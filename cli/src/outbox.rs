@@ -10,14 +10,14 @@ mod crashes;
 mod folder;
 mod journal;
 mod memory;
-mod verdict;
+mod outcome;
 
 use std::io;
 
-pub use self::folder::Keeping;
+pub use self::folder::Storage;
 pub use self::journal::{Damage, Disk};
 use self::journal::{Journal, Record};
-pub use self::verdict::{Verdict, judge};
+pub use self::outcome::{Outcome, outcome_of};
 use crate::names;
 
 /// A message that no server has stored yet, as far as is known.

@@ -4,10 +4,10 @@
 
 use std::io::{self, Write as _};
 
-use crate::complete::Known;
-use crate::pager::{Sheet, Turn};
-use crate::paper::Block;
-use crate::prompt::{Order, Status, Terminal};
+use crate::complete::Vocabulary;
+use crate::pager::{PagerExit, Section};
+use crate::prompt::{Request, Status, Terminal};
+use crate::scrollback::Block;
 
 /// Where the chat prints.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub enum Output {
         /// The handle to its thread.
         terminal: Terminal,
         /// Whether a prompt is shown.
-        asking: bool,
+        is_prompting: bool,
         /// The status sent last.
         status: Status,
     },
@@ -37,7 +37,7 @@ impl Output {
     /// Shows a block.
     pub fn show_block(&mut self, block: Block) {
         match self {
-            Self::Terminal { terminal, .. } => terminal.order(Order::Show(block)),
+            Self::Terminal { terminal, .. } => terminal.request(Request::Show(block)),
             Self::Pipe { closed } => {
                 let text = block.text;
                 let mut out = io::stdout().lock();
@@ -51,7 +51,7 @@ impl Output {
         match self {
             Self::Terminal { terminal, .. } => {
                 let name = name.to_owned();
-                terminal.order(Order::ShowTyped { name, block });
+                terminal.request(Request::ShowTyped { name, block });
             }
             Self::Pipe { .. } => self.show_block(block),
         }
@@ -62,7 +62,7 @@ impl Output {
         match self {
             Self::Terminal { terminal, .. } => {
                 let name = name.to_owned();
-                terminal.order(Order::Amend {
+                terminal.request(Request::Amend {
                     name,
                     block,
                     otherwise: Block::lines(otherwise),
@@ -73,13 +73,13 @@ impl Output {
     }
 
     /// Pages through part of a long text. `None` unless the output is a terminal.
-    pub async fn page(&self, sheet: Sheet) -> Option<Turn> {
+    pub async fn page(&self, section: Section) -> Option<PagerExit> {
         let Self::Terminal { terminal, .. } = self else {
             return None;
         };
-        let (answer, turn) = tokio::sync::oneshot::channel();
-        terminal.order(Order::Page(sheet, answer));
-        turn.await.ok()
+        let (answer, exit) = tokio::sync::oneshot::channel();
+        terminal.request(Request::Page(section, answer));
+        exit.await.ok()
     }
 
     /// The rows of the terminal; 0 if unknown.
@@ -88,68 +88,76 @@ impl Output {
     }
 
     /// Shows progress while a page is loaded. Returns whether to go on.
-    pub async fn working(&self, text: String) -> bool {
+    pub async fn progress(&self, text: String) -> bool {
         let Self::Terminal { terminal, .. } = self else {
             return true;
         };
         let (answer, goes_on) = tokio::sync::oneshot::channel();
-        terminal.order(Order::Working(text, answer));
+        terminal.request(Request::Progress(text, answer));
         goes_on.await.unwrap_or(false)
     }
 
     /// Updates the status row if it has changed.
-    pub fn tell_status(&mut self, now: Status) {
+    pub fn set_status(&mut self, now: Status) {
         if let Self::Terminal {
             terminal, status, ..
         } = self
             && *status != now
         {
             *status = now.clone();
-            terminal.order(Order::Status(now));
+            terminal.request(Request::Status(now));
         }
     }
 
     /// Adds words to complete.
-    pub fn tell_known(&self, news: Known) {
+    pub fn add_words(&self, news: Vocabulary) {
         if let Self::Terminal { terminal, .. } = self {
-            terminal.order(Order::Know(news));
+            terminal.request(Request::AddWords(news));
         }
     }
 
     /// Sets the file of recalled lines.
-    pub fn keep_lines_in(&self, path: std::path::PathBuf) {
+    pub fn recall_from(&self, path: std::path::PathBuf) {
         if let Self::Terminal { terminal, .. } = self {
-            terminal.order(Order::Recall(path));
+            terminal.request(Request::Recall(path));
         }
     }
 
     /// Prompts for the next line.
-    pub fn prompt(&mut self, front: String) {
+    pub fn prompt(&mut self, prompt: String) {
         if let Self::Terminal {
-            terminal, asking, ..
+            terminal,
+            is_prompting,
+            ..
         } = self
         {
-            *asking = true;
-            terminal.order(Order::Prompt(front));
+            *is_prompting = true;
+            terminal.request(Request::Prompt(prompt));
         }
     }
 
     /// A line has been received; the next can be typed after the next prompt.
-    pub fn line_taken(&mut self) {
-        if let Self::Terminal { asking, .. } = self {
-            *asking = false;
+    pub fn line_received(&mut self) {
+        if let Self::Terminal { is_prompting, .. } = self {
+            *is_prompting = false;
         }
     }
 
     /// Whether a prompt is shown.
-    pub fn is_asking(&self) -> bool {
-        matches!(self, Self::Terminal { asking: true, .. })
+    pub fn is_prompting(&self) -> bool {
+        matches!(
+            self,
+            Self::Terminal {
+                is_prompting: true,
+                ..
+            }
+        )
     }
 
     /// Clears the screen of a terminal.
     pub fn clear(&self) {
         if let Self::Terminal { terminal, .. } = self {
-            terminal.order(Order::Clear);
+            terminal.request(Request::Clear);
         }
     }
 

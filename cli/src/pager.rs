@@ -5,12 +5,12 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::layout::Page;
-use crate::paper::Block;
+use crate::layout::RowFormat;
+use crate::scrollback::Block;
 
 /// Part of a long text.
 #[derive(Debug)]
-pub struct Sheet {
+pub struct Section {
     /// The text, in order.
     pub blocks: Vec<Block>,
     /// Only the last screenful is shown, and the reader is asked after it.
@@ -21,18 +21,18 @@ pub struct Sheet {
 
 /// How the reader left a section.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
+pub struct PagerExit {
     /// The block at the top of the screen, if it is one of this section.
     pub top: Option<usize>,
     /// The first block not shown.
     pub next: usize,
     /// Where the reader wants to go.
-    pub wish: Wish,
+    pub next_move: Move,
 }
 
 /// Where the reader wants to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum Move {
     /// Further; the screen has room left and nothing was asked.
     More,
     /// The next screenful.
@@ -58,9 +58,9 @@ pub enum Wish {
 
 /// What a key means to the pager.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum KeyMeaning {
     /// Go there.
-    Wish(Wish),
+    Move(Move),
     /// Ask for words to find.
     Ask {
         /// Towards the beginning.
@@ -73,26 +73,26 @@ pub enum Meaning {
 }
 
 /// Interprets a key.
-pub fn meaning(key: KeyEvent) -> Meaning {
+pub fn meaning(key: KeyEvent) -> KeyMeaning {
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         return match key.code {
-            KeyCode::Char('c' | 'd') => Meaning::Wish(Wish::Stop),
-            KeyCode::Char('z') => Meaning::Suspend,
-            KeyCode::Char('f' | 'v') => Meaning::Wish(Wish::Next),
-            KeyCode::Char('b') => Meaning::Wish(Wish::Back),
-            _ => Meaning::Nothing,
+            KeyCode::Char('c' | 'd') => KeyMeaning::Move(Move::Stop),
+            KeyCode::Char('z') => KeyMeaning::Suspend,
+            KeyCode::Char('f' | 'v') => KeyMeaning::Move(Move::Next),
+            KeyCode::Char('b') => KeyMeaning::Move(Move::Back),
+            _ => KeyMeaning::Nothing,
         };
     }
-    Meaning::Wish(match key.code {
-        KeyCode::Char('q') | KeyCode::Esc => Wish::Stop,
-        KeyCode::Char(' ' | 'f') | KeyCode::Enter | KeyCode::PageDown | KeyCode::Down => Wish::Next,
-        KeyCode::Char('b') | KeyCode::PageUp | KeyCode::Up => Wish::Back,
-        KeyCode::Char('g' | '<') | KeyCode::Home => Wish::First,
-        KeyCode::Char('G' | '>') | KeyCode::End => Wish::Last,
-        KeyCode::Char('n') => Wish::FindAgain,
-        KeyCode::Char('/') => return Meaning::Ask { backwards: false },
-        KeyCode::Char('?') => return Meaning::Ask { backwards: true },
-        _ => return Meaning::Nothing,
+    KeyMeaning::Move(match key.code {
+        KeyCode::Char('q') | KeyCode::Esc => Move::Stop,
+        KeyCode::Char(' ' | 'f') | KeyCode::Enter | KeyCode::PageDown | KeyCode::Down => Move::Next,
+        KeyCode::Char('b') | KeyCode::PageUp | KeyCode::Up => Move::Back,
+        KeyCode::Char('g' | '<') | KeyCode::Home => Move::First,
+        KeyCode::Char('G' | '>') | KeyCode::End => Move::Last,
+        KeyCode::Char('n') => Move::FindAgain,
+        KeyCode::Char('/') => return KeyMeaning::Ask { backwards: false },
+        KeyCode::Char('?') => return KeyMeaning::Ask { backwards: true },
+        _ => return KeyMeaning::Nothing,
     })
 }
 
@@ -111,10 +111,10 @@ pub fn question(word: &str, columns: u16) -> String {
 }
 
 /// The first block of the last screenful.
-pub fn last_screenful(blocks: &[Block], page: Page, rows: usize) -> usize {
+pub fn last_screenful(blocks: &[Block], format: RowFormat, rows: usize) -> usize {
     let mut used = 0;
     for (at, block) in blocks.iter().enumerate().rev() {
-        used += block.rows(page).iter().map(Vec::len).sum::<usize>();
+        used += block.rows(format).iter().map(Vec::len).sum::<usize>();
         if used > rows {
             return (at + 1).min(blocks.len() - 1);
         }
@@ -136,22 +136,22 @@ mod tests {
 
     #[test]
     fn the_last_screenful_is_counted_in_rows() {
-        let page = Page {
+        let format = RowFormat {
             columns: 10,
             has_codes: true,
         };
         let blocks: Vec<_> = ["a", "bbbbbbbbbbbb", "c", "d"]
             .map(|text| Block::lines(text.into()))
             .into();
-        assert_eq!(last_screenful(&blocks, page, 4), 1);
-        assert_eq!(last_screenful(&blocks, page, 3), 2);
-        assert_eq!(last_screenful(&blocks, page, 9), 0);
+        assert_eq!(last_screenful(&blocks, format, 4), 1);
+        assert_eq!(last_screenful(&blocks, format, 3), 2);
+        assert_eq!(last_screenful(&blocks, format, 9), 0);
         assert_eq!(
-            last_screenful(&blocks[..2], page, 1),
+            last_screenful(&blocks[..2], format, 1),
             1,
             "never none at all"
         );
-        assert_eq!(last_screenful(&[], page, 1), 0);
+        assert_eq!(last_screenful(&[], format, 1), 0);
     }
 
     #[test]
@@ -159,16 +159,19 @@ mod tests {
         let of = |code, modifiers| meaning(KeyEvent::new(code, modifiers));
         assert_eq!(
             of(KeyCode::Char('b'), KeyModifiers::NONE),
-            Meaning::Wish(Wish::Back)
+            KeyMeaning::Move(Move::Back)
         );
         assert_eq!(
             of(KeyCode::Char('/'), KeyModifiers::NONE),
-            Meaning::Ask { backwards: false }
+            KeyMeaning::Ask { backwards: false }
         );
         assert_eq!(
             of(KeyCode::Char('c'), KeyModifiers::CONTROL),
-            Meaning::Wish(Wish::Stop)
+            KeyMeaning::Move(Move::Stop)
         );
-        assert_eq!(of(KeyCode::Char('x'), KeyModifiers::NONE), Meaning::Nothing);
+        assert_eq!(
+            of(KeyCode::Char('x'), KeyModifiers::NONE),
+            KeyMeaning::Nothing
+        );
     }
 }

@@ -11,18 +11,18 @@ const PAGE: u16 = 500;
 type Fetched<T> = Result<Page<T>, CallError>;
 
 /// A message whose position can be read.
-pub trait Placed {
+pub trait HasPosition {
     /// Its position in the history.
     fn position(&self) -> Option<String>;
 }
 
-impl Placed for Message {
+impl HasPosition for Message {
     fn position(&self) -> Option<String> {
         Some(self.position.clone())
     }
 }
 
-impl Placed for Box<RawValue> {
+impl HasPosition for Box<RawValue> {
     fn position(&self) -> Option<String> {
         let message: Message = serde_json::from_str(self.get()).ok()?;
         Some(message.position)
@@ -37,7 +37,7 @@ pub struct Pages<T> {
     fetching: Option<JoinHandle<Fetched<T>>>,
 }
 
-impl<T: Placed + DeserializeOwned + Send + 'static> Pages<T> {
+impl<T: HasPosition + DeserializeOwned + Send + 'static> Pages<T> {
     /// The pages after this position.
     pub fn after(group: &str, position: String) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl<T: Placed + DeserializeOwned + Send + 'static> Pages<T> {
             .unwrap_or_else(|_| Err(CallError::Unreachable("interrupted".into())));
         if let Ok(page) = &fetched {
             let last = page.messages.last().filter(|_| page.has_after);
-            self.after = last.and_then(Placed::position);
+            self.after = last.and_then(HasPosition::position);
             if let Some(after) = self.after.clone() {
                 self.fetching = Some(self.fetch(client, after));
                 // Lets the request leave before the page is shown.
@@ -84,7 +84,7 @@ impl<T> Drop for Pages<T> {
 
 /// A position before that of every message, in the same form: positions begin with 16 digits of
 /// time, and no message has the time 0.
-pub fn first_place(position: &str) -> String {
+pub fn first_position(position: &str) -> String {
     let zeros = position.len().min(16);
     "0".repeat(zeros) + position.get(zeros..).unwrap_or_default()
 }
@@ -97,7 +97,7 @@ mod tests {
     fn the_first_page_begins_before_every_message() {
         let position = "0193b3f1a2c5000000019f3c07aa0000000000000007";
 
-        let first = first_place(position);
+        let first = first_position(position);
 
         assert_eq!(first.len(), position.len());
         assert!(*first < *position && first.starts_with("0000000000000000"));

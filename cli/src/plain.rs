@@ -18,7 +18,7 @@ pub fn lines() -> Receiver<Typed> {
             // Bytes in another encoding would be sent as text that nobody wrote.
             let line_of_text = match std::str::from_utf8(&line) {
                 Ok(text) => Typed::Line(text.to_owned()),
-                Err(_) => Typed::Unreadable,
+                Err(_) => Typed::NotUtf8,
             };
             if typed.send(line_of_text).await.is_err() {
                 return;

@@ -6,15 +6,15 @@
 //! rows from byte counts. Here every row is laid out first (`area`), so that the screen is known
 //! when something is printed above the line (`canvas`).
 
-mod ahead;
 mod area;
 mod canvas;
 mod line;
 mod menu;
 mod pages;
+mod prediction;
 mod status;
 mod suspend;
-mod typist;
+mod thread;
 
 use std::io;
 use std::path::PathBuf;
@@ -24,21 +24,21 @@ use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 
 pub use self::status::Status;
-use self::typist::Typist;
-use crate::complete::Known;
-use crate::pager::{Sheet, Turn};
-use crate::paper::Block;
-use crate::tty::Quiet;
+use self::thread::TerminalThread;
+use crate::complete::Vocabulary;
+use crate::pager::{PagerExit, Section};
+use crate::scrollback::Block;
+use crate::tty::TerminalMode;
 
 /// Capacity of the request queue; senders block while it is full.
-const ORDERS: usize = 1024;
+const REQUESTS: usize = 1024;
 
 /// How long closing waits for the terminal's thread.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// A request to the terminal.
 #[derive(Debug)]
-pub enum Order {
+pub enum Request {
     /// Print this above the line editor.
     Show(Block),
     /// Print this in place of the line entered last, unless something was printed after it.
@@ -63,13 +63,13 @@ pub enum Order {
     /// Set the status row.
     Status(Status),
     /// Add words to complete.
-    Know(Known),
+    AddWords(Vocabulary),
     /// Recall lines from this file, and save them there.
     Recall(PathBuf),
     /// Page through this text; the answer is what the reader wants next.
-    Page(Sheet, tokio::sync::oneshot::Sender<Turn>),
+    Page(Section, tokio::sync::oneshot::Sender<PagerExit>),
     /// Show progress while a page is loaded; the answer is whether to go on.
-    Working(String, tokio::sync::oneshot::Sender<bool>),
+    Progress(String, tokio::sync::oneshot::Sender<bool>),
     /// Clear the screen.
     Clear,
     /// Restore the terminal and stop.
@@ -83,17 +83,17 @@ pub enum Typed {
     Line(String),
     /// All lines entered before a prompt and still buffered. Each follows as [`Typed::Line`],
     /// unless its keys turn out to be for something else.
-    Ahead(Vec<String>),
+    Early(Vec<String>),
     /// A line from a pipe that is not UTF-8.
-    Unreadable,
+    NotUtf8,
     /// The request to leave: Ctrl-D on an empty line, or Ctrl-C twice.
     Leave,
 }
 
 /// What the terminal's thread receives.
 #[derive(Debug)]
-enum Happening {
-    Order(Order),
+enum TerminalEvent {
+    Request(Request),
     Key(crossterm::event::Event),
     /// SIGTSTP was received.
     Suspend,
@@ -106,7 +106,7 @@ enum Happening {
 /// A handle to the terminal's thread.
 #[derive(Debug)]
 pub struct Terminal {
-    happenings: SyncSender<Happening>,
+    events: SyncSender<TerminalEvent>,
     is_closing: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -121,29 +121,29 @@ impl Terminal {
         color: bool,
         has_codes: bool,
     ) -> io::Result<(Self, tokio::sync::mpsc::Receiver<Typed>)> {
-        let quiet = Quiet::begin(has_codes)?;
-        let (happenings, waiting) = mpsc::sync_channel(ORDERS);
+        let mode = TerminalMode::enter(has_codes)?;
+        let (events, waiting) = mpsc::sync_channel(REQUESTS);
         let (typed, lines) = tokio::sync::mpsc::channel(16);
         let is_closing = Arc::new(AtomicBool::new(false));
-        let mut typist = Typist::new(
-            quiet,
+        let mut state = TerminalThread::new(
+            mode,
             waiting,
             typed,
             Arc::clone(&is_closing),
             color && has_codes,
             has_codes,
         );
-        suspend::listen(&happenings);
-        read_keys(happenings.clone())?;
+        suspend::listen(&events);
+        read_keys(events.clone())?;
         let thread = std::thread::Builder::new()
             .name("terminal".into())
             .spawn(move || {
                 // If the terminal is gone, the receiver learns it from the closed channel.
-                let _ = typist.run();
+                let _ = state.run();
             })?;
         Ok((
             Self {
-                happenings,
+                events,
                 is_closing,
                 thread: Some(thread),
             },
@@ -152,21 +152,21 @@ impl Terminal {
     }
 
     /// Sends a request; blocks while the queue is full.
-    pub fn order(&self, order: Order) {
+    pub fn request(&self, request: Request) {
         // If the thread has ended, there is no terminal to carry it out on.
-        let _ = self.happenings.send(Happening::Order(order));
+        let _ = self.events.send(TerminalEvent::Request(request));
     }
 }
 
-fn read_keys(happenings: SyncSender<Happening>) -> io::Result<()> {
+fn read_keys(events: SyncSender<TerminalEvent>) -> io::Result<()> {
     let read = move || {
         while let Ok(event) = crossterm::event::read() {
-            if happenings.send(Happening::Key(event)).is_err() {
+            if events.send(TerminalEvent::Key(event)).is_err() {
                 return;
             }
         }
         // The receiver is gone only while the program exits.
-        let _ = happenings.send(Happening::Gone);
+        let _ = events.send(TerminalEvent::Gone);
     };
     std::thread::Builder::new()
         .name("keys".into())
@@ -178,7 +178,7 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         self.is_closing.store(true, Ordering::Release);
         // A full queue wakes the thread as well.
-        let _ = self.happenings.try_send(Happening::Order(Order::Close));
+        let _ = self.events.try_send(TerminalEvent::Request(Request::Close));
         let Some(thread) = self.thread.take() else {
             return;
         };

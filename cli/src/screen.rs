@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use causeway_client::{Liked, Message, Presence, Snapshot, User};
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::text::{self, excerpt, harmless, harmless_line, isolated};
+use crate::text::{self, excerpt, isolated, sanitised, sanitised_line};
 
 const DIM: &str = "2";
 const BOLD: &str = "1";
@@ -22,7 +22,7 @@ const RED: &str = "31";
 
 /// How text is formatted.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct Style {
     /// Whether colour codes are written.
     pub color: bool,
     /// The zone in which times are shown.
@@ -42,7 +42,7 @@ pub struct Shown<'a> {
     pub held: Option<(usize, usize)>,
 }
 
-impl Look {
+impl Style {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.color {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
@@ -53,7 +53,7 @@ impl Look {
 
     /// A remark of the program itself.
     pub fn note(&self, text: &str) -> String {
-        self.remark(&isolated(&harmless_line(text)))
+        self.remark(&isolated(&sanitised_line(text)))
     }
 
     /// The same for text that is sanitised already.
@@ -63,7 +63,7 @@ impl Look {
 
     /// Reports something that did not go as asked.
     pub fn warning(&self, text: &str) -> String {
-        self.paint(YELLOW, &format!("! {}", isolated(&harmless_line(text))))
+        self.paint(YELLOW, &format!("! {}", isolated(&sanitised_line(text))))
     }
 
     /// A message: number, time, author, text, likes and, for an own message, its replica count.
@@ -80,7 +80,7 @@ impl Look {
         let mut line = self.paint(DIM, &format!("{number:>3} {time}{late}"));
         let author = text::name(&message.author.name);
         let author = self.paint(if held.is_some() { "1;32" } else { "1;36" }, &author);
-        let text = isolated(&harmless(&message.text)).replace('\n', "\n    | ");
+        let text = isolated(&sanitised(&message.text)).replace('\n', "\n    | ");
         let _ = write!(line, " {author}: {text}");
         if message.likes > 0 {
             let _ = write!(
@@ -230,7 +230,7 @@ pub fn merged(count: u64, from: u64) -> String {
 mod tests {
     use super::*;
 
-    const PLAIN: Look = Look {
+    const PLAIN: Style = Style {
         color: false,
         zone: TimeZone::UTC,
     };
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn colours_are_written_only_when_asked_for() {
-        let color = Look {
+        let color = Style {
             color: true,
             ..PLAIN
         };

@@ -14,11 +14,11 @@ use clap::CommandFactory as _;
 
 use self::caller::Caller;
 use self::print::Printer;
-use crate::address::{FIRST_SERVER, Place, short};
+use crate::address::{DEFAULT_SERVER, Target, short};
 use crate::arguments::{Arguments, Command, Options};
 use crate::folders;
 use crate::logins::Logins;
-use crate::outbox::Keeping;
+use crate::outbox::Storage;
 use crate::settings::{self, Applied};
 
 /// Why a command has failed.
@@ -26,15 +26,15 @@ use crate::settings::{self, Applied};
 pub enum Failure {
     /// The sentence for standard error.
     #[error("{0}")]
-    Told(String),
+    Error(String),
     /// The reader of the output has gone; nothing is wrong.
     #[error("nobody reads the output")]
-    Unread,
+    OutputClosed,
 }
 
 impl From<String> for Failure {
     fn from(sentence: String) -> Self {
-        Self::Told(sentence)
+        Self::Error(sentence)
     }
 }
 
@@ -46,7 +46,7 @@ pub struct Script {
     /// Where each of them comes from.
     pub applied: Vec<Applied>,
     /// Where unsent messages are stored.
-    pub keeping: Keeping,
+    pub storage: Storage,
 }
 
 impl Script {
@@ -64,10 +64,10 @@ impl Script {
                 let caller = self.caller().await.map_err(send::not_kept)?;
                 send::run(
                     caller,
-                    &self.keeping,
+                    &self.storage,
                     group,
                     printer,
-                    send::Given::of(text, lines),
+                    send::TextSource::of(text, lines),
                 )
                 .await
             }
@@ -113,7 +113,7 @@ impl Script {
 
     fn config(&self, mut printer: Printer) -> Result<(), Failure> {
         let options = &self.options;
-        let server = options.server.as_ref().map(Place::address);
+        let server = options.server.as_ref().map(Target::address);
         let logins = Logins::own().ok();
         let kept = logins.as_ref().and_then(|logins| {
             logins
@@ -123,11 +123,11 @@ impl Script {
         let kept_in = logins.map_or_else(String::new, |logins| logins.place());
         for applied in &self.applied {
             let mut applied = applied.clone();
-            let (value, source) = match (applied.setting, &kept, &self.keeping) {
+            let (value, source) = match (applied.setting, &kept, &self.storage) {
                 ("server", Some(login), _) => (short(&login.server).to_owned(), &kept_in),
-                ("server", None, _) => (short(FIRST_SERVER).to_owned(), &applied.source),
+                ("server", None, _) => (short(DEFAULT_SERVER).to_owned(), &applied.source),
                 ("user", Some(login), _) => (login.user.clone(), &kept_in),
-                ("outbox", _, Keeping::Folder(folder)) => (folders::short(folder), &applied.source),
+                ("outbox", _, Storage::Folder(folder)) => (folders::short(folder), &applied.source),
                 _ => ("-".to_owned(), &applied.source),
             };
             if applied.value.is_none() {
@@ -166,6 +166,6 @@ fn man(command: Option<&str>, mut printer: Printer) -> Result<(), Failure> {
     };
     let mut text = Vec::new();
     page.render(&mut text)
-        .map_err(|error| Failure::Told(error.to_string()))?;
+        .map_err(|error| Failure::Error(error.to_string()))?;
     printer.bytes(&text)
 }

@@ -1,8 +1,8 @@
-//! What applies: the command line, then the environment, then the file of settings, then the
-//! stored login, then what is built in.
+//! The settings: from the command line, else the environment, else the settings file, else the
+//! stored login, else the default.
 //!
-//! The file's values become the defaults of the command line's parser, so that they are checked by
-//! the same rules.
+//! The file's values become defaults of the command line's parser, so that the same rules check
+//! them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use crate::arguments::{Arguments, Options};
 use crate::folders;
 
-/// The names of the settings, as flags have them.
+/// The settings, named like the flags.
 const NAMES: [&str; 9] = [
     "server",
     "user",
@@ -27,38 +27,38 @@ const NAMES: [&str; 9] = [
     "timeout",
 ];
 
-/// The file of settings.
+/// The settings file.
 #[derive(Debug, Default)]
 struct File {
     path: Option<PathBuf>,
-    /// By the names of flags.
+    /// By the name of the flag.
     values: Vec<(String, String)>,
 }
 
-/// The command line with all that was not given filled in.
+/// The complete settings.
 #[derive(Debug)]
 pub struct Settings {
-    /// What applies.
+    /// The command line, with everything else filled in.
     pub arguments: Arguments,
-    /// Each setting, its value and where it comes from.
+    /// Each setting with its value and its source.
     pub applied: Vec<Applied>,
 }
 
-/// A setting that applies, and where it comes from.
+/// A setting, its value and its source.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Applied {
     /// Its name.
     pub setting: &'static str,
-    /// What applies; none where nothing is set.
+    /// `None` if nothing is set.
     pub value: Option<String>,
     /// `command line`, a variable, a file, or `default`.
     pub source: String,
 }
 
-/// Reads the command line of this program.
+/// Reads the command line and the settings file.
 ///
 /// # Errors
-/// What is wrong with it, or with the file of settings, as clap says it.
+/// What is wrong with either, as clap reports it.
 pub fn read(command_line: Vec<OsString>) -> Result<Settings, clap::Error> {
     let file = File::read(&command_line)?;
     let mut command = Arguments::command();
@@ -74,7 +74,7 @@ pub fn read(command_line: Vec<OsString>) -> Result<Settings, clap::Error> {
     Ok(Settings { arguments, applied })
 }
 
-/// What is wrong use that the parser cannot see.
+/// Wrong use that the parser cannot detect.
 pub fn misuse(sentence: &str) -> clap::Error {
     Arguments::command().error(ErrorKind::MissingRequiredArgument, sentence)
 }
@@ -150,7 +150,7 @@ impl File {
     }
 }
 
-/// The value of `--config`, before anything else is known.
+/// The value of `--config`, read before the command line is parsed.
 fn named_in(command_line: &[OsString]) -> Option<OsString> {
     let mut rest = command_line.iter().skip(1);
     while let Some(word) = rest.next() {
@@ -168,7 +168,7 @@ fn named_in(command_line: &[OsString]) -> Option<OsString> {
     None
 }
 
-/// Pure: what a file of settings says, by the names of flags.
+/// Pure: the values in a settings file, by the name of the flag.
 fn values_of(text: &str) -> Result<Vec<(String, String)>, String> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let said = error.message();
@@ -183,7 +183,7 @@ fn values_of(text: &str) -> Result<Vec<(String, String)>, String> {
         if !NAMES.contains(&name.as_str()) {
             let known = NAMES.join(", ");
             return Err(format!(
-                "have the unknown setting `{name}`; known are {known}"
+                "have the unknown setting `{name}`; the known ones are {known}"
             ));
         }
         let value = match value {
@@ -192,7 +192,7 @@ fn values_of(text: &str) -> Result<Vec<(String, String)>, String> {
             toml::Value::Integer(value) => value.to_string(),
             _ => {
                 return Err(format!(
-                    "have a `{name}` that is no text, number or true or false"
+                    "have a `{name}` that is not text, a number, true or false"
                 ));
             }
         };
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_settings_has_the_names_of_flags() {
+    fn a_settings_file_uses_the_names_of_flags() {
         let text = "server = \"chat.example\"\nno-failover = true\nno_failover = true\n";
         assert!(values_of(text).is_ok());
 
@@ -223,10 +223,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_setting_is_told_with_its_place() {
+    fn a_wrong_setting_is_reported_with_its_place() {
         for (text, said) in [
             ("sever = \"x\"", "unknown setting `sever`"),
-            ("server = [1]", "have a `server` that is no text"),
+            ("server = [1]", "have a `server` that is not text"),
             ("user = \"ann\"\nserver = ", "line 2"),
         ] {
             let sentence = values_of(text).unwrap_err();

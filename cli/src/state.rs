@@ -18,14 +18,14 @@ const OWN_KEPT: usize = 256;
 
 /// What the user has read and written, as opaque tokens of the server.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct CausalContext {
     /// The cursor of the current group: where its stream resumes, on any replica.
     pub cursor: Option<String>,
     /// The mark of the last write.
     pub mark: Option<String>,
 }
 
-impl Seen {
+impl CausalContext {
     /// What a post carries, so that it sorts after all its author has read and written.
     pub fn for_post(&self) -> Vec<String> {
         self.cursor.iter().chain(&self.mark).cloned().collect()
@@ -34,10 +34,10 @@ impl Seen {
 
 /// An own message, until every replica holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Own {
+struct OwnMessage {
     id: String,
     held_by: usize,
-    told: usize,
+    reported: usize,
 }
 
 /// Everything that a chat remembers.
@@ -56,14 +56,14 @@ pub struct State {
     /// The messages that arrived late.
     pub late: Late,
     /// What the user has read and written.
-    pub seen: Seen,
+    pub context: CausalContext,
     /// The servers, as last reported.
     pub view: Option<View>,
     /// The connected replica.
     pub replica: Option<u64>,
     /// The number of replicas, as the connected one reports it.
     pub servers: Option<usize>,
-    own: VecDeque<Own>,
+    own: VecDeque<OwnMessage>,
 }
 
 impl State {
@@ -128,7 +128,7 @@ impl State {
         self.group = group;
         self.numbers = Numbers::default();
         self.late = Late::default();
-        self.seen.cursor = None;
+        self.context.cursor = None;
         self.own.clear();
     }
 
@@ -136,13 +136,13 @@ impl State {
     pub fn joined(&mut self, group: &str, mark: Option<String>) {
         self.group = Some(group.to_owned());
         self.join.clone_from(&mark);
-        self.seen.mark = mark.or(self.seen.mark.take());
+        self.context.mark = mark.or(self.context.mark.take());
     }
 
     /// Goes to another cluster, where nothing of the former one is valid.
     pub fn leave_cluster(&mut self) {
         self.enter(None);
-        self.seen = Seen::default();
+        self.context = CausalContext::default();
         self.join = None;
         self.view = None;
         self.servers = None;
@@ -162,10 +162,10 @@ impl State {
             self.own.pop_front();
         }
         let held_by = message.stored_on.len();
-        self.own.push_back(Own {
+        self.own.push_back(OwnMessage {
             id: message.id.clone(),
             held_by,
-            told: held_by,
+            reported: held_by,
         });
     }
 
@@ -181,16 +181,20 @@ impl State {
         let own = self
             .own
             .iter_mut()
-            .find(|own| own.id == id && own.told != own.held_by)?;
-        own.told = own.held_by;
+            .find(|own| own.id == id && own.reported != own.held_by)?;
+        own.reported = own.held_by;
         Some((self.numbers.of(id)?, own.held_by))
     }
 
     /// Takes all unreported replica counts, each with the numbers of its messages, ascending.
     pub fn news_of_own(&mut self) -> BTreeMap<usize, Vec<u64>> {
         let mut news = BTreeMap::<usize, Vec<u64>>::new();
-        for own in self.own.iter_mut().filter(|own| own.told != own.held_by) {
-            own.told = own.held_by;
+        for own in self
+            .own
+            .iter_mut()
+            .filter(|own| own.reported != own.held_by)
+        {
+            own.reported = own.held_by;
             news.entry(own.held_by)
                 .or_default()
                 .extend(self.numbers.of(&own.id));
@@ -263,12 +267,12 @@ mod tests {
 
     #[test]
     fn a_post_carries_what_was_read_and_written() {
-        let seen = Seen {
+        let seen = CausalContext {
             cursor: Some("c".into()),
             mark: Some("m".into()),
         };
         assert_eq!(seen.for_post(), ["c", "m"]);
-        assert!(Seen::default().for_post().is_empty());
+        assert!(CausalContext::default().for_post().is_empty());
     }
 
     #[test]
@@ -340,7 +344,7 @@ mod tests {
     fn another_group_has_numbers_of_its_own() {
         let mut state = State::default();
         state.numbers.show("m");
-        state.seen = Seen {
+        state.context = CausalContext {
             cursor: Some("c".into()),
             mark: Some("m".into()),
         };
@@ -349,8 +353,8 @@ mod tests {
 
         assert_eq!(state.numbers.message(1), None);
         assert_eq!(
-            state.seen,
-            Seen {
+            state.context,
+            CausalContext {
                 cursor: None,
                 mark: Some("m".into())
             }

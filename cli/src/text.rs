@@ -23,7 +23,7 @@ const UNSHOWN: char = '\u{fffd}';
 /// feed and tab, bidirectional controls, and characters without a shape, unless they join emoji or
 /// letters. Limits the marks on a letter. Line separators become line feeds, so that every line
 /// break is visible as one.
-pub fn harmless(text: &str) -> String {
+pub fn sanitised(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut marks = None;
     let mut chars = text.char_indices().peekable();
@@ -68,8 +68,8 @@ pub fn harmless(text: &str) -> String {
 }
 
 /// The same on one line: for names, addresses and quotations.
-pub fn harmless_line(text: &str) -> String {
-    harmless(text).replace(['\n', '\t'], " ")
+pub fn sanitised_line(text: &str) -> String {
+    sanitised(text).replace(['\n', '\t'], " ")
 }
 
 /// Isolates each line that has right-to-left letters, so that the text before and after it keeps
@@ -98,7 +98,7 @@ fn is_right_to_left(c: char) -> bool {
 
 /// A name for display.
 pub fn name(text: &str) -> String {
-    isolated(&harmless_line(text))
+    isolated(&sanitised_line(text))
 }
 
 /// The beginning of a text, on one line of at most `columns` columns, with `…` if something was cut
@@ -106,7 +106,7 @@ pub fn name(text: &str) -> String {
 pub fn excerpt(text: &str, columns: usize) -> String {
     // Enough for any width; bounds the work for a long text.
     let begin: String = text.chars().take(columns.saturating_mul(8) + 8).collect();
-    let line = harmless_line(&begin);
+    let line = sanitised_line(&begin);
     if line.width() <= columns && begin.len() == text.len() {
         return line;
     }
@@ -131,7 +131,7 @@ mod tests {
     fn escape_sequences_never_reach_the_terminal() {
         let hostile = "a\u{1b}[2Jb\u{9b}31mc\u{7}d\re\u{202e}f";
 
-        let shown = harmless(hostile);
+        let shown = sanitised(hostile);
 
         assert!(!shown.chars().any(char::is_control), "{shown:?}");
         assert!(!shown.contains('\u{202e}'));
@@ -139,12 +139,12 @@ mod tests {
 
     #[test]
     fn line_feeds_and_tabs_stay() {
-        assert_eq!(harmless("a\n\tb\r\nc"), "a\n\tb\nc");
+        assert_eq!(sanitised("a\n\tb\r\nc"), "a\n\tb\nc");
     }
 
     #[test]
     fn a_name_is_one_line() {
-        assert_eq!(harmless_line("a\nb\tc"), "a b c");
+        assert_eq!(sanitised_line("a\nb\tc"), "a b c");
     }
 
     #[test]
@@ -176,8 +176,8 @@ mod tests {
             '\u{200c}',
         ] {
             let text = format!("a{hidden}{hidden}b");
-            assert_eq!(harmless(&text), "a\u{fffd}b", "{hidden:?}");
-            assert_eq!(harmless(&hidden.to_string()), "\u{fffd}", "{hidden:?}");
+            assert_eq!(sanitised(&text), "a\u{fffd}b", "{hidden:?}");
+            assert_eq!(sanitised(&hidden.to_string()), "\u{fffd}", "{hidden:?}");
         }
     }
 
@@ -185,7 +185,7 @@ mod tests {
     fn emoji_keep_what_joins_them() {
         for emoji in ["👨‍👩‍👧‍👦", "❤️", "🏳️‍🌈", "👩🏽‍🚀", "1️⃣", "🇩🇪", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🧑‍🤝‍🧑", "❤️‍🔥"]
         {
-            assert_eq!(harmless(&format!("a{emoji}b")), format!("a{emoji}b"));
+            assert_eq!(sanitised(&format!("a{emoji}b")), format!("a{emoji}b"));
         }
     }
 
@@ -193,13 +193,13 @@ mod tests {
     fn tags_hide_nothing_behind_a_flag() {
         let hidden = "🏴\u{e0068}\u{e0069}\u{e0064}\u{e0065}\u{e007f}";
 
-        assert_eq!(harmless(hidden), "🏴\u{fffd}");
+        assert_eq!(sanitised(hidden), "🏴\u{fffd}");
     }
 
     #[test]
     fn joined_scripts_keep_their_joiners() {
         for word in ["می\u{200c}خواهم", "क्\u{200d}ष", "ශ්\u{200d}රී"] {
-            assert_eq!(harmless(word), word);
+            assert_eq!(sanitised(word), word);
         }
     }
 
@@ -208,18 +208,18 @@ mod tests {
         let towering = format!("e{}x", "\u{301}".repeat(3000));
 
         assert_eq!(
-            harmless(&towering),
+            sanitised(&towering),
             format!("e{}x", "\u{301}".repeat(MARKS))
         );
         for word in ["שָּׁ֑לוֹם", "น้ำ", "Việt", "e\u{301}\u{323}"] {
-            assert_eq!(harmless(word), word);
+            assert_eq!(sanitised(word), word);
         }
     }
 
     #[test]
     fn a_mark_without_a_letter_gets_one() {
-        assert_eq!(harmless("\u{301}a"), "\u{25cc}\u{301}a");
-        assert_eq!(harmless("a\n\u{301}b"), "a\n\u{25cc}\u{301}b");
+        assert_eq!(sanitised("\u{301}a"), "\u{25cc}\u{301}a");
+        assert_eq!(sanitised("a\n\u{301}b"), "a\n\u{25cc}\u{301}b");
     }
 
     #[test]

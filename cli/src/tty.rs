@@ -14,44 +14,42 @@ const PASTE_AS_TYPED: &str = "\u{1b}[?2004l";
 
 /// The terminal without echo and line mode; its former settings return when this is dropped.
 #[derive(Debug)]
-pub struct Quiet {
+pub struct TerminalMode {
     before: Termios,
     present: Termios,
     has_codes: bool,
 }
 
-impl Quiet {
+impl TerminalMode {
     /// Turns off echo and line mode. Signals stay on, so that Ctrl-C works while a command runs.
     ///
     /// # Errors
     /// Standard input is not a terminal.
-    pub fn begin(has_codes: bool) -> io::Result<Self> {
+    pub fn enter(has_codes: bool) -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
-        let mut quiet = before.clone();
-        quiet
-            .local_modes
+        let mut mode = before.clone();
+        mode.local_modes
             .remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN);
         // Keys pressed early must read like keys pressed in time: Enter is a carriage return, and
         // no key stops the output.
-        quiet
-            .input_modes
+        mode.input_modes
             .remove(InputModes::ICRNL | InputModes::IXON);
-        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
-        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
-        let mut quiet = Self {
+        mode.special_codes[SpecialCodeIndex::VMIN] = 1;
+        mode.special_codes[SpecialCodeIndex::VTIME] = 0;
+        let mut mode = Self {
             before,
-            present: quiet,
+            present: mode,
             has_codes,
         };
-        quiet.take_again(false)?;
-        Ok(quiet)
+        mode.resume(false)?;
+        Ok(mode)
     }
 
-    /// Applies the settings again after `give_back`; `keys_only` as in `set_keys_only`.
+    /// Applies the settings again after `restore`; `keys_only` as in `set_keys_only`.
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn take_again(&mut self, keys_only: bool) -> io::Result<()> {
+    pub fn resume(&mut self, keys_only: bool) -> io::Result<()> {
         self.present.local_modes.set(LocalModes::ISIG, !keys_only);
         tcsetattr(io::stdin(), OptionalActions::Now, &self.present)?;
         self.write(PASTE_IN_ONE_PIECE)
@@ -61,7 +59,7 @@ impl Quiet {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn give_back(&self) -> io::Result<()> {
+    pub fn restore(&self) -> io::Result<()> {
         tcsetattr(io::stdin(), OptionalActions::Now, &self.before)?;
         self.write(&format!("{PASTE_AS_TYPED}\u{1b}[?25h"))
     }
@@ -78,7 +76,7 @@ impl Quiet {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn keys_only(&mut self, keys_only: bool) -> io::Result<()> {
+    pub fn set_keys_only(&mut self, keys_only: bool) -> io::Result<()> {
         let mut wanted = self.present.clone();
         wanted.local_modes.set(LocalModes::ISIG, !keys_only);
         if wanted.local_modes != self.present.local_modes {
@@ -89,9 +87,9 @@ impl Quiet {
     }
 }
 
-impl Drop for Quiet {
+impl Drop for TerminalMode {
     fn drop(&mut self) {
         // The terminal may be gone; then there is nothing to restore.
-        let _ = self.give_back();
+        let _ = self.restore();
     }
 }

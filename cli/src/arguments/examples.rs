@@ -10,10 +10,10 @@ Examples:
   causeway send --user ann --group lobby hello     from a script
 
 Once started, h shows the commands, and h and a command more about it. Tab completes commands,
-groups, names, replicas and :emoji; arrow up finds lines typed before. Alt-Enter begins another
-line of a message, and a pasted text of several lines is one message. Each option has a variable in the environment and a line in
-~/.config/causeway/config.toml: causeway config shows what is set and where.
-Exit code: 0 when all went well, 1 when something did not, 2 for a wrong command line.";
+groups, names, replicas and :emoji; arrow up recalls earlier lines. Alt-Enter begins another line
+of a message, and a pasted text of several lines is one message. Each option can also be set by an
+environment variable or in ~/.config/causeway/config.toml; causeway config shows what is set where.
+Exit code: 0 for success, 1 if something failed, 2 for a wrong command line.";
 
 pub(super) const LOGIN: &str = "\
 Examples:
@@ -33,9 +33,9 @@ Examples:
   printf 'one\\nanother\\n' | causeway send --user ann --group lobby --lines
   causeway send --user ann --group lobby -- '--starts with dashes'
 
-The group is joined where one is no member of it. A message that no server has answered within
---timeout is kept, and sent when causeway runs again; the exit code is 1 then. Without the login of
-an earlier causeway login, or with --outbox none, nothing is kept while no server answers.";
+The group is joined first if necessary. A message that no server answers within --timeout is kept,
+and sent when causeway runs again; the exit code is then 1. Without an earlier causeway login, or
+with --outbox none, nothing is kept while no server answers.";
 
 pub(super) const TAIL: &str = "\
 Examples:
@@ -43,8 +43,8 @@ Examples:
   causeway tail --user ann --group lobby --from START --json
   timeout 1 causeway tail --user ann --group lobby --from NOW --follow || true
 
-With --json each line is a change of the API, with the cursor after it; messages from before the
-tail began have none. The last line has the cursor to go on from, on any replica.";
+With --json each line is a change as in the API, with the cursor after it; messages from before
+the tail began have none. The last line has the cursor to resume from, on any replica.";
 
 pub(super) const HISTORY: &str = "\
 Examples:
@@ -74,7 +74,7 @@ Examples:
   causeway config
   CAUSEWAY_GROUP=lobby causeway config --json
 
-A file of settings has lines like: server = \"chat.example:12001\"";
+A settings file has lines like: server = \"chat.example:12001\"";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

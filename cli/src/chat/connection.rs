@@ -4,7 +4,7 @@ use causeway_client::{CallError, Client, Server, Session, Snapshot, Written};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{Chat, Link, Start};
-use crate::address::{Place, short};
+use crate::address::{Target, short};
 use crate::clock;
 use crate::feed;
 
@@ -35,13 +35,13 @@ impl Chat {
     /// What the command line asked for. A server that is not there yet is waited for where a name
     /// says who waits.
     pub(super) async fn start(&mut self, start: Start) {
-        let Some(address) = self.address_of(&start.place) else {
+        let Some(address) = self.address_of(&start.server) else {
             return;
         };
         self.state.user = start.user;
         self.state.group = start.group;
         self.open_outbox();
-        self.tell_terminal();
+        self.update_terminal();
         match self.use_server(&address, false).await {
             Ok(()) => {}
             Err(Unusable::Call(error))
@@ -52,21 +52,21 @@ impl Chat {
                     "No connection to {}: {error}. Trying again until it answers; c connects elsewhere, q leaves",
                     short(&address)
                 );
-                self.told.no_server = true;
+                self.announced.no_server = true;
                 self.try_again_later();
-                self.complain(&waits);
+                self.report_failure(&waits);
             }
             Err(error) => {
                 self.state.user = None;
                 self.state.group = None;
-                self.complain(&format!("No connection to {}: {error}", short(&address)));
+                self.report_failure(&format!("No connection to {}: {error}", short(&address)));
             }
         }
-        self.tend_link().await;
+        self.maintain_link().await;
     }
 
     /// `c`: another server; name, group and place stay.
-    pub(super) async fn connect(&mut self, place: Place) {
+    pub(super) async fn connect(&mut self, place: Target) {
         let Some(address) = self.address_of(&place) else {
             return;
         };
@@ -81,20 +81,20 @@ impl Chat {
             } else {
                 "; you stay where you were"
             };
-            self.complain(&format!(
+            self.report_failure(&format!(
                 "No connection to {}: {error}{stays}",
                 short(&address)
             ));
         }
     }
 
-    fn address_of(&mut self, place: &Place) -> Option<String> {
+    fn address_of(&mut self, place: &Target) -> Option<String> {
         match place {
-            Place::Address(address) => Some(address.clone()),
-            Place::Replica(number) => {
+            Target::Address(address) => Some(address.clone()),
+            Target::Replica(number) => {
                 let address = self.state.address_of(*number);
                 if address.is_none() {
-                    self.complain(&format!("There is no replica {number}; v shows them all"));
+                    self.report_failure(&format!("There is no replica {number}; v shows them all"));
                 }
                 address
             }
@@ -189,7 +189,7 @@ impl Chat {
             return;
         };
         let client = client.clone();
-        let seen = self.state.seen.clone();
+        let seen = self.state.context.clone();
         let at_least = seen.cursor.clone().or(seen.mark);
         match self.join_with_all_seen(&client, &group, at_least).await {
             Ok(joined) => {
@@ -201,7 +201,7 @@ impl Chat {
                 self.follow(client, joined.body.group, cursor);
             }
             // Here or elsewhere it can be done a little later, and the group is still wanted.
-            Err(error) if error.passes() => self.lose(&error.to_string()),
+            Err(error) if error.passes() => self.lose_server(&error.to_string()),
             Err(error) => self.refuse_group(&error),
         }
     }
@@ -214,7 +214,7 @@ impl Chat {
     }
 
     pub(super) fn follow(&mut self, client: Client, group: String, cursor: String) {
-        self.state.seen.cursor = Some(cursor.clone());
+        self.state.context.cursor = Some(cursor.clone());
         self.catching_up = Some(Instant::now() + CATCH_UP);
         self.tasks.push(feed::follow(
             client,
@@ -253,10 +253,10 @@ impl Chat {
         };
         match client.view().await {
             Ok(view) => {
-                self.show_all(&self.look.view(&view, client.base(), clock::now()));
+                self.show_all(&self.style.view(&view, client.base(), clock::now()));
                 self.state.view = Some(view);
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.call_failed(&error),
         }
     }
 }

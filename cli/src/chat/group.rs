@@ -4,9 +4,9 @@ use causeway_client::{CallError, Liked, Message, Page, Snapshot, User, Window};
 
 use super::{Chat, Link};
 use crate::names;
-use crate::pager::Sheet;
-use crate::pages::{Pages, first_place};
-use crate::text::harmless_line;
+use crate::pager::Section;
+use crate::pages::{Pages, first_position};
+use crate::text::sanitised_line;
 
 impl Chat {
     /// `j`: enters a group.
@@ -22,7 +22,7 @@ impl Chat {
         {
             return self.note(&format!("You are already in {group}"));
         }
-        let mark = self.state.seen.mark.clone();
+        let mark = self.state.context.mark.clone();
         match self.join_with_all_seen(&client, group, mark).await {
             Ok(joined) => {
                 self.leave_stream();
@@ -30,7 +30,7 @@ impl Chat {
                 let cursor = self.show_new_group(&joined.body);
                 self.follow(client, joined.body.group, cursor);
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.call_failed(&error),
         }
     }
 
@@ -43,11 +43,11 @@ impl Chat {
 
     pub(super) fn show_group(&mut self, snapshot: &Snapshot) {
         let head = self
-            .look
+            .style
             .group(snapshot, self.state.user.as_deref().unwrap_or_default());
         self.show_all(&head);
-        self.heard_of.of_users(&snapshot.online);
-        self.heard_of.of_groups([snapshot.group.clone()]);
+        self.terminal.add_users(&snapshot.online);
+        self.terminal.add_groups([snapshot.group.clone()]);
         for message in &snapshot.messages {
             let block = self.new_block_of(message);
             self.output.show_block(block);
@@ -68,8 +68,8 @@ impl Chat {
                 self.follow(client, group, snapshot.cursor);
             }
             // Without a stream, new messages would not be shown.
-            Err(error) if error.passes() => self.lose(&error.to_string()),
-            Err(error) => self.failed(&error),
+            Err(error) if error.passes() => self.lose_server(&error.to_string()),
+            Err(error) => self.call_failed(&error),
         }
     }
 
@@ -79,7 +79,7 @@ impl Chat {
             self.leave_stream();
             self.state.enter(None);
         }
-        self.failed(error);
+        self.call_failed(error);
     }
 
     /// `/leave`: ends the membership of the given group, or of the current one.
@@ -88,12 +88,13 @@ impl Chat {
             return;
         };
         let Some(group) = group.or_else(|| self.state.group.clone()) else {
-            return self
-                .complain("You are in no group. Type /leave and a name, as in: /leave lobby");
+            return self.report_failure(
+                "You are in no group. Type /leave and a name, as in: /leave lobby",
+            );
         };
         match client.leave(&group).await {
             Ok(mark) => {
-                self.state.seen.mark = mark.or(self.state.seen.mark.take());
+                self.state.context.mark = mark.or(self.state.context.mark.take());
                 if self
                     .state
                     .group
@@ -105,7 +106,7 @@ impl Chat {
                 }
                 self.note(&format!("you are no longer a member of {group}"));
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.call_failed(&error),
         }
     }
 
@@ -115,13 +116,13 @@ impl Chat {
             return;
         };
         let Some(id) = self.state.numbers.message(number).map(str::to_owned) else {
-            return self.complain(&format!(
+            return self.report_failure(&format!(
                 "There is no message {number} on this screen; p shows them all"
             ));
         };
         match client.like(&group, &id, likes_it).await {
             Ok(written) => {
-                self.state.seen.mark = written.mark.or(self.state.seen.mark.take());
+                self.state.context.mark = written.mark.or(self.state.context.mark.take());
                 let by = User {
                     id: String::new(),
                     name: self.state.user.clone().unwrap_or_default(),
@@ -130,10 +131,10 @@ impl Chat {
                     by,
                     message: written.body,
                 };
-                self.show(self.look.liked(number, &liked, likes_it));
+                self.show(self.style.liked(number, &liked, likes_it));
                 self.own_like = Some((id, likes_it));
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.call_failed(&error),
         }
     }
 
@@ -143,24 +144,24 @@ impl Chat {
             return;
         };
         let Some(id) = self.state.numbers.message(number).map(str::to_owned) else {
-            return self.complain(&format!(
+            return self.report_failure(&format!(
                 "There is no message {number} on this screen; p shows them all"
             ));
         };
         let message = match client.message(&group, &id).await {
             Ok(message) => message,
-            Err(error) => return self.failed(&error),
+            Err(error) => return self.call_failed(&error),
         };
         let block = self.block_of(&message);
         if !self.output.is_terminal() {
             return self.output.show_block(block);
         }
-        let sheet = Sheet {
+        let section = Section {
             blocks: vec![block],
             from_end: false,
             end: None,
         };
-        self.output.page(sheet).await;
+        self.output.page(section).await;
     }
 
     /// `p`: shows the whole history, numbered from 1, page after page.
@@ -173,17 +174,17 @@ impl Chat {
         }
         let newest: Page = match client.page(&group, Window::Newest, 1).await {
             Ok(newest) => newest,
-            Err(error) => return self.failed(&error),
+            Err(error) => return self.call_failed(&error),
         };
         let Some(last) = newest.messages.first() else {
             return self.note(&format!("no messages in {group} yet"));
         };
-        self.state.numbers.count_anew();
-        let mut pages = Pages::<Message>::after(&group, first_place(&last.position));
+        self.state.numbers.restart();
+        let mut pages = Pages::<Message>::after(&group, first_position(&last.position));
         while let Some(fetched) = pages.next(&client).await {
             let page = match fetched {
                 Ok(page) => page,
-                Err(error) => return self.failed(&error),
+                Err(error) => return self.call_failed(&error),
             };
             let lines: Vec<_> = page
                 .messages
@@ -200,7 +201,7 @@ impl Chat {
     /// Reports a message that moved because an earlier copy of it has arrived.
     pub(super) fn show_moved(&mut self, message: &Message) {
         if let Some(number) = self.state.numbers.of(&message.id) {
-            let author = harmless_line(&message.author.name);
+            let author = sanitised_line(&message.author.name);
             self.note(&format!(
                 "{number} ({author}) now stands earlier in the history"
             ));

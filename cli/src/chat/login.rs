@@ -18,13 +18,13 @@ impl Chat {
             return self.note(&format!("You are already {name}"));
         }
         let waiting = self.outbox.borrow().len();
-        if waiting > 0 && !self.keeps() {
-            return self.complain(&format!(
-                "{waiting} not sent yet under the present name; log in again when they are"
+        if waiting > 0 && !self.is_durable() {
+            return self.report_failure(&format!(
+                "{waiting} not sent yet under the current name; log in again once they are sent"
             ));
         }
         let (Link::Connected(client) | Link::LoggedIn(client)) = &self.link else {
-            return self.complain(self.needs_login());
+            return self.report_failure(self.needs_login());
         };
         let client = client.clone();
         match client.log_in::<Session>(name).await {
@@ -32,7 +32,7 @@ impl Chat {
                 self.log_out_former().await;
                 if waiting > 0 {
                     self.note(&format!(
-                        "{waiting} not sent under the former name are kept for it"
+                        "{waiting} not sent under the former name; they are kept for it"
                     ));
                 }
                 self.new_connection();
@@ -48,7 +48,7 @@ impl Chat {
                 self.link = Link::LoggedIn(client);
                 self.watch();
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.call_failed(&error),
         }
     }
 
@@ -75,25 +75,25 @@ impl Chat {
         let client = client.clone();
         self.link = Link::Connected(client.clone());
         if self.renewed.is_some_and(|at| at.elapsed() < SHORTEST_LOGIN) {
-            return self.lose("it refuses the login that it has just given");
+            return self.lose_server("it rejects the login that it has just issued");
         }
         match client.log_in::<Session>(&user).await {
             Ok(session) => {
                 self.renewed = Some(Instant::now());
                 self.link = Link::LoggedIn(client.with_token(session.token));
                 self.note(
-                    "the login had ended and is made anew; if something was not done, ask again",
+                    "the login had expired and was renewed; repeat the last command if it had no effect",
                 );
                 self.watch();
                 self.take_up_group().await;
             }
-            Err(error) if error.is_lost() || error.passes() => self.lose(&error.to_string()),
+            Err(error) if error.is_lost() || error.passes() => self.lose_server(&error.to_string()),
             Err(error) => {
                 self.watch();
-                self.complain(&format!(
-                    "the login has ended, and no other is given: {error}"
+                self.report_failure(&format!(
+                    "the login has expired and cannot be renewed: {error}"
                 ));
-                self.ask_again();
+                self.refresh_prompt();
             }
         }
     }

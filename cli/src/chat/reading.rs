@@ -1,47 +1,84 @@
 //! `p` in a terminal: the whole history, a screenful at a time, in both directions.
 //!
-//! Holds one page of messages and the place on the screen, however long the history is.
+//! Keeps one page of messages in memory, however long the history is.
 
 use causeway_client::{CallError, Client, Message, Page, Window};
 
 use super::Chat;
 use crate::output::Output;
-use crate::pager::{Sheet, Wish};
-use crate::pages::first_place;
-use crate::text::harmless;
+use crate::pager::{Move, PagerExit, Section};
+use crate::pages::first_position;
+use crate::text::sanitised;
 
-/// How many messages are asked for to be shown, and to be searched.
+/// The page size for reading.
 const SHOWN: u16 = 100;
-/// A screenful where nobody knows the height of the window.
-const SCREENFUL: u16 = 24;
+/// The page size for searching.
 const SEARCHED: u16 = 500;
+/// The messages of a screenful if the height of the window is unknown.
+const SCREENFUL: u16 = 24;
 
-/// Where a reader is in the history of a group.
+/// Where a reader left the history of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Bookmark {
     group: String,
     /// The positions of the first message on the screen, and of the last one shown.
     first: String,
     last: String,
 }
 
-/// What is shown next.
-enum Next {
-    /// These, in order; whether others follow them.
-    Forward(Vec<Message>, bool),
-    /// The last of these; whether others come after them.
-    Screenful(Vec<Message>, bool),
-    /// What follows a position.
-    After(String),
-    /// The reader is asked again, with this first.
-    Stay(&'static str),
+impl Bookmark {
+    fn update(&mut self, messages: &[Message], exit: &PagerExit) {
+        let position = |at: usize| messages.get(at).map(|message| message.position.clone());
+        if let Some(first) = exit.top.and_then(position) {
+            self.first = first;
+        }
+        if let Some(last) = exit.next.checked_sub(1).and_then(position) {
+            self.last = last;
+        }
+    }
 }
 
-/// Words to find.
+/// What the reader is shown next.
+enum Next {
+    /// The messages after a position.
+    After(String),
+    /// These messages, from the first on; whether more follow.
+    Forward(Vec<Message>, bool),
+    /// The last screenful of these messages; whether more follow.
+    Screenful(Vec<Message>, bool),
+    /// Only the question, with this first word.
+    Question(&'static str),
+}
+
+/// Messages that are handed to the pager.
+struct Batch {
+    messages: Vec<Message>,
+    has_more: bool,
+    /// As in [`Section`].
+    from_end: bool,
+    end: Option<&'static str>,
+}
+
 #[derive(Debug, Clone)]
 struct Search {
     words: String,
     backwards: bool,
+}
+
+impl Search {
+    /// The first match in the direction of the search.
+    fn find_in(&self, messages: &[Message]) -> Option<usize> {
+        let words = self.words.to_lowercase();
+        let matches = |message: &Message| {
+            sanitised(&message.text).to_lowercase().contains(&words)
+                || message.author.name.to_lowercase().contains(&words)
+        };
+        if self.backwards {
+            messages.iter().rposition(matches)
+        } else {
+            messages.iter().position(matches)
+        }
+    }
 }
 
 impl Chat {
@@ -49,179 +86,144 @@ impl Chat {
     pub(super) async fn read_history(&mut self, client: &Client, group: &str) {
         let newest = match client.page::<Page>(group, Window::Newest, 1).await {
             Ok(page) => page.messages.into_iter().next(),
-            Err(error) => return self.failed(&error),
+            Err(error) => return self.call_failed(&error),
         };
         let Some(newest) = newest else {
             return self.note(&format!("no messages in {group} yet"));
         };
-        let start = first_place(&newest.position);
-        let place = match self.reading.take().filter(|place| place.group == group) {
-            Some(place) if place.last < newest.position => {
-                self.note("on from where you left; g goes to the beginning, b back");
-                place
-            }
-            _ => {
-                self.state.numbers.count_anew();
-                Place {
-                    group: group.to_owned(),
-                    first: start.clone(),
-                    last: start.clone(),
-                }
-            }
-        };
+        let start = first_position(&newest.position);
         let mut reader = Reader {
             client,
-            place,
+            bookmark: self.open_bookmark(group, &start, &newest),
             start,
             search: None,
+            has_jumped: false,
         };
         if let Err(error) = self.read(&mut reader).await {
-            self.failed(&error);
+            self.call_failed(&error);
         }
-        self.reading = Some(reader.place);
+        self.bookmark = Some(reader.bookmark);
+    }
+
+    fn open_bookmark(&mut self, group: &str, start: &str, newest: &Message) -> Bookmark {
+        let left = self.bookmark.take().filter(|left| left.group == group);
+        if let Some(bookmark) = left.filter(|left| left.last < newest.position) {
+            self.note("continuing where you left off; g goes to the beginning, b back");
+            return bookmark;
+        }
+        self.state.numbers.restart();
+        Bookmark {
+            group: group.to_owned(),
+            first: start.to_owned(),
+            last: start.to_owned(),
+        }
     }
 
     async fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), CallError> {
-        let mut next = Next::After(reader.place.last.clone());
-        let mut has_moved = false;
-        loop {
-            let (messages, sheet, goes_on) = match next {
-                Next::After(position) => {
-                    let page = reader.after(&position, SHOWN).await?;
-                    next = Next::Forward(page.messages, page.has_after);
-                    continue;
-                }
-                Next::Forward(messages, goes_on) => {
-                    let sheet = self.sheet(&messages, false);
-                    (messages, sheet, goes_on)
-                }
-                Next::Screenful(messages, goes_on) => {
-                    let mut sheet = self.sheet(&messages, true);
-                    sheet.end = Some(if goes_on { "more" } else { "end" });
-                    has_moved = true;
-                    (messages, sheet, goes_on)
-                }
-                Next::Stay(word) => {
-                    has_moved = true;
-                    let sheet = Sheet {
-                        blocks: Vec::new(),
-                        from_end: false,
-                        end: Some(word),
-                    };
-                    (Vec::new(), sheet, true)
-                }
-            };
-            let from_end = sheet.from_end;
-            let sheet = Sheet {
-                // Who has only read on is at the end of the history when there is no more of it.
-                end: sheet.end.or((!goes_on && has_moved).then_some("end")),
-                ..sheet
-            };
-            let numbers = self.numbers_for(&messages);
-            let Some(turn) = self.output.page(sheet).await else {
+        let mut next = Some(Next::After(reader.bookmark.last.clone()));
+        while let Some(wanted) = next {
+            let batch = reader.load(wanted).await?;
+            let numbers = self.numbers_for(&batch.messages);
+            let section = self.section(&batch, &numbers);
+            let Some(exit) = self.output.page(section).await else {
                 return Ok(());
             };
-            let first_shown = turn.top.filter(|_| from_end).unwrap_or(0);
-            let shown = numbers.iter().zip(&messages).take(turn.next);
-            for (number, message) in shown.skip(first_shown) {
-                self.state.numbers.give(*number, &message.id);
-            }
-            let position = |at: usize| messages.get(at).map(|message| message.position.clone());
-            if let Some(first) = turn.top.and_then(position) {
-                reader.place.first = first;
-            }
-            if let Some(last) = turn.next.checked_sub(1).and_then(position) {
-                reader.place.last = last;
-            }
-            next = match turn.wish {
-                Wish::Stop => return Ok(()),
-                Wish::More | Wish::Next if turn.next < messages.len() => {
-                    let rest = messages.into_iter().skip(turn.next).collect();
-                    Next::Forward(rest, goes_on)
-                }
-                Wish::More | Wish::Next if !goes_on => return Ok(()),
-                Wish::More | Wish::Next => Next::After(reader.place.last.clone()),
-                Wish::First => {
-                    has_moved = true;
-                    Next::After(reader.start.clone())
-                }
-                Wish::Last => reader.last().await?,
-                Wish::Back => reader.back().await?,
-                Wish::Find { words, backwards } => {
-                    reader.search = Some(Search { words, backwards });
-                    has_moved = true;
-                    self.find(reader).await?
-                }
-                Wish::FindAgain => {
-                    has_moved = true;
-                    self.find(reader).await?
-                }
-            };
+            self.assign_shown(&batch, &numbers, &exit);
+            reader.bookmark.update(&batch.messages, &exit);
+            next = self.after_move(reader, batch, exit).await?;
         }
+        Ok(())
     }
 
-    /// The numbers of messages that are about to be shown; they count once they are.
+    /// The numbers of messages that are about to be shown; they are assigned once they are.
     fn numbers_for(&self, messages: &[Message]) -> Vec<u64> {
         let ids = messages.iter().map(|message| message.id.as_str());
         self.state.numbers.propose(ids)
     }
 
-    fn sheet(&mut self, messages: &[Message], from_end: bool) -> Sheet {
-        let numbers = self.numbers_for(messages).into_iter();
+    fn section(&mut self, batch: &Batch, numbers: &[u64]) -> Section {
         let blocks = numbers
-            .zip(messages)
-            .map(|(number, message)| self.block_as(number, message));
-        Sheet {
+            .iter()
+            .zip(&batch.messages)
+            .map(|(number, message)| self.block_as(*number, message));
+        Section {
             blocks: blocks.collect(),
-            from_end,
-            end: None,
+            from_end: batch.from_end,
+            end: batch.end,
         }
     }
 
-    /// Goes through the history until the words are found, the reader has enough, or it ends.
-    async fn find(&mut self, reader: &mut Reader<'_>) -> Result<Next, CallError> {
-        let Some(search) = reader.search.clone() else {
-            return Ok(Next::Stay("nothing searched yet; / and words"));
+    fn assign_shown(&mut self, batch: &Batch, numbers: &[u64], exit: &PagerExit) {
+        let first_shown = exit.top.filter(|_| batch.from_end).unwrap_or(0);
+        let shown = numbers.iter().zip(&batch.messages).take(exit.next);
+        for (number, message) in shown.skip(first_shown) {
+            self.state.numbers.assign(*number, &message.id);
+        }
+    }
+
+    /// What the reader's move leads to; `None` when the reader leaves.
+    async fn after_move(
+        &mut self,
+        reader: &mut Reader<'_>,
+        batch: Batch,
+        exit: PagerExit,
+    ) -> Result<Option<Next>, CallError> {
+        let moves_on = matches!(exit.next_move, Move::More | Move::Next);
+        reader.has_jumped |= !moves_on;
+        Ok(Some(match exit.next_move {
+            Move::Stop => return Ok(None),
+            Move::More | Move::Next if exit.next < batch.messages.len() => {
+                let rest = batch.messages.into_iter().skip(exit.next).collect();
+                Next::Forward(rest, batch.has_more)
+            }
+            Move::More | Move::Next if !batch.has_more => return Ok(None),
+            Move::More | Move::Next => Next::After(reader.bookmark.last.clone()),
+            Move::First => Next::After(reader.start.clone()),
+            Move::Last => reader.last().await?,
+            Move::Back => reader.back().await?,
+            Move::Find { words, backwards } => {
+                reader.search = Some(Search { words, backwards });
+                self.find(reader).await?
+            }
+            Move::FindAgain => self.find(reader).await?,
+        }))
+    }
+
+    /// Searches page by page until there is a match, the reader stops, or the history ends.
+    async fn find(&mut self, reader: &Reader<'_>) -> Result<Next, CallError> {
+        let Some(search) = &reader.search else {
+            return Ok(Next::Question("no search yet; type / and words"));
         };
-        let words = search.words.to_lowercase();
-        let fits = |message: &Message| {
-            harmless(&message.text).to_lowercase().contains(&words)
-                || message.author.name.to_lowercase().contains(&words)
-        };
-        let mut place = if search.backwards {
-            reader.place.first.clone()
+        let bookmark = &reader.bookmark;
+        let (mut position, backwards) = if search.backwards {
+            (bookmark.first.clone(), true)
         } else {
-            reader.place.last.clone()
+            (bookmark.last.clone(), false)
         };
         let mut searched = 0;
         loop {
-            let page = if search.backwards {
-                reader.before(&place, SEARCHED).await?
+            let page = if backwards {
+                reader.before(&position, SEARCHED).await?
             } else {
-                reader.after(&place, SEARCHED).await?
+                reader.after(&position, SEARCHED).await?
             };
-            let found = if search.backwards {
-                page.messages.iter().rposition(fits)
-            } else {
-                page.messages.iter().position(fits)
-            };
-            if let Some(at) = found {
+            if let Some(at) = search.find_in(&page.messages) {
                 let rest = page.messages.into_iter().skip(at).collect();
                 return Ok(Next::Forward(rest, page.has_after));
             }
             searched += page.messages.len();
-            let (edge, goes_on) = if search.backwards {
-                (page.messages.first(), page.has_before)
+            let edge = if backwards {
+                page.messages.first().filter(|_| page.has_before)
             } else {
-                (page.messages.last(), page.has_after)
+                page.messages.last().filter(|_| page.has_after)
             };
-            match edge {
-                Some(message) if goes_on => place.clone_from(&message.position),
-                _ => return Ok(Next::Stay("not found")),
-            }
-            let working = format!("searching, {searched} messages so far; q stops");
-            if !self.output.working(working).await {
-                return Ok(Next::Stay("stopped"));
+            let Some(edge) = edge else {
+                return Ok(Next::Question("not found"));
+            };
+            position.clone_from(&edge.position);
+            let progress = format!("searching, {searched} messages so far; q stops");
+            if !self.output.progress(progress).await {
+                return Ok(Next::Question("stopped"));
             }
         }
     }
@@ -229,29 +231,62 @@ impl Chat {
 
 struct Reader<'a> {
     client: &'a Client,
-    place: Place,
-    /// Before every message.
+    bookmark: Bookmark,
+    /// The position before every message.
     start: String,
     search: Option<Search>,
+    /// Whether the reader has done more than read on. Otherwise the end of the history ends `p`.
+    has_jumped: bool,
 }
 
 impl Reader<'_> {
+    async fn load(&self, next: Next) -> Result<Batch, CallError> {
+        Ok(match next {
+            Next::After(position) => {
+                let page = self.after(&position, SHOWN).await?;
+                self.forward(page.messages, page.has_after)
+            }
+            Next::Forward(messages, has_more) => self.forward(messages, has_more),
+            Next::Screenful(messages, has_more) => Batch {
+                messages,
+                has_more,
+                from_end: true,
+                end: Some(if has_more { "more" } else { "end" }),
+            },
+            Next::Question(word) => Batch {
+                messages: Vec::new(),
+                has_more: true,
+                from_end: false,
+                end: Some(word),
+            },
+        })
+    }
+
+    fn forward(&self, messages: Vec<Message>, has_more: bool) -> Batch {
+        Batch {
+            messages,
+            has_more,
+            from_end: false,
+            end: (!has_more && self.has_jumped).then_some("end"),
+        }
+    }
+
     async fn after(&self, position: &str, limit: u16) -> Result<Page, CallError> {
         self.client
-            .page(&self.place.group, Window::After(position), limit)
+            .page(&self.bookmark.group, Window::After(position), limit)
             .await
     }
 
     async fn before(&self, position: &str, limit: u16) -> Result<Page, CallError> {
         self.client
-            .page(&self.place.group, Window::Before(position), limit)
+            .page(&self.bookmark.group, Window::Before(position), limit)
             .await
     }
 
     async fn back(&self) -> Result<Next, CallError> {
-        let page = self.before(&self.place.first, screenful()).await?;
+        let page = self.before(&self.bookmark.first, screenful()).await?;
         Ok(if page.messages.is_empty() {
-            Next::Stay("begin")
+            Next::Question("begin")
         } else {
             Next::Screenful(page.messages, true)
         })
@@ -260,13 +295,13 @@ impl Reader<'_> {
     async fn last(&self) -> Result<Next, CallError> {
         let page: Page = self
             .client
-            .page(&self.place.group, Window::Newest, screenful())
+            .page(&self.bookmark.group, Window::Newest, screenful())
             .await?;
         Ok(Next::Screenful(page.messages, false))
     }
 }
 
-/// No more than fit into the window, so that no numbers are given to messages that are not shown.
+/// At most as many messages as fit into the window, so that unseen messages get no numbers.
 fn screenful() -> u16 {
     match Output::height() {
         0 => SCREENFUL,

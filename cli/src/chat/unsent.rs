@@ -1,62 +1,62 @@
 //! `/outbox`: what is not sent yet, or was refused.
 
 use super::Chat;
-use super::post::unwritable;
-use crate::input::Unsent as Asked;
-use crate::outbox::{Keeping, Outbox, Unsent, draw_key};
+use super::sending::unwritable;
+use crate::input::OutboxCommand;
+use crate::outbox::{Outbox, Storage, Unsent, draw_key};
 use crate::text::excerpt;
 
 impl Chat {
-    /// Opens the outbox of the name one has.
+    /// Opens the outbox of the current user.
     pub(super) fn open_outbox(&mut self) {
         let Some(user) = &self.state.user else { return };
         self.outbox.replace(Outbox::default());
-        match self.keeping.open(user) {
+        match self.storage.open(user) {
             Ok(opened) => {
                 self.outbox.replace(opened.outbox);
                 self.outbox_fault = None;
                 if let Some((lines, beside)) = opened.damaged {
-                    self.complain(&format!(
+                    self.report_failure(&format!(
                         "{lines} lines of the outbox could not be read; they are kept in {beside}"
                     ));
                 }
-                self.tell_of_kept();
+                self.report_stored();
             }
             Err(error) => {
                 self.outbox_fault = Some(error.to_string());
                 let warning = format!("Nothing can be sent: {error}");
-                self.show(self.look.warning(&warning));
+                self.show(self.style.warning(&warning));
             }
         }
     }
 
-    fn tell_of_kept(&mut self) {
+    fn report_stored(&mut self) {
         let (waiting, refused) = {
             let outbox = self.outbox.borrow();
             (outbox.len(), outbox.refusals())
         };
         if waiting > 0 {
             self.note(&format!(
-                "{waiting} not sent before, to be sent now; /outbox lists them"
+                "still unsent: {waiting}; sending now, /outbox lists them"
             ));
         }
         if refused > 0 {
             self.note(&format!(
-                "{refused} refused before; /outbox lists them, to edit or drop"
+                "refused earlier: {refused}; /outbox lists them, to edit or drop"
             ));
         }
     }
 
-    /// Whether what waits is there again when the program is.
-    pub(super) fn keeps(&self) -> bool {
-        matches!(self.keeping, Keeping::Folder(_)) && self.outbox_fault.is_none()
+    /// Whether unsent messages survive the end of the program.
+    pub(super) fn is_durable(&self) -> bool {
+        matches!(self.storage, Storage::Folder(_)) && self.outbox_fault.is_none()
     }
 
-    pub(super) async fn outbox(&mut self, asked: Asked) {
-        match asked {
-            Asked::List => self.list_outbox(),
-            Asked::Drop(number) => self.drop_unsent(number),
-            Asked::Edit(number, text) => {
+    pub(super) async fn outbox(&mut self, command: OutboxCommand) {
+        match command {
+            OutboxCommand::List => self.list_outbox(),
+            OutboxCommand::Drop(number) => self.drop_unsent(number),
+            OutboxCommand::Edit(number, text) => {
                 self.edit_unsent(number, text);
                 self.catch_up().await;
                 self.send_what_waits().await;
@@ -85,10 +85,10 @@ impl Chat {
             _ => String::new(),
         };
         match &unsent.refused {
-            Some(reason) => self.look.warning(&format!(
+            Some(reason) => self.style.warning(&format!(
                 "{number} to {group}{elsewhere}, refused: {reason}: {text}"
             )),
-            None => self.look.note(&format!(
+            None => self.style.note(&format!(
                 "{number} to {group}{elsewhere}, not sent yet: {text}"
             )),
         }
@@ -98,7 +98,7 @@ impl Chat {
         let place = usize::try_from(number).ok()?.checked_sub(1)?;
         let unsent = self.outbox.borrow().all().get(place).cloned();
         if unsent.is_none() {
-            self.complain(&format!("There is no message {number} in /outbox"));
+            self.report_failure(&format!("There is no message {number} in /outbox"));
         }
         unsent
     }
@@ -111,25 +111,25 @@ impl Chat {
         match dropped {
             Ok(()) => {
                 let doubt = if unsent.tried && unsent.refused.is_none() {
-                    "; a server may have got it before, no answer has come"
+                    "; a server may already have stored it"
                 } else {
                     ""
                 };
                 let text = excerpt(&unsent.text, 40);
                 self.note(&format!("dropped: {text}{doubt}"));
             }
-            Err(error) => self.complain(&format!("Not dropped: {}", unwritable(&error))),
+            Err(error) => self.report_failure(&format!("Not dropped: {}", unwritable(&error))),
         }
     }
 
-    /// A message that a server may have got cannot be changed: then there would be two.
+    /// A message that a server may have stored cannot be changed: there would be two of it.
     fn edit_unsent(&mut self, number: u64, text: Option<String>) {
         let Some(former) = self.unsent_at(number) else {
             return;
         };
         if former.tried && former.refused.is_none() {
-            return self.complain(&format!(
-                "Not changed: a server may have got {number} already, no answer has come. It is sent again as it is; /outbox drop {number} forgets it"
+            return self.report_failure(&format!(
+                "Not changed: a server may already have stored {number}. It will be sent again as it is; /outbox drop {number} forgets it"
             ));
         }
         let changed = Unsent {
@@ -145,10 +145,10 @@ impl Chat {
         match replaced {
             Ok(()) => {
                 self.note(&format!(
-                    "{number} is changed, and sent as soon as a server takes it"
+                    "{number} is changed, and will be sent as soon as a server accepts it"
                 ));
             }
-            Err(error) => self.complain(&format!("Not changed: {}", unwritable(&error))),
+            Err(error) => self.report_failure(&format!("Not changed: {}", unwritable(&error))),
         }
     }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::journal::read;
 use super::tests::unsent;
-use super::{Disk, Outbox, Verdict, judge};
+use super::{Disk, Outbox, Outcome, outcome_of};
 
 /// What survives of the disk: all that was synced, and as much of the rest as it happens.
 #[derive(Debug, Default)]
@@ -239,14 +239,14 @@ impl Trial {
             Luck::AnswerLost => self.store(&next.group, &next.key),
             // Who has stored a message answers it with the message, not with a refusal.
             Luck::Refused if !self.accepted.contains(&next.key) => {
-                assert_eq!(judge(&mut next, &refusal("invalid")), Verdict::Refused);
+                assert_eq!(outcome_of(&mut next, &refusal("invalid")), Outcome::Refused);
                 self.refused.insert(next.key.clone());
                 self.outbox.refused(&next.key, "too long");
             }
             Luck::NotYetAMember if next.joined.is_some() && !next.awaits_join => {
                 assert_eq!(
-                    judge(&mut next, &refusal("not_a_member")),
-                    Verdict::AwaitsJoin
+                    outcome_of(&mut next, &refusal("not_a_member")),
+                    Outcome::AwaitsJoin
                 );
                 self.outbox.update(&next);
             }

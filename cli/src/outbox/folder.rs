@@ -16,7 +16,7 @@ const MOST: usize = 64;
 
 /// Where unsent messages are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Keeping {
+pub enum Storage {
     /// In files in this folder.
     Folder(PathBuf),
     /// In memory, as long as the program runs.
@@ -27,13 +27,13 @@ pub enum Keeping {
 
 /// Why an outbox cannot be opened, and what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum OpenError {
     /// There is no folder.
-    #[error("{0}; or --outbox none sends without keeping")]
+    #[error("{0}; or add --outbox none, to send without keeping")]
     NoFolder(String),
     /// The folder or a file in it cannot be used.
     #[error(
-        "the outbox {path} cannot be used: {error}. Make it writable, name another folder with --outbox, or --outbox none sends without keeping"
+        "the outbox {path} cannot be used: {error}. Make it writable, name another folder with --outbox, or add --outbox none, to send without keeping"
     )]
     Io {
         /// What cannot be used.
@@ -62,24 +62,24 @@ pub struct Opened {
     pub damaged: Option<(usize, String)>,
 }
 
-impl Keeping {
+impl Storage {
     /// Opens the outbox of a user.
     ///
     /// # Errors
     /// The text says what to do.
-    pub fn open(&self, user: &str) -> Result<Opened, Unusable> {
+    pub fn open(&self, user: &str) -> Result<Opened, OpenError> {
         match self {
             Self::Folder(folder) => open(folder, user),
             Self::Memory => Ok(Opened {
                 outbox: Outbox::default(),
                 damaged: None,
             }),
-            Self::Nowhere(why) => Err(Unusable::NoFolder(why.clone())),
+            Self::Nowhere(why) => Err(OpenError::NoFolder(why.clone())),
         }
     }
 }
 
-fn open(folder: &Path, user: &str) -> Result<Opened, Unusable> {
+fn open(folder: &Path, user: &str) -> Result<Opened, OpenError> {
     let folder = &std::path::absolute(folder).map_err(|error| unusable(folder, error))?;
     create(folder).map_err(|error| unusable(folder, error))?;
     let mut own = None;
@@ -103,7 +103,7 @@ fn open(folder: &Path, user: &str) -> Result<Opened, Unusable> {
         }
     }
     let Some((path, lock, mut waiting, damaged)) = own else {
-        let error = io::Error::other("too many clients of this name run");
+        let error = io::Error::other("too many clients run under this name");
         return Err(unusable(folder, error));
     };
     let taken = left.iter().flat_map(|(_, _, waiting)| waiting);
@@ -124,8 +124,8 @@ fn open(folder: &Path, user: &str) -> Result<Opened, Unusable> {
     })
 }
 
-fn unusable(path: &Path, error: io::Error) -> Unusable {
-    Unusable::Io {
+fn unusable(path: &Path, error: io::Error) -> OpenError {
+    OpenError::Io {
         path: folders::short(path),
         error,
     }
@@ -187,12 +187,12 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
 
 type Loaded = (Vec<Unsent>, Option<(usize, String)>);
 
-fn load(path: &Path) -> Result<Loaded, Unusable> {
+fn load(path: &Path) -> Result<Loaded, OpenError> {
     let mut bytes = Vec::new();
     private(path)
         .and_then(|mut file| file.read_to_end(&mut bytes))
         .map_err(|error| unusable(path, error))?;
-    let read = read(&bytes).map_err(|damage| Unusable::Damaged {
+    let read = read(&bytes).map_err(|damage| OpenError::Damaged {
         path: folders::short(path),
         damage,
     })?;
@@ -272,34 +272,34 @@ mod tests {
     #[test]
     fn what_is_unsent_is_there_again_and_only_for_its_user() {
         let folder = tempfile::tempdir().unwrap();
-        let keeping = Keeping::Folder(folder.path().join("outbox"));
-        let mut first = keeping.open("Ann").unwrap();
+        let storage = Storage::Folder(folder.path().join("outbox"));
+        let mut first = storage.open("Ann").unwrap();
         for key in ["1", "2", "3"] {
             first.outbox.push(unsent(key, "lobby")).unwrap();
         }
         first.outbox.sent("2");
         drop(first);
 
-        assert_eq!(keys(&keeping.open("ann").unwrap()), ["1", "3"]);
-        assert_eq!(keys(&keeping.open("ann.2").unwrap()), [""; 0]);
+        assert_eq!(keys(&storage.open("ann").unwrap()), ["1", "3"]);
+        assert_eq!(keys(&storage.open("ann.2").unwrap()), [""; 0]);
     }
 
     #[test]
     fn a_second_client_has_an_outbox_of_its_own_that_the_next_takes_over() {
         let folder = tempfile::tempdir().unwrap();
-        let keeping = Keeping::Folder(folder.path().to_owned());
-        let mut first = keeping.open("ann").unwrap();
-        let mut second = keeping.open("ann").unwrap();
+        let storage = Storage::Folder(folder.path().to_owned());
+        let mut first = storage.open("ann").unwrap();
+        let mut second = storage.open("ann").unwrap();
         first.outbox.push(unsent("1", "lobby")).unwrap();
         second.outbox.push(unsent("2", "lobby")).unwrap();
 
         drop(second);
-        let third = keeping.open("ann").unwrap();
+        let third = storage.open("ann").unwrap();
         assert_eq!(keys(&third), ["2"]);
         drop((first, third));
 
-        assert_eq!(keys(&keeping.open("ann").unwrap()), ["1", "2"]);
-        assert_eq!(keys(&keeping.open("ann").unwrap()), ["1", "2"]);
+        assert_eq!(keys(&storage.open("ann").unwrap()), ["1", "2"]);
+        assert_eq!(keys(&storage.open("ann").unwrap()), ["1", "2"]);
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
         let path = folder.path().join("ann.outbox");
         std::fs::write(&path, "{\"causeway_outbox\":9}\nwhatever\n").unwrap();
 
-        let refused = Keeping::Folder(folder.path().to_owned()).open("ann");
+        let refused = Storage::Folder(folder.path().to_owned()).open("ann");
 
         let sentence = refused.unwrap_err().to_string();
         assert!(
@@ -327,7 +327,7 @@ mod tests {
         bytes.extend_from_slice(b"rot\n");
         std::fs::write(&path, &bytes).unwrap();
 
-        let opened = Keeping::Folder(folder.path().to_owned())
+        let opened = Storage::Folder(folder.path().to_owned())
             .open("ann")
             .unwrap();
 
@@ -344,7 +344,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("a/b");
-        let _opened = Keeping::Folder(inner.clone()).open("ann").unwrap();
+        let _opened = Storage::Folder(inner.clone()).open("ann").unwrap();
 
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
 

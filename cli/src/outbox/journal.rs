@@ -48,7 +48,7 @@ pub enum Damage {
     #[error("it was written by a newer version of this program")]
     Newer,
     /// They are something else.
-    #[error("it is no outbox")]
+    #[error("it is not an outbox")]
     NoOutbox,
 }
 

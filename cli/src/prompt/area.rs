@@ -9,8 +9,8 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::status::Status;
 use crate::layout::{self, Cell};
-use crate::paper::{NARROW, Window};
-use crate::text::{excerpt, harmless, harmless_line};
+use crate::scrollback::{NARROW, Window};
+use crate::text::{excerpt, sanitised, sanitised_line};
 
 /// Separates the prompt from the text.
 pub(super) const INDICATOR: &str = "> ";
@@ -21,7 +21,7 @@ const MENU: usize = 6;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) status: &'a Status,
-    pub(super) front: &'a str,
+    pub(super) prompt: &'a str,
     pub(super) text: &'a str,
     /// A byte offset in the text.
     pub(super) cursor: usize,
@@ -41,7 +41,7 @@ pub(super) struct Area {
 
 /// Lays out a scene for a window.
 pub(super) fn area(scene: Scene<'_>, window: Window) -> Area {
-    let columns = window.page.columns.max(1);
+    let columns = window.format.columns.max(1);
     let height = usize::from(window.height.max(1));
     // The rest of the window stays free, so that new messages are seen.
     let room = height.saturating_sub((height / 2).min(4)).max(1);
@@ -62,9 +62,9 @@ pub(super) fn area(scene: Scene<'_>, window: Window) -> Area {
     }
     let cursor_row = rows.len() + usize::from(typed.cursor.0) - first;
     for row in &typed.rows[shown] {
-        let cells: Vec<_> = row.iter().map(Piece::cell).collect();
+        let cells: Vec<_> = row.iter().map(Glyph::cell).collect();
         let width = cells.iter().map(|cell| cell.columns).sum();
-        rows.push((window.page.write(&cells, 0), width));
+        rows.push((window.format.write(&cells, 0), width));
     }
     rows.extend(menu.into_iter().map(|(text, is_chosen)| {
         let width = columns_of(&text);
@@ -121,13 +121,13 @@ fn first_row(rows: usize, cursor: usize, room: usize) -> usize {
 }
 
 /// A grapheme as shown.
-struct Piece<'a> {
+struct Glyph<'a> {
     text: Cow<'a, str>,
     columns: u16,
     is_certain: bool,
 }
 
-impl Piece<'_> {
+impl Glyph<'_> {
     fn cell(&self) -> Cell<'_> {
         Cell {
             text: &self.text,
@@ -138,7 +138,7 @@ impl Piece<'_> {
 }
 
 struct TypedRows<'a> {
-    rows: Vec<Vec<Piece<'a>>>,
+    rows: Vec<Vec<Glyph<'a>>>,
     cursor: (u16, u16),
 }
 
@@ -148,11 +148,11 @@ fn typed_rows(scene: Scene<'_>, columns: u16) -> TypedRows<'_> {
         cursor: (0, 0),
     };
     let mut column = 0;
-    let front = front(scene.front, columns);
-    for grapheme in front.graphemes(true).chain(INDICATOR.graphemes(true)) {
+    let prompt = prompt(scene.prompt, columns);
+    for grapheme in prompt.graphemes(true).chain(INDICATOR.graphemes(true)) {
         column = rows.push(Cow::Owned(grapheme.to_owned()), column, columns);
     }
-    let is_harmless = harmless(scene.text) == scene.text;
+    let is_sanitised = sanitised(scene.text) == scene.text;
     for (at, grapheme) in scene.text.grapheme_indices(true) {
         if at == scene.cursor {
             rows.set_cursor(column, columns);
@@ -165,8 +165,8 @@ fn typed_rows(scene: Scene<'_>, columns: u16) -> TypedRows<'_> {
             "\t" => (0..8 - column % 8).fold(column, |column, _| {
                 rows.push(Cow::Borrowed(" "), column, columns)
             }),
-            _ if is_harmless => rows.push(Cow::Borrowed(grapheme), column, columns),
-            _ => rows.push(Cow::Owned(harmless_line(grapheme)), column, columns),
+            _ if is_sanitised => rows.push(Cow::Borrowed(grapheme), column, columns),
+            _ => rows.push(Cow::Owned(sanitised_line(grapheme)), column, columns),
         };
     }
     if scene.cursor >= scene.text.len() {
@@ -176,12 +176,12 @@ fn typed_rows(scene: Scene<'_>, columns: u16) -> TypedRows<'_> {
 }
 
 /// In a narrow window the prompt leaves half of the width to the text.
-fn front(front: &str, columns: u16) -> Cow<'_, str> {
+fn prompt(prompt: &str, columns: u16) -> Cow<'_, str> {
     if columns >= NARROW {
-        return Cow::Borrowed(front);
+        return Cow::Borrowed(prompt);
     }
     let most = usize::from(columns / 2).saturating_sub(INDICATOR.len());
-    Cow::Owned(excerpt(front, most.max(1)))
+    Cow::Owned(excerpt(prompt, most.max(1)))
 }
 
 impl<'a> TypedRows<'a> {
@@ -203,7 +203,7 @@ impl<'a> TypedRows<'a> {
             column
         };
         if let Some(row) = self.rows.last_mut() {
-            row.push(Piece {
+            row.push(Glyph {
                 text,
                 columns: width,
                 is_certain,
@@ -250,11 +250,11 @@ fn columns_of(text: &str) -> u16 {
 
 /// The whole text on one row, for a terminal whose cursor cannot be moved.
 pub(super) fn plain_line(scene: Scene<'_>) -> String {
-    let text = harmless(scene.text).replace('\n', " / ");
+    let text = sanitised(scene.text).replace('\n', " / ");
     format!(
         "[{}] {}{INDICATOR}{}",
         scene.status.text(80).trim_start_matches("─ "),
-        scene.front,
+        scene.prompt,
         text.replace('\t', " ")
     )
 }
@@ -262,11 +262,11 @@ pub(super) fn plain_line(scene: Scene<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::Page;
+    use crate::layout::RowFormat;
 
     fn window(columns: u16, height: u16) -> Window {
         Window {
-            page: Page {
+            format: RowFormat {
                 columns,
                 has_codes: true,
             },
@@ -281,7 +281,7 @@ mod tests {
         };
         let scene = Scene {
             status: &status,
-            front: "a",
+            prompt: "a",
             text,
             cursor,
             menu: None,

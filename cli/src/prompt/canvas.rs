@@ -9,13 +9,13 @@ use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::area::{Area, Scene, area, plain_line};
-use crate::layout::Page;
-use crate::paper::{Window, clear_rows};
+use crate::layout::RowFormat;
+use crate::scrollback::{Window, clear_rows};
 
 /// The size assumed for a window that reports none.
 const USUAL_SIZE: (u16, u16) = (80, 24);
 /// Output beyond this many bytes is written at once.
-const PIECE: usize = 64 * 1024;
+const FLUSH_AT: usize = 64 * 1024;
 const BEGIN: &str = "\u{1b}[?2026h";
 const END: &str = "\u{1b}[?2026l";
 
@@ -66,7 +66,7 @@ impl Canvas {
             .filter(|(columns, height)| *columns > 0 && *height > 0)
             .unwrap_or(USUAL_SIZE);
         Window {
-            page: Page {
+            format: RowFormat {
                 columns,
                 has_codes: self.has_codes,
             },
@@ -78,7 +78,7 @@ impl Canvas {
     pub(super) fn print(&mut self, text: &str) -> io::Result<()> {
         self.erase();
         self.out.push_str(text);
-        if self.out.len() > PIECE {
+        if self.out.len() > FLUSH_AT {
             self.flush()?;
         }
         Ok(())
@@ -100,8 +100,8 @@ impl Canvas {
     /// message.
     fn rows_above(&self, painted: &Painted) -> u16 {
         let (row, column) = painted.area.cursor;
-        let columns = self.window().page.columns;
-        if !self.reflows || columns == 0 || columns >= painted.window.page.columns {
+        let columns = self.window().format.columns;
+        if !self.reflows || columns == 0 || columns >= painted.window.format.columns {
             return row;
         }
         let rows = painted.area.rows.iter().take(usize::from(row));
@@ -114,8 +114,8 @@ impl Canvas {
     /// free; rows at the top have left the window.
     pub(super) fn reflowed(&self, printed: u16) -> Option<(u16, u16)> {
         let painted = self.painted.as_ref().filter(|_| self.reflows)?;
-        let columns = self.window().page.columns;
-        if columns == 0 || columns == painted.window.page.columns {
+        let columns = self.window().format.columns;
+        if columns == 0 || columns == painted.window.format.columns {
             return None;
         }
         let rows = painted.area.rows.iter();

@@ -7,12 +7,12 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use reedline::{EditCommand, EditMode as _, Emacs, Reedline, ReedlineEvent, ReedlineRawEvent};
 
 use super::menu::Menu;
-use crate::complete::Known;
+use crate::complete::Vocabulary;
 use crate::recall::Recall;
 
 /// What a key leads to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum KeyAction {
     /// Only a change of the line.
     Edit,
     /// The line was entered.
@@ -27,7 +27,7 @@ pub(super) enum Act {
     Clear,
 }
 
-pub(super) struct Line {
+pub(super) struct LineEditor {
     editor: Reedline,
     keys: Emacs,
     menu: Option<Menu>,
@@ -45,7 +45,7 @@ struct Browsing {
     draft: String,
 }
 
-impl Line {
+impl LineEditor {
     pub(super) fn new(recall: Recall) -> Self {
         Self {
             editor: Reedline::create(),
@@ -101,35 +101,35 @@ impl Line {
         self.menu = None;
     }
 
-    pub(super) fn press(&mut self, event: Event, known: &Known) -> Act {
+    pub(super) fn press(&mut self, event: Event, vocabulary: &Vocabulary) -> KeyAction {
         if let Event::Key(key) = &event {
             if key.kind == KeyEventKind::Release {
-                return Act::Edit;
+                return KeyAction::Edit;
             }
-            if let Some(act) = self.own_key(key, known) {
-                return act;
+            if let Some(action) = self.own_key(key, vocabulary) {
+                return action;
             }
         }
         let Ok(event) = ReedlineRawEvent::try_from(event) else {
-            return Act::Edit;
+            return KeyAction::Edit;
         };
         let event = self.keys.parse_event(event);
         let before = self.text().to_owned();
-        let act = self.carry_out(event).unwrap_or(Act::Edit);
+        let action = self.carry_out(event).unwrap_or(KeyAction::Edit);
         if self.text() != before {
             self.browsing = None;
         }
-        if act == Act::Edit && self.menu.is_some() {
-            self.menu = Menu::open(known, &self.text()[..self.cursor()]);
+        if action == KeyAction::Edit && self.menu.is_some() {
+            self.menu = Menu::open(vocabulary, &self.text()[..self.cursor()]);
         }
-        act
+        action
     }
 
     /// Handles keys that reedline treats differently, or not at all.
-    fn own_key(&mut self, key: &KeyEvent, known: &Known) -> Option<Act> {
+    fn own_key(&mut self, key: &KeyEvent, vocabulary: &Vocabulary) -> Option<KeyAction> {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
         match (key.code, &mut self.menu) {
-            (KeyCode::Char('z'), _) if is_control => return Some(Act::Suspend),
+            (KeyCode::Char('z'), _) if is_control => return Some(KeyAction::Suspend),
             // What terminals send for Ctrl-_ and Ctrl-/.
             (KeyCode::Char('_' | '/' | '7'), _) if is_control => {
                 self.edit(EditCommand::Undo);
@@ -140,7 +140,7 @@ impl Line {
             (KeyCode::Enter, Some(_)) if key.modifiers.is_empty() => self.choose(),
             (KeyCode::Esc, Some(_)) => self.menu = None,
             (KeyCode::Tab, None) => {
-                self.menu = Menu::open(known, &self.text()[..self.cursor()]);
+                self.menu = Menu::open(vocabulary, &self.text()[..self.cursor()]);
                 if self.menu.as_ref().is_some_and(Menu::is_single) {
                     self.choose();
                 }
@@ -149,7 +149,7 @@ impl Line {
             (KeyCode::Down, None) if key.modifiers.is_empty() => self.down(),
             _ => return None,
         }
-        Some(Act::Edit)
+        Some(KeyAction::Edit)
     }
 
     fn choose(&mut self) {
@@ -169,7 +169,7 @@ impl Line {
         self.browsing = None;
     }
 
-    fn carry_out(&mut self, event: ReedlineEvent) -> Option<Act> {
+    fn carry_out(&mut self, event: ReedlineEvent) -> Option<KeyAction> {
         match event {
             ReedlineEvent::Edit(commands) => self.editor.run_edit_commands(&commands),
             ReedlineEvent::Multiple(events) => {
@@ -183,12 +183,12 @@ impl Line {
             }
             ReedlineEvent::Enter | ReedlineEvent::Submit | ReedlineEvent::SubmitOrNewline => {
                 self.menu = None;
-                return Some(Act::Submit(self.take()));
+                return Some(KeyAction::Submit(self.take()));
             }
-            ReedlineEvent::CtrlC => return Some(Act::Interrupt),
-            ReedlineEvent::CtrlD if self.text().is_empty() => return Some(Act::Leave),
+            ReedlineEvent::CtrlC => return Some(KeyAction::Interrupt),
+            ReedlineEvent::CtrlD if self.text().is_empty() => return Some(KeyAction::Leave),
             ReedlineEvent::CtrlD => self.edit(EditCommand::Delete),
-            ReedlineEvent::ClearScreen => return Some(Act::Clear),
+            ReedlineEvent::ClearScreen => return Some(KeyAction::Clear),
             ReedlineEvent::Up | ReedlineEvent::SearchHistory => self.up(),
             ReedlineEvent::Down => self.down(),
             ReedlineEvent::Left => self.edit(EditCommand::MoveLeft { select: false }),
@@ -197,7 +197,7 @@ impl Line {
             ReedlineEvent::ToEnd => self.edit(EditCommand::MoveToEnd { select: false }),
             _ => return None,
         }
-        Some(Act::Edit)
+        Some(KeyAction::Edit)
     }
 
     fn edit(&mut self, command: EditCommand) {

@@ -1,6 +1,6 @@
 //! Pure: the choices below the line, and which of them is chosen.
 
-use crate::complete::{Choice, Known, choices};
+use crate::complete::{Choice, Vocabulary, choices};
 
 /// The completions of a word.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub(super) struct Menu {
 
 impl Menu {
     /// The menu for the word before the cursor; `None` without choices.
-    pub(super) fn open(known: &Known, before_cursor: &str) -> Option<Self> {
-        let (begin, choices) = choices(known, before_cursor);
+    pub(super) fn open(vocabulary: &Vocabulary, before_cursor: &str) -> Option<Self> {
+        let (begin, choices) = choices(vocabulary, before_cursor);
         if choices.is_empty() {
             return None;
         }

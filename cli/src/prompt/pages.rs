@@ -7,86 +7,101 @@ use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::Happening;
-use super::typist::Typist;
-use crate::pager::{Meaning, Sheet, Turn, Wish, last_screenful, meaning, question};
-use crate::text::{excerpt, harmless_line};
+use super::TerminalEvent;
+use super::thread::TerminalThread;
+use crate::pager::{KeyMeaning, Move, PagerExit, Section, last_screenful, meaning, question};
+use crate::scrollback::Window;
+use crate::text::{excerpt, sanitised_line};
 
 /// How often to check whether the caller still waits for the answer.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(100);
 
 /// Not a key: the question must be shown again.
-const SAY_ANEW: KeyEvent = KeyEvent::new(KeyCode::Null, KeyModifiers::NONE);
+const REPAINT: KeyEvent = KeyEvent::new(KeyCode::Null, KeyModifiers::NONE);
 
-impl Typist {
-    /// Shows a part of a text, and asks its reader where the screen is full.
-    pub(super) fn page(&mut self, sheet: &Sheet, given_up: &dyn Fn() -> bool) -> io::Result<Turn> {
+impl TerminalThread {
+    /// Shows a section, and asks its reader whenever the screen is full.
+    pub(super) fn page(
+        &mut self,
+        section: &Section,
+        given_up: &dyn Fn() -> bool,
+    ) -> io::Result<PagerExit> {
         self.unsay()?;
         let window = self.canvas.window();
         let room = usize::from(window.height).saturating_sub(1).max(1);
-        let mut top = None;
-        let mut at = 0;
-        if sheet.from_end {
-            at = last_screenful(&sheet.blocks, window.page, room);
-            top = Some(at);
-            self.rows_used = 0;
-        } else if self.rows_used == 0 && !sheet.blocks.is_empty() {
-            top = Some(0);
-        }
-        while let Some(block) = sheet.blocks.get(at) {
-            let lines = block.rows(window.page);
+        let mut exit = self.begin_section(section, window, room);
+        while let Some(block) = section.blocks.get(exit.next) {
+            let lines = block.rows(window.format);
             let total: usize = lines.iter().map(Vec::len).sum();
             if self.rows_used > 0 && self.rows_used + total > room {
-                let wish = self.ask("more", given_up)?;
-                if wish != Wish::Next {
-                    return Ok(Turn {
-                        top,
-                        next: at,
-                        wish,
-                    });
+                exit.next_move = self.ask("more", given_up)?;
+                if exit.next_move != Move::Next {
+                    return Ok(exit);
                 }
-                top = Some(at);
+                exit.top = Some(exit.next);
             }
-            for rows in lines {
-                for (place, row) in rows.iter().enumerate() {
-                    if self.rows_used >= room {
-                        let wish = self.ask("more", given_up)?;
-                        if wish != Wish::Next {
-                            return Ok(Turn {
-                                top,
-                                next: at + 1,
-                                wish,
-                            });
-                        }
-                    }
-                    let is_last = place + 1 == rows.len();
-                    let ends = is_last || !self.canvas.has_codes() || self.rows_used + 1 >= room;
-                    self.canvas.print(row)?;
-                    if ends {
-                        self.canvas.print("\r\n")?;
-                    }
-                    self.rows_used += 1;
-                }
+            exit.next += 1;
+            exit.next_move = self.print_lines(&lines, room, given_up)?;
+            if exit.next_move != Move::Next {
+                return Ok(exit);
             }
-            at += 1;
         }
-        let wish = match sheet.end {
+        exit.next_move = match section.end {
             Some(word) => self.ask(word, given_up)?,
-            None => Wish::More,
+            None => Move::More,
         };
-        Ok(Turn {
-            top,
-            next: at,
-            wish,
-        })
+        Ok(exit)
+    }
+
+    fn begin_section(&mut self, section: &Section, window: Window, room: usize) -> PagerExit {
+        let mut exit = PagerExit {
+            top: None,
+            next: 0,
+            next_move: Move::More,
+        };
+        if section.from_end {
+            exit.next = last_screenful(&section.blocks, window.format, room);
+            exit.top = Some(exit.next);
+            self.rows_used = 0;
+        } else if self.rows_used == 0 && !section.blocks.is_empty() {
+            exit.top = Some(0);
+        }
+        exit
+    }
+
+    /// Prints the rows of each line. Returns [`Move::Next`] once all of them are printed.
+    fn print_lines(
+        &mut self,
+        lines: &[Vec<String>],
+        room: usize,
+        given_up: &dyn Fn() -> bool,
+    ) -> io::Result<Move> {
+        for rows in lines {
+            for (at, row) in rows.iter().enumerate() {
+                if self.rows_used >= room {
+                    let next_move = self.ask("more", given_up)?;
+                    if next_move != Move::Next {
+                        return Ok(next_move);
+                    }
+                }
+                let is_last = at + 1 == rows.len();
+                let ends = is_last || !self.canvas.has_codes() || self.rows_used + 1 >= room;
+                self.canvas.print(row)?;
+                if ends {
+                    self.canvas.print("\r\n")?;
+                }
+                self.rows_used += 1;
+            }
+        }
+        Ok(Move::Next)
     }
 
     /// Shows progress. Returns whether to go on.
-    pub(super) fn working(&mut self, text: &str) -> io::Result<bool> {
-        self.quiet.keys_only(true)?;
+    pub(super) fn progress(&mut self, text: &str) -> io::Result<bool> {
+        self.mode.set_keys_only(true)?;
         self.say(text)?;
         while let Some(key) = self.key(&|| true)? {
-            if matches!(meaning(key), Meaning::Wish(Wish::Stop)) {
+            if matches!(meaning(key), KeyMeaning::Move(Move::Stop)) {
                 return Ok(false);
             }
         }
@@ -95,7 +110,7 @@ impl Typist {
 
     /// Writes text on the cursor's row, which is free, and leaves the cursor there.
     fn say(&mut self, text: &str) -> io::Result<()> {
-        let columns = usize::from(self.canvas.window().page.columns).saturating_sub(1);
+        let columns = usize::from(self.canvas.window().format.columns).saturating_sub(1);
         let text = excerpt(text, columns);
         let text = if self.canvas.has_codes() {
             format!("\r\u{1b}[K\u{1b}[7m{text}\u{1b}[0m")
@@ -115,30 +130,30 @@ impl Typist {
         Ok(())
     }
 
-    fn ask(&mut self, word: &str, given_up: &dyn Fn() -> bool) -> io::Result<Wish> {
-        self.quiet.keys_only(true)?;
-        let wish = self.await_wish(word, given_up);
-        self.quiet.keys_only(false)?;
+    fn ask(&mut self, word: &str, given_up: &dyn Fn() -> bool) -> io::Result<Move> {
+        self.mode.set_keys_only(true)?;
+        let next_move = self.await_move(word, given_up);
+        self.mode.set_keys_only(false)?;
         self.unsay()?;
         self.rows_used = 0;
-        wish
+        next_move
     }
 
-    fn await_wish(&mut self, word: &str, given_up: &dyn Fn() -> bool) -> io::Result<Wish> {
+    fn await_move(&mut self, word: &str, given_up: &dyn Fn() -> bool) -> io::Result<Move> {
         loop {
-            self.say(&question(word, self.canvas.window().page.columns))?;
+            self.say(&question(word, self.canvas.window().format.columns))?;
             let Some(key) = self.key(given_up)? else {
-                return Ok(Wish::Stop);
+                return Ok(Move::Stop);
             };
             match meaning(key) {
-                Meaning::Wish(wish) => return Ok(wish),
-                Meaning::Suspend => self.suspend_reading()?,
-                Meaning::Ask { backwards } => {
+                KeyMeaning::Move(next_move) => return Ok(next_move),
+                KeyMeaning::Suspend => self.suspend_reading()?,
+                KeyMeaning::Ask { backwards } => {
                     if let Some(words) = self.words(backwards, given_up)? {
-                        return Ok(Wish::Find { words, backwards });
+                        return Ok(Move::Find { words, backwards });
                     }
                 }
-                Meaning::Nothing => {}
+                KeyMeaning::Nothing => {}
             }
         }
     }
@@ -146,7 +161,7 @@ impl Typist {
     fn suspend_reading(&mut self) -> io::Result<()> {
         self.unsay()?;
         self.suspend()?;
-        self.quiet.keys_only(true)
+        self.mode.set_keys_only(true)
     }
 
     /// Reads words to find, typed or pasted; `None` if the reader cancels.
@@ -162,7 +177,7 @@ impl Typist {
                 words.push_str(&text.replace(['\r', '\n'], " "));
             }
             let mark = if backwards { '?' } else { '/' };
-            self.say(&format!("{mark}{}", harmless_line(&words)))?;
+            self.say(&format!("{mark}{}", sanitised_line(&words)))?;
             let Some(key) = self.key(given_up)? else {
                 return Ok(None);
             };
@@ -184,29 +199,29 @@ impl Typist {
         loop {
             match self.held.pop_front() {
                 Some(Event::Key(key)) if key.kind != KeyEventKind::Release => return Ok(Some(key)),
-                Some(Event::Resize(..)) => return Ok(Some(SAY_ANEW)),
+                Some(Event::Resize(..)) => return Ok(Some(REPAINT)),
                 Some(Event::Paste(text)) => {
                     self.pasted.push(text);
-                    return Ok(Some(SAY_ANEW));
+                    return Ok(Some(REPAINT));
                 }
                 Some(_) => continue,
                 None => {}
             }
-            let wait = if given_up() { Duration::ZERO } else { LOOK };
-            match self.happenings.recv_timeout(wait) {
-                Ok(Happening::Key(event)) => self.held.push_back(event),
-                Ok(Happening::Suspend) => {
+            let wait = if given_up() { Duration::ZERO } else { POLL };
+            match self.events.recv_timeout(wait) {
+                Ok(TerminalEvent::Key(event)) => self.held.push_back(event),
+                Ok(TerminalEvent::Suspend) => {
                     self.suspend_reading()?;
-                    return Ok(Some(SAY_ANEW));
+                    return Ok(Some(REPAINT));
                 }
-                Ok(Happening::Continued) => {
+                Ok(TerminalEvent::Continued) => {
                     self.go_on()?;
-                    self.quiet.keys_only(true)?;
-                    return Ok(Some(SAY_ANEW));
+                    self.mode.set_keys_only(true)?;
+                    return Ok(Some(REPAINT));
                 }
-                Ok(other @ Happening::Order(_)) => self.backlog.push_back(other),
-                Ok(Happening::Gone) => {
-                    self.backlog.push_back(Happening::Gone);
+                Ok(other @ TerminalEvent::Request(_)) => self.backlog.push_back(other),
+                Ok(TerminalEvent::Gone) => {
+                    self.backlog.push_back(TerminalEvent::Gone);
                     return Ok(None);
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),

@@ -9,33 +9,33 @@ use std::time::Duration;
 use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Happening;
+use super::TerminalEvent;
 
 /// The pause before a full queue is tried again.
 const FULL: Duration = Duration::from_millis(5);
 
 /// Forwards SIGTSTP and SIGCONT. Must be called within a runtime.
-pub(super) fn listen(happenings: &SyncSender<Happening>) {
-    forward(Signal::TSTP, happenings.clone(), || Happening::Suspend);
-    forward(Signal::CONT, happenings.clone(), || Happening::Continued);
+pub(super) fn listen(events: &SyncSender<TerminalEvent>) {
+    forward(Signal::TSTP, events.clone(), || TerminalEvent::Suspend);
+    forward(Signal::CONT, events.clone(), || TerminalEvent::Continued);
 }
 
-fn forward(wanted: Signal, to: SyncSender<Happening>, happening: fn() -> Happening) {
+fn forward(wanted: Signal, to: SyncSender<TerminalEvent>, event: fn() -> TerminalEvent) {
     // Without a handler the signal keeps its default action.
     let Ok(mut signals) = signal(SignalKind::from_raw(wanted.as_raw())) else {
         return;
     };
     tokio::spawn(async move {
         while signals.recv().await.is_some() {
-            report(&to, happening).await;
+            report(&to, event).await;
         }
     });
 }
 
 /// Waits while the queue is full, as in a burst: the thread waits for the news that the program
 /// resumes. Must not block, because the chat runs on the same thread.
-async fn report(to: &SyncSender<Happening>, happening: fn() -> Happening) {
-    while let Err(TrySendError::Full(_)) = to.try_send(happening()) {
+async fn report(to: &SyncSender<TerminalEvent>, event: fn() -> TerminalEvent) {
+    while let Err(TrySendError::Full(_)) = to.try_send(event()) {
         tokio::time::sleep(FULL).await;
     }
 }
@@ -53,19 +53,19 @@ pub(super) fn stop() {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Order;
+    use super::super::Request;
     use super::*;
 
     #[tokio::test]
     async fn a_full_queue_costs_no_signal() {
-        let (to, happenings) = std::sync::mpsc::sync_channel(1);
-        to.send(Happening::Order(Order::Clear)).unwrap();
+        let (to, events) = std::sync::mpsc::sync_channel(1);
+        to.send(TerminalEvent::Request(Request::Clear)).unwrap();
 
-        let reported = tokio::spawn(async move { report(&to, || Happening::Continued).await });
+        let reported = tokio::spawn(async move { report(&to, || TerminalEvent::Continued).await });
         tokio::task::yield_now().await;
-        assert!(matches!(happenings.recv(), Ok(Happening::Order(_))));
+        assert!(matches!(events.recv(), Ok(TerminalEvent::Request(_))));
         reported.await.unwrap();
 
-        assert!(matches!(happenings.recv(), Ok(Happening::Continued)));
+        assert!(matches!(events.recv(), Ok(TerminalEvent::Continued)));
     }
 }

@@ -1,9 +1,9 @@
 //! Pure: the help on all commands, or on one.
 
-use super::{BOLD, Look};
+use super::{BOLD, Style};
 use crate::input::{COMMANDS, Command, KEYS};
 
-impl Look {
+impl Style {
     /// The commands and the keys.
     pub fn help(&self) -> Vec<String> {
         let commands = COMMANDS.iter().map(|command| self.help_line(command));
@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Look = Look {
+    const PLAIN: Style = Style {
         color: false,
         zone: TimeZone::UTC,
     };

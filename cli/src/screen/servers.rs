@@ -3,11 +3,11 @@
 use causeway_client::{PeerView, View};
 use jiff::Timestamp;
 
-use super::{GREEN, Look, RED, YELLOW};
+use super::{GREEN, RED, Style, YELLOW};
 use crate::address;
-use crate::text::harmless_line;
+use crate::text::sanitised_line;
 
-impl Look {
+impl Style {
     /// The servers that went down or came up.
     pub fn view_changes(&self, before: Option<&View>, after: &View) -> Vec<String> {
         let was = |replica| {
@@ -60,7 +60,7 @@ impl Look {
         }
         let alarms = view.alarms.iter();
         lines.extend(alarms.map(|alarm| {
-            let said = format!("alarm: {}", harmless_line(&alarm.detail));
+            let said = format!("alarm: {}", sanitised_line(&alarm.detail));
             self.paint(RED, &said)
         }));
         lines
@@ -83,8 +83,8 @@ impl Look {
         let none = || "-".to_owned();
         [
             format!("  {}", peer.replica),
-            address::short(&harmless_line(&peer.public_url)).to_owned(),
-            harmless_line(&peer.status),
+            address::short(&sanitised_line(&peer.public_url)).to_owned(),
+            sanitised_line(&peer.status),
             self.time(peer.since.as_deref(), now).unwrap_or_else(none),
             peer.last_heard_ms.map_or_else(none, ago),
             lag(peer),
@@ -97,7 +97,7 @@ fn own_row(view: &View, connected: &str) -> [String; 6] {
     let none = || "-".to_owned();
     [
         replica,
-        address::short(&harmless_line(connected)).to_owned(),
+        address::short(&sanitised_line(connected)).to_owned(),
         "here".to_owned(),
         none(),
         none(),
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use causeway_client::OwnView;
 
-    const PLAIN: Look = Look {
+    const PLAIN: Style = Style {
         color: false,
         zone: TimeZone::UTC,
     };

@@ -8,7 +8,7 @@ use causeway_client::{CallError, Client, Http, Session, View};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Failure;
-use crate::address::{FIRST_SERVER, Place, short};
+use crate::address::{DEFAULT_SERVER, Target, short};
 use crate::arguments::Options;
 use crate::backoff::{Backoff, chance};
 use crate::logins::{Login, Logins};
@@ -28,18 +28,18 @@ pub struct Caller {
     silent: usize,
     backoff: Backoff,
     failover: bool,
-    patience: Option<Duration>,
+    time_limit: Option<Duration>,
     /// When the current call began to wait. `None` between calls: a script may take its time over
     /// what it sends or prints.
-    waits_since: Option<Instant>,
+    waiting_since: Option<Instant>,
     renewed: Option<Instant>,
-    told: bool,
+    has_warned: bool,
 }
 
 impl Caller {
     /// Chooses user and server: from the options, or else from the stored login.
     pub(super) async fn open(options: &Options) -> Result<Self, Failure> {
-        let server = options.server.as_ref().map(Place::address);
+        let server = options.server.as_ref().map(Target::address);
         let kept = match Logins::own() {
             Ok(logins) => logins.find(server.as_deref(), options.user.as_deref())?,
             Err(_) => None,
@@ -49,13 +49,13 @@ impl Caller {
             .map(|login| login.user.clone())
             .or_else(|| options.user.clone())
         else {
-            return Err(Failure::Told(
+            return Err(Failure::Error(
                 "not logged in; log in with causeway login --user NAME, or add --user NAME".into(),
             ));
         };
         let base = server
             .or_else(|| kept.as_ref().map(|login| login.server.clone()))
-            .unwrap_or_else(|| FIRST_SERVER.to_owned());
+            .unwrap_or_else(|| DEFAULT_SERVER.to_owned());
         let mut caller = Self::new(options, &base, user)?;
         match kept {
             Some(login) => {
@@ -81,15 +81,17 @@ impl Caller {
             silent: 0,
             backoff: Backoff::default(),
             failover: !options.no_failover,
-            patience: Some(Duration::from_secs(options.timeout)).filter(|time| !time.is_zero()),
-            waits_since: None,
+            time_limit: Some(Duration::from_secs(options.timeout)).filter(|time| !time.is_zero()),
+            waiting_since: None,
             renewed: None,
-            told: false,
+            has_warned: false,
         })
     }
 
     /// Logs in by name, without the stored login.
-    pub(super) async fn anew(options: &Options) -> Result<(Self, Login, String), Failure> {
+    pub(super) async fn logged_in_by_name(
+        options: &Options,
+    ) -> Result<(Self, Login, String), Failure> {
         let Some(user) = options.user.clone() else {
             crate::settings::misuse(
                 "login needs a name: add --user NAME, as in: causeway login --user ann",
@@ -99,7 +101,7 @@ impl Caller {
         let base = options
             .server
             .as_ref()
-            .map_or_else(|| FIRST_SERVER.to_owned(), Place::address);
+            .map_or_else(|| DEFAULT_SERVER.to_owned(), Target::address);
         let mut caller = Self::new(options, &base, user)?;
         let (login, session) = caller.log_in().await?;
         Ok((caller, login, session))
@@ -119,7 +121,7 @@ impl Caller {
             })
             .await?;
         let session: Session = serde_json::from_str(raw.get())
-            .map_err(|error| Failure::Told(format!("the login cannot be read: {error}")))?;
+            .map_err(|error| Failure::Error(format!("the login cannot be read: {error}")))?;
         self.client = self.client.with_token(session.token.clone());
         self.user.clone_from(&session.user.name);
         self.cluster = Some(cluster.clone());
@@ -195,8 +197,8 @@ impl Caller {
         &mut self,
         call: &impl AsyncFn(&Client) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        self.begin_to_wait();
-        let answer = match self.patience_left() {
+        self.start_waiting();
+        let answer = match self.time_left() {
             None => call(&self.client).await,
             Some(left) => timeout(left, call(&self.client))
                 .await
@@ -210,25 +212,25 @@ impl Caller {
 
     /// A call was answered: the next one has the full time again.
     pub(super) fn answered(&mut self) {
-        self.waits_since = None;
+        self.waiting_since = None;
         self.silent = 0;
         self.backoff.worked();
     }
 
-    fn begin_to_wait(&mut self) {
-        self.waits_since.get_or_insert_with(Instant::now);
+    fn start_waiting(&mut self) {
+        self.waiting_since.get_or_insert_with(Instant::now);
     }
 
-    fn patience_left(&self) -> Option<Duration> {
-        let waited = self.waits_since.map_or(Duration::ZERO, |at| at.elapsed());
-        Some(self.patience?.saturating_sub(waited))
+    fn time_left(&self) -> Option<Duration> {
+        let waited = self.waiting_since.map_or(Duration::ZERO, |at| at.elapsed());
+        Some(self.time_limit?.saturating_sub(waited))
     }
 
     /// How long a server may be asked to hold a call, so that its silence is told apart from a lost
     /// server.
     pub(super) fn at_most(&self, wait: Duration) -> Duration {
-        self.patience
-            .map_or(wait, |patience| wait.min(patience / 2))
+        self.time_limit
+            .map_or(wait, |time_limit| wait.min(time_limit / 2))
     }
 
     /// Prepares the next attempt: waits, or switches to the next server.
@@ -236,9 +238,9 @@ impl Caller {
     /// # Errors
     /// The answer is final, or no time is left.
     pub(super) async fn recover(&mut self, error: &CallError) -> Result<(), Failure> {
-        self.begin_to_wait();
+        self.start_waiting();
         let pause = if error.is_lost() {
-            self.tell_who_waits(error);
+            self.warn_once(error);
             self.silent += 1;
             let all = if self.failover { self.servers.len() } else { 1 };
             if self.silent < all {
@@ -250,21 +252,21 @@ impl Caller {
         } else if error.passes() {
             error.wait()
         } else {
-            return Err(Failure::Told(error.to_string()));
+            return Err(Failure::Error(error.to_string()));
         };
-        if self.patience_left().is_some_and(|left| left <= pause) {
-            return Err(self.out_of_patience(error));
+        if self.time_left().is_some_and(|left| left <= pause) {
+            return Err(self.timed_out(error));
         }
         sleep(pause).await;
         if error.is_lost() && self.failover {
-            self.go_on().await;
+            self.next_server().await;
         }
         Ok(())
     }
 
     /// A person who waits is told why; a script only learns it at the end.
-    fn tell_who_waits(&mut self, error: &CallError) {
-        if !std::mem::replace(&mut self.told, true) && std::io::stderr().is_terminal() {
+    fn warn_once(&mut self, error: &CallError) {
+        if !std::mem::replace(&mut self.has_warned, true) && std::io::stderr().is_terminal() {
             eprintln!(
                 "causeway: {}: {error}; trying again",
                 short(self.client.base())
@@ -272,16 +274,16 @@ impl Caller {
         }
     }
 
-    fn out_of_patience(&self, error: &CallError) -> Failure {
-        let seconds = self.patience.unwrap_or_default().as_secs();
+    fn timed_out(&self, error: &CallError) -> Failure {
+        let seconds = self.time_limit.unwrap_or_default().as_secs();
         let server = short(self.client.base());
-        Failure::Told(format!(
+        Failure::Error(format!(
             "no server has answered for {seconds} s; the last, {server}: {error}. Check --server, or wait longer with --timeout"
         ))
     }
 
     /// Switches to the next server that is not known to be of another cluster.
-    async fn go_on(&mut self) {
+    async fn next_server(&mut self) {
         for _ in 0..self.servers.len() {
             let present = self
                 .servers
@@ -303,8 +305,8 @@ impl Caller {
             .renewed
             .is_some_and(|at| at.elapsed() < Duration::from_secs(10));
         if just_now {
-            return Err(Failure::Told(format!(
-                "{} does not take the login that it has just given; log in with causeway login",
+            return Err(Failure::Error(format!(
+                "{} rejects the login that it has just issued; log in with causeway login",
                 short(self.client.base())
             )));
         }
@@ -312,7 +314,7 @@ impl Caller {
         let former = self.cluster.clone();
         let (login, _) = self.log_in().await?;
         if former.is_some_and(|former| former != login.cluster) {
-            return Err(Failure::Told(format!(
+            return Err(Failure::Error(format!(
                 "{} is of another cluster now, {}; log in there with causeway login",
                 short(self.client.base()),
                 login.cluster

@@ -8,8 +8,8 @@ use super::Failure;
 use super::caller::Caller;
 use super::print::Printer;
 use crate::clock;
-use crate::screen::Look;
-use crate::text::harmless_line;
+use crate::screen::Style;
+use crate::text::sanitised_line;
 
 /// Prints all groups, or those that the user has joined.
 pub(super) async fn groups(
@@ -25,7 +25,7 @@ pub(super) async fn groups(
             let shown: Group = parsed(group)?;
             printer.object_or(group, || {
                 let joined = if shown.joined { "joined" } else { "-" };
-                let name = harmless_line(&shown.name);
+                let name = sanitised_line(&shown.name);
                 format!("{name}\t{}\t{}\t{joined}", shown.members, shown.online)
             })?;
         }
@@ -50,7 +50,7 @@ pub(super) async fn members(
             let shown: Member = parsed(member)?;
             printer.object_or(member, || {
                 let online = if shown.online { "online" } else { "-" };
-                format!("{}\t{online}", harmless_line(&shown.name))
+                format!("{}\t{online}", sanitised_line(&shown.name))
             })?;
         }
         if page.next.is_none() {
@@ -69,11 +69,11 @@ pub(super) async fn view(mut caller: Caller, mut printer: Printer) -> Result<(),
         return printer.flush();
     }
     let view: View = parsed(&raw)?;
-    let look = Look {
+    let style = Style {
         color: false,
         zone: TimeZone::system(),
     };
-    for line in look.view(&view, caller.client().base(), clock::now()) {
+    for line in style.view(&view, caller.client().base(), clock::now()) {
         printer.line(&line)?;
     }
     printer.flush()
@@ -98,5 +98,5 @@ pub(super) async fn like(
 /// Parses an object of the API that is also printed as it is.
 pub(super) fn parsed<'a, T: serde::Deserialize<'a>>(raw: &'a RawValue) -> Result<T, Failure> {
     serde_json::from_str(raw.get())
-        .map_err(|error| Failure::Told(format!("an answer of the server cannot be read: {error}")))
+        .map_err(|error| Failure::Error(format!("an answer of the server cannot be read: {error}")))
 }

@@ -6,7 +6,7 @@ use causeway_client::Message;
 use serde::Serialize;
 
 use super::Failure;
-use crate::text::{harmless, harmless_line};
+use crate::text::{sanitised, sanitised_line};
 
 /// Prints to standard output.
 pub struct Printer {
@@ -61,9 +61,9 @@ impl Printer {
 
 fn unwritable(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
-        Failure::Unread
+        Failure::OutputClosed
     } else {
-        Failure::Told(format!("the output cannot be written: {error}"))
+        Failure::Error(format!("the output cannot be written: {error}"))
     }
 }
 
@@ -71,7 +71,7 @@ fn unwritable(error: &io::Error) -> Failure {
 /// can imitate a message.
 pub(super) fn message_line(message: &Message) -> String {
     let time = message.received_at.as_deref().unwrap_or("-");
-    let author = harmless_line(&message.author.name);
-    let text = harmless(&message.text).replace('\n', "\n    | ");
-    format!("{} {author}: {text}", harmless_line(time))
+    let author = sanitised_line(&message.author.name);
+    let text = sanitised(&message.text).replace('\n', "\n    | ");
+    format!("{} {author}: {text}", sanitised_line(time))
 }

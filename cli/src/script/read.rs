@@ -10,7 +10,7 @@ use super::Failure;
 use super::caller::Caller;
 use super::lists::parsed;
 use super::print::{Printer, message_line};
-use crate::pages::{Pages, first_place};
+use crate::pages::{Pages, first_position};
 
 /// A page whose messages are printed as they are.
 type RawPage = Page<Box<RawValue>>;
@@ -18,7 +18,7 @@ type RawPage = Page<Box<RawValue>>;
 /// How many of the newest messages a tail begins with.
 const NEWEST: u16 = 10;
 /// How many message ids are remembered.
-const KNOWN: usize = 10_000;
+const REMEMBERED: usize = 10_000;
 /// How long a server may hold a call that waits for changes.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -53,7 +53,7 @@ async fn print_all(
         return Ok(newest.cursor);
     };
     let last: Message = parsed(last)?;
-    let mut pages = Pages::<Box<RawValue>>::after(group, first_place(&last.position));
+    let mut pages = Pages::<Box<RawValue>>::after(group, first_position(&last.position));
     let mut cursor = None;
     while let Some(fetched) = pages.next(caller.client()).await {
         let page = match fetched {
@@ -97,7 +97,7 @@ pub(super) async fn tail(
     from: Option<String>,
     follow: bool,
 ) -> Result<(), Failure> {
-    let mut known = Known::default();
+    let mut recent = RecentIds::default();
     let mut cursor = match from.as_deref() {
         None => Some(print_newest(&mut caller, &group, &mut printer).await?),
         Some("START") => Some(print_all(&mut caller, &group, &mut printer, Form::Change).await?),
@@ -112,7 +112,7 @@ pub(super) async fn tail(
             async |client: &Client| client.changes(&group, cursor.as_deref(), wait, 500).await;
         let changes = caller.ask(asked).await?;
         for raw in &changes.events {
-            print_change(&mut printer, raw, &mut known)?;
+            print_change(&mut printer, raw, &mut recent)?;
         }
         if printer.is_json() && changes.caught_up && wait.is_zero() {
             // If there were no events, this reports the cursor.
@@ -148,19 +148,19 @@ async fn print_newest(
 /// The messages printed last. Between two replicas that are cut off from each other a message can
 /// be delivered a second time.
 #[derive(Default)]
-struct Known {
+struct RecentIds {
     ids: HashSet<String>,
     order: VecDeque<String>,
 }
 
-impl Known {
+impl RecentIds {
     /// Whether a message is printed for the first time.
     fn is_new(&mut self, id: &str) -> bool {
         if !self.ids.insert(id.to_owned()) {
             return false;
         }
         self.order.push_back(id.to_owned());
-        if self.order.len() > KNOWN
+        if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
             self.ids.remove(&oldest);
@@ -169,11 +169,15 @@ impl Known {
     }
 }
 
-fn print_change(printer: &mut Printer, raw: &RawValue, known: &mut Known) -> Result<(), Failure> {
+fn print_change(
+    printer: &mut Printer,
+    raw: &RawValue,
+    recent: &mut RecentIds,
+) -> Result<(), Failure> {
     let change: Change<'_> = parsed(raw)?;
     if change.event == "message" {
         let message: Message = parsed(change.data)?;
-        if !known.is_new(&message.id) {
+        if !recent.is_new(&message.id) {
             return Ok(());
         }
         if !printer.is_json() {
@@ -186,7 +190,7 @@ fn print_change(printer: &mut Printer, raw: &RawValue, known: &mut Known) -> Res
     if change.event == "reset" {
         printer.flush()?;
         eprintln!(
-            "causeway: the history has changed under this cursor; what came before now is in causeway history"
+            "causeway: the history before this cursor has changed; causeway history prints it as it is now"
         );
     }
     Ok(())
@@ -198,13 +202,16 @@ mod tests {
 
     #[test]
     fn a_message_is_told_once_and_memory_is_bounded() {
-        let mut known = Known::default();
+        let mut recent = RecentIds::default();
 
-        assert!(known.is_new("a") && known.is_new("b"));
-        assert!(!known.is_new("a"));
-        for number in 0..2 * KNOWN {
-            assert!(known.is_new(&number.to_string()));
+        assert!(recent.is_new("a") && recent.is_new("b"));
+        assert!(!recent.is_new("a"));
+        for number in 0..2 * REMEMBERED {
+            assert!(recent.is_new(&number.to_string()));
         }
-        assert_eq!((known.ids.len(), known.order.len()), (KNOWN, KNOWN));
+        assert_eq!(
+            (recent.ids.len(), recent.order.len()),
+            (REMEMBERED, REMEMBERED)
+        );
     }
 }

@@ -11,13 +11,13 @@ use super::caller::Caller;
 use super::lists::parsed;
 use super::print::Printer;
 use crate::clock;
-use crate::outbox::{Keeping, Outbox, Unsent, Verdict, draw_key, judge};
+use crate::outbox::{Outbox, Outcome, Storage, Unsent, draw_key, outcome_of};
 use crate::text::excerpt;
 
 const NOT_UTF8: &str = "nothing of it is sent; convert it first, as in: iconv -f latin1 -t utf-8";
 
 /// Where the text comes from.
-pub(super) enum Given {
+pub(super) enum TextSource {
     Text(String),
     /// All of standard input.
     Input,
@@ -25,7 +25,7 @@ pub(super) enum Given {
     Lines,
 }
 
-impl Given {
+impl TextSource {
     pub(super) fn of(text: Option<String>, lines: bool) -> Self {
         match text {
             Some(text) => Self::Text(text),
@@ -38,34 +38,34 @@ impl Given {
 /// Sends a text, standard input as one text, or each of its lines.
 pub(super) async fn run(
     mut caller: Caller,
-    keeping: &Keeping,
+    storage: &Storage,
     group: String,
     printer: Printer,
-    given: Given,
+    source: TextSource,
 ) -> Result<(), Failure> {
-    let opened = keeping.open(&caller.user);
+    let opened = storage.open(&caller.user);
     let outbox = opened.map_err(|error| error.to_string())?.outbox;
     let cluster = caller.cluster().await?;
     let sender = Sender {
         caller,
         outbox,
-        keeps: matches!(keeping, Keeping::Folder(_)),
+        keeps: matches!(storage, Storage::Folder(_)),
         printer,
         cluster,
         group,
     };
-    match given {
-        Given::Text(text) => sender.send(text).await,
-        Given::Lines => sender.send_lines().await,
-        Given::Input => sender.send(all_of_input().await?).await,
+    match source {
+        TextSource::Text(text) => sender.send(text).await,
+        TextSource::Lines => sender.send_lines().await,
+        TextSource::Input => sender.send(all_of_input().await?).await,
     }
 }
 
 /// Before a login the cluster is unknown, so the message cannot be stored for it.
 pub(super) fn not_kept(failure: Failure) -> Failure {
     match failure {
-        Failure::Told(why) => Failure::Told(format!("not sent, and not kept: {why}")),
-        Failure::Unread => Failure::Unread,
+        Failure::Error(why) => Failure::Error(format!("not sent, and not kept: {why}")),
+        Failure::OutputClosed => Failure::OutputClosed,
     }
 }
 
@@ -79,7 +79,7 @@ async fn all_of_input() -> Result<String, Failure> {
         .await
         .map_err(|error| format!("standard input cannot be read: {error}"))?;
     String::from_utf8(bytes)
-        .map_err(|_| Failure::Told(format!("standard input is not UTF-8: {NOT_UTF8}")))
+        .map_err(|_| Failure::Error(format!("standard input is not UTF-8: {NOT_UTF8}")))
 }
 
 /// Why a message is not delivered.
@@ -119,7 +119,7 @@ impl Sender {
             }
             number += 1;
             let Ok(text) = std::str::from_utf8(&line) else {
-                return Err(Failure::Told(format!(
+                return Err(Failure::Error(format!(
                     "line {number} is not UTF-8: {NOT_UTF8}"
                 )));
             };
@@ -137,7 +137,7 @@ impl Sender {
 
     async fn send_one(&mut self, text: String) -> Result<(), Failure> {
         if text.trim().is_empty() {
-            return Err(Failure::Told("there is no text to send".into()));
+            return Err(Failure::Error("there is no text to send".into()));
         }
         let key = draw_key();
         let unsent = Unsent {
@@ -170,13 +170,13 @@ impl Sender {
                     return self.printer.flush();
                 }
                 Ok(_) => {}
-                Err(Undelivered::Refused(why)) if is_own => return Err(Failure::Told(why)),
+                Err(Undelivered::Refused(why)) if is_own => return Err(Failure::Error(why)),
                 // An earlier message stays to be edited, and does not hold up the others.
                 Err(Undelivered::Refused(why)) => {
                     eprintln!("causeway: an earlier message is {why}");
                 }
-                Err(Undelivered::Failed(Failure::Told(why))) if self.keeps => {
-                    return Err(Failure::Told(format!(
+                Err(Undelivered::Failed(Failure::Error(why))) if self.keeps => {
+                    return Err(Failure::Error(format!(
                         "not sent yet: {why}. It is kept, and sent when causeway runs again as {}",
                         self.caller.user
                     )));
@@ -190,7 +190,7 @@ impl Sender {
     /// Sends a message; returns it as the server stored it.
     async fn deliver(&mut self, mut unsent: Unsent) -> Result<Box<RawValue>, Undelivered> {
         self.outbox.tried(&unsent.key).map_err(|error| {
-            Failure::Told(format!(
+            Failure::Error(format!(
                 "the outbox cannot be written ({error}); make room for it"
             ))
         })?;
@@ -209,11 +209,11 @@ impl Sender {
                 unsent.joined = Some(self.join(&unsent.group).await?);
                 continue;
             }
-            match judge(&mut unsent, &error) {
-                Verdict::Lost | Verdict::Later => self.caller.recover(&error).await?,
-                Verdict::LoginEnded => self.caller.login_ended().await?,
-                Verdict::AwaitsJoin => {}
-                Verdict::Refused => return Err(self.refused(&unsent, &error)),
+            match outcome_of(&mut unsent, &error) {
+                Outcome::Lost | Outcome::Later => self.caller.recover(&error).await?,
+                Outcome::LoginEnded => self.caller.login_ended().await?,
+                Outcome::AwaitsJoin => {}
+                Outcome::Refused => return Err(self.refused(&unsent, &error)),
             }
             self.outbox.update(&unsent);
         }
@@ -239,10 +239,10 @@ impl Sender {
 /// Nothing is read after a line that fails: later lines would be stored before it.
 fn of_line(number: u64, failure: Failure) -> Failure {
     match failure {
-        Failure::Told(why) => Failure::Told(format!(
+        Failure::Error(why) => Failure::Error(format!(
             "line {number}: {why}. The lines after it are not sent"
         )),
-        Failure::Unread => Failure::Unread,
+        Failure::OutputClosed => Failure::OutputClosed,
     }
 }
 

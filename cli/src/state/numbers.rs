@@ -13,8 +13,8 @@ pub struct Numbers {
     /// The number each message was last shown with, and in which round of counting.
     by_id: HashMap<String, (u64, u64)>,
     /// In the order in which they were assigned.
-    given: VecDeque<(u64, String)>,
-    counting: u64,
+    assigned: VecDeque<(u64, String)>,
+    round: u64,
 }
 
 impl Default for Numbers {
@@ -23,8 +23,8 @@ impl Default for Numbers {
             next: 1,
             messages: HashMap::new(),
             by_id: HashMap::new(),
-            given: VecDeque::new(),
-            counting: 0,
+            assigned: VecDeque::new(),
+            round: 0,
         }
     }
 }
@@ -32,16 +32,16 @@ impl Default for Numbers {
 impl Numbers {
     /// Counts from 1 again. A message on the screen keeps its number until another is shown with
     /// it.
-    pub fn count_anew(&mut self) {
+    pub fn restart(&mut self) {
         self.next = 1;
-        self.counting += 1;
+        self.round += 1;
     }
 
     /// The number of a message that is shown now: the one it has, or else the next.
     pub fn show(&mut self, id: &str) -> u64 {
-        self.in_this_counting(id).unwrap_or_else(|| {
+        self.in_this_round(id).unwrap_or_else(|| {
             let number = self.next;
-            self.give(number, id);
+            self.assign(number, id);
             number
         })
     }
@@ -50,7 +50,7 @@ impl Numbers {
     pub fn propose<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Vec<u64> {
         let mut next = self.next;
         let numbers = ids.map(|id| {
-            self.in_this_counting(id).unwrap_or_else(|| {
+            self.in_this_round(id).unwrap_or_else(|| {
                 next += 1;
                 next - 1
             })
@@ -59,12 +59,12 @@ impl Numbers {
     }
 
     /// Assigns a number that was proposed.
-    pub fn give(&mut self, number: u64, id: &str) {
-        if self.in_this_counting(id) == Some(number) {
+    pub fn assign(&mut self, number: u64, id: &str) {
+        if self.in_this_round(id) == Some(number) {
             return;
         }
-        if self.given.len() == NUMBERS_KEPT
-            && let Some((number, id)) = self.given.pop_front()
+        if self.assigned.len() == NUMBERS_KEPT
+            && let Some((number, id)) = self.assigned.pop_front()
         {
             if self.messages.get(&number) == Some(&id) {
                 self.messages.remove(&number);
@@ -73,15 +73,15 @@ impl Numbers {
                 self.by_id.remove(&id);
             }
         }
-        self.given.push_back((number, id.to_owned()));
+        self.assigned.push_back((number, id.to_owned()));
         self.messages.insert(number, id.to_owned());
-        self.by_id.insert(id.to_owned(), (number, self.counting));
+        self.by_id.insert(id.to_owned(), (number, self.round));
         self.next = self.next.max(number + 1);
     }
 
-    fn in_this_counting(&self, id: &str) -> Option<u64> {
-        let (number, counting) = self.by_id.get(id)?;
-        (*counting == self.counting).then_some(*number)
+    fn in_this_round(&self, id: &str) -> Option<u64> {
+        let (number, round) = self.by_id.get(id)?;
+        (*round == self.round).then_some(*number)
     }
 
     /// The number that a message was last shown with.
@@ -134,10 +134,10 @@ mod tests {
             numbers.show(id);
         }
 
-        numbers.count_anew();
+        numbers.restart();
         let proposed = numbers.propose(["a", "x", "b"].into_iter());
-        numbers.give(proposed[0], "a");
-        numbers.give(proposed[1], "x");
+        numbers.assign(proposed[0], "a");
+        numbers.assign(proposed[1], "x");
 
         assert_eq!(proposed, [1, 2, 3]);
         let messages = [1, 2, 3, 4].map(|number| numbers.message(number));
@@ -156,7 +156,7 @@ mod tests {
 
         assert_eq!(numbers.message(1), None);
         assert_eq!(numbers.message(2), Some("1"));
-        assert_eq!(numbers.given.len(), NUMBERS_KEPT);
+        assert_eq!(numbers.assigned.len(), NUMBERS_KEPT);
         assert_eq!(numbers.by_id.len(), NUMBERS_KEPT);
         assert_eq!(numbers.show("0"), NUMBERS_KEPT as u64 + 2);
     }

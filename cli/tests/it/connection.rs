@@ -135,7 +135,7 @@ fn a_login_that_has_ended_is_made_anew_at_the_same_server() {
 
         screen.type_in("a x\rb half a line");
 
-        screen.wait_for("the login had ended and is made anew");
+        screen.wait_for("the login had expired and was renewed");
         screen.wait_for("ann: x");
         screen.wait_for("ann@lobby> b half a line");
         assert_eq!(cluster.texts(), ["x"]);
@@ -166,7 +166,7 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
             "! No connection to {name}: connection refused. Trying again"
         ));
         screen.type_in("a early\r");
-        screen.wait_for("kept; it is sent as soon as a server answers");
+        screen.wait_for("kept; it will be sent as soon as a server answers");
 
         let _server = cluster.start_at(1, place);
 
@@ -207,7 +207,7 @@ fn a_server_of_another_cluster_is_told_of_and_never_taken_for_the_lost_one() {
 
     screen.wait_for("it is of another cluster, other");
     screen.type_in("a for my own cluster\r");
-    screen.wait_for("kept; it is sent as soon as a server answers");
+    screen.wait_for("kept; it will be sent as soon as a server answers");
     gate.set(Mode::Open(server.address));
     screen.wait_for("ann: for my own cluster");
     assert_eq!(other.texts(), Vec::<String>::new());

@@ -1,7 +1,8 @@
 //! The line being typed in its hard hours: longer than the window, suspended, without a cursor
 //! report, on a terminal without codes.
 
-use crate::fake::{Cluster, Server};
+use crate::fake::Cluster;
+use crate::lobby::{in_lobby, in_lobby_on};
 use crate::pty::{Reports, Screen, Setup};
 
 #[test]
@@ -13,7 +14,7 @@ fn messages_that_come_while_a_long_draft_stands_are_shown() {
                 cols,
                 ..Setup::default()
             };
-            let (cluster, _server, screen) = in_lobby(&setup);
+            let (cluster, _server, screen) = in_lobby_on(&setup);
             screen.type_in(&format!("\x1b[200~a {draft}\x1b[201~"));
             let end: String = draft.chars().rev().take(1).collect();
             screen.wait("the end of the draft", |screen| {
@@ -35,7 +36,7 @@ fn messages_that_come_while_a_long_draft_stands_are_shown() {
             screen.type_in("\x03");
             screen.wait("the line cleared", |screen| {
                 let shown = screen.all_rows_from_end(40).join("").replace(' ', "");
-                shown.contains("Ctrl-Conce") && last_row(screen).ends_with('>')
+                shown.contains("Ctrl-Conce") && screen.last_row().ends_with('>')
             });
 
             let all = screen.all_rows().join("").replace(' ', "");
@@ -48,7 +49,7 @@ fn messages_that_come_while_a_long_draft_stands_are_shown() {
 
 #[test]
 fn a_long_draft_is_sent_as_it_was_pasted() {
-    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    let (cluster, _server, screen) = in_lobby();
     let draft = pasted_lines(200);
     screen.type_in(&format!("\x1b[200~a {draft}\x1b[201~"));
     screen.wait_for("of 200");
@@ -68,19 +69,19 @@ fn control_z_suspends_and_fg_brings_prompt_and_draft_back() {
         in_shell: true,
         ..Setup::default()
     };
-    let (cluster, _server, screen) = in_lobby(&setup);
+    let (cluster, _server, screen) = in_lobby_on(&setup);
     let settings = screen.settings();
     screen.type_in("a draft text");
     screen.wait_for("ann@lobby> a draft text");
 
     screen.type_in("\x1a");
 
-    screen.wait("the shell", |screen| last_row(screen) == "shell$");
+    screen.wait("the shell", |screen| screen.last_row() == "shell$");
     assert!(screen.settings().contains("ICANON") || screen.settings() != settings);
     cluster.say("bob", "while away");
     screen.type_in("fg\n");
     screen.wait("prompt and draft", |screen| {
-        last_row(screen) == "ann@lobby> a draft text"
+        screen.last_row() == "ann@lobby> a draft text"
     });
     screen.wait_for("bob: while away");
     screen.type_in("!\r");
@@ -97,7 +98,7 @@ fn after_a_stop_from_outside_fg_brings_prompt_and_draft_back() {
             in_shell: true,
             ..Setup::default()
         };
-        let (cluster, _server, screen) = in_lobby(&setup);
+        let (cluster, _server, screen) = in_lobby_on(&setup);
         screen.type_in("a draft");
         screen.wait_for("ann@lobby> a draft");
 
@@ -107,15 +108,15 @@ fn after_a_stop_from_outside_fg_brings_prompt_and_draft_back() {
             .status();
         assert!(stopped.unwrap().success());
 
-        screen.wait("the shell", |screen| last_row(screen) == "shell$");
+        screen.wait("the shell", |screen| screen.last_row() == "shell$");
         cluster.say("bob", "while away");
         screen.type_in("fg\n");
         screen.wait("prompt and draft", |screen| {
-            last_row(screen) == "ann@lobby> a draft"
+            screen.last_row() == "ann@lobby> a draft"
         });
         screen.wait_for("bob: while away");
         screen.wait("prompt and draft", |screen| {
-            last_row(screen) == "ann@lobby> a draft"
+            screen.last_row() == "ann@lobby> a draft"
         });
         let rows = screen.all_rows();
         assert!(rows.iter().any(|row| row.contains("no messages yet")));
@@ -124,17 +125,17 @@ fn after_a_stop_from_outside_fg_brings_prompt_and_draft_back() {
         let shell = rows[back.unwrap()..].join("").replace(' ', "");
         assert!(shell.contains("--grouplobby"), "{signal} {rows:#?}");
         screen.type_in("\x15q\r");
-        screen.wait("the shell", |screen| last_row(screen) == "shell$");
+        screen.wait("the shell", |screen| screen.last_row() == "shell$");
     }
 }
 
 #[test]
 fn without_a_shell_to_come_back_from_control_z_stops_nothing() {
-    let (_cluster, _server, screen) = in_lobby(&Setup::default());
+    let (_cluster, _server, screen) = in_lobby();
     screen.type_in("a draft text\x1a!");
 
     screen.wait_for("ann@lobby> a draft text!");
-    screen.wait_for("· there is no shell to come back from; q leaves");
+    screen.wait_for("· there is no shell to return to; q leaves");
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn a_terminal_that_never_tells_its_cursor_or_tells_it_late_is_as_good() {
         reports: Reports::Never,
         ..Setup::default()
     };
-    let (cluster, _server, screen) = in_lobby(&setup);
+    let (cluster, _server, screen) = in_lobby_on(&setup);
     screen.type_in("a half");
     screen.wait_for("ann@lobby> a half");
     cluster.say("bob", "hello");
@@ -152,7 +153,7 @@ fn a_terminal_that_never_tells_its_cursor_or_tells_it_late_is_as_good() {
     screen.type_in("\x1b[7;3R a line");
 
     screen.wait("the line", |screen| {
-        last_row(screen) == "ann@lobby> a half a line"
+        screen.last_row() == "ann@lobby> a half a line"
     });
 }
 
@@ -162,7 +163,7 @@ fn a_terminal_that_does_not_tell_its_size_has_the_usual_one() {
         tells_size: false,
         ..Setup::default()
     };
-    let (cluster, _server, screen) = in_lobby(&setup);
+    let (cluster, _server, screen) = in_lobby_on(&setup);
     screen.type_in("a half a line");
     screen.wait_for("ann@lobby> a half a line");
     cluster.say("bob", &"long ".repeat(20));
@@ -186,7 +187,7 @@ fn a_terminal_without_codes_is_sent_none() {
         let arguments = ["--server", &name, "--user", "ann", "--group", "lobby"];
         let screen = Screen::open_as(&setup, &arguments);
         screen.wait("the prompt", |screen| {
-            last_row(screen).ends_with("ann@lobby>")
+            screen.last_row().ends_with("ann@lobby>")
         });
         cluster.wait_for_requests(1, "GET", "/events");
         screen.type_in("a half a lime\x7f\x7f");
@@ -196,7 +197,7 @@ fn a_terminal_without_codes_is_sent_none() {
         screen.type_in("ne");
 
         screen.wait("the line anew", |screen| {
-            last_row(screen) == "[replica 1 · 1/1 servers up · 0 unsent] ann@lobby> a half a line"
+            screen.last_row() == "[replica 1 · 1/1 servers up · 0 unsent] ann@lobby> a half a line"
         });
         screen.type_in("\r");
         screen.wait("the post", |_| cluster.posts().len() == 1);
@@ -212,7 +213,7 @@ fn no_colour_is_written_where_none_is_wanted() {
         variables: vec![("NO_COLOR".into(), "1".into())],
         ..Setup::default()
     };
-    let (cluster, _server, screen) = in_lobby(&setup);
+    let (cluster, _server, screen) = in_lobby_on(&setup);
     cluster.say("bob", "hello");
     screen.wait_for("bob: hello");
     screen.type_in("/\t");
@@ -234,23 +235,4 @@ fn no_colour_is_written_where_none_is_wanted() {
 fn pasted_lines(count: usize) -> String {
     let lines: Vec<_> = (1..=count).map(|line| format!("line {line}")).collect();
     lines.join("\n")
-}
-
-fn last_row(screen: &Screen) -> String {
-    let rows = screen.rows();
-    rows.iter()
-        .rfind(|row| !row.is_empty())
-        .cloned()
-        .unwrap_or_default()
-}
-
-pub fn in_lobby(setup: &Setup) -> (Cluster, Server, Screen) {
-    let cluster = Cluster::default();
-    let server = cluster.start(1);
-    let name = server.name();
-    let arguments = ["--server", &name, "--user", "ann", "--group", "lobby"];
-    let screen = Screen::open_as(setup, &arguments);
-    screen.wait("the prompt", |screen| last_row(screen).ends_with('>'));
-    cluster.wait_for_requests(1, "GET", "/events");
-    (cluster, server, screen)
 }

@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
-use crate::draft::in_lobby;
 use crate::fake::{Cluster, Server};
+use crate::lobby::{in_lobby, in_lobby_on};
 use crate::pty::{Screen, Setup};
 
 #[test]
@@ -19,7 +19,7 @@ fn the_history_is_paged_forwards_and_backwards_and_from_both_ends() {
     wait_for_screen(&screen, 1, 23, "more");
     screen.type_in("b");
     screen.wait("the begin", |screen| {
-        last_row(screen).starts_with("--begin--")
+        screen.last_row().starts_with("--begin--")
     });
     screen.type_in("G");
     wait_for_screen(&screen, 78, 100, "end");
@@ -49,7 +49,7 @@ fn words_are_searched_in_both_directions() {
     );
     screen.type_in("n");
     screen.wait("nothing more", |screen| {
-        last_row(screen).starts_with("--not found--")
+        screen.last_row().starts_with("--not found--")
     });
     screen.type_in("?text-0777\r");
     wait_for_screen(&screen, 777, 799, "more");
@@ -59,7 +59,7 @@ fn words_are_searched_in_both_directions() {
     wait_for_screen(&screen, 775, 797, "more");
     screen.type_in("/nowhere\r");
     screen.wait("nothing", |screen| {
-        last_row(screen).starts_with("--not found--")
+        screen.last_row().starts_with("--not found--")
     });
     screen.type_in("/\x03q");
     screen.wait_for_prompt("ann@lobby");
@@ -71,7 +71,7 @@ fn a_pager_can_be_suspended_and_resized() {
         in_shell: true,
         ..Setup::default()
     };
-    let (cluster, _server, screen) = in_lobby(&setup);
+    let (cluster, _server, screen) = in_lobby_on(&setup);
     for number in 1..=100 {
         cluster.history("bob", &format!("text-{number:04}"));
     }
@@ -79,14 +79,16 @@ fn a_pager_can_be_suspended_and_resized() {
     wait_for_screen(&screen, 1, 23, "more");
 
     screen.type_in("\x1a");
-    screen.wait("the shell", |screen| last_row(screen) == "shell$");
+    screen.wait("the shell", |screen| screen.last_row() == "shell$");
     screen.type_in("fg\n");
     screen.wait("the question", |screen| {
-        last_row(screen).starts_with("--more-- space: next, b: back")
+        screen
+            .last_row()
+            .starts_with("--more-- space: next, b: back")
     });
     screen.resize(24, 40);
     screen.wait("a shorter question", |screen| {
-        last_row(screen) == "--more-- q: stop"
+        screen.last_row() == "--more-- q: stop"
     });
     screen.type_in("q");
     screen.wait_for_prompt("ann@lobby");
@@ -103,7 +105,9 @@ fn a_text_pasted_while_the_history_is_read_belongs_to_the_line() {
     screen.type_in("\x1b[200~ fox\x1b[201~/\x1b[200~text-0050\x1b[201~\r");
     wait_for_screen(&screen, 50, 72, "more");
     screen.type_in("q");
-    screen.wait("the line", |screen| last_row(screen).ends_with("brown fox"));
+    screen.wait("the line", |screen| {
+        screen.last_row().ends_with("brown fox")
+    });
     screen.type_in("!\r");
 
     screen.wait("the post", |_| cluster.posts().len() == 1);
@@ -122,7 +126,7 @@ fn the_history_goes_on_where_it_was_left() {
 
     screen.type_in("p\r");
 
-    screen.wait_for("· on from where you left");
+    screen.wait_for("· continuing where you left off");
     wait_for_screen(&screen, 47, 69, "more");
 }
 
@@ -152,7 +156,7 @@ fn a_number_likes_what_it_showed_whatever_came_before_it() {
     });
     assert!(liked().contains("/m5/"), "{}", liked());
     screen.type_in("p\r");
-    screen.wait_for("on from where you left");
+    screen.wait_for("continuing where you left off");
     screen.wait_for("text-0060");
     screen.wait_for_prompt("ann@lobby");
     screen.type_in("l 5\r");
@@ -164,7 +168,7 @@ fn a_number_likes_what_it_showed_whatever_came_before_it() {
 
 #[test]
 fn a_number_on_the_screen_keeps_its_message_until_another_is_shown_with_it() {
-    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    let (cluster, _server, screen) = in_lobby();
     for number in 1..=60 {
         cluster.history("bob", &format!("text-{number:04}"));
     }
@@ -191,7 +195,7 @@ fn a_number_on_the_screen_keeps_its_message_until_another_is_shown_with_it() {
 
 #[test]
 fn a_merge_is_announced_and_late_messages_are_marked() {
-    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    let (cluster, _server, screen) = in_lobby();
     cluster.say("bob", "first");
     cluster.say("bob", "second");
     screen.wait_for("bob: second");
@@ -216,7 +220,7 @@ fn memory_does_not_grow_with_the_history() {
     let (_cluster, _server, screen) = with_history(60_000);
     screen.type_in("p\r");
     screen.wait("the pager", |screen| {
-        last_row(screen).starts_with("--more--")
+        screen.last_row().starts_with("--more--")
     });
     let before = memory_kb(screen.process());
 
@@ -235,7 +239,7 @@ fn memory_kb(process: u32) -> u64 {
 }
 
 fn with_history(count: usize) -> (Cluster, Server, Screen) {
-    let (cluster, server, screen) = in_lobby(&Setup::default());
+    let (cluster, server, screen) = in_lobby();
     for number in 1..=count {
         cluster.history("bob", &format!("text-{number:04}"));
     }
@@ -253,14 +257,6 @@ fn wait_for_screen(screen: &Screen, first: usize, last: usize, word: &str) {
             .iter()
             .filter_map(|row| Some(row.split_once("bob: ")?.1.to_owned()))
             .collect();
-        shown.ends_with(&wanted) && last_row(screen).starts_with(&format!("--{word}--"))
+        shown.ends_with(&wanted) && screen.last_row().starts_with(&format!("--{word}--"))
     });
-}
-
-fn last_row(screen: &Screen) -> String {
-    let rows = screen.rows();
-    rows.iter()
-        .rfind(|row| !row.is_empty())
-        .cloned()
-        .unwrap_or_default()
 }

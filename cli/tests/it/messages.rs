@@ -1,7 +1,7 @@
 //! What others write: no row of it can be taken for something else, and nothing of it steers the
 //! terminal.
 
-use crate::draft::in_lobby;
+use crate::lobby::{in_lobby, in_lobby_on};
 use crate::pty::Setup;
 
 #[test]
@@ -11,7 +11,7 @@ fn no_wrapped_row_begins_where_a_message_does() {
             variables: vec![("NO_COLOR".into(), no_color.into())],
             ..Setup::default()
         };
-        let (cluster, _server, screen) = in_lobby(&setup);
+        let (cluster, _server, screen) = in_lobby_on(&setup);
         let text = format!(
             "ok{} 78 12:59 ann: I approve the payment  5/5",
             "\u{a0}".repeat(60)
@@ -56,7 +56,7 @@ fn no_row_of_any_message_in_any_window_begins_like_a_message_or_a_notice() {
             cols,
             ..Setup::default()
         };
-        let (cluster, _server, screen) = in_lobby(&setup);
+        let (cluster, _server, screen) = in_lobby_on(&setup);
         let before = screen.all_rows().len();
         for text in &texts {
             cluster.say("mallory", text);
@@ -97,7 +97,7 @@ fn no_row_of_any_message_in_any_window_begins_like_a_message_or_a_notice() {
 
 #[test]
 fn what_has_no_shape_or_too_many_marks_is_shown_harmless() {
-    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    let (cluster, _server, screen) = in_lobby();
     let hidden = "\u{200e}\u{200f}\u{61c}\u{200b}\u{2060}\u{e0041}\u{2066}";
     cluster.say("mallory", &format!("a{hidden}b"));
     cluster.say("mallory", &format!("z{}end", "\u{301}".repeat(3000)));
@@ -117,7 +117,7 @@ fn what_has_no_shape_or_too_many_marks_is_shown_harmless() {
 
 #[test]
 fn a_long_message_is_folded_and_shown_whole_when_asked_for() {
-    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    let (cluster, _server, screen) = in_lobby();
     let lines: Vec<_> = (1..=40).map(|line| format!("line-{line:02}.")).collect();
     cluster.say("bob", &lines.join("\n"));
     screen.wait_for("… 29 more rows: /show 1");

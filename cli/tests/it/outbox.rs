@@ -36,7 +36,7 @@ fn what_was_written_without_a_server_is_sent_after_the_terminal_was_closed() {
     screen.wait("both kept", |screen| {
         let rows = screen.all_rows();
         rows.iter()
-            .filter(|row| row.contains("kept; it is sent"))
+            .filter(|row| row.contains("kept; it will be sent"))
             .count()
             == 2
     });
@@ -45,7 +45,7 @@ fn what_was_written_without_a_server_is_sent_after_the_terminal_was_closed() {
     let _server = cluster.start_at(1, servers[0].address);
     let screen = open(&home, &servers[0].name());
 
-    screen.wait_for("2 not sent before, to be sent now; /outbox lists them");
+    screen.wait_for("still unsent: 2; sending now, /outbox lists them");
     screen.wait_for("ann: and another");
     assert_eq!(cluster.texts(), ["important note", "and another"]);
 }
@@ -57,7 +57,7 @@ fn a_message_written_before_any_server_answered_survives_too() {
     let screen = open(&home, &servers[0].name());
     screen.wait_for("Trying again");
     screen.type_in("a early\r");
-    screen.wait_for("kept; it is sent");
+    screen.wait_for("kept; it will be sent");
     screen.kill();
 
     let _server = cluster.start_at(1, servers[0].address);
@@ -111,7 +111,7 @@ fn leave_unsent(home: &Home, server: &Server, text: &str) {
     let mut screen = open(home, &server.name());
     screen.wait_for("Trying again");
     screen.type_in(&format!("a {text}\r"));
-    screen.wait_for("kept; it is sent");
+    screen.wait_for("kept; it will be sent");
     screen.type_in("q\r");
     screen.wait_for_end();
 }
@@ -209,7 +209,7 @@ fn a_refused_message_is_shown_with_its_reason_and_kept_to_be_edited() {
     let output = run_at(&home, &arguments, b"/outbox edit 1 shorter\n/outbox\n");
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(
-        shown.contains("· 1 refused before; /outbox lists them"),
+        shown.contains("· refused earlier: 1; /outbox lists them"),
         "{shown}"
     );
     assert!(shown.contains("ann: shorter"), "{shown}");
@@ -233,7 +233,7 @@ fn a_message_can_be_dropped_and_one_that_may_be_sent_cannot_be_changed() {
 
     screen.type_in("/outbox edit 1 other\r/outbox drop 2\r/outbox drop 7\r/outbox\r");
 
-    screen.wait_for("! Not changed: a server may have got 1 already");
+    screen.wait_for("! Not changed: a server may already have stored 1");
     screen.wait_for("· dropped: never sent");
     screen.wait_for("! There is no message 7 in /outbox");
     cluster.let_answers_go();
@@ -269,7 +269,7 @@ fn two_clients_of_one_name_have_an_outbox_each() {
     for (screen, text) in [(&one, "of one"), (&other, "of the other")] {
         screen.wait_for("no server answers");
         screen.type_in(&format!("a {text}\r"));
-        screen.wait_for("kept; it is sent");
+        screen.wait_for("kept; it will be sent");
     }
     one.kill();
     other.kill();
@@ -292,7 +292,7 @@ fn without_a_folder_that_can_be_written_nothing_is_sent_and_the_way_out_is_named
     let output = run_at(&home, &arguments, b"a hi\n");
 
     let shown = String::from_utf8(output.stdout).unwrap();
-    let sentence = "the outbox ~/.local/state/causeway/outbox cannot be used: Not a directory (os error 20). Make it writable, name another folder with --outbox, or --outbox none sends without keeping";
+    let sentence = "the outbox ~/.local/state/causeway/outbox cannot be used: Not a directory (os error 20). Make it writable, name another folder with --outbox, or add --outbox none, to send without keeping";
     let unwritable = format!("! Not sent: {sentence}. Arrow up brings the line back");
     assert_eq!(shown.lines().last(), Some(unwritable.as_str()), "{shown}");
     assert_eq!(output.status.code(), Some(1));

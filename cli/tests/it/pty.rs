@@ -180,6 +180,12 @@ impl Screen {
             .collect()
     }
 
+    pub fn last_row(&self) -> String {
+        let rows = self.rows();
+        let last = rows.iter().rfind(|row| !row.is_empty());
+        last.cloned().unwrap_or_default()
+    }
+
     /// Rows and columns.
     pub fn size(&self) -> (u16, u16) {
         let (rows, cols) = self.parser.lock().unwrap().screen().size();

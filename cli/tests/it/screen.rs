@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::fake::{Cluster, Server};
+use crate::fake::Cluster;
+use crate::lobby::in_lobby;
 use crate::pty::Screen;
 
 #[test]
@@ -302,22 +303,6 @@ fn an_empty_screen_keeps_its_prompt() {
 fn stored_everywhere(cluster: &Cluster, id: &str) {
     let stored = json!({"id": id, "stored_on": [1, 2], "settled": false});
     cluster.frame("stored", &stored, false);
-}
-
-fn in_lobby() -> (Cluster, Server, Screen) {
-    let cluster = Cluster::default();
-    let server = cluster.start(1);
-    let screen = Screen::open(&[
-        "--server",
-        &server.name(),
-        "--user",
-        "ann",
-        "--group",
-        "lobby",
-    ]);
-    screen.wait_for_prompt("ann@lobby");
-    cluster.wait_for_requests(1, "GET", "/events");
-    (cluster, server, screen)
 }
 
 /// Types a line, lets 40 messages come one by one and then some at once, and looks at all of it.

@@ -17,7 +17,7 @@ fn the_loss_of_the_server_is_told_at_once() {
     screen.wait_for("you are logged out. Type c");
     screen.wait_for("ann (no server)> a half a li");
     screen.type_in("ne\r");
-    screen.wait_for("kept; it is sent once you connect. Type c and a server, as in: c 2");
+    screen.wait_for("kept; it will be sent once you connect. Type c and a server, as in: c 2");
 
     let other = cluster.start(2);
     screen.type_in(&format!("c {}\r", other.name()));
@@ -76,7 +76,7 @@ fn what_is_written_without_a_server_is_sent_when_one_is_back() {
     servers[0].kill();
     screen.wait_for("no server answers");
     screen.type_in("a still here\r");
-    screen.wait_for("kept; it is sent as soon as a server answers");
+    screen.wait_for("kept; it will be sent as soon as a server answers");
 
     let other = cluster.start(2);
     screen.type_in(&format!("c {}\r", other.name()));

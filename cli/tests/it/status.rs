@@ -1,6 +1,7 @@
 //! The row above the line being typed: which replica, how many are up, what is unsent.
 
 use crate::fake::Cluster;
+use crate::lobby::in_lobby;
 use crate::pty::Screen;
 
 #[test]
@@ -33,18 +34,7 @@ fn a_partition_a_lost_server_and_what_is_unsent_are_always_seen() {
 
 #[test]
 fn a_command_that_takes_its_time_leaves_the_status_in_view() {
-    let cluster = Cluster::default();
-    let server = cluster.start(1);
-    let screen = Screen::open(&[
-        "--server",
-        &server.name(),
-        "--user",
-        "ann",
-        "--group",
-        "lobby",
-    ]);
-    screen.wait_for_prompt("ann@lobby");
-    cluster.wait_for_requests(1, "GET", "/events");
+    let (cluster, _server, screen) = in_lobby();
     cluster.hold_answers();
 
     screen.type_in("a slow\r");

@@ -177,7 +177,7 @@ impl Session {
         self.type_in(&draft);
         self.screen.type_in("\x1a");
         self.screen
-            .wait("the shell", |screen| last_row(screen).ends_with("shell$"));
+            .wait("the shell", |screen| screen.last_row().ends_with("shell$"));
         self.say(3);
         self.screen.type_in("fg\n");
         self.all_is_seen("a suspension", &draft);
@@ -277,12 +277,4 @@ fn flat(rows: &[String]) -> String {
     chars
         .filter(|c| !c.is_whitespace() && !matches!(c, '\u{2068}' | '\u{2069}'))
         .collect()
-}
-
-fn last_row(screen: &Screen) -> String {
-    let rows = screen.rows();
-    rows.iter()
-        .rfind(|row| !row.is_empty())
-        .cloned()
-        .unwrap_or_default()
 }

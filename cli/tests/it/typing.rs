@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use crate::draft::in_lobby;
 use crate::fake::Cluster;
 use crate::home::Home;
-use crate::pty::{Screen, Setup};
+use crate::lobby::in_lobby;
+use crate::pty::Screen;
 
 #[test]
 fn a_menu_completes_commands_names_and_emoji() {
-    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    let (cluster, _server, screen) = in_lobby();
     cluster.say("Anton", "hello");
     screen.wait_for("Anton: hello");
 
@@ -52,7 +52,7 @@ fn a_menu_completes_groups_as_the_server_folds_them_and_replicas() {
 
 #[test]
 fn messages_come_above_an_open_menu() {
-    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    let (cluster, _server, screen) = in_lobby();
     screen.type_in("/\t");
     screen.wait_for("▸ c /connect");
 
@@ -163,7 +163,7 @@ fn what_is_typed_while_a_command_takes_its_time_is_not_lost_by_its_interruption(
 
 #[test]
 fn alt_enter_begins_a_line_and_the_help_says_so() {
-    let (cluster, _server, screen) = in_lobby(&Setup::default());
+    let (cluster, _server, screen) = in_lobby();
     screen.type_in("h\r");
     screen.wait_for("Alt-Enter");
     screen.type_in("h a\r");

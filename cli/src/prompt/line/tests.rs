@@ -3,37 +3,37 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::layout::Page;
-use crate::paper::Window;
+use crate::layout::RowFormat;
 use crate::prompt::area::{Scene, area};
 use crate::prompt::status::Status;
+use crate::scrollback::Window;
 
-fn line_with(typed: &[&str]) -> Line {
+fn line_with(typed: &[&str]) -> LineEditor {
     let mut recall = Recall::default();
     for line in typed {
         recall.add(line);
     }
-    Line::new(recall)
+    LineEditor::new(recall)
 }
 
 fn key(code: KeyCode, modifiers: KeyModifiers) -> Event {
     Event::Key(KeyEvent::new(code, modifiers))
 }
 
-fn press(line: &mut Line, code: KeyCode) -> Act {
-    line.press(key(code, KeyModifiers::NONE), &known())
+fn press(line: &mut LineEditor, code: KeyCode) -> KeyAction {
+    line.press(key(code, KeyModifiers::NONE), &vocabulary())
 }
 
-fn type_in(line: &mut Line, text: &str) {
+fn type_in(line: &mut LineEditor, text: &str) {
     for c in text.chars() {
         press(line, KeyCode::Char(c));
     }
 }
 
-fn known() -> Known {
-    Known {
+fn vocabulary() -> Vocabulary {
+    Vocabulary {
         groups: ["lobby".to_owned(), "london".to_owned()].into(),
-        ..Known::default()
+        ..Vocabulary::default()
     }
 }
 
@@ -44,7 +44,7 @@ fn enter_gives_out_the_line_and_begins_another() {
 
     assert_eq!(
         press(&mut line, KeyCode::Enter),
-        Act::Submit("a héllo".into())
+        KeyAction::Submit("a héllo".into())
     );
     assert_eq!(line.text(), "");
 }
@@ -53,8 +53,8 @@ fn enter_gives_out_the_line_and_begins_another() {
 fn alt_enter_and_a_paste_make_lines() {
     let mut line = line_with(&[]);
     type_in(&mut line, "a one");
-    line.press(key(KeyCode::Enter, KeyModifiers::ALT), &known());
-    line.press(Event::Paste("two\r\nthree".into()), &known());
+    line.press(key(KeyCode::Enter, KeyModifiers::ALT), &vocabulary());
+    line.press(Event::Paste("two\r\nthree".into()), &vocabulary());
 
     assert_eq!(line.text(), "a one\ntwo\nthree");
     press(&mut line, KeyCode::Up);
@@ -67,19 +67,28 @@ fn control_z_suspends_and_changes_nothing() {
     let mut line = line_with(&[]);
     type_in(&mut line, "a draft text");
 
-    let act = line.press(key(KeyCode::Char('z'), KeyModifiers::CONTROL), &known());
+    let action = line.press(
+        key(KeyCode::Char('z'), KeyModifiers::CONTROL),
+        &vocabulary(),
+    );
 
-    assert_eq!((act, line.text()), (Act::Suspend, "a draft text"));
+    assert_eq!((action, line.text()), (KeyAction::Suspend, "a draft text"));
 }
 
 #[test]
 fn an_edit_can_be_undone() {
     let mut line = line_with(&[]);
     type_in(&mut line, "a draft");
-    line.press(key(KeyCode::Char('u'), KeyModifiers::CONTROL), &known());
+    line.press(
+        key(KeyCode::Char('u'), KeyModifiers::CONTROL),
+        &vocabulary(),
+    );
     assert_eq!(line.text(), "");
 
-    line.press(key(KeyCode::Char('7'), KeyModifiers::CONTROL), &known());
+    line.press(
+        key(KeyCode::Char('7'), KeyModifiers::CONTROL),
+        &vocabulary(),
+    );
 
     assert_eq!(line.text(), "a draft");
 }
@@ -119,7 +128,7 @@ fn tab_opens_a_menu_and_enter_takes_its_choice() {
     assert_eq!(line.menu().unwrap().shown().0, ["lobby", "london"]);
     press(&mut line, KeyCode::Tab);
 
-    assert_eq!(press(&mut line, KeyCode::Enter), Act::Edit);
+    assert_eq!(press(&mut line, KeyCode::Enter), KeyAction::Edit);
 
     assert_eq!(line.text(), "j london");
     assert_eq!(line.menu(), None);
@@ -186,12 +195,12 @@ proptest! {
         let mut line = line_with(&["a one", "j lobby", "a two\nlines"]);
         let status = Status::default();
         for key in keys {
-            line.press(key, &known());
+            line.press(key, &vocabulary());
             prop_assert!(line.text().is_char_boundary(line.cursor()));
-            let window = Window { page: Page { columns, has_codes: true }, height };
+            let window = Window { format: RowFormat { columns, has_codes: true }, height };
             let scene = Scene {
                 status: &status,
-                front: "ann@lobby",
+                prompt: "ann@lobby",
                 text: line.text(),
                 cursor: line.cursor(),
                 menu: line.menu().map(Menu::shown),
@@ -211,7 +220,10 @@ fn a_menu_does_not_outlive_its_word() {
     let mut line = line_with(&[]);
     type_in(&mut line, "j l");
     press(&mut line, KeyCode::Tab);
-    line.press(key(KeyCode::Char('7'), KeyModifiers::CONTROL), &known());
+    line.press(
+        key(KeyCode::Char('7'), KeyModifiers::CONTROL),
+        &vocabulary(),
+    );
 
     press(&mut line, KeyCode::Enter);
 

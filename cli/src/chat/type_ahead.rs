@@ -15,16 +15,16 @@ use crate::outbox::{Outbox, Unsent, draw_key};
 use crate::prompt::Typed;
 
 /// Lines entered before the chat was ready for them.
-pub(super) struct Ahead {
+pub(super) struct TypeAhead {
     outbox: Rc<RefCell<Outbox>>,
     /// Ready to be processed, in order.
     typed: VecDeque<Typed>,
     /// All lines not processed yet: those in `typed`, then those still buffered in the terminal.
     lines: VecDeque<Line>,
     /// How many of `lines` are in `typed`.
-    asked: usize,
+    ready: usize,
     /// The template for a message written now; `None` while its group is unknown.
-    pattern: Option<Unsent>,
+    template: Option<Unsent>,
 }
 
 struct Line {
@@ -33,14 +33,14 @@ struct Line {
     key: Option<String>,
 }
 
-impl Ahead {
+impl TypeAhead {
     pub(super) fn new(outbox: &Rc<RefCell<Outbox>>) -> Self {
         Self {
             outbox: Rc::clone(outbox),
             typed: VecDeque::new(),
             lines: VecDeque::new(),
-            asked: 0,
-            pattern: None,
+            ready: 0,
+            template: None,
         }
     }
 
@@ -49,15 +49,15 @@ impl Ahead {
         let typed = self.typed.pop_front()?;
         let mut key = None;
         if matches!(typed, Typed::Line(_)) {
-            self.asked -= 1;
+            self.ready -= 1;
             key = self.lines.pop_front().and_then(|line| line.key);
         }
         Some((typed, key))
     }
 
     /// Sets the template that applies while the next command runs.
-    pub(super) fn expect(&mut self, pattern: Option<Unsent>) {
-        self.pattern = pattern;
+    pub(super) fn set_template(&mut self, template: Option<Unsent>) {
+        self.template = template;
     }
 
     /// Runs `work`, and stores what is typed meanwhile.
@@ -66,32 +66,32 @@ impl Ahead {
         typed: &mut Receiver<Typed>,
         work: impl Future<Output = T>,
     ) -> T {
-        self.keep();
+        self.store();
         let mut work = pin!(work);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
                 Some(typed) = typed.recv() => {
-                    self.take_in(typed);
-                    self.keep();
+                    self.receive(typed);
+                    self.store();
                 }
             }
         }
     }
 
-    pub(super) fn take_in(&mut self, typed: Typed) {
+    pub(super) fn receive(&mut self, typed: Typed) {
         match typed {
-            Typed::Ahead(lines) => self.put(lines),
+            Typed::Early(lines) => self.replace_buffered(lines),
             Typed::Line(text) => {
                 if self
                     .lines
-                    .get(self.asked)
+                    .get(self.ready)
                     .is_none_or(|line| line.text != text)
                 {
-                    self.put(vec![text.clone()]);
+                    self.replace_buffered(vec![text.clone()]);
                 }
-                self.asked += 1;
+                self.ready += 1;
                 self.typed.push_back(Typed::Line(text));
             }
             other => self.typed.push_back(other),
@@ -100,10 +100,10 @@ impl Ahead {
 
     /// Replaces the lines that are buffered in the terminal. Lines that have vanished were keys for
     /// something else, such as the pager: their messages are dropped.
-    fn put(&mut self, lines: Vec<String>) {
-        let known = self.lines.range(self.asked..).zip(&lines);
+    fn replace_buffered(&mut self, lines: Vec<String>) {
+        let known = self.lines.range(self.ready..).zip(&lines);
         let same = known.take_while(|(line, text)| line.text == **text).count();
-        for line in self.lines.drain(self.asked + same..) {
+        for line in self.lines.drain(self.ready + same..) {
             if let Some(key) = line.key {
                 // If the drop cannot be written, the message is sent rather than lost.
                 let _ = self.outbox.borrow_mut().drop_message(&key);
@@ -114,8 +114,10 @@ impl Ahead {
     }
 
     /// Stores messages up to the first line that may change the group.
-    fn keep(&mut self) {
-        let Some(pattern) = &self.pattern else { return };
+    fn store(&mut self) {
+        let Some(template) = &self.template else {
+            return;
+        };
         for line in &mut self.lines {
             match input::parse(&line.text) {
                 Ok(Input::Send(_)) if line.key.is_some() => {}
@@ -125,7 +127,7 @@ impl Ahead {
                         text,
                         sent_at: clock::now().to_string(),
                         awaits_turn: true,
-                        ..pattern.clone()
+                        ..template.clone()
                     };
                     let key = unsent.key.clone();
                     if self.outbox.borrow_mut().push(unsent).is_err() {
@@ -143,7 +145,7 @@ impl Ahead {
 
 impl Chat {
     /// The template for messages typed while `work` runs.
-    pub(super) fn pattern(&self, work: Option<&str>) -> Option<Unsent> {
+    pub(super) fn template(&self, work: Option<&str>) -> Option<Unsent> {
         let parsed = work.and_then(|line| input::parse(line).ok());
         let leaves_group = parsed.is_none_or(|input| input.leaves_group());
         if !leaves_group || self.outbox_fault.is_some() || self.state.user.is_none() {
@@ -158,9 +160,9 @@ impl Chat {
 mod tests {
     use super::*;
 
-    fn ahead() -> Ahead {
-        let mut ahead = Ahead::new(&Rc::default());
-        ahead.expect(Some(Unsent {
+    fn ahead() -> TypeAhead {
+        let mut ahead = TypeAhead::new(&Rc::default());
+        ahead.set_template(Some(Unsent {
             key: String::new(),
             group: "lobby".into(),
             text: String::new(),
@@ -176,14 +178,14 @@ mod tests {
         ahead
     }
 
-    fn foresee(ahead: &mut Ahead, lines: &[&str]) {
-        ahead.take_in(Typed::Ahead(
+    fn buffer(ahead: &mut TypeAhead, lines: &[&str]) {
+        ahead.receive(Typed::Early(
             lines.iter().map(|line| (*line).to_owned()).collect(),
         ));
-        ahead.keep();
+        ahead.store();
     }
 
-    fn kept(ahead: &Ahead) -> Vec<String> {
+    fn kept(ahead: &TypeAhead) -> Vec<String> {
         let outbox = ahead.outbox.borrow();
         outbox.all().iter().map(|kept| kept.text.clone()).collect()
     }
@@ -200,9 +202,9 @@ mod tests {
             "q",
         ] {
             let mut ahead = ahead();
-            foresee(&mut ahead, &["a one"]);
+            buffer(&mut ahead, &["a one"]);
 
-            foresee(
+            buffer(
                 &mut ahead,
                 &["a one", "v", "nonsense", "a two", line, "a three"],
             );
@@ -214,10 +216,10 @@ mod tests {
     #[test]
     fn a_message_kept_ahead_waits_for_its_turn() {
         let mut ahead = ahead();
-        foresee(&mut ahead, &["a one", "a two"]);
+        buffer(&mut ahead, &["a one", "a two"]);
         assert_eq!(ahead.outbox.borrow().next("c", &[]), None);
 
-        ahead.take_in(Typed::Line("a one".into()));
+        ahead.receive(Typed::Line("a one".into()));
         let (typed, key) = ahead.next().unwrap();
 
         assert_eq!(typed, Typed::Line("a one".into()));
@@ -228,9 +230,9 @@ mod tests {
     #[test]
     fn keys_that_were_for_somebody_else_leave_no_message() {
         let mut ahead = ahead();
-        foresee(&mut ahead, &["a one", "a two"]);
+        buffer(&mut ahead, &["a one", "a two"]);
 
-        ahead.take_in(Typed::Line("a other".into()));
+        ahead.receive(Typed::Line("a other".into()));
 
         assert_eq!(kept(&ahead), [""; 0]);
         let (_, key) = ahead.next().unwrap();

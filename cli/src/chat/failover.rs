@@ -2,7 +2,7 @@
 
 use tokio::time::{Duration, Instant};
 
-use super::{Chat, Link, Told};
+use super::{Announced, Chat, Link};
 use crate::address::short;
 use crate::backoff::chance;
 
@@ -11,7 +11,7 @@ const GOOD: Duration = Duration::from_secs(10);
 
 impl Chat {
     /// Ends the connection to a server that no longer answers.
-    pub(super) fn lose(&mut self, reason: &str) {
+    pub(super) fn lose_server(&mut self, reason: &str) {
         let (Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client)) = &self.link
         else {
             return;
@@ -32,8 +32,8 @@ impl Chat {
             "{} is lost ({reason}){logged_out}{next}",
             self.server_name()
         );
-        self.show(self.look.warning(&warning));
-        self.tell_terminal();
+        self.show(self.style.warning(&warning));
+        self.update_terminal();
         if self.connected_at.is_some_and(|at| at.elapsed() > GOOD) {
             self.backoff.worked();
             self.try_again_at = Some(Instant::now());
@@ -41,7 +41,7 @@ impl Chat {
             self.try_again_later();
         }
         if !self.looks_for_servers() {
-            self.ask_again();
+            self.refresh_prompt();
         }
     }
 
@@ -57,7 +57,7 @@ impl Chat {
     pub(super) fn connected(&mut self) {
         self.connected_at = Some(Instant::now());
         self.try_again_at = None;
-        self.told = Told::default();
+        self.announced = Announced::default();
     }
 
     /// Tries the servers of the last view in turn, once the pause is over.
@@ -70,17 +70,17 @@ impl Chat {
         let lost = lost.clone();
         for address in self.state.servers_after(&lost) {
             match self.use_server(&address, false).await {
-                Ok(()) => return self.ask_again(),
-                Err(error) if self.told.no_server || error.is_lost() => {}
+                Ok(()) => return self.refresh_prompt(),
+                Err(error) if self.announced.no_server || error.is_lost() => {}
                 Err(error) => self.note(&format!("{}: {error}", short(&address))),
             }
         }
         self.try_again_later();
-        if !std::mem::replace(&mut self.told.no_server, true) {
+        if !std::mem::replace(&mut self.announced.no_server, true) {
             self.note(
                 "no server answers; trying again until one does. c connects elsewhere, q leaves",
             );
-            self.ask_again();
+            self.refresh_prompt();
         }
     }
 }

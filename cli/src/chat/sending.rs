@@ -6,7 +6,7 @@ use tokio::time::{Duration, Instant};
 use super::{Chat, Link};
 use crate::clock;
 use crate::names;
-use crate::outbox::{Unsent, Verdict, draw_key, judge};
+use crate::outbox::{Outcome, Unsent, draw_key, outcome_of};
 use crate::text::excerpt;
 
 /// The pause before a message is tried again because the replica lacks its author's join.
@@ -32,7 +32,7 @@ impl Chat {
         unsent.key = kept.unwrap_or(unsent.key);
         self.written_here.insert(unsent.key.clone());
         if let Err(why) = self.keep(unsent, is_kept) {
-            return self.complain(&format!("Not sent: {why}. Arrow up brings the line back"));
+            return self.report_failure(&format!("Not sent: {why}. Arrow up brings the line back"));
         }
         if may_wait {
             let when = if matches!(self.link, Link::Expired(_)) || self.looks_for_servers() {
@@ -40,9 +40,9 @@ impl Chat {
             } else {
                 "once you connect. Type c and a server, as in: c 2"
             };
-            self.note(&format!("kept; it is sent {when}"));
+            self.note(&format!("kept; it will be sent {when}"));
         }
-        self.tell_terminal();
+        self.update_terminal();
         self.catch_up().await;
         self.send_what_waits().await;
     }
@@ -56,7 +56,9 @@ impl Chat {
             return None;
         }
         let Some(group) = self.state.group.clone() else {
-            self.complain("Not sent: you are in no group. Type j and its name, as in: j lobby");
+            self.report_failure(
+                "Not sent: you are in no group. Type j and its name, as in: j lobby",
+            );
             return None;
         };
         Some((group, may_wait))
@@ -116,10 +118,10 @@ impl Chat {
             if let Err(error) = tried {
                 self.waits
                     .push((unsent.group, now + Duration::from_secs(5)));
-                self.tell_of_waiting(&unwritable(&error));
+                self.report_waiting(&unwritable(&error));
                 continue;
             }
-            let seen = self.state.seen.for_post();
+            let seen = self.state.context.for_post();
             let message = NewMessage {
                 text: &unsent.text,
                 sent_at: Some(&unsent.sent_at),
@@ -168,8 +170,8 @@ impl Chat {
     fn sent(&mut self, unsent: &Unsent, written: Written<Message>) {
         self.outbox.borrow_mut().sent(&unsent.key);
         self.written_here.remove(&unsent.key);
-        self.state.seen.mark = written.mark.or(self.state.seen.mark.take());
-        self.told.waiting = false;
+        self.state.context.mark = written.mark.or(self.state.context.mark.take());
+        self.announced.waiting = false;
         if !self.is_present(&unsent.group) {
             let text = excerpt(&unsent.text, 40);
             self.note(&format!("sent to {}: {text}", unsent.group));
@@ -181,11 +183,11 @@ impl Chat {
     }
 
     fn not_sent(&mut self, mut unsent: Unsent, error: &CallError) {
-        match judge(&mut unsent, error) {
-            Verdict::Lost => self.lose(&error.to_string()),
-            Verdict::LoginEnded => self.login_ended(),
-            Verdict::AwaitsJoin => self.outbox.borrow_mut().update(&unsent),
-            Verdict::Later => {
+        match outcome_of(&mut unsent, error) {
+            Outcome::Lost => self.lose_server(&error.to_string()),
+            Outcome::LoginEnded => self.login_ended(),
+            Outcome::AwaitsJoin => self.outbox.borrow_mut().update(&unsent),
+            Outcome::Later => {
                 // A replica that is asked to wait for a join takes seconds to answer that it still
                 // lacks it.
                 let wait = if unsent.awaits_join {
@@ -194,9 +196,9 @@ impl Chat {
                     error.wait()
                 };
                 self.waits.push((unsent.group, Instant::now() + wait));
-                self.tell_of_waiting(&error.to_string());
+                self.report_waiting(&error.to_string());
             }
-            Verdict::Refused => {
+            Outcome::Refused => {
                 let reason = error.to_string();
                 let reason = reason.trim_end_matches('.');
                 self.outbox.borrow_mut().refused(&unsent.key, reason);
@@ -206,13 +208,13 @@ impl Chat {
                 } else {
                     "/outbox keeps the text, to edit or drop"
                 };
-                self.complain(&format!("Not sent ({text}): {reason}. {back}"));
+                self.report_failure(&format!("Not sent ({text}): {reason}. {back}"));
             }
         }
     }
 
-    fn tell_of_waiting(&mut self, why: &str) {
-        if !std::mem::replace(&mut self.told.waiting, true) {
+    fn report_waiting(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.announced.waiting, true) {
             let why = why.trim_end_matches('.');
             self.note(&format!("not sent yet: {why}. It is kept and sent again"));
         }

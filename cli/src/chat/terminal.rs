@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use causeway_client::User;
 
 use super::{Chat, Link};
-use crate::complete::Known;
+use crate::complete::Vocabulary;
 use crate::feed;
 use crate::folders;
 use crate::prompt::Status;
@@ -16,28 +16,28 @@ const NAMES: usize = 5_000;
 
 /// What the terminal has been sent, and what is still to be sent.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
-    known: Known,
+pub(super) struct TerminalSync {
+    words: Vocabulary,
     /// Words not sent to the terminal yet.
-    news: Known,
+    unsent: Vocabulary,
     /// The user whose recall file the terminal uses.
-    lines_of: Option<String>,
+    recall_user: Option<String>,
 }
 
-impl Heard {
-    pub(super) fn of_users<'a>(&mut self, users: impl IntoIterator<Item = &'a User>) {
+impl TerminalSync {
+    pub(super) fn add_users<'a>(&mut self, users: impl IntoIterator<Item = &'a User>) {
         for user in users {
-            if self.known.names.len() < NAMES && !self.known.names.contains(&user.name) {
-                self.known.names.insert(user.name.clone());
-                self.news.names.insert(user.name.clone());
+            if self.words.names.len() < NAMES && !self.words.names.contains(&user.name) {
+                self.words.names.insert(user.name.clone());
+                self.unsent.names.insert(user.name.clone());
             }
         }
     }
 
-    pub(super) fn of_groups(&mut self, groups: impl IntoIterator<Item = String>) {
+    pub(super) fn add_groups(&mut self, groups: impl IntoIterator<Item = String>) {
         for group in groups {
-            if self.known.groups.insert(group.clone()) {
-                self.news.groups.insert(group);
+            if self.words.groups.insert(group.clone()) {
+                self.unsent.groups.insert(group);
             }
         }
     }
@@ -45,11 +45,11 @@ impl Heard {
 
 impl Chat {
     /// Sends the terminal whatever has changed since the last call.
-    pub(super) fn tell_terminal(&mut self) {
+    pub(super) fn update_terminal(&mut self) {
         if !self.output.is_terminal() {
             return;
         }
-        self.output.tell_status(Status {
+        self.output.set_status(Status {
             replica: match self.link {
                 Link::Connected(_) | Link::LoggedIn(_) | Link::Expired(_) => self.state.replica,
                 Link::None | Link::Lost(_) => None,
@@ -59,18 +59,18 @@ impl Chat {
             unsent: self.outbox.borrow().len(),
         });
         let replicas = self.state.addresses();
-        if replicas != self.heard_of.known.replicas {
-            self.heard_of.known.replicas.clone_from(&replicas);
-            self.heard_of.news.replicas = replicas;
+        if replicas != self.terminal.words.replicas {
+            self.terminal.words.replicas.clone_from(&replicas);
+            self.terminal.unsent.replicas = replicas;
         }
-        if self.heard_of.news != Known::default() {
+        if self.terminal.unsent != Vocabulary::default() {
             self.output
-                .tell_known(std::mem::take(&mut self.heard_of.news));
+                .add_words(std::mem::take(&mut self.terminal.unsent));
         }
-        if self.heard_of.lines_of != self.state.user {
-            self.heard_of.lines_of.clone_from(&self.state.user);
-            if let Some(path) = self.state.user.as_deref().and_then(file_of) {
-                self.output.keep_lines_in(path);
+        if self.terminal.recall_user != self.state.user {
+            self.terminal.recall_user.clone_from(&self.state.user);
+            if let Some(path) = self.state.user.as_deref().and_then(recall_file) {
+                self.output.recall_from(path);
             }
         }
     }
@@ -88,7 +88,7 @@ impl Chat {
 }
 
 /// The recall file of a user; `None` without a home directory.
-fn file_of(user: &str) -> Option<PathBuf> {
+fn recall_file(user: &str) -> Option<PathBuf> {
     let name = user.bytes().fold(String::new(), |mut name, byte| {
         if byte.is_ascii_alphanumeric() || byte == b'-' {
             name.push(char::from(byte));
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_name_never_leaves_the_folder() {
-        let path = file_of("../a").unwrap();
+        let path = recall_file("../a").unwrap();
 
         assert!(path.ends_with("causeway/lines/%2E%2E%2Fa"), "{path:?}");
     }

@@ -7,56 +7,63 @@ use std::collections::VecDeque;
 
 use crossterm::event::Event;
 
-use super::line::{Act, Line};
-use crate::complete::Known;
+use super::line::{KeyAction, LineEditor};
+use crate::complete::Vocabulary;
 use crate::recall::Recall;
 
-pub(super) struct Ahead {
-    line: Line,
+pub(super) struct Prediction {
+    line: LineEditor,
     lines: VecDeque<String>,
     /// No key has been applied yet.
     is_fresh: bool,
     /// A key asked to leave; later keys are ignored.
     has_left: bool,
     /// Whether `lines` has been reported.
-    is_told: bool,
+    is_reported: bool,
 }
 
-impl Ahead {
+impl Prediction {
     pub(super) fn new() -> Self {
         Self {
-            line: Line::new(Recall::default()),
+            line: LineEditor::new(Recall::default()),
             lines: VecDeque::new(),
             is_fresh: true,
             has_left: false,
-            is_told: true,
+            is_reported: true,
         }
     }
 
     /// Applies a key that is buffered for `line`. Returns the line that it enters.
-    pub(super) fn press(&mut self, event: Event, line: &Line, known: &Known) -> Option<&str> {
+    pub(super) fn press(
+        &mut self,
+        event: Event,
+        line: &LineEditor,
+        vocabulary: &Vocabulary,
+    ) -> Option<&str> {
         if self.has_left {
             return None;
         }
         if std::mem::take(&mut self.is_fresh) {
             self.line.use_recall(line.recall().without_file());
         }
-        match self.line.press(event, known) {
-            Act::Submit(ended) => {
+        match self.line.press(event, vocabulary) {
+            KeyAction::Submit(ended) => {
                 self.lines.push_back(ended);
-                self.is_told = false;
+                self.is_reported = false;
                 return self.lines.back().map(String::as_str);
             }
-            Act::Interrupt => drop(self.line.take()),
-            Act::Leave => self.has_left = true,
-            Act::Edit | Act::Suspend | Act::Clear => {}
+            KeyAction::Interrupt => drop(self.line.take()),
+            KeyAction::Leave => self.has_left = true,
+            KeyAction::Edit | KeyAction::Suspend | KeyAction::Clear => {}
         }
         None
     }
 
     /// The line editor has entered this line. Returns whether it was predicted.
-    pub(super) fn taken(&mut self, line: &str) -> bool {
-        self.lines.pop_front().is_some_and(|ahead| ahead == line)
+    pub(super) fn entered(&mut self, line: &str) -> bool {
+        self.lines
+            .pop_front()
+            .is_some_and(|predicted| predicted == line)
     }
 
     /// The keys were for something else, or none are left.
@@ -65,16 +72,16 @@ impl Ahead {
         self.lines.clear();
         self.is_fresh = true;
         self.has_left = false;
-        self.is_told = true;
+        self.is_reported = true;
     }
 
     /// All predicted lines, if they have changed since the last report.
-    pub(super) fn news(&self) -> Option<Vec<String>> {
-        (!self.is_told).then(|| self.lines.iter().cloned().collect())
+    pub(super) fn unreported(&self) -> Option<Vec<String>> {
+        (!self.is_reported).then(|| self.lines.iter().cloned().collect())
     }
 
-    pub(super) fn told(&mut self) {
-        self.is_told = true;
+    pub(super) fn reported(&mut self) {
+        self.is_reported = true;
     }
 
     /// Whether nothing is predicted.

@@ -12,7 +12,7 @@ const LAST_CHANCE: Duration = Duration::from_secs(10);
 const LAST_CHANCE_SEEN: Duration = Duration::from_secs(2);
 
 impl Chat {
-    pub(super) async fn say_good_bye(&mut self) {
+    pub(super) async fn shut_down(&mut self) {
         let deadline = Instant::now()
             + if self.output.is_terminal() {
                 LAST_CHANCE_SEEN
@@ -21,22 +21,22 @@ impl Chat {
             };
         while self.unsent_here() > 0 && Instant::now() < deadline {
             tokio::select! {
-                Some(news) = self.heard.recv() => self.hear(news).await,
-                () = tokio::time::sleep(TICK / 4) => self.tend_link().await,
+                Some(news) = self.incoming.recv() => self.handle_news(news).await,
+                () = tokio::time::sleep(TICK / 4) => self.maintain_link().await,
             }
         }
-        while let Ok(news) = self.heard.try_recv() {
-            self.hear(news).await;
+        while let Ok(news) = self.incoming.try_recv() {
+            self.handle_news(news).await;
         }
         let unsent = self.unsent_here();
         if unsent > 0 {
             let kept = match &self.state.user {
-                Some(user) if self.keeps() => {
+                Some(user) if self.is_durable() => {
                     format!("; kept, and sent when causeway runs again as {user}")
                 }
                 _ => " and not kept: no server answered".to_owned(),
             };
-            self.complain(&format!("{unsent} not sent{kept}"));
+            self.report_failure(&format!("{unsent} not sent{kept}"));
         }
         self.tasks.clear();
         if let Link::LoggedIn(client) = &self.link {

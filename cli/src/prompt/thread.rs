@@ -10,18 +10,18 @@ use std::time::Duration;
 use crossterm::event::Event;
 use tokio::sync::mpsc::Sender;
 
-use super::ahead::Ahead;
 use super::area::{INDICATOR, Scene};
 use super::canvas::Canvas;
-use super::line::{Act, Line};
+use super::line::{KeyAction, LineEditor};
 use super::menu::Menu;
+use super::prediction::Prediction;
 use super::status::Status;
-use super::{Happening, Order, Typed, suspend};
-use crate::complete::Known;
-use crate::paper::{Block, Paper};
+use super::{Request, TerminalEvent, Typed, suspend};
+use crate::complete::Vocabulary;
 use crate::recall::Recall;
-use crate::text::harmless;
-use crate::tty::Quiet;
+use crate::scrollback::{Block, Scrollback};
+use crate::text::sanitised;
+use crate::tty::TerminalMode;
 
 /// A command that runs longer than this shows the busy indicator.
 const LONG: Duration = Duration::from_millis(200);
@@ -32,70 +32,70 @@ const SPARE: usize = 8;
 /// The name, in the scrollback, of the line entered last.
 const TYPED: &str = "the line typed last";
 
-pub(super) struct Typist {
-    pub(super) quiet: Quiet,
-    pub(super) happenings: Receiver<Happening>,
+pub(super) struct TerminalThread {
+    pub(super) mode: TerminalMode,
+    pub(super) events: Receiver<TerminalEvent>,
     /// Deferred while something else was waited for.
-    pub(super) backlog: VecDeque<Happening>,
+    pub(super) backlog: VecDeque<TerminalEvent>,
     /// Keys pressed before the prompt.
     pub(super) held: VecDeque<Event>,
     /// Text pasted into the pager: it is meant for the line.
     pub(super) pasted: Vec<String>,
     pub(super) is_closing: Arc<AtomicBool>,
     pub(super) canvas: Canvas,
-    pub(super) paper: Paper,
+    pub(super) scrollback: Scrollback,
     /// Rows filled since the pager last asked.
     pub(super) rows_used: usize,
     /// The cursor's row holds text that is not to stay.
     pub(super) has_said: bool,
     typed: Sender<Typed>,
     has_color: bool,
-    line: Line,
-    known: Known,
+    line: LineEditor,
+    vocabulary: Vocabulary,
     status: Status,
     /// The prompt; `None` while a command runs.
     prompt: Option<String>,
     interrupted: bool,
     /// Predicts the lines that the held keys will form.
-    ahead: Ahead,
+    prediction: Prediction,
 }
 
-impl Typist {
+impl TerminalThread {
     pub(super) fn new(
-        quiet: Quiet,
-        happenings: Receiver<Happening>,
+        mode: TerminalMode,
+        events: Receiver<TerminalEvent>,
         typed: Sender<Typed>,
         is_closing: Arc<AtomicBool>,
         has_color: bool,
         has_codes: bool,
     ) -> Self {
         Self {
-            quiet,
-            happenings,
+            mode,
+            events,
             backlog: VecDeque::new(),
             held: VecDeque::new(),
             pasted: Vec::new(),
             is_closing,
             canvas: Canvas::new(has_codes),
-            paper: Paper::default(),
+            scrollback: Scrollback::default(),
             rows_used: 0,
             has_said: false,
             typed,
             has_color,
-            line: Line::new(Recall::default()),
-            known: Known::default(),
+            line: LineEditor::new(Recall::default()),
+            vocabulary: Vocabulary::default(),
             status: Status::default(),
             prompt: None,
             interrupted: false,
-            ahead: Ahead::new(),
+            prediction: Prediction::new(),
         }
     }
 
     /// Runs until it is asked to close or the terminal is gone.
     pub(super) fn run(&mut self) -> io::Result<()> {
         while !self.is_closing.load(Ordering::Acquire) {
-            let Some(happening) = self.next()? else { break };
-            if !self.take(happening)? {
+            let Some(event) = self.next()? else { break };
+            if !self.take(event)? {
                 break;
             }
         }
@@ -103,7 +103,7 @@ impl Typist {
         self.take_pasted();
         self.hold_what_came();
         while let Some(event) = self.held.pop_front() {
-            self.line.press(event, &self.known);
+            self.line.press(event, &self.vocabulary);
         }
         self.line.take();
         self.canvas.erase();
@@ -112,21 +112,20 @@ impl Typist {
 
     /// Takes in the keys that were pressed before closing.
     fn hold_what_came(&mut self) {
-        let came = self.backlog.drain(..).chain(self.happenings.try_iter());
-        self.held
-            .extend(came.filter_map(|happening| match happening {
-                Happening::Key(event) => Some(event),
-                _ => None,
-            }));
+        let came = self.backlog.drain(..).chain(self.events.try_iter());
+        self.held.extend(came.filter_map(|event| match event {
+            TerminalEvent::Key(event) => Some(event),
+            _ => None,
+        }));
     }
 
     /// The next event. Whatever came before it has been painted.
-    fn next(&mut self) -> io::Result<Option<Happening>> {
-        if let Some(happening) = self.backlog.pop_front() {
-            return Ok(Some(happening));
+    fn next(&mut self) -> io::Result<Option<TerminalEvent>> {
+        if let Some(event) = self.backlog.pop_front() {
+            return Ok(Some(event));
         }
-        match self.happenings.try_recv() {
-            Ok(happening) => Ok(Some(happening)),
+        match self.events.try_recv() {
+            Ok(event) => Ok(Some(event)),
             Err(TryRecvError::Disconnected) => Ok(None),
             Err(TryRecvError::Empty) => {
                 self.paint();
@@ -137,17 +136,17 @@ impl Typist {
     }
 
     /// Waits for the next event. While a command takes its time, the status stays in view.
-    fn wait(&mut self) -> io::Result<Option<Happening>> {
+    fn wait(&mut self) -> io::Result<Option<TerminalEvent>> {
         if self.prompt.is_none() && !self.has_said && self.canvas.has_codes() {
-            match self.happenings.recv_timeout(LONG) {
-                Ok(happening) => return Ok(Some(happening)),
+            match self.events.recv_timeout(LONG) {
+                Ok(event) => return Ok(Some(event)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.canvas.is_busy = true;
             self.canvas.paint(Scene {
                 status: &self.status,
-                front: BUSY,
+                prompt: BUSY,
                 text: "",
                 cursor: 0,
                 menu: None,
@@ -155,120 +154,124 @@ impl Typist {
             });
             self.canvas.flush()?;
         }
-        Ok(self.happenings.recv().ok())
+        Ok(self.events.recv().ok())
     }
 
     /// Handles an event. Returns false when the thread is to end.
-    fn take(&mut self, happening: Happening) -> io::Result<bool> {
-        match happening {
-            Happening::Order(Order::Close) | Happening::Gone => return Ok(false),
-            Happening::Order(order) => self.carry_out(order)?,
-            Happening::Key(event) if self.prompt.is_some() => self.press(event)?,
-            Happening::Key(event) => {
-                self.foresee(event.clone());
+    fn take(&mut self, event: TerminalEvent) -> io::Result<bool> {
+        match event {
+            TerminalEvent::Request(Request::Close) | TerminalEvent::Gone => return Ok(false),
+            TerminalEvent::Request(request) => self.carry_out(request)?,
+            TerminalEvent::Key(event) if self.prompt.is_some() => self.press(event)?,
+            TerminalEvent::Key(event) => {
+                self.predict(event.clone());
                 self.held.push_back(event);
             }
-            Happening::Suspend => self.suspend()?,
-            Happening::Continued => self.go_on()?,
+            TerminalEvent::Suspend => self.suspend()?,
+            TerminalEvent::Continued => self.go_on()?,
         }
-        self.tell_ahead();
+        self.report_prediction();
         Ok(true)
     }
 
     /// Saves an entered line early: the program may have ended when its turn comes.
-    fn foresee(&mut self, event: Event) {
-        if let Some(ended) = self.ahead.press(event, &self.line, &self.known) {
+    fn predict(&mut self, event: Event) {
+        if let Some(ended) = self.prediction.press(event, &self.line, &self.vocabulary) {
             self.line.save_early(ended);
         }
     }
 
     /// Predicts anew what the held keys will form.
-    fn foresee_anew(&mut self) {
-        self.ahead.forget();
+    fn predict_anew(&mut self) {
+        self.prediction.forget();
         for event in self.held.clone() {
-            self.ahead.press(event, &self.line, &self.known);
+            self.prediction.press(event, &self.line, &self.vocabulary);
         }
     }
 
-    fn tell_ahead(&mut self) {
+    fn report_prediction(&mut self) {
         if self.typed.capacity() > SPARE
-            && let Some(lines) = self.ahead.news()
-            && self.typed.try_send(Typed::Ahead(lines)).is_ok()
+            && let Some(lines) = self.prediction.unreported()
+            && self.typed.try_send(Typed::Early(lines)).is_ok()
         {
-            self.ahead.told();
+            self.prediction.reported();
         }
     }
 
     /// If the terminal has wrapped all rows again, lays out the visible ones anew.
     fn lay_out_anew(&mut self) {
-        let Some((above, room)) = self.canvas.reflowed(self.paper.printed()) else {
+        let Some((above, room)) = self.canvas.reflowed(self.scrollback.printed()) else {
             return;
         };
-        let (rows, text) = self.paper.lay_out_anew(self.canvas.window(), room);
+        let (rows, text) = self.scrollback.lay_out_anew(self.canvas.window(), room);
         self.canvas.replace(above + rows, &text);
     }
 
-    fn carry_out(&mut self, order: Order) -> io::Result<()> {
+    fn carry_out(&mut self, request: Request) -> io::Result<()> {
         self.lay_out_anew();
         let window = self.canvas.window();
-        if !matches!(order, Order::Working(..)) {
+        if !matches!(request, Request::Progress(..)) {
             self.unsay()?;
         }
-        match order {
-            Order::Show(block) => self.print(&block)?,
-            Order::ShowTyped { name, block } => {
-                let text = self.paper.replace(TYPED, &name, &block, window);
-                let text = text.unwrap_or_else(|| self.paper.print_as(&name, &block, window));
+        match request {
+            Request::Show(block) => self.print(&block)?,
+            Request::ShowTyped { name, block } => {
+                let text = self.scrollback.replace(TYPED, &name, &block, window);
+                let text = text.unwrap_or_else(|| self.scrollback.print_as(&name, &block, window));
                 self.canvas.print(&text)?;
             }
-            Order::Amend {
+            Request::Amend {
                 name,
                 block,
                 otherwise,
-            } => match self.paper.replace(&name, &name, &block, window) {
+            } => match self.scrollback.replace(&name, &name, &block, window) {
                 Some(text) => self.canvas.print(&text)?,
                 None => self.print(&otherwise)?,
             },
-            Order::Prompt(front) => {
-                self.rows_used = 0;
-                self.prompt = Some(front);
-                self.quiet.keys_only(true)?;
-                self.take_pasted();
-                while self.prompt.is_some()
-                    && let Some(event) = self.held.pop_front()
-                {
-                    self.press(event)?;
-                }
-                if self.prompt.is_some() {
-                    self.ahead.forget();
-                } else if self.ahead.is_fresh() {
-                    self.foresee_anew();
-                }
-            }
-            Order::Status(status) => self.status = status,
-            Order::Know(news) => self.known.add(news),
-            Order::Recall(path) => self.line.use_recall(Recall::open(&path)),
-            Order::Page(sheet, answer) => {
-                self.paper.forget();
-                let turn = self.page(&sheet, &|| answer.is_closed())?;
-                self.ahead.forget();
+            Request::Prompt(prompt) => self.begin_line(prompt)?,
+            Request::Status(status) => self.status = status,
+            Request::AddWords(news) => self.vocabulary.add(news),
+            Request::Recall(path) => self.line.use_recall(Recall::open(&path)),
+            Request::Page(section, answer) => {
+                self.scrollback.forget();
+                let exit = self.page(&section, &|| answer.is_closed())?;
+                self.prediction.forget();
                 // Whoever asked may have given up.
-                let _ = answer.send(turn);
+                let _ = answer.send(exit);
             }
-            Order::Working(text, answer) => {
-                let goes_on = self.working(&text)?;
-                self.ahead.forget();
+            Request::Progress(text, answer) => {
+                let goes_on = self.progress(&text)?;
+                self.prediction.forget();
                 let _ = answer.send(goes_on);
             }
-            Order::Clear => self.clear()?,
-            Order::Close => {}
+            Request::Clear => self.clear()?,
+            Request::Close => {}
+        }
+        Ok(())
+    }
+
+    /// Shows the prompt, and applies the keys that were pressed before it.
+    fn begin_line(&mut self, prompt: String) -> io::Result<()> {
+        self.rows_used = 0;
+        self.prompt = Some(prompt);
+        self.mode.set_keys_only(true)?;
+        self.take_pasted();
+        while self.prompt.is_some()
+            && let Some(event) = self.held.pop_front()
+        {
+            self.press(event)?;
+        }
+        if self.prompt.is_some() {
+            self.prediction.forget();
+        } else if self.prediction.is_fresh() {
+            self.predict_anew();
         }
         Ok(())
     }
 
     /// Prints a block that cannot be replaced.
     fn print(&mut self, block: &Block) -> io::Result<()> {
-        let text = self.paper.print(block, self.canvas.window());
+        let text = self.scrollback.print(block, self.canvas.window());
         self.canvas.print(&text)
     }
 
@@ -277,7 +280,7 @@ impl Typist {
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        self.paper.cleared();
+        self.scrollback.cleared();
         if self.canvas.has_codes() {
             self.canvas.print("\u{1b}[2J\u{1b}[3J\u{1b}[H")?;
         }
@@ -285,10 +288,10 @@ impl Typist {
     }
 
     fn press(&mut self, event: Event) -> io::Result<()> {
-        match self.line.press(event, &self.known) {
-            Act::Edit => self.interrupted = false,
-            Act::Submit(line) => self.submit(line)?,
-            Act::Interrupt if !self.interrupted => {
+        match self.line.press(event, &self.vocabulary) {
+            KeyAction::Edit => self.interrupted = false,
+            KeyAction::Submit(line) => self.submit(line)?,
+            KeyAction::Interrupt if !self.interrupted => {
                 self.interrupted = true;
                 let dropped = self.line.take();
                 let back = if dropped.is_empty() {
@@ -300,12 +303,12 @@ impl Typist {
                     "Ctrl-C once more leaves, as do q and Ctrl-D{back}"
                 ))?;
             }
-            Act::Interrupt | Act::Leave => {
+            KeyAction::Interrupt | KeyAction::Leave => {
                 self.prompt = None;
                 self.tell(Typed::Leave);
             }
-            Act::Suspend => self.suspend()?,
-            Act::Clear => self.clear()?,
+            KeyAction::Suspend => self.suspend()?,
+            KeyAction::Clear => self.clear()?,
         }
         Ok(())
     }
@@ -313,24 +316,26 @@ impl Typist {
     /// Inserts what was pasted into the pager.
     fn take_pasted(&mut self) {
         for text in std::mem::take(&mut self.pasted) {
-            self.line.press(Event::Paste(text), &self.known);
+            self.line.press(Event::Paste(text), &self.vocabulary);
         }
     }
 
     fn submit(&mut self, line: String) -> io::Result<()> {
         self.interrupted = false;
-        let front = self.prompt.take().unwrap_or_default();
+        let prompt = self.prompt.take().unwrap_or_default();
         if self.canvas.has_codes() {
-            let shown = harmless(&line).replace('\n', "\n    | ");
-            let block = Block::message(format!("{front}{INDICATOR}{shown}"), "arrow up".into());
-            let text = self.paper.print_as(TYPED, &block, self.canvas.window());
+            let shown = sanitised(&line).replace('\n', "\n    | ");
+            let block = Block::message(format!("{prompt}{INDICATOR}{shown}"), "arrow up".into());
+            let text = self
+                .scrollback
+                .print_as(TYPED, &block, self.canvas.window());
             self.canvas.print(&text)?;
         }
-        self.quiet.keys_only(false)?;
+        self.mode.set_keys_only(false)?;
         self.paint();
         self.canvas.flush()?;
-        if !self.ahead.taken(&line) {
-            self.ahead.forget();
+        if !self.prediction.entered(&line) {
+            self.prediction.forget();
         }
         self.tell(Typed::Line(line));
         Ok(())
@@ -343,7 +348,7 @@ impl Typist {
 
     fn paint(&mut self) {
         self.lay_out_anew();
-        let Some(front) = &self.prompt else {
+        let Some(prompt) = &self.prompt else {
             if !self.canvas.is_busy {
                 self.canvas.erase();
             }
@@ -352,7 +357,7 @@ impl Typist {
         self.canvas.is_busy = false;
         self.canvas.paint(Scene {
             status: &self.status,
-            front,
+            prompt,
             text: self.line.text(),
             cursor: self.line.cursor(),
             menu: self.line.menu().map(Menu::shown),
@@ -363,16 +368,16 @@ impl Typist {
     /// Restores the terminal and stops, until the program is resumed.
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         if !suspend::can_stop() {
-            return self.note("there is no shell to come back from; q leaves");
+            return self.note("there is no shell to return to; q leaves");
         }
         self.canvas.erase();
         self.canvas.flush()?;
-        self.quiet.give_back()?;
+        self.mode.restore()?;
         suspend::stop();
         // Events that arrive until then can wait.
-        while let Ok(happening) = self.happenings.recv() {
-            match happening {
-                Happening::Continued => break,
+        while let Ok(event) = self.events.recv() {
+            match event {
+                TerminalEvent::Continued => break,
                 other => self.backlog.push_back(other),
             }
             if self.is_closing.load(Ordering::Acquire) {
@@ -384,8 +389,8 @@ impl Typist {
 
     /// Takes the terminal back after other programs have used it.
     pub(super) fn go_on(&mut self) -> io::Result<()> {
-        self.quiet.take_again(self.prompt.is_some())?;
-        self.paper.forget();
+        self.mode.resume(self.prompt.is_some())?;
+        self.scrollback.forget();
         self.canvas.forget();
         if self.canvas.has_codes() {
             self.canvas.print("\r\u{1b}[J")?;

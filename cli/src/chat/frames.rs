@@ -8,36 +8,36 @@ use crate::screen;
 
 impl Chat {
     /// Handles a report of a background task; reports of a former connection are ignored.
-    pub(super) async fn hear(&mut self, news: News) {
+    pub(super) async fn handle_news(&mut self, news: News) {
         if news.connection != self.connection {
             return;
         }
         match news.what {
             What::Frame(frame, id) => {
                 if !id.is_empty() {
-                    self.state.seen.cursor = Some(id);
+                    self.state.context.cursor = Some(id);
                 }
-                self.hear_frame(*frame).await;
+                self.handle_frame(*frame).await;
             }
-            What::Groups(groups) => self.heard_of.of_groups(groups),
-            What::Lost(reason) => self.lose(&reason),
+            What::Groups(groups) => self.terminal.add_groups(groups),
+            What::Lost(reason) => self.lose_server(&reason),
             What::Refused(error) if error.is("invalid") => self.start_again().await,
             What::Refused(error) => self.refuse_group(&error),
         }
-        self.tend_link().await;
+        self.maintain_link().await;
     }
 
-    async fn hear_frame(&mut self, frame: Frame) {
+    async fn handle_frame(&mut self, frame: Frame) {
         match frame {
-            Frame::Message(message) => self.hear_message(&message),
-            Frame::Like(liked) => self.hear_like(&liked, true),
-            Frame::Unlike(liked) => self.hear_like(&liked, false),
-            Frame::Join(user) => self.hear_member(&user, "has joined"),
-            Frame::Leave(user) => self.hear_member(&user, "has left the group"),
+            Frame::Message(message) => self.on_message(&message),
+            Frame::Like(liked) => self.on_like(&liked, true),
+            Frame::Unlike(liked) => self.on_like(&liked, false),
+            Frame::Join(user) => self.on_member(&user, "has joined"),
+            Frame::Leave(user) => self.on_member(&user, "has left the group"),
             Frame::Moved(message) => self.show_moved(&message),
-            Frame::Presence(presence) => self.hear_presence(presence),
-            Frame::View(view) => self.hear_view(view),
-            Frame::Stored(stored) => self.hear_stored(&stored.id, stored.stored_on.len()),
+            Frame::Presence(presence) => self.on_presence(presence),
+            Frame::View(view) => self.on_view(view),
+            Frame::Stored(stored) => self.on_stored(&stored.id, stored.stored_on.len()),
             Frame::Merged(merged) => {
                 self.state.late.announce(merged.count);
                 self.note(&screen::merged(merged.count, merged.from));
@@ -48,22 +48,22 @@ impl Chat {
         }
     }
 
-    fn hear_message(&mut self, message: &Message) {
+    fn on_message(&mut self, message: &Message) {
         if self.state.numbers.of(&message.id).is_none() {
             let block = self.new_block_of(message);
             self.output.show_block(block);
         } else {
-            self.hear_stored(&message.id, message.stored_on.len());
+            self.on_stored(&message.id, message.stored_on.len());
         }
     }
 
     /// Updates the count of the last own message at once; other counts are reported together later.
-    fn hear_stored(&mut self, id: &str, held_by: usize) {
+    fn on_stored(&mut self, id: &str, held_by: usize) {
         self.state.stored(id, held_by);
         self.show_stored();
     }
 
-    fn hear_like(&mut self, liked: &Liked, likes_it: bool) {
+    fn on_like(&mut self, liked: &Liked, likes_it: bool) {
         let is_own = self.is_me(&liked.by);
         if is_own
             && self
@@ -74,24 +74,24 @@ impl Chat {
             return;
         }
         let number = self.state.numbers.show(&liked.message.id);
-        self.show(self.look.liked(number, liked, likes_it));
+        self.show(self.style.liked(number, liked, likes_it));
     }
 
-    fn hear_member(&mut self, user: &User, what: &str) {
+    fn on_member(&mut self, user: &User, what: &str) {
         if !self.is_me(user) {
             self.note(&format!("{} {what}", user.name));
         }
     }
 
-    fn hear_presence(&mut self, mut presence: Presence) {
+    fn on_presence(&mut self, mut presence: Presence) {
         presence.online.retain(|user| !self.is_me(user));
         presence.offline.retain(|user| !self.is_me(user));
-        self.heard_of.of_users(&presence.online);
-        self.show_all(&self.look.presence(&presence));
+        self.terminal.add_users(&presence.online);
+        self.show_all(&self.style.presence(&presence));
     }
 
-    fn hear_view(&mut self, view: View) {
-        self.show_all(&self.look.view_changes(self.state.view.as_ref(), &view));
+    fn on_view(&mut self, view: View) {
+        self.show_all(&self.style.view_changes(self.state.view.as_ref(), &view));
         self.state.view = Some(view);
     }
 

@@ -6,11 +6,11 @@
 mod recent;
 
 use self::recent::Recent;
-use crate::layout::Page;
+use crate::layout::RowFormat;
 
 /// Begins the continuation lines of a message; the second form is for narrow windows.
-const FURTHER: &str = "    | ";
-const FURTHER_NARROW: &str = " | ";
+const CONTINUATION: &str = "    | ";
+const CONTINUATION_NARROW: &str = " | ";
 /// Windows with fewer columns are narrow.
 pub const NARROW: u16 = 40;
 
@@ -41,28 +41,26 @@ impl Block {
     }
 
     /// The rows of each line.
-    pub fn rows(&self, page: Page) -> Vec<Vec<String>> {
-        let further = further(page);
-        let indent = " ".repeat(further.len());
-        let lines =
-            self.text
-                .split('\n')
-                .enumerate()
-                .map(|(at, line)| match line.strip_prefix(FURTHER) {
-                    Some(text) if at > 0 && self.whole.is_some() => {
-                        page.lay_out(&format!("{further}{text}"), &indent)
-                    }
-                    _ => page.lay_out(line, &indent),
-                });
+    pub fn rows(&self, format: RowFormat) -> Vec<Vec<String>> {
+        let continuation = continuation(format);
+        let indent = " ".repeat(continuation.len());
+        let lines = self.text.split('\n').enumerate().map(|(at, line)| {
+            match line.strip_prefix(CONTINUATION) {
+                Some(text) if at > 0 && self.whole.is_some() => {
+                    format.lay_out(&format!("{continuation}{text}"), &indent)
+                }
+                _ => format.lay_out(line, &indent),
+            }
+        });
         lines.collect()
     }
 }
 
-fn further(page: Page) -> &'static str {
-    if page.columns < NARROW && page.columns > 0 {
-        FURTHER_NARROW
+fn continuation(format: RowFormat) -> &'static str {
+    if format.columns < NARROW && format.columns > 0 {
+        CONTINUATION_NARROW
     } else {
-        FURTHER
+        CONTINUATION
     }
 }
 
@@ -70,7 +68,7 @@ fn further(page: Page) -> &'static str {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// The width, and what the terminal understands.
-    pub page: Page,
+    pub format: RowFormat,
     /// The number of rows; 0 if unknown.
     pub height: u16,
 }
@@ -85,14 +83,14 @@ struct Last {
 
 /// Remembers what was printed last.
 #[derive(Debug, Default)]
-pub struct Paper {
+pub struct Scrollback {
     last: Option<Last>,
     recent: Recent,
     /// Rows printed since the window was cleared: the cursor is at least this far down.
     printed: u16,
 }
 
-impl Paper {
+impl Scrollback {
     /// Prints a block that cannot be replaced.
     pub fn print(&mut self, block: &Block, window: Window) -> String {
         self.last = None;
@@ -110,7 +108,7 @@ impl Paper {
     pub fn print_as(&mut self, name: &str, block: &Block, window: Window) -> String {
         let (text, rows) = self.write(block, window);
         let can_be_replaced =
-            window.page.has_codes && window.page.columns > 0 && rows < window.height;
+            window.format.has_codes && window.format.columns > 0 && rows < window.height;
         self.last = can_be_replaced.then(|| Last {
             name: name.to_owned(),
             rows,
@@ -159,7 +157,7 @@ impl Paper {
     /// there.
     pub fn lay_out_anew(&mut self, window: Window, room: u16) -> (u16, String) {
         self.last = None;
-        let (rows, blocks) = self.recent.take_last(window.page.columns, room);
+        let (rows, blocks) = self.recent.take_last(window.format.columns, room);
         let printed = self.printed;
         let texts: String = blocks
             .iter()
@@ -172,9 +170,9 @@ impl Paper {
 
 /// The output for a block, and the number of its rows.
 fn printed(block: &Block, window: Window) -> (String, u16) {
-    let lines = block.rows(window.page);
+    let lines = block.rows(window.format);
     let total: usize = lines.iter().map(Vec::len).sum();
-    let between = if window.page.has_codes { "" } else { "\r\n" };
+    let between = if window.format.has_codes { "" } else { "\r\n" };
     let most = usize::from(most_rows(window));
     let whole = block.whole.as_ref().filter(|_| total > most && most > 0);
     let Some(whole) = whole else {
@@ -190,7 +188,7 @@ fn printed(block: &Block, window: Window) -> (String, u16) {
         let shown = &rows[..rows.len().min(left)];
         if !shown.is_empty() {
             text += &shown.join(between);
-            text += if window.page.has_codes {
+            text += if window.format.has_codes {
                 "\u{1b}[0m\r\n"
             } else {
                 "\r\n"
@@ -198,9 +196,9 @@ fn printed(block: &Block, window: Window) -> (String, u16) {
         }
         left -= shown.len();
     }
-    let indent = " ".repeat(further(window.page).len());
+    let indent = " ".repeat(continuation(window.format).len());
     let hint = format!("{indent}… {} more rows: {whole}", total - most + 1);
-    let hint = window.page.lay_out(&hint, &indent);
+    let hint = window.format.lay_out(&hint, &indent);
     text += &hint.join(between);
     text += "\r\n";
     let rows = most - 1 + hint.len();
@@ -210,12 +208,12 @@ fn printed(block: &Block, window: Window) -> (String, u16) {
 /// The number of rows from which a message is folded: half of the window, but in a narrow one
 /// enough for a few words.
 fn most_rows(window: Window) -> u16 {
-    if window.height == 0 || window.page.columns == 0 {
+    if window.height == 0 || window.format.columns == 0 {
         return 0;
     }
     (window.height / 2)
         .clamp(8, 16)
-        .max(FEW_WORDS / window.page.columns)
+        .max(FEW_WORDS / window.format.columns)
 }
 
 /// The codes that clear `rows` rows above the cursor and everything below them, and leave the
@@ -237,7 +235,7 @@ mod tests {
 
     const fn window(columns: u16, height: u16) -> Window {
         Window {
-            page: Page {
+            format: RowFormat {
                 columns,
                 has_codes: true,
             },
@@ -251,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_message_that_fits_is_shown_whole() {
-        let text = Paper::default().print(&message("  5 ann: a\n    | b"), window(80, 24));
+        let text = Scrollback::default().print(&message("  5 ann: a\n    | b"), window(80, 24));
 
         assert_eq!(text, "  5 ann: a\r\n    | b\r\n");
     }
@@ -277,24 +275,25 @@ mod tests {
 
     #[test]
     fn the_further_lines_of_a_message_are_marked_in_a_narrow_window_too() {
-        let text = Paper::default().print(&message("  5 ann: a\n    | 78 bob: b"), window(10, 8));
+        let text =
+            Scrollback::default().print(&message("  5 ann: a\n    | 78 bob: b"), window(10, 8));
 
         assert_eq!(text, "  5 ann: a\r\n | 78 bob:   b\r\n");
     }
 
     #[test]
     fn only_the_last_text_can_be_replaced() {
-        let mut paper = Paper::default();
+        let mut scrollback = Scrollback::default();
         let window = window(80, 24);
-        paper.print_as("m", &message("one"), window);
-        let new = paper.replace("m", "m", &message("two"), window);
+        scrollback.print_as("m", &message("one"), window);
+        let new = scrollback.replace("m", "m", &message("two"), window);
         assert_eq!(
             new.as_deref(),
             Some("\u{1b}[1A\r\u{1b}[C\u{1b}[J\r\u{1b}[Ktwo\r\n")
         );
 
-        paper.print(&message("three"), window);
+        scrollback.print(&message("three"), window);
 
-        assert_eq!(paper.replace("m", "m", &message("four"), window), None);
+        assert_eq!(scrollback.replace("m", "m", &message("four"), window), None);
     }
 }

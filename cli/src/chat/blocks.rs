@@ -4,8 +4,8 @@ use causeway_client::Message;
 
 use super::Chat;
 use crate::clock;
-use crate::paper::Block;
 use crate::screen::{self, Shown};
+use crate::scrollback::Block;
 
 impl Chat {
     /// Formats a message with the number it has, or else gets.
@@ -16,7 +16,7 @@ impl Chat {
 
     /// Formats a message with a given number.
     pub(super) fn block_as(&mut self, number: u64, message: &Message) -> Block {
-        self.heard_of.of_users([&message.author]);
+        self.terminal.add_users([&message.author]);
         let held_by = message.stored_on.len();
         let held = if self.state.is_own(message) {
             self.state.follow(message);
@@ -41,7 +41,7 @@ impl Chat {
 
     pub(super) fn block(&self, shown: Shown<'_>) -> Block {
         let whole = format!("/show {}", shown.number);
-        Block::message(self.look.message(shown, clock::now()), whole)
+        Block::message(self.style.message(shown, clock::now()), whole)
     }
 
     /// Updates the replica count of the last own message: in its line if nothing was printed after
@@ -61,7 +61,7 @@ impl Chat {
         };
         let block = self.block(shown);
         let otherwise = self
-            .look
+            .style
             .note(&screen::stored(&[number], held_by, replicas));
         self.output.amend(&own.id, block, otherwise);
     }

@@ -24,7 +24,7 @@ impl Chat {
         if let Link::LoggedIn(client) = &self.link {
             return Some(client.clone());
         }
-        self.complain(self.needs_login());
+        self.report_failure(self.needs_login());
         None
     }
 
@@ -34,19 +34,19 @@ impl Chat {
         if let Some(group) = self.state.group.clone() {
             return Some((client, group));
         }
-        self.complain("You are in no group. Type j and its name, as in: j lobby");
+        self.report_failure("You are in no group. Type j and its name, as in: j lobby");
         None
     }
 
     /// Reports a failed call and acts on it.
-    pub(super) fn failed(&mut self, error: &CallError) {
+    pub(super) fn call_failed(&mut self, error: &CallError) {
         match error {
             error if error.is_lost() => {
-                self.lose(&error.to_string());
-                self.complain("the last command was not answered: ask again");
+                self.lose_server(&error.to_string());
+                self.report_failure("the last command was not answered; try it again");
             }
             error if error.is("unauthenticated") => self.login_ended(),
-            error => self.complain(&error.to_string()),
+            error => self.report_failure(&error.to_string()),
         }
     }
 

@@ -6,7 +6,7 @@ use super::Unsent;
 
 /// What a failed post means for the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Outcome {
     /// The server is lost; whether it stored the message is unknown.
     Lost,
     /// The login has expired; the message is not stored.
@@ -20,17 +20,17 @@ pub enum Verdict {
 }
 
 /// Returns what an error means for a message.
-pub fn judge(unsent: &mut Unsent, error: &CallError) -> Verdict {
+pub fn outcome_of(unsent: &mut Unsent, error: &CallError) -> Outcome {
     if error.is_lost() {
-        Verdict::Lost
+        Outcome::Lost
     } else if error.is("unauthenticated") {
-        Verdict::LoginEnded
+        Outcome::LoginEnded
     } else if error.passes() {
-        Verdict::Later
+        Outcome::Later
     } else if (error.is("not_a_member") || error.is("not_found")) && unsent.not_a_member() {
-        Verdict::AwaitsJoin
+        Outcome::AwaitsJoin
     } else {
-        Verdict::Refused
+        Outcome::Refused
     }
 }
 
@@ -57,30 +57,36 @@ mod tests {
         let not_a_member = refusal(403, "not_a_member");
 
         assert_eq!(message.at_least(), None);
-        assert_eq!(judge(&mut message, &not_a_member), Verdict::AwaitsJoin);
+        assert_eq!(outcome_of(&mut message, &not_a_member), Outcome::AwaitsJoin);
         assert_eq!(message.at_least(), Some("mark"));
-        assert_eq!(judge(&mut message, &refusal(503, "behind")), Verdict::Later);
-        assert_eq!(judge(&mut message, &not_a_member), Verdict::Refused);
+        assert_eq!(
+            outcome_of(&mut message, &refusal(503, "behind")),
+            Outcome::Later
+        );
+        assert_eq!(outcome_of(&mut message, &not_a_member), Outcome::Refused);
         let mut never_joined = unsent("2", "lobby");
-        assert_eq!(judge(&mut never_joined, &not_a_member), Verdict::Refused);
+        assert_eq!(
+            outcome_of(&mut never_joined, &not_a_member),
+            Outcome::Refused
+        );
     }
 
     #[test]
     fn only_an_answer_of_causeway_says_no() {
         let mut message = unsent("1", "lobby");
-        for (error, verdict) in [
-            (CallError::Unreachable("x".into()), Verdict::Lost),
-            (CallError::Foreign("502".into()), Verdict::Lost),
-            (refusal(401, "unauthenticated"), Verdict::LoginEnded),
-            (refusal(429, "rate_limited"), Verdict::Later),
-            (refusal(500, "internal"), Verdict::Later),
-            (refusal(503, "busy"), Verdict::Later),
-            (refusal(507, "disk_full"), Verdict::Later),
-            (refusal(422, "invalid"), Verdict::Refused),
-            (refusal(413, "too_large"), Verdict::Refused),
-            (refusal(409, "key_reused"), Verdict::Refused),
+        for (error, outcome) in [
+            (CallError::Unreachable("x".into()), Outcome::Lost),
+            (CallError::Foreign("502".into()), Outcome::Lost),
+            (refusal(401, "unauthenticated"), Outcome::LoginEnded),
+            (refusal(429, "rate_limited"), Outcome::Later),
+            (refusal(500, "internal"), Outcome::Later),
+            (refusal(503, "busy"), Outcome::Later),
+            (refusal(507, "disk_full"), Outcome::Later),
+            (refusal(422, "invalid"), Outcome::Refused),
+            (refusal(413, "too_large"), Outcome::Refused),
+            (refusal(409, "key_reused"), Outcome::Refused),
         ] {
-            assert_eq!(judge(&mut message, &error), verdict, "{error:?}");
+            assert_eq!(outcome_of(&mut message, &error), outcome, "{error:?}");
         }
     }
 }
