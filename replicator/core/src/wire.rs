@@ -49,7 +49,7 @@ pub struct Digest {
     pub protocol: [u16; 2],
     /// What it holds: the newest seq of each origin and the chain up to it.
     pub vector: BTreeMap<Origin, (u64, Hash)>,
-    /// Every later event of this replica has a higher reading. Absorbed together with `vector`.
+    /// Every later event of this replica has a higher reading. Taken together with `vector`.
     pub floor: Hlc,
     /// Its wall clock, milliseconds since 1970: for display and alarms only.
     pub wall: i64,

@@ -223,7 +223,7 @@ impl History {
     pub fn record(&self, event: Event) {
         let mut guard = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let inside = &mut *guard;
-        // Absorbed inside, so that times never decrease from line to line.
+        // Taken inside, so that times never decrease from line to line.
         let entry = Entry {
             at_us: self.now_us(),
             event,
