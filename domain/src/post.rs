@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use event::PostEvent;
 
 use crate::group::Membership;
-use crate::names::{GroupName, User, UserId};
+use crate::names::{GroupName, User, UserId, key_digest};
 use crate::stamp::OrderKey;
 use crate::text::{IdempotencyKey, MessageText};
 
@@ -41,6 +41,27 @@ pub enum PostCommand {
         /// Whose like.
         user: User,
     },
+}
+
+impl PostCommand {
+    /// Who asks.
+    pub fn user(&self) -> &User {
+        match self {
+            Self::Post { author, .. } => author,
+            Self::Like { user } | Self::Unlike { user } => user,
+        }
+    }
+
+    /// What a new message is looked up by, where it has a key.
+    pub fn key_digest(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Post { author, key, .. } => {
+                let key = key.as_ref()?;
+                Some(key_digest(&author.id, key.as_str()))
+            }
+            Self::Like { .. } | Self::Unlike { .. } => None,
+        }
+    }
 }
 
 /// Why the rules say no.

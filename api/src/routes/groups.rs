@@ -1,5 +1,6 @@
 //! Groups: the list of them, joining and leaving, who is in one.
 
+use causeway_domain::group::GroupCommand;
 use causeway_domain::names::{GroupName, Name, User};
 use causeway_domain::writing::{Action, Command};
 use poem_openapi::param::{Path, Query};
@@ -153,7 +154,7 @@ impl Groups {
         let group = group_name(&group.0)?;
         self.0.hold(text(&at_least)).await?;
         let user = caller.user.clone();
-        let mark = self.act(&group, Action::Join { user }).await?;
+        let mark = self.act(&group, GroupCommand::Join { user }).await?;
         Ok(Written::Done(
             Reply(self.snapshot(group, caller.user).await?),
             mark,
@@ -179,7 +180,8 @@ impl Groups {
         let group = group_name(&group.0)?;
         self.0.hold(text(&at_least)).await?;
         let user = caller.user;
-        Ok(Gone::Done(self.act(&group, Action::Leave { user }).await?))
+        let mark = self.act(&group, GroupCommand::Leave { user }).await?;
+        Ok(Gone::Done(mark))
     }
 
     /// Lists members
@@ -215,10 +217,10 @@ impl Groups {
 }
 
 impl Groups {
-    async fn act(&self, group: &GroupName, action: Action) -> Result<String, Problem> {
+    async fn act(&self, group: &GroupName, asked: GroupCommand) -> Result<String, Problem> {
         let command = Command {
             group: group.clone(),
-            action,
+            action: Action::Group(asked),
             above: None,
         };
         let (_, mark) = self.0.write(group, command).await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use causeway_domain::names::{GroupName, MessageId, User, UserId};
+use causeway_domain::post::PostCommand;
 use causeway_domain::text::{IdempotencyKey, MessageText};
 use causeway_domain::writing::{Action, Command};
 use causeway_store::timelines::{Anchor, Seen};
@@ -104,11 +105,7 @@ impl Messages {
         let group = group_name(&group.0)?;
         let patience = self.patience(wait_for.0, timeout_ms.0)?;
         let reader = caller.user.id.clone();
-        let action = self.action(&group, caller.user, idempotency_key.0, &body.0)?;
-        let Action::Post { id, .. } = &action else {
-            unreachable!("the line above makes a post")
-        };
-        let id = id.clone();
+        let (id, asked) = self.new_post(&group, caller.user, idempotency_key.0, &body.0)?;
         let above = match &body.0.seen {
             Some(seen) => self.0.seen(seen.texts())?,
             None => None,
@@ -116,7 +113,7 @@ impl Messages {
         self.0.hold(text(&at_least)).await?;
         let command = Command {
             group: group.clone(),
-            action,
+            action: Action::Post(id.clone(), asked),
             above,
         };
         let (done, mark) = self.0.write(&group, command).await?;
@@ -239,11 +236,9 @@ impl Messages {
         /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Written<MessageBody>, Problem> {
-        let action = Action::Like {
-            message: message_id(&id.0)?,
-            user: caller.user.clone(),
-        };
-        self.act(caller, group.0, id.0, at_least, action).await
+        let user = caller.user.clone();
+        self.act(caller, group.0, id.0, at_least, PostCommand::Like { user })
+            .await
     }
 
     /// Takes a like back
@@ -262,11 +257,15 @@ impl Messages {
         /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Written<MessageBody>, Problem> {
-        let action = Action::Unlike {
-            message: message_id(&id.0)?,
-            user: caller.user.clone(),
-        };
-        self.act(caller, group.0, id.0, at_least, action).await
+        let user = caller.user.clone();
+        self.act(
+            caller,
+            group.0,
+            id.0,
+            at_least,
+            PostCommand::Unlike { user },
+        )
+        .await
     }
 }
 
@@ -287,13 +286,13 @@ impl Messages {
         Ok(Some((usize::try_from(wait_for).unwrap_or(1), timeout)))
     }
 
-    fn action(
+    fn new_post(
         &self,
         group: &GroupName,
         author: User,
         key: Option<String>,
         body: &NewMessage,
-    ) -> Result<Action, Problem> {
+    ) -> Result<(MessageId, PostCommand), Problem> {
         let text = MessageText::parse(&body.text, self.0.limits().max_text_chars)
             .map_err(|refused| Problem::invalid("text", refused.to_string()))?;
         let key = key
@@ -304,13 +303,13 @@ impl Messages {
             Some(key) => MessageId::of_key(&author.id, group, key.as_str(), text.as_str()),
             None => MessageId::of_random((self.0.random)()),
         };
-        Ok(Action::Post {
-            id,
+        let post = PostCommand::Post {
             author,
             text,
             sent_at_ms: body.sent_at.as_deref().map(moment).transpose()?,
             key,
-        })
+        };
+        Ok((id, post))
     }
 
     async fn act(
@@ -319,8 +318,9 @@ impl Messages {
         group: String,
         id: String,
         at_least: AtLeast,
-        action: Action,
+        asked: PostCommand,
     ) -> Result<Written<MessageBody>, Problem> {
+        let action = Action::Post(message_id(&id)?, asked);
         let group = group_name(&group)?;
         self.0.hold(text(&at_least)).await?;
         let command = Command {

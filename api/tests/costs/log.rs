@@ -1,7 +1,9 @@
 //! Taking a peer's events in.
 
 use causeway_domain::envelope::RawEvent;
+use causeway_domain::group::GroupCommand;
 use causeway_domain::names::{MessageId, Name, User, UserId};
+use causeway_domain::post::PostCommand;
 use causeway_domain::text::MessageText;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Action, Command};
@@ -49,17 +51,23 @@ async fn events_of_a_peer() -> Vec<RawEvent> {
     let store = Store::create().await;
     let (log, writer) = Log::open(store.options(1)).await.expect("the log opens");
     let user = user();
-    submit(&log, Action::Join { user: user.clone() }).await;
+    submit(
+        &log,
+        Action::Group(GroupCommand::Join { user: user.clone() }),
+    )
+    .await;
     let mut posting = JoinSet::new();
     for number in 1..EVENTS {
         let text = format!("message {number} of usual length, as people write them to each other");
-        let post = Action::Post {
-            id: MessageId(format!("m{number}")),
-            author: user.clone(),
-            text: MessageText::parse(&text, 4_000).unwrap(),
-            sent_at_ms: None,
-            key: None,
-        };
+        let post = Action::Post(
+            MessageId(format!("m{number}")),
+            PostCommand::Post {
+                author: user.clone(),
+                text: MessageText::parse(&text, 4_000).unwrap(),
+                sent_at_ms: None,
+                key: None,
+            },
+        );
         let log = log.clone();
         posting.spawn(async move { submit(&log, post).await });
     }

@@ -13,10 +13,10 @@ use serde_json::value::to_raw_value;
 use crate::chain::Hash;
 use crate::envelope::{Envelope, LEVEL, RawEvent};
 use crate::event::Event;
-use crate::group::{Group, GroupCommand};
+use crate::group::Group;
 use crate::hlc::Clock;
 use crate::ids::Origin;
-use crate::names::{GroupName, MessageId, UserId, key_digest};
+use crate::names::{GroupName, MessageId};
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
 use crate::rule::{self, Rule};
 use crate::stamp::Stamp;
@@ -74,48 +74,21 @@ impl<'a> Batch<'a> {
     }
 
     fn submit(&mut self, command: &Command) -> Result<Option<RawEvent>, Refusal> {
-        let group = &command.group;
         match &command.action {
-            Action::Join { user } => {
+            Action::Group(asked) => {
                 // A group refuses nothing, so nothing of it need be known to decide.
-                let event = Group::default().decide(GroupCommand::Join { user: user.clone() });
+                let event = Group::default().decide(asked.clone());
                 Ok(Some(self.accept_group(command, &event)))
             }
-            Action::Leave { user } => {
-                let event = Group::default().decide(GroupCommand::Leave { user: user.clone() });
-                Ok(Some(self.accept_group(command, &event)))
-            }
-            Action::Post {
-                id,
-                author,
-                text,
-                sent_at_ms,
-                key,
-            } => {
-                let digest = key.as_ref().map(|key| key_digest(&author.id, key.as_str()));
-                if let Some(digest) = digest
-                    && self.was_sent_before(&digest, id)?
+            Action::Post(id, asked) => {
+                let digest = asked.key_digest();
+                if let Some(digest) = &digest
+                    && self.was_sent_before(digest, id)?
                 {
                     return Ok(None);
                 }
-                let asked = PostCommand::Post {
-                    author: author.clone(),
-                    text: text.clone(),
-                    sent_at_ms: *sent_at_ms,
-                    key: key.clone(),
-                };
-                let event = self.decide_post(group, id, &author.id, asked)?;
+                let event = self.decide_post(&command.group, id, asked.clone())?;
                 Ok(Some(self.accept_post(command, id, &event, digest)))
-            }
-            Action::Like { message, user } => {
-                let asked = PostCommand::Like { user: user.clone() };
-                let event = self.decide_post(group, message, &user.id, asked)?;
-                Ok(Some(self.accept_post(command, message, &event, None)))
-            }
-            Action::Unlike { message, user } => {
-                let asked = PostCommand::Unlike { user: user.clone() };
-                let event = self.decide_post(group, message, &user.id, asked)?;
-                Ok(Some(self.accept_post(command, message, &event, None)))
             }
         }
     }
@@ -134,7 +107,6 @@ impl<'a> Batch<'a> {
         &mut self,
         group: &GroupName,
         id: &MessageId,
-        user: &UserId,
         asked: PostCommand,
     ) -> Result<PostEvent, Refusal> {
         let membership = self
@@ -142,7 +114,7 @@ impl<'a> Batch<'a> {
             .groups
             .get(group.as_str())
             .expect("it was learnt where everybody stands who writes in the batch")
-            .membership(user);
+            .membership(&asked.user().id);
         match self.hot.posts.get(&id.0) {
             Some(post) => post.decide(group, membership, asked),
             None => Post::default().decide(group, membership, asked),

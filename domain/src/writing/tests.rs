@@ -3,6 +3,7 @@
 use super::*;
 use crate::ids::Epoch;
 use crate::names::{GroupName, MessageId, User, UserId};
+use crate::post::PostCommand;
 
 #[test]
 fn a_session_goes_on_only_as_who_was_written_as_or_as_who_was_to_be() {
@@ -33,13 +34,15 @@ fn nothing_that_was_at_hand_is_believed_after_a_failure() {
     let (mut writing, _) = begun();
     let like = [Task::Submit(Box::new(Command {
         group: GroupName::parse("lobby").unwrap(),
-        action: Action::Like {
-            message: MessageId("m".into()),
-            user: User {
-                id: UserId("anna".into()),
-                name: "anna".into(),
+        action: Action::Post(
+            MessageId("m".into()),
+            PostCommand::Like {
+                user: User {
+                    id: UserId("anna".into()),
+                    name: "anna".into(),
+                },
             },
-        },
+        ),
         above: None,
     }))];
     let asked = writing.needs(&like);

@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use crate::chain::Hash;
 use crate::envelope::{Envelope, RawEvent};
+use crate::group::GroupCommand;
 use crate::hlc::Hlc;
 use crate::ids::{Dot, Origin};
-use crate::names::{GroupName, MessageId, User};
-use crate::post::Refusal;
-use crate::text::{IdempotencyKey, MessageText};
+use crate::names::{GroupName, MessageId};
+use crate::post::{PostCommand, Refusal};
 use crate::version_vector::{Range, VersionVector};
 
 /// What the log holds, after one of its commits.
@@ -42,26 +42,13 @@ pub struct Command {
     pub above: Option<Hlc>,
 }
 
-/// The things that can be asked.
+/// The aggregate that a command is for, and what is asked of it.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the fields are the parts of the sentence")]
 pub enum Action {
-    /// `user` joins.
-    Join { user: User },
-    /// `user` leaves.
-    Leave { user: User },
-    /// `author` posts. `id` follows from `key` where there is one.
-    Post {
-        id: MessageId,
-        author: User,
-        text: MessageText,
-        sent_at_ms: Option<i64>,
-        key: Option<IdempotencyKey>,
-    },
-    /// `user` likes `message`.
-    Like { message: MessageId, user: User },
-    /// `user` takes the like of `message` back.
-    Unlike { message: MessageId, user: User },
+    /// The group itself.
+    Group(GroupCommand),
+    /// A message in it. The id of a new one follows from its key, where it has one.
+    Post(MessageId, PostCommand),
 }
 
 /// One piece of a batch.

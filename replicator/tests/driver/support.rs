@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use causeway_domain::group::GroupCommand;
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::{Name, User, UserId};
 use causeway_domain::writing::{Action, Command};
@@ -157,7 +158,7 @@ impl Replica {
         };
         let command = Command {
             group: Name::parse("lobby").unwrap(),
-            action: Action::Join { user },
+            action: Action::Group(GroupCommand::Join { user }),
             above: None,
         };
         self.log.submit(command).await.unwrap();

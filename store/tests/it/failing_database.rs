@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::names::UserId;
+use causeway_domain::post::PostCommand;
 use causeway_domain::text::IdempotencyKey;
 use causeway_domain::writing::Action;
 use causeway_store::log::{Done, Log, ReadError, SubmitError};
@@ -137,7 +138,7 @@ async fn a_connection_lost_before_any_statement_costs_nothing() {
         let key = IdempotencyKey::parse(&format!("after {passing}")).ok();
         let command = post("lobby", "anna", "hello", key);
         let id = match &command.action {
-            Action::Post { id, .. } => id.0.clone(),
+            Action::Post(id, PostCommand::Post { .. }) => id.0.clone(),
             _ => unreachable!("a post"),
         };
         let writing = async {
@@ -276,7 +277,7 @@ async fn write_until_acknowledged(log: Log, writer: usize) -> Vec<String> {
         let key = IdempotencyKey::parse(&format!("{writer} {i}")).ok();
         let command = post("lobby", "anna", "hello", key);
         let id = match &command.action {
-            Action::Post { id, .. } => id.0.clone(),
+            Action::Post(id, PostCommand::Post { .. }) => id.0.clone(),
             _ => unreachable!("a post"),
         };
         while let Err(failure) = log.submit(command.clone()).await {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::Origin;
 use causeway_domain::names::{MessageId, UserId};
+use causeway_domain::post::PostCommand;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Action, Command};
 
@@ -49,10 +50,10 @@ async fn a_like_that_came_before_its_message_counts_when_the_message_comes() {
 async fn like(at: &Open, id: &str, who: &str) {
     let command = Command {
         group: name("lobby"),
-        action: Action::Like {
-            message: MessageId(id.to_owned()),
-            user: user(who),
-        },
+        action: Action::Post(
+            MessageId(id.to_owned()),
+            PostCommand::Like { user: user(who) },
+        ),
         above: None,
     };
     at.log.submit(command).await.unwrap();

@@ -1,6 +1,8 @@
 //! The log and its read model on a real Postgres.
 
+use causeway_domain::group::GroupCommand;
 use causeway_domain::names::{MessageId, UserId};
+use causeway_domain::post::PostCommand;
 use causeway_domain::post::Refusal;
 use causeway_domain::text::IdempotencyKey;
 use causeway_domain::writing::{Action, Beginning, Command};
@@ -39,10 +41,7 @@ async fn only_members_write_and_nobody_likes_the_own_message() {
     let own = posted.event.unwrap().envelope.id.clone();
     let like = |message: MessageId, who: &str| Command {
         group: name("lobby"),
-        action: Action::Like {
-            message,
-            user: user(who),
-        },
+        action: Action::Post(message, PostCommand::Like { user: user(who) }),
         above: None,
     };
     let own = replica.log.submit(like(MessageId(own), "anna")).await;
@@ -97,7 +96,7 @@ async fn a_batch_tells_what_is_repeated_from_what_is_new_and_asks_the_key_before
     }
     let leave = Command {
         group: name("lobby"),
-        action: Action::Leave { user: user("anna") },
+        action: Action::Group(GroupCommand::Leave { user: user("anna") }),
         above: None,
     };
     replica.log.submit(leave).await.unwrap();

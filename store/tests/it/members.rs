@@ -2,6 +2,7 @@
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::names::MessageId;
+use causeway_domain::post::PostCommand;
 use causeway_domain::post::Refusal;
 use causeway_domain::text::MessageText;
 use causeway_domain::writing::{Action, Command};
@@ -47,13 +48,15 @@ async fn asks_everybody(replica: &Open, events: &[RawEvent], number: usize) {
             let id = format!("{group} {} {}", user.name, replica.log.head().arrival);
             let command = Command {
                 group: name(group),
-                action: Action::Post {
-                    id: MessageId(id),
-                    author: user,
-                    text: MessageText::parse("hello", 10).unwrap(),
-                    sent_at_ms: None,
-                    key: None,
-                },
+                action: Action::Post(
+                    MessageId(id),
+                    PostCommand::Post {
+                        author: user,
+                        text: MessageText::parse("hello", 10).unwrap(),
+                        sent_at_ms: None,
+                        key: None,
+                    },
+                ),
                 above: None,
             };
 

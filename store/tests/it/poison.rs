@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{NotAnEvent, RawEvent};
+use causeway_domain::post::PostCommand;
 use causeway_domain::post::Refusal;
 use causeway_domain::text::IdempotencyKey;
 use causeway_domain::version_vector::VersionVector;
@@ -102,7 +103,7 @@ async fn a_message_is_accepted_also_where_an_unknown_event_has_its_id() {
     replica.say("lobby", "anna", "first").await;
     let key = IdempotencyKey::parse("key").unwrap();
     let command = post("lobby", "anna", "hello", Some(key));
-    let Action::Post { id, .. } = &command.action else {
+    let Action::Post(id, PostCommand::Post { .. }) = &command.action else {
         panic!("it is a post");
     };
     let later = Peer::new().event("post", &id.0, "MessagePinned", "{}");

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use causeway_domain::group::GroupCommand;
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::{GroupName, MessageId, Name, User, UserId};
+use causeway_domain::post::PostCommand;
 use causeway_domain::text::{IdempotencyKey, MessageText};
 use causeway_domain::writing::{Action, Command};
 use causeway_postgres::{Disposable, Scratch};
@@ -127,7 +129,7 @@ impl Open {
     pub async fn join(&self, group: &str, who: &str) -> Done {
         let command = Command {
             group: name(group),
-            action: Action::Join { user: user(who) },
+            action: Action::Group(GroupCommand::Join { user: user(who) }),
             above: None,
         };
         self.log.submit(command).await.unwrap()
@@ -136,7 +138,7 @@ impl Open {
     pub async fn leave(&self, group: &str, who: &str) -> Done {
         let command = Command {
             group: name(group),
-            action: Action::Leave { user: user(who) },
+            action: Action::Group(GroupCommand::Leave { user: user(who) }),
             above: None,
         };
         self.log.submit(command).await.unwrap()
@@ -200,13 +202,15 @@ pub fn post(group: &str, who: &str, text: &str, key: Option<IdempotencyKey>) -> 
     };
     Command {
         group: name(group),
-        action: Action::Post {
+        action: Action::Post(
             id,
-            author,
-            text: MessageText::parse(text, 4_000).unwrap(),
-            sent_at_ms: None,
-            key,
-        },
+            PostCommand::Post {
+                author,
+                text: MessageText::parse(text, 4_000).unwrap(),
+                sent_at_ms: None,
+                key,
+            },
+        ),
         above: None,
     }
 }

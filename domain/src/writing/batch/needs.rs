@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::envelope::Envelope;
-use crate::names::{User, key_digest};
-use crate::post::PostEvent;
+use crate::names::User;
+use crate::post::{PostCommand, PostEvent};
 use crate::writing::hot::Hot;
 use crate::writing::{Action, Command, Task};
 
@@ -92,7 +92,7 @@ impl Needs {
         };
         let is_new = |task: &Task| match task {
             Task::Submit(command) => match &command.action {
-                Action::Post { id, .. } => !hot.posts.holds(&id.0),
+                Action::Post(id, PostCommand::Post { .. }) => !hot.posts.holds(&id.0),
                 _ => false,
             },
             Task::Absorb { events, .. } => {
@@ -129,20 +129,21 @@ impl Needs {
     fn add_command(&mut self, command: &Command) {
         let group = command.group.as_str();
         match &command.action {
-            Action::Join { .. } | Action::Leave { .. } => self.add_sequence(GROUP, group),
-            Action::Post {
-                id, author, key, ..
-            } => {
-                self.add_member(group, author);
-                // Without a key the id is fresh, so there is nothing to look up.
-                if let Some(key) = key {
-                    self.keys.insert(key_digest(&author.id, key.as_str()));
-                    self.add_sequence(POST, &id.0);
+            Action::Group(_) => self.add_sequence(GROUP, group),
+            Action::Post(id, asked) => {
+                self.add_member(group, asked.user());
+                match asked {
+                    // Without a key the id is fresh, so there is nothing to look up.
+                    PostCommand::Post { .. } => {
+                        if let Some(digest) = asked.key_digest() {
+                            self.keys.insert(digest);
+                            self.add_sequence(POST, &id.0);
+                        }
+                    }
+                    PostCommand::Like { .. } | PostCommand::Unlike { .. } => {
+                        self.posts.insert(id.0.clone());
+                    }
                 }
-            }
-            Action::Like { message, user } | Action::Unlike { message, user } => {
-                self.add_member(group, user);
-                self.posts.insert(message.0.clone());
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What clients ask, and what becomes of it.
 
 use causeway_domain::envelope::RawEvent;
+use causeway_domain::group::GroupCommand;
 use causeway_domain::names::{GroupName, MessageId, User, key_digest};
-use causeway_domain::post::Refusal;
+use causeway_domain::post::{PostCommand, Refusal};
 use causeway_domain::text::{IdempotencyKey, MessageText};
 use causeway_domain::writing::{Action, Command, NewRow, Task, Unstamped};
 
@@ -60,14 +61,21 @@ impl World {
             self.people.known[index].clone()
         });
         let (group, action) = match (self.rng.below(100), message) {
-            (0..18, _) => (group, Action::Join { user }),
-            (18..22, _) => (group, Action::Leave { user }),
-            (22..42, Some((group, message))) => (group, Action::Like { message, user }),
-            (42..50, Some((group, message))) => (group, Action::Unlike { message, user }),
+            (0..18, _) => (group, Action::Group(GroupCommand::Join { user })),
+            (18..22, _) => (group, Action::Group(GroupCommand::Leave { user })),
+            (22..42, Some((group, message))) => {
+                (group, Action::Post(message, PostCommand::Like { user }))
+            }
+            (42..50, Some((group, message))) => {
+                (group, Action::Post(message, PostCommand::Unlike { user }))
+            }
             (50..54, _) if !self.people.keys.is_empty() => return self.reuse_key(),
             _ => self.post(group, user),
         };
-        let is_repeatable = !matches!(&action, Action::Post { key: None, .. });
+        let is_repeatable = !matches!(
+            &action,
+            Action::Post(_, PostCommand::Post { key: None, .. })
+        );
         self.request(at, group, action, is_repeatable);
     }
 
@@ -79,14 +87,13 @@ impl World {
             Some(key) => MessageId::of_key(&author.id, &group, key, &text),
             None => MessageId::of_random(u128::from(number).to_be_bytes()),
         };
-        let action = Action::Post {
-            id,
+        let post = PostCommand::Post {
             author,
             text: MessageText::parse(&text, 100).expect("a short text"),
             sent_at_ms: None,
             key: key.map(|key| IdempotencyKey::parse(&key).expect("a short key")),
         };
-        (group, action)
+        (group, Action::Post(id, post))
     }
 
     /// Somebody uses a key again, for another text.
@@ -94,14 +101,14 @@ impl World {
         let index = self.rng.index(self.people.keys.len());
         let (author, group, key, at) = self.people.keys[index].clone();
         let text = "another text";
-        let action = Action::Post {
-            id: MessageId::of_key(&author.id, &group, &key, text),
+        let id = MessageId::of_key(&author.id, &group, &key, text);
+        let post = PostCommand::Post {
             author,
             text: MessageText::parse(text, 100).expect("a short text"),
             sent_at_ms: None,
             key: Some(IdempotencyKey::parse(&key).expect("it was used")),
         };
-        self.request(at, group, action, false);
+        self.request(at, group, Action::Post(id, post), false);
     }
 
     fn request(&mut self, at: usize, group: GroupName, action: Action, is_repeatable: bool) {
@@ -151,7 +158,12 @@ impl World {
             let former = request.at;
             request.at = self.rng.index(self.size);
             let is_elsewhere = request.at != former;
-            if is_elsewhere && matches!(request.command.action, Action::Post { .. }) {
+            if is_elsewhere
+                && matches!(
+                    request.command.action,
+                    Action::Post(_, PostCommand::Post { .. })
+                )
+            {
                 self.hits.hit(Hit::RetriedElsewhere);
             }
         }
@@ -218,10 +230,7 @@ impl World {
             self.violate(|| format!("{dot} sorts below what its author had seen"));
         }
         self.ledger.answer(event);
-        if let Action::Post {
-            id, author, key, ..
-        } = &command.action
-        {
+        if let Action::Post(id, PostCommand::Post { author, key, .. }) = &command.action {
             let group = command.group.clone();
             self.people.known.push((group.clone(), id.clone()));
             if let Some(key) = key {
@@ -232,12 +241,14 @@ impl World {
     }
 
     fn repeated(&mut self, at: usize, command: &Command) {
-        let Action::Post {
+        let Action::Post(
             id,
-            author,
-            key: Some(key),
-            ..
-        } = &command.action
+            PostCommand::Post {
+                author,
+                key: Some(key),
+                ..
+            },
+        ) = &command.action
         else {
             return self.violate(|| "only a post with a key is a repeat".into());
         };

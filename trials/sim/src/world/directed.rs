@@ -1,5 +1,6 @@
 //! What a test does by hand where nothing is left to chance: writes, cuts, silence.
 
+use causeway_domain::group::GroupCommand;
 use causeway_domain::writing::{Action, Command, Task};
 
 use super::World;
@@ -21,9 +22,9 @@ impl World {
     /// A user writes one event at a replica.
     pub fn write(&mut self, at: usize) {
         let user = self.rng.index(self.people.users.len());
-        let action = Action::Join {
+        let action = Action::Group(GroupCommand::Join {
             user: self.people.users[user].clone(),
-        };
+        });
         let command = Command {
             group: self.people.groups[0].clone(),
             action,

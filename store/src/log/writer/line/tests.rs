@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
+use causeway_domain::group::GroupCommand;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::names::{GroupName, User, UserId};
 use causeway_domain::writing::{Action, Command};
@@ -171,12 +172,12 @@ fn kinds(batch: &[Work]) -> String {
 fn local() -> Work {
     let command = Command {
         group: GroupName::parse("lobby").unwrap(),
-        action: Action::Join {
+        action: Action::Group(GroupCommand::Join {
             user: User {
                 id: UserId("u".to_owned()),
                 name: "ann".to_owned(),
             },
-        },
+        }),
         above: None,
     };
     let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
