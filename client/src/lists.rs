@@ -1,4 +1,4 @@
-//! Answers that a script passes on as they are: only what is needed to go on is read.
+//! Lists whose entries callers may pass on as they are: each entry stays as the server wrote it.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -39,6 +39,9 @@ pub struct Changes {
 pub struct Change<'a> {
     /// What kind.
     pub event: &'a str,
+    /// Where to go on after it.
+    #[serde(default)]
+    pub cursor: Option<&'a str>,
     /// The message or member.
     #[serde(borrow)]
     pub data: &'a RawValue,

@@ -8,18 +8,19 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
+use causeway_client::{Client, NewMessage, Session};
 use clap::Args;
 use futures_util::future::try_join_all;
-use reqwest::Client;
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
 
-use crate::door::http;
 use crate::network::{Harm, Network};
 use crate::replica::Replica;
 use crate::scratch::Scratch;
 use crate::stop;
+use crate::user::http;
 
+const GROUP: &str = "lobby";
 /// How many clients write side by side.
 const CLIENTS: u64 = 64;
 /// The part of the load after which the size is taken for the first time.
@@ -117,11 +118,11 @@ async fn measure(
     let mut replica = Replica::prepare(1, program, root, &network, case.replicas)?;
     let measured = async {
         replica.start(&network, true).await?;
-        let person = Person::joins(&format!("http://{}", network.door(1))).await?;
+        let client = member(&format!("http://{}", network.public_address(1))).await?;
         let pid = replica.server_pid().context("it runs")?;
-        person.writes(events / WARM_UP).await?;
+        write(&client, events / WARM_UP).await?;
         let then = size(pid)?;
-        person.writes(events - events / WARM_UP).await?;
+        write(&client, events - events / WARM_UP).await?;
         anyhow::Ok((then, size(pid)?))
     };
     let measured = measured.await;
@@ -129,53 +130,36 @@ async fn measure(
     measured
 }
 
-struct Person {
-    http: Client,
-    group: String,
-    token: String,
+/// Logs somebody in who is a member of the group.
+async fn member(server: &str) -> anyhow::Result<Client> {
+    let client = Client::new(&http(), server);
+    let session: Session = client.log_in("ann").await?;
+    let client = client.with_token(session.token);
+    client.join::<IgnoredAny>(GROUP).await?;
+    Ok(client)
 }
 
-impl Person {
-    async fn joins(server: &str) -> anyhow::Result<Self> {
-        let http = http()?;
-        let session = http
-            .post(format!("{server}/v1/sessions"))
-            .json(&json!({ "name": "ann" }));
-        let session: Value = session.send().await?.error_for_status()?.json().await?;
-        let person = Self {
-            http,
-            group: format!("{server}/v1/groups/lobby"),
-            token: session["token"].as_str().unwrap_or_default().to_owned(),
-        };
-        let joining = person.http.put(format!("{}/members/me", person.group));
-        let joined = joining.bearer_auth(&person.token).send().await?;
-        joined.error_for_status()?;
-        Ok(person)
-    }
-
-    async fn writes(&self, count: u64) -> anyhow::Result<()> {
-        let left = AtomicU64::new(count);
-        let begun = Instant::now();
-        let client = async || {
-            let one_less = |left: u64| left.checked_sub(1);
-            while left
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
-                .is_ok()
-            {
-                let posting = self.http.post(format!("{}/messages", self.group));
-                let posting = posting.json(&json!({ "text": "one of very many" }));
-                let posted = posting.bearer_auth(&self.token).send().await?;
-                let status = posted.status();
-                ensure!(status == 201, "a post was answered with {status}");
-                posted.bytes().await?;
-            }
-            Ok(())
-        };
-        try_join_all((0..CLIENTS).map(|_| client())).await?;
-        let seconds = begun.elapsed().as_secs().max(1);
-        eprintln!("  {count} messages, {} a second", count / seconds);
-        Ok(())
-    }
+async fn write(client: &Client, count: u64) -> anyhow::Result<()> {
+    let left = AtomicU64::new(count);
+    let begun = Instant::now();
+    let message = NewMessage {
+        text: "one of very many",
+        ..NewMessage::default()
+    };
+    let one_after_the_other = async || {
+        let one_less = |left: u64| left.checked_sub(1);
+        while left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_ok()
+        {
+            client.post::<IgnoredAny>(GROUP, &message).await?;
+        }
+        anyhow::Ok(())
+    };
+    try_join_all((0..CLIENTS).map(|_| one_after_the_other())).await?;
+    let seconds = begun.elapsed().as_secs().max(1);
+    eprintln!("  {count} messages, {} a second", count / seconds);
+    Ok(())
 }
 
 /// What the system says of a process.

@@ -13,7 +13,6 @@ use tokio::time::interval;
 use crate::check::{self, Breach, Verdict};
 use crate::cluster::Cluster;
 use crate::converge;
-use crate::door::{Door, http};
 use crate::finals::{self, Finals};
 use crate::history::{Event, History};
 use crate::kinds::Kind;
@@ -24,6 +23,7 @@ use crate::rng::Rng;
 use crate::scratch::Scratch;
 use crate::stop;
 use crate::summary::{self, Progress};
+use crate::user::{User, http};
 use crate::writer::Writer;
 
 /// How long a round is, about.
@@ -146,7 +146,7 @@ impl<'a> Conductor<'a> {
         let (end_writing, writing_ended) = watch::channel(false);
         let (say_healed, healed) = watch::channel(false);
         let readers = self.start_readers(&group, &healed).await?;
-        let writers = self.start_writers(&group, &writing_ended)?;
+        let writers = self.start_writers(&group, &writing_ended);
         self.phase(&format!("round {number}"));
         let nemesis = Nemesis::new(
             self.cluster.clone(),
@@ -180,44 +180,40 @@ impl<'a> Conductor<'a> {
         group: &str,
         healed: &watch::Receiver<bool>,
     ) -> anyhow::Result<JoinSet<()>> {
-        let http = http()?;
+        let http = http();
         // Somebody has to be there first: a group exists from its first join.
-        let door = Door::new(http.clone(), self.cluster.clone(), "founder");
-        Writer::new(door, self.history.clone(), self.rng.fork(), group, 1)
+        let user = User::new(http.clone(), self.cluster.clone(), "founder");
+        Writer::new(user, self.history.clone(), self.rng.fork(), group, 1)
             .join()
             .await;
         let mut readers = JoinSet::new();
         for number in 1..=self.arguments.readers {
-            let door = Door::new(
+            let user = User::new(
                 http.clone(),
                 self.cluster.clone(),
                 &format!("reader-{number}"),
             );
             let rng = self.rng.fork();
-            let reader = Reader::begin(door, self.history.clone(), rng, group, number).await?;
+            let reader = Reader::begin(user, self.history.clone(), rng, group, number).await?;
             readers.spawn(reader.read(healed.clone()));
         }
         Ok(readers)
     }
 
-    fn start_writers(
-        &mut self,
-        group: &str,
-        ended: &watch::Receiver<bool>,
-    ) -> anyhow::Result<JoinSet<()>> {
-        let http = http()?;
+    fn start_writers(&mut self, group: &str, ended: &watch::Receiver<bool>) -> JoinSet<()> {
+        let http = http();
         let mut writers = JoinSet::new();
         for number in 1..=self.arguments.writers {
-            let door = Door::new(
+            let user = User::new(
                 http.clone(),
                 self.cluster.clone(),
                 &format!("writer-{number}"),
             );
             let home = (number - 1) % self.cluster.count() + 1;
-            let writer = Writer::new(door, self.history.clone(), self.rng.fork(), group, home);
+            let writer = Writer::new(user, self.history.clone(), self.rng.fork(), group, home);
             writers.spawn(writer.work(ended.clone()));
         }
-        Ok(writers)
+        writers
     }
 
     /// Lets time pass and shows that it goes on.

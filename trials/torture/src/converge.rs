@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use reqwest::Method;
+use causeway_client::Client;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::door::{Answer, Call, Door, http};
+use crate::user::{User, http};
 
 /// How long it may take; what has to be moved after a wipe takes a while on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Waits until every replica holds the same and sees every other up, and returns how long that took.
 pub async fn wait(cluster: &Arc<Cluster>) -> anyhow::Result<Duration> {
-    let mut door = Door::new(http()?, cluster.clone(), "operator");
+    let mut user = User::new(http(), cluster.clone(), "operator");
     let begun = Instant::now();
     loop {
         let mut views = Vec::new();
         for replica in cluster.numbers() {
-            views.push(view(&mut door, replica).await);
+            views.push(view(&mut user, replica).await);
         }
         let Some(difference) = difference(&views) else {
             return Ok(begun.elapsed());
@@ -32,14 +32,10 @@ pub async fn wait(cluster: &Arc<Cluster>) -> anyhow::Result<Duration> {
     }
 }
 
-async fn view(door: &mut Door, replica: u16) -> Value {
-    match door
-        .call(replica, &Call::new(Method::GET, "/v1/view"))
-        .await
-    {
-        Answer::Done { body, .. } => body,
-        Answer::Refused(_) | Answer::Silent => Value::Null,
-    }
+/// A replica's view, or null.
+async fn view(user: &mut User, replica: u16) -> Value {
+    let ask = |client: Client| async move { client.view_as().await };
+    user.ask(replica, ask).await.done().unwrap_or_default()
 }
 
 /// In what the views do not agree.

@@ -1,14 +1,15 @@
 //! What every replica shows in the end.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
-use reqwest::Method;
+use anyhow::anyhow;
+use causeway_client::{CallError, Client, Member, Page, Window};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::door::{Answer, Call, Door, http};
+use crate::user::{Answer, User, http};
 
 /// What one replica shows of one group.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,13 +28,13 @@ const MAY_DIFFER: [&str; 3] = ["stored_on", "settled", "liked"];
 
 /// Reads these groups from all replicas.
 pub async fn read(cluster: &Arc<Cluster>, groups: &[String]) -> anyhow::Result<Finals> {
-    let mut door = Door::new(http()?, cluster.clone(), "auditor");
+    let mut user = User::new(http(), cluster.clone(), "auditor");
     let mut finals = Finals::new();
     for group in groups {
         for replica in cluster.numbers() {
             let shown = Shown {
-                messages: messages(&mut door, replica, group).await?,
-                members: members(&mut door, replica, group).await?,
+                messages: messages(&mut user, replica, group).await?,
+                members: members(&mut user, replica, group).await?,
             };
             finals
                 .entry(group.clone())
@@ -44,50 +45,50 @@ pub async fn read(cluster: &Arc<Cluster>, groups: &[String]) -> anyhow::Result<F
     Ok(finals)
 }
 
-async fn messages(door: &mut Door, replica: u16, group: &str) -> anyhow::Result<Vec<Value>> {
+async fn messages(user: &mut User, replica: u16, group: &str) -> anyhow::Result<Vec<Value>> {
     let mut pages: Vec<Vec<Value>> = Vec::new();
     loop {
-        let before = pages.last().and_then(|page| page.first());
-        let before = before.and_then(|message| message["position"].as_str());
-        let call = Call::new(Method::GET, format!("/v1/groups/{group}/messages"))
-            .with("limit", Some("500"))
-            .with("before", before);
-        let mut body = patiently(door, replica, &call).await?;
-        let has_before = body["has_before"] == true;
-        let Value::Array(page) = body["messages"].take() else {
-            return Err(anyhow!("a page without messages"));
-        };
-        pages.push(page);
-        if !has_before {
+        let first = pages.last().and_then(|page| page.first());
+        let before = first.and_then(|message| message["position"].as_str());
+        let window = before.map_or(Window::Newest, Window::Before);
+        let ask = |client: Client| async move { client.page(group, window, 500).await };
+        let page: Page<Value> = ask_until_answered(user, replica, ask).await?;
+        pages.push(page.messages);
+        if !page.has_before {
             break;
         }
     }
     Ok(pages.into_iter().rev().flatten().map(plain).collect())
 }
 
-async fn members(door: &mut Door, replica: u16, group: &str) -> anyhow::Result<Vec<String>> {
-    let call = Call::new(Method::GET, format!("/v1/groups/{group}/members"));
-    let body = patiently(door, replica, &call.with("limit", Some("500"))).await?;
-    let members = body["members"].as_array().context("a list of members")?;
-    Ok(members
+async fn members(user: &mut User, replica: u16, group: &str) -> anyhow::Result<Vec<String>> {
+    let ask = |client: Client| async move { client.members(group, None).await };
+    let members = ask_until_answered(user, replica, ask).await?.members;
+    members
         .iter()
-        .filter_map(|member| member["name"].as_str().map(str::to_owned))
-        .collect())
+        .map(|member| Ok(serde_json::from_str::<Member>(member.get())?.name))
+        .collect()
 }
 
-/// Asks until it is answered: everything is healed.
-async fn patiently(door: &mut Door, replica: u16, call: &Call) -> anyhow::Result<Value> {
+/// Everything is healed: an answer has to come.
+async fn ask_until_answered<T, F>(
+    user: &mut User,
+    replica: u16,
+    call: impl Fn(Client) -> F,
+) -> anyhow::Result<T>
+where
+    T: fmt::Debug,
+    F: Future<Output = Result<T, CallError>>,
+{
     let mut last = String::new();
     for _ in 0..50 {
-        match door.call(replica, call).await {
-            Answer::Done { body, .. } => return Ok(body),
+        match user.ask(replica, &call).await {
+            Answer::Done(body) => return Ok(body),
             other => last = format!("{other:?}"),
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
-    Err(anyhow!(
-        "replica {replica} does not answer {call:?}: {last}"
-    ))
+    Err(anyhow!("replica {replica} does not answer: {last}"))
 }
 
 fn plain(mut message: Value) -> Value {

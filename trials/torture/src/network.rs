@@ -75,7 +75,7 @@ impl Network {
     }
 
     /// Where clients call a replica, wherever it listens at the moment.
-    pub fn door(&self, replica: u16) -> SocketAddr {
+    pub fn public_address(&self, replica: u16) -> SocketAddr {
         self.doors[&replica].address()
     }
 

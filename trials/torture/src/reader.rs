@@ -5,18 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use reqwest::Method;
+use causeway_client::{Change, Client, RawFrame};
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use crate::door::{Answer, Call, Door};
 use crate::history::{Event, History, Object};
 use crate::rng::Rng;
-use crate::sse::{Frame, Parser};
+use crate::user::{Answer, User};
 
-/// How long a stream may be silent: longer than between two comments.
-const SILENCE: Duration = Duration::from_secs(20);
 /// How long a replica may take to hear of a new group while everything is whole.
 const FIRST: Duration = Duration::from_secs(20);
 /// How long the last catch-up may take.
@@ -24,7 +21,7 @@ const LAST: Duration = Duration::from_mins(1);
 
 /// A reader of one group.
 pub struct Reader {
-    door: Door,
+    user: User,
     history: Arc<History>,
     rng: Rng,
     group: String,
@@ -40,27 +37,27 @@ const LIMITS: [u16; 6] = [1, 50, 3, 500, 5, 20];
 impl Reader {
     /// Takes the snapshot of a group whose messages it shows all. `number`: which reader it is.
     pub async fn begin(
-        mut door: Door,
+        mut user: User,
         history: Arc<History>,
         rng: Rng,
         group: &str,
         number: u16,
     ) -> anyhow::Result<Self> {
-        let snapshot = snapshot(&mut door, group).await?;
+        let snapshot = snapshot(&mut user, group).await?;
         let named = |list: &str, field: &str| {
             let list = snapshot[list].as_array().into_iter().flatten();
             list.filter_map(|it| it[field].as_str().map(str::to_owned))
                 .collect()
         };
         history.record(Event::ReaderBegan {
-            reader: name(&door, group),
+            reader: name(&user, group),
             group: group.to_owned(),
             messages: named("messages", "id"),
             members: named("members", "name"),
         });
         let cursor = snapshot["cursor"].as_str().unwrap_or_default().to_owned();
         Ok(Self {
-            door,
+            user,
             history,
             rng,
             group: group.to_owned(),
@@ -75,10 +72,10 @@ impl Reader {
     pub async fn read(mut self, healed: watch::Receiver<bool>) {
         while !*healed.borrow() {
             if self.only_polls || self.rng.chance(30) {
-                let replica = *self.rng.pick(&self.door.numbers());
+                let replica = *self.rng.pick(&self.user.replicas());
                 // Stays for some calls, as a client does that has no reason to leave.
                 for _ in 0..self.rng.between(1, 12) {
-                    self.poll(replica, "1000").await;
+                    self.poll(replica, Duration::from_secs(1)).await;
                 }
                 continue;
             }
@@ -88,13 +85,13 @@ impl Reader {
         let end = Instant::now() + LAST;
         while Instant::now() < end {
             let has_ended = if self.only_polls {
-                let replica = *self.rng.pick(&self.door.numbers());
-                self.poll(replica, "0").await
+                let replica = *self.rng.pick(&self.user.replicas());
+                self.poll(replica, Duration::ZERO).await
             } else {
                 self.visit(end, true).await
             };
             if has_ended {
-                let reader = name(&self.door, &self.group);
+                let reader = name(&self.user, &self.group);
                 return self.history.record(Event::ReaderEnded { reader });
             }
         }
@@ -102,74 +99,68 @@ impl Reader {
     }
 
     /// Asks once for what has changed, as those do who cannot read streams; tells whether there is no more.
-    async fn poll(&mut self, replica: u16, wait_ms: &str) -> bool {
-        let limit = self.limit.to_string();
-        let call = Call::new(Method::GET, format!("/v1/groups/{}/changes", self.group))
-            .with("cursor", Some(&self.cursor))
-            .with("wait_ms", Some(wait_ms))
-            .with("limit", Some(&limit));
-        let Answer::Done { body, .. } = self.door.call(replica, &call).await else {
+    async fn poll(&mut self, replica: u16, wait: Duration) -> bool {
+        let (group, cursor, limit) = (&self.group, &self.cursor, self.limit);
+        let ask =
+            |client: Client| async move { client.changes(group, Some(cursor), wait, limit).await };
+        let Some(changes) = self.user.ask(replica, ask).await.done() else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             return false;
         };
-        let brings = body["events"].as_array().is_some_and(|it| !it.is_empty());
-        if brings && body["cursor"] == self.cursor.as_str() {
+        if !changes.events.is_empty() && changes.cursor == self.cursor {
             self.broken(
                 "readers",
                 "a call brings events and the cursor stands still",
             );
         }
         self.connection += 1;
-        let events = body["events"].as_array().into_iter().flatten();
-        for event in events {
-            let said = |field: &str| event[field].as_str().map(str::to_owned);
-            self.take(
-                replica,
-                Frame {
-                    event: said("event").unwrap_or_default(),
-                    id: said("cursor"),
-                    data: event["data"].to_string(),
-                },
-            );
+        for event in &changes.events {
+            match serde_json::from_str::<Change>(event.get()) {
+                Ok(change) => self.take(
+                    replica,
+                    RawFrame {
+                        event: change.event.to_owned(),
+                        data: change.data.get().to_owned(),
+                        id: change.cursor.unwrap_or_default().to_owned(),
+                        has_own_id: change.cursor.is_some(),
+                    },
+                ),
+                Err(error) => self.broken("answers", &format!("{error} in the change {event}")),
+            }
         }
-        if let Some(cursor) = body["cursor"].as_str() {
-            cursor.clone_into(&mut self.cursor);
-        }
-        body["caught_up"] == true
+        self.cursor = changes.cursor;
+        changes.caught_up
     }
 
     /// Reads one stream for a while, or until it has caught up; tells whether it has.
     async fn visit(&mut self, until: Instant, to_the_end: bool) -> bool {
-        let numbers = self.door.numbers();
+        let numbers = self.user.replicas();
         let replica = *self.rng.pick(&numbers);
         let cursor = self.cursor.clone();
-        let opened = self.door.stream(replica, &self.group, &cursor).await;
-        let Some(mut response) = opened else {
+        let opened = self.user.stream(replica, &self.group, &cursor).await;
+        let Some(mut stream) = opened else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             return false;
         };
         self.connection += 1;
-        let mut parser = Parser::default();
-        while let Ok(Ok(Ok(Some(bytes)))) =
-            timeout_at(until, timeout(SILENCE, response.chunk())).await
-        {
-            for frame in parser.feed(&bytes) {
-                let is_end = frame.event == "caught_up";
-                self.take(replica, frame);
-                if is_end && to_the_end {
-                    return true;
-                }
+        while let Ok(Some(frame)) = timeout_at(until, stream.next()).await {
+            let is_end = frame.event == "caught_up";
+            self.take(replica, frame);
+            if is_end && to_the_end {
+                return true;
             }
         }
         false
     }
 
-    fn take(&mut self, replica: u16, frame: Frame) {
+    fn take(&mut self, replica: u16, frame: RawFrame) {
         if frame.event == "reset" {
             self.broken("readers", "it was told to start again");
         }
-        let Some(id) = frame.id else { return };
-        self.cursor = id;
+        if !frame.has_own_id {
+            return;
+        }
+        self.cursor = frame.id;
         if frame.event == "caught_up" {
             return;
         }
@@ -181,7 +172,7 @@ impl Reader {
             &data["id"]
         };
         self.history.record(Event::Frame {
-            reader: name(&self.door, &self.group),
+            reader: name(&self.user, &self.group),
             connection: self.connection,
             replica,
             event: frame.event,
@@ -192,19 +183,18 @@ impl Reader {
     }
 
     fn broken(&self, promise: &'static str, what: &str) {
-        let what = format!("{}: {what}", name(&self.door, &self.group));
+        let what = format!("{}: {what}", name(&self.user, &self.group));
         self.history.record(Event::Broken { promise, what });
     }
 }
 
 /// The snapshot of a group that may have been founded at another replica just now.
-async fn snapshot(door: &mut Door, group: &str) -> anyhow::Result<Value> {
-    let call = Call::new(Method::GET, format!("/v1/groups/{group}"));
+async fn snapshot(user: &mut User, group: &str) -> anyhow::Result<Value> {
+    let ask = |client: Client| async move { client.snapshot(group).await };
     let end = Instant::now() + FIRST;
     loop {
-        let answer = door.call(1, &call).await;
-        match answer {
-            Answer::Done { body, .. } => return Ok(body),
+        match user.ask(1, ask).await {
+            Answer::Done(snapshot) => return Ok(snapshot),
             missing if Instant::now() > end => bail!("no snapshot of `{group}`: {missing:?}"),
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -224,6 +214,6 @@ pub fn object(message: &Value) -> Object {
     }
 }
 
-fn name(door: &Door, group: &str) -> String {
-    format!("{} of {group}", door.user())
+fn name(user: &User, group: &str) -> String {
+    format!("{} of {group}", user.name())
 }

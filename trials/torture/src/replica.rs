@@ -73,7 +73,10 @@ impl Replica {
             clock(&self.folder).display(),
         );
         for other in 1..=replicas {
-            let (public, internal) = (network.door(other), network.near_end(self.number, other));
+            let (public, internal) = (
+                network.public_address(other),
+                network.near_end(self.number, other),
+            );
             write!(
                 text,
                 "\n[[replicas]]\nid = {other}\npublic_url = \"http://{public}\"\ninternal_url = \"http://{internal}\"\n"

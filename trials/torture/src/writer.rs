@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::door::{Answer, Call, Door};
 use crate::history::{Event, History};
 use crate::rng::Rng;
+use crate::user::{Answer, User};
 
 use self::page::Page;
+use self::post::Post;
 
 /// How long a write is tried, here and there, before its outcome counts as unknown.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -24,7 +25,7 @@ const BEHIND: Duration = Duration::from_secs(10);
 
 /// A user at work.
 pub struct Writer {
-    door: Door,
+    user: User,
     history: Arc<History>,
     rng: Rng,
     group: String,
@@ -42,15 +43,15 @@ pub struct Writer {
     /// The place of the last post.
     posted_position: Option<String>,
     last_post: Option<String>,
-    /// Posts that were answered, to be sent again: text, body, id.
-    answered: Vec<(String, Value, String)>,
+    /// Posts that were answered, to be sent again, and their messages' ids.
+    answered: Vec<(Post, String)>,
 }
 
 impl Writer {
     /// A user who will write to a group, mostly at one replica.
-    pub fn new(door: Door, history: Arc<History>, rng: Rng, group: &str, home: u16) -> Self {
+    pub fn new(user: User, history: Arc<History>, rng: Rng, group: &str, home: u16) -> Self {
         Self {
-            door,
+            user,
             history,
             rng,
             group: group.to_owned(),
@@ -87,16 +88,12 @@ impl Writer {
         if attempt == 0 && self.rng.chance(80) {
             return self.home;
         }
-        let numbers = self.door.numbers();
+        let numbers = self.user.replicas();
         *self.rng.pick(&numbers)
     }
 
-    fn call(&self, method: reqwest::Method, path: &str) -> Call {
-        Call::new(method, format!("/v1/groups/{}/{path}", self.group))
-    }
-
     /// Keeps in mind how long replicas have been behind what we know.
-    fn weigh(&mut self, answer: &Answer) {
+    fn weigh<T>(&mut self, answer: &Answer<T>) {
         match answer {
             Answer::Refused(code) if code == "behind" => {
                 let since = *self.behind_since.get_or_insert_with(Instant::now);
@@ -104,7 +101,7 @@ impl Writer {
                     self.forget();
                 }
             }
-            Answer::Done { .. } => self.behind_since = None,
+            Answer::Done(_) => self.behind_since = None,
             _ => {}
         }
     }
@@ -142,7 +139,7 @@ impl Writer {
     }
 
     fn broken(&self, promise: &'static str, what: &str) {
-        let what = format!("{} in {}: {what}", self.door.user(), self.group);
+        let what = format!("{} in {}: {what}", self.user.name(), self.group);
         self.history.record(Event::Broken { promise, what });
     }
 }

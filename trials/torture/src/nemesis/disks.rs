@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use causeway_client::Client;
 use causeway_postgres::{Options, PrivatePostgres, Programs};
+use serde_json::Value;
 
 use super::{Failed, Nemesis};
-use crate::door::{Answer, Call, Door, http};
 use crate::history::Event;
 use crate::kinds::Kind;
 use crate::replica::Replica;
+use crate::user::{User, http};
 use crate::{disk, processes};
 
 /// How long a replica may take to meet its peers.
@@ -135,16 +137,16 @@ impl Nemesis {
     /// Waits until all peers have heard of the replica since it was started, and it of them, and gives
     /// it a moment to draw its conclusions.
     pub(super) async fn meets_its_peers(&self, replica: &Replica) -> Result<(), Failed> {
-        let mut door = Door::new(http()?, self.cluster.clone(), "operator");
-        let call = Call::new(reqwest::Method::GET, "/v1/view");
+        let mut user = User::new(http(), self.cluster.clone(), "operator");
+        let ask = |client: Client| async move { client.view_as::<Value>().await };
         let started = Instant::now();
         while started.elapsed() < MEETING {
             let mut met = 0;
             for other in self.cluster.numbers() {
-                let Answer::Done { body, .. } = door.call(other, &call).await else {
+                let Some(view) = user.ask(other, ask).await.done() else {
                     continue;
                 };
-                let peers = body["peers"].as_array().into_iter().flatten();
+                let peers = view["peers"].as_array().into_iter().flatten();
                 let mut about = peers.filter(|peer| peer["replica"] == replica.number());
                 met += usize::from(about.any(|peer| {
                     let heard = peer["last_heard_ms"].as_u64().unwrap_or(u64::MAX);

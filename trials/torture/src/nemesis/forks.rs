@@ -7,16 +7,17 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use causeway_client::Client;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{Failed, Nemesis};
 use crate::disk;
-use crate::door::{Answer, Call, Door, http};
 use crate::kinds::Kind;
 use crate::network::Harm;
 use crate::replica::Replica;
+use crate::user::{User, http};
 use crate::writer::Writer;
 
 /// Added to the number of a replica, so that what one of its two lives has lost is not looked for in
@@ -56,7 +57,7 @@ impl Nemesis {
         }
         replica.start(&cluster.network, false).await?;
         let public = replica.public().context("it listens")?;
-        let stranded = self.strand(number, public)?;
+        let stranded = self.strand(number, public);
         self.hold_between(1_000, 6_000).await;
         cluster.network.heal_all();
         // Written to on, while it finds out and begins a new epoch.
@@ -77,7 +78,7 @@ impl Nemesis {
         let mut clone = replica.copied().await?;
         replica.start(&cluster.network, true).await?;
         let (public, _) = clone.start_beside().await?;
-        let stranded = self.strand(number, public)?;
+        let stranded = self.strand(number, public);
         self.hold_between(2_000, 10_000).await;
         stranded.ends().await?;
         clone.end_beside().await?;
@@ -89,15 +90,15 @@ impl Nemesis {
         self.comes_back(replica).await
     }
 
-    fn strand(&mut self, number: u16, public: SocketAddr) -> anyhow::Result<Stranded> {
+    fn strand(&mut self, number: u16, public: SocketAddr) -> Stranded {
         let number = number + OTHER_LIFE;
-        let user = format!("stranded-{:x}", self.rng.next());
-        let door = Door::new(http()?, self.cluster.clone(), &user).at(number, public);
+        let name = format!("stranded-{:x}", self.rng.next());
+        let user = User::new(http(), self.cluster.clone(), &name).at(number, public);
         let rng = self.rng.fork();
-        let writer = Writer::new(door, self.history.clone(), rng, &self.group, number);
+        let writer = Writer::new(user, self.history.clone(), rng, &self.group, number);
         let (stop, stopped) = watch::channel(false);
         let writing = tokio::spawn(writer.work(stopped));
-        Ok(Stranded { stop, writing })
+        Stranded { stop, writing }
     }
 
     /// What an operator does: a rescue and a start, and the same wherever the fork stands then. Both
@@ -142,20 +143,17 @@ impl Nemesis {
     /// Waits until nobody tells of a fork; returns who still does otherwise.
     async fn no_fork_is_left(&self) -> Result<(), AtOdds> {
         let mut told = AtOdds::default();
-        let Ok(client) = http() else {
-            return Err(told);
-        };
-        let mut door = Door::new(client, self.cluster.clone(), "operator");
-        let call = Call::new(reqwest::Method::GET, "/v1/view");
+        let mut user = User::new(http(), self.cluster.clone(), "operator");
+        let ask = |client: Client| async move { client.view_as::<Value>().await };
         let started = Instant::now();
         while started.elapsed() < SEEN {
             told = AtOdds::default();
             for number in self.cluster.numbers() {
-                let Answer::Done { body, .. } = door.call(number, &call).await else {
+                let Some(view) = user.ask(number, ask).await.done() else {
                     told.0.push((number, json!("no answer")));
                     continue;
                 };
-                let alarms = body["alarms"].as_array().into_iter().flatten();
+                let alarms = view["alarms"].as_array().into_iter().flatten();
                 let forks = alarms.filter(|alarm| alarm["kind"] == "fork");
                 told.0.extend(forks.map(|alarm| (number, alarm.clone())));
             }

@@ -1,12 +1,13 @@
 //! Reading, and what a session promises about it: one's own writes, and nothing that was seen before
 //! is missing.
 
-use reqwest::Method;
+use causeway_client::{Client, Window};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::Writer;
-use crate::door::Answer;
 use crate::history::Event;
+use crate::user::Answer;
 
 /// What was read last.
 pub(super) struct Page {
@@ -66,15 +67,16 @@ impl Writer {
             Demand::LastPage(cursor) => Some(cursor.as_str()),
             Demand::OwnPost(mark) => Some(mark.as_str()),
         };
-        let call = self
-            .call(Method::GET, "messages")
-            .with("limit", Some("50"))
-            .with("at_least", at_least);
         let elsewhere = u32::from(self.rng.chance(50));
         let replica = self.choose(elsewhere);
-        let answer = self.door.call(replica, &call).await;
+        let group = &self.group;
+        let ask = |client: Client| async move {
+            let client = client.at_least(at_least);
+            client.page::<Value>(group, Window::Newest, 50).await
+        };
+        let answer = self.user.ask(replica, ask).await;
         self.weigh(&answer);
-        let Answer::Done { body, .. } = answer else {
+        let Some(body) = answer.done() else {
             return;
         };
         let Some(page) = Page::of(&body) else {
@@ -118,10 +120,12 @@ impl Writer {
 
     /// It may stand further up by now, or just outside the page: asked for by its id it must be there.
     async fn look_for(&mut self, replica: u16, id: &str, at_least: Option<&str>) {
-        let call = self
-            .call(Method::GET, &format!("messages/{id}"))
-            .with("at_least", at_least);
-        if let Answer::Refused(code) = self.door.call(replica, &call).await
+        let group = &self.group;
+        let ask = |client: Client| async move {
+            let client = client.at_least(at_least);
+            client.message::<IgnoredAny>(group, id).await
+        };
+        if let Answer::Refused(code) = self.user.ask(replica, ask).await
             && code == "not_found"
         {
             let what = format!("replica {replica} says it holds all, but does not show {id}");

@@ -1,44 +1,48 @@
 //! Posting, until it is answered or nobody knows.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use causeway_client::{Client, NewMessage, Written};
+use serde_json::Value;
 
 use super::page::Page;
 use super::{PATIENCE, Writer};
-use crate::door::{Answer, Call};
 use crate::history::{Event, Outcome};
+use crate::user::Answer;
+
+/// A message, which may be sent several times. Its text is its idempotency key too.
+#[derive(Clone)]
+pub(super) struct Post {
+    text: String,
+    seen: Vec<String>,
+}
 
 impl Writer {
     pub(super) async fn post(&mut self) {
         self.number += 1;
-        let text = format!("{} {} {}", self.group, self.door.user(), self.number);
-        let seen: Vec<&str> = [
-            self.last_page.as_ref().map(|page| page.cursor.as_str()),
-            self.posted_mark.as_deref(),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let body = if seen.is_empty() {
-            json!({ "text": text })
-        } else {
-            json!({ "text": text, "seen": seen })
+        let post = Post {
+            text: format!("{} {} {}", self.group, self.user.name(), self.number),
+            seen: [
+                self.last_page.as_ref().map(|page| page.cursor.clone()),
+                self.posted_mark.clone(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
         };
         // What the two things named as seen cover.
         let read = self.last_page.as_ref().and_then(Page::last_position);
         let after = self.posted_position.clone().max(read);
-        let outcome = match self.send(&text, &body).await {
+        let outcome = match self.send(&post).await {
             Sent::Done(given) => {
-                self.remember(&text, body, &given);
+                self.remember(&post, &given);
                 Outcome::Done
             }
             Sent::Refused => Outcome::Refused,
             Sent::Unknown => Outcome::Unknown,
         };
         self.history.record(Event::PostEnded {
-            text,
+            text: post.text,
             group: self.group.clone(),
             outcome,
             after,
@@ -50,30 +54,44 @@ impl Writer {
         if self.answered.is_empty() {
             return;
         }
-        let (text, body, id) = self.rng.pick(&self.answered).clone();
-        if let Sent::Done(given) = self.send(&text, &body).await
+        let (post, id) = self.rng.pick(&self.answered).clone();
+        if let Sent::Done(given) = self.send(&post).await
             && given.body["id"] != *id
         {
             let other = &given.body["id"];
-            self.broken("twice", &format!("`{text}` is {id} and {other}"));
+            self.broken("twice", &format!("`{}` is {id} and {other}", post.text));
         }
     }
 
-    async fn send(&mut self, text: &str, body: &Value) -> Sent {
+    async fn send(&mut self, post: &Post) -> Sent {
+        let text = &post.text;
         let begun = Instant::now();
         let mut sent = Sent::Refused;
         let mut attempt = 0;
         while begun.elapsed() < PATIENCE {
             let replica = self.choose(attempt);
-            let call = self.call_to_post(text, body);
+            let is_durable = self.rng.chance(5);
+            let at_least = self.posted_mark.clone().filter(|_| self.rng.chance(20));
+            let message = NewMessage {
+                text,
+                seen: &post.seen,
+                key: Some(text),
+                wait_for: is_durable.then_some(("2", Duration::from_millis(500))),
+                ..NewMessage::default()
+            };
             self.history.record(Event::Tried {
                 text: text.to_owned(),
                 replica,
             });
-            let answer = self.door.call(replica, &call).await;
+            let (group, message, at_least) = (&self.group, &message, at_least.as_deref());
+            let ask = |client: Client| async move {
+                let client = client.at_least(at_least);
+                client.post(group, message).await
+            };
+            let answer = self.user.ask(replica, ask).await;
             self.weigh(&answer);
             match answer {
-                Answer::Done { body, mark } => return self.answered_by(replica, text, body, mark),
+                Answer::Done(given) => return self.answered_by(replica, text, given),
                 Answer::Refused(code) if code == "not_a_member" || code == "not_found" => {
                     self.join_at(replica).await;
                 }
@@ -82,7 +100,7 @@ impl Writer {
                     return Sent::Unknown;
                 }
                 Answer::Refused(_) => {}
-                Answer::Silent => sent = Sent::Unknown,
+                Answer::Unknown => sent = Sent::Unknown,
             }
             attempt += 1;
             self.rest(50, 300).await;
@@ -90,17 +108,8 @@ impl Writer {
         sent
     }
 
-    fn call_to_post(&mut self, text: &str, body: &Value) -> Call {
-        let wait_for = self.rng.chance(5).then_some("2");
-        let at_least = self.posted_mark.clone().filter(|_| self.rng.chance(20));
-        self.call(Method::POST, "messages")
-            .with("wait_for", wait_for)
-            .with("timeout_ms", wait_for.map(|_| "500"))
-            .with("at_least", at_least.as_deref())
-            .posting(body.clone(), text)
-    }
-
-    fn answered_by(&self, replica: u16, text: &str, body: Value, mark: Option<String>) -> Sent {
+    fn answered_by(&self, replica: u16, text: &str, given: Written<Value>) -> Sent {
+        let body = &given.body;
         let (Some(id), Some(position)) = (body["id"].as_str(), body["position"].as_str()) else {
             self.broken("answers", &format!("a post was answered with {body}"));
             return Sent::Unknown;
@@ -114,29 +123,24 @@ impl Writer {
             id: id.to_owned(),
             position: position.to_owned(),
         });
-        self.note_holders(&body, replica);
-        Sent::Done(Given { body, mark })
+        self.note_holders(body, replica);
+        Sent::Done(given)
     }
 
-    fn remember(&mut self, text: &str, body: Value, given: &Given) {
+    fn remember(&mut self, post: &Post, given: &Written<Value>) {
         let said = |field: &str| given.body[field].as_str().map(str::to_owned);
         self.posted_mark.clone_from(&given.mark);
         self.posted_position = said("position");
         self.last_post = said("id");
         if self.rng.chance(10) {
             let id = said("id").unwrap_or_default();
-            self.answered.push((text.to_owned(), body, id));
+            self.answered.push((post.clone(), id));
         }
     }
 }
 
 enum Sent {
-    Done(Given),
+    Done(Written<Value>),
     Refused,
     Unknown,
-}
-
-struct Given {
-    body: Value,
-    mark: Option<String>,
 }

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use reqwest::Method;
+use causeway_client::{CallError, Client};
+use serde::de::IgnoredAny;
 
 use super::{PATIENCE, Writer};
-use crate::door::Answer;
 use crate::history::{Event, Outcome};
+use crate::user::Answer;
 
 impl Writer {
     /// Joins the group.
@@ -21,7 +22,7 @@ impl Writer {
 
     pub(super) async fn like_or_unlike(&mut self) {
         let Some(page) = &self.last_page else { return };
-        let user = self.door.user();
+        let user = self.user.name();
         // The newest few, so that likes and unlikes of one message meet.
         let others: Vec<String> = page
             .messages
@@ -56,16 +57,19 @@ impl Writer {
         let mut number = 0;
         while begun.elapsed() < PATIENCE {
             replica = only_at.unwrap_or_else(|| self.choose(number));
-            let at_least = self.standing_mark.clone();
+            let mark = self.standing_mark.clone();
+            let at_least = mark.as_deref();
             chain = self.chain;
-            let call = self.call_to_change(message.as_deref(), sets);
-            let call = call.with("at_least", at_least.as_deref());
-            let answer = self.door.call(replica, &call).await;
+            let (group, id) = (&self.group, message.as_deref());
+            let ask = |client: Client| async move {
+                change(&client.at_least(at_least), group, id, sets).await
+            };
+            let answer = self.user.ask(replica, ask).await;
             self.weigh(&answer);
             match answer {
-                Answer::Done { mark, .. } => {
+                Answer::Done(newer) => {
                     outcome = Outcome::Done;
-                    self.standing_mark = mark.or(at_least);
+                    self.standing_mark = newer.or(mark);
                     break;
                 }
                 Answer::Refused(code) => {
@@ -73,7 +77,7 @@ impl Writer {
                         break;
                     }
                 }
-                Answer::Silent => {
+                Answer::Unknown => {
                     clean = false;
                     outcome = Outcome::Unknown;
                 }
@@ -86,7 +90,7 @@ impl Writer {
             outcome = Outcome::Unknown;
         }
         self.history.record(Event::Standing {
-            user: self.door.user().to_owned(),
+            user: self.user.name().to_owned(),
             group: self.group.clone(),
             message,
             sets,
@@ -96,13 +100,19 @@ impl Writer {
             replica,
         });
     }
+}
 
-    fn call_to_change(&self, message: Option<&str>, sets: bool) -> crate::door::Call {
-        let method = if sets { Method::PUT } else { Method::DELETE };
-        match message {
-            Some(id) => self.call(method, &format!("messages/{id}/likes/me")),
-            None => self.call(method, "members/me"),
-        }
+/// Sets or ends a like, or the membership where no message is named; returns the mark.
+async fn change(
+    client: &Client,
+    group: &str,
+    message: Option<&str>,
+    sets: bool,
+) -> Result<Option<String>, CallError> {
+    match message {
+        Some(id) => Ok(client.like::<IgnoredAny>(group, id, sets).await?.mark),
+        None if sets => Ok(client.join::<IgnoredAny>(group).await?.mark),
+        None => client.leave(group).await,
     }
 }
 
