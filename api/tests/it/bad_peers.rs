@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::harness::{Cluster, Settings, User, always, eventually, texts};
+use crate::harness::{Cluster, Door, Settings, User, always, eventually, texts};
 
 #[tokio::test]
 async fn a_peer_with_a_wrong_key_gets_nothing_and_gives_nothing() {
@@ -25,7 +25,7 @@ async fn whoever_cannot_prove_the_key_is_turned_away_with_a_reason() {
     let cluster = Cluster::of(2).await;
     let ann = cluster.at(1).user("ann").await;
     let internal = cluster.at(1).process().internal;
-    let http = Client::builder().no_proxy().build().expect("a client");
+    let door = Door::at(internal);
 
     for (method, path) in [
         (Method::POST, "digest"),
@@ -33,9 +33,9 @@ async fn whoever_cannot_prove_the_key_is_turned_away_with_a_reason() {
         (Method::GET, "events"),
     ] {
         for token in [None, Some(ann.token.as_str()), Some("junk")] {
-            let url = format!("http://{internal}/peer/v1/{path}");
-            let mut request = http
-                .request(method.clone(), url)
+            let path = format!("/peer/v1/{path}");
+            let mut request = door
+                .request(method.clone(), &path)
                 .json(&json!({ "replica": 2 }));
             if let Some(token) = token {
                 request = request.bearer_auth(token);
@@ -79,12 +79,10 @@ async fn people_are_not_served_on_the_internal_port() {
     let cluster = Cluster::of(2).await;
     let ann = cluster.at(1).user("ann").await;
     let internal = cluster.at(1).process().internal;
-    let http = Client::builder().no_proxy().build().expect("a client");
+    let door = Door::at(internal);
 
     for path in ["/v1/groups", "/v1/view", "/v1/sessions", "/docs"] {
-        let request = http
-            .get(format!("http://{internal}{path}"))
-            .bearer_auth(&ann.token);
+        let request = door.request(Method::GET, path).bearer_auth(&ann.token);
         let status = request.send().await.expect("an answer").status().as_u16();
         assert!(matches!(status, 401 | 403 | 404 | 405), "{path}: {status}");
     }

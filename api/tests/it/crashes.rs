@@ -1,8 +1,11 @@
 //! What was acknowledged survives `kill -9`, whoever is killed and whenever.
 
+use reqwest::Method;
 use serde_json::Value;
 
-use crate::harness::{Cluster, Process, Replica, Settings, eventually, ids, run_with, texts};
+use crate::harness::{
+    Answer, Cluster, Door, Process, Replica, Settings, eventually, ids, run_with, texts,
+};
 
 #[tokio::test]
 async fn everything_acknowledged_before_a_kill_is_there_after_it() {
@@ -20,7 +23,7 @@ async fn everything_acknowledged_before_a_kill_is_there_after_it() {
                         let key = format!("{life}-{writer}-{round}");
                         let body = serde_json::json!({ "text": key });
                         let path = "/v1/groups/lobby/messages";
-                        let request = ann.request(reqwest::Method::POST, path).json(&body);
+                        let request = ann.request(Method::POST, path).json(&body);
                         let answer = ann.tries(request.header("Idempotency-Key", &key)).await;
                         match answer {
                             Ok(answer) if answer.status == 201 => {
@@ -211,12 +214,9 @@ async fn a_server_takes_over_from_one_that_is_killed_while_it_waits() {
     replica.kill9();
     let second = second.await.expect("it becomes ready");
 
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client");
-    let url = format!("http://{}/v1/groups/lobby/messages", second.public);
-    let answer = crate::harness::Answer::to(http.get(url).bearer_auth(&ann.token)).await;
+    let door = Door::at(second.public);
+    let request = door.request(Method::GET, "/v1/groups/lobby/messages");
+    let answer = Answer::to(request.bearer_auth(&ann.token)).await;
     let page = answer.expect("an answer").with(200);
     assert_eq!(page["messages"][0]["text"], "before");
 }

@@ -88,7 +88,7 @@ async fn round(address: SocketAddr, poster: &Poster, readers: &mut Readers) -> a
     let mut connection = Connection::open(address).await?;
     let text = readers.next_text();
     let begun = Instant::now();
-    say(&mut connection, &poster.login, &poster.groups[0], &text).await?;
+    say(&mut connection, &poster.token, &poster.groups[0], &text).await?;
     readers.all_have()?;
     Ok(begun.elapsed().as_secs_f64())
 }
@@ -120,7 +120,7 @@ async fn spread_over_groups(setup: &Setup, address: SocketAddr) -> anyhow::Resul
             posting.spawn(async move {
                 let mut connection = Connection::open(address).await?;
                 for poster in chunk {
-                    say(&mut connection, &poster.login, &poster.groups[0], &text).await?;
+                    say(&mut connection, &poster.token, &poster.groups[0], &text).await?;
                 }
                 anyhow::Ok(())
             });

@@ -144,7 +144,7 @@ pub async fn some_posts(
     let mut connection = Connection::open(replica.public).await?;
     let mut latencies = Vec::with_capacity(count);
     for group in poster.groups.iter().cycle().take(count) {
-        latencies.push(post_one(&mut connection, &poster.login, group).await?);
+        latencies.push(post_one(&mut connection, &poster.token, group).await?);
         tokio::time::sleep(EVERY).await;
     }
     Ok(latencies)

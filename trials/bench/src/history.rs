@@ -92,7 +92,7 @@ async fn by_changes(
     start: &str,
 ) -> anyhow::Result<(f64, f64)> {
     let mut connection = Connection::open(address).await?;
-    let (token, group) = (&reader.login.token, &reader.groups[0]);
+    let (token, group) = (&reader.token, &reader.groups[0]);
     let mut cursor = start.to_owned();
     let mut samples = Vec::new();
     loop {
@@ -133,7 +133,7 @@ async fn pages(
     from: &str,
 ) -> anyhow::Result<f64> {
     let mut connection = Connection::open(address).await?;
-    let (token, group) = (&reader.login.token, &reader.groups[0]);
+    let (token, group) = (&reader.token, &reader.groups[0]);
     let path = format!("/v1/groups/{group}/messages?limit={limit}{from}");
     let page = connection.ask("GET", &path, token, "", "").await?.json()?;
     let messages = page["messages"].as_array().map_or(0, Vec::len);
@@ -172,7 +172,7 @@ async fn middle(cluster: &Cluster, name: &str, count: u64) -> anyhow::Result<Str
 /// reader is not what is measured.
 pub async fn by_pages(address: SocketAddr, reader: &Poster, count: u64) -> anyhow::Result<f64> {
     let mut connection = Connection::open(address).await?;
-    let (token, group) = (&reader.login.token, &reader.groups[0]);
+    let (token, group) = (&reader.token, &reader.groups[0]);
     let newest = format!("/v1/groups/{group}/messages?limit=500");
     let mut path = newest.clone();
     let begun = Instant::now();

@@ -1,5 +1,8 @@
-//! HTTP/1.1 by hand, so that the load generator costs as little as it can: one connection, one
-//! request after the other, bodies with a length.
+//! HTTP/1.1 by hand, for what is measured: one connection, one request after the other, bodies with
+//! a length.
+//!
+//! The load generator shares its cores with the servers, so the cost of an ordinary client would be
+//! part of every figure. What is not measured goes through `causeway-client`.
 
 use std::net::SocketAddr;
 
@@ -133,42 +136,17 @@ impl Metrics {
     }
 }
 
-/// Somebody who is logged in.
-#[derive(Clone, Debug)]
-pub struct Login {
-    pub token: String,
-}
-
-/// Logs in by name.
-pub async fn log_in(connection: &mut Connection, name: &str) -> anyhow::Result<Login> {
-    let body = format!(r#"{{"name":"{name}"}}"#);
-    let session = connection.ask("POST", "/v1/sessions", "", "", &body);
-    let session = session.await?.json()?;
-    let token = session["token"].as_str().context("no token")?.to_owned();
-    Ok(Login { token })
-}
-
-/// Joins a group.
-pub async fn join(connection: &mut Connection, login: &Login, group: &str) -> anyhow::Result<()> {
-    let path = format!("/v1/groups/{group}/members/me");
-    connection
-        .ask("PUT", &path, &login.token, "", "")
-        .await?
-        .json()?;
-    Ok(())
-}
-
 /// Posts a text that is looked for.
 pub async fn say(
     connection: &mut Connection,
-    login: &Login,
+    token: &str,
     group: &str,
     text: &str,
 ) -> anyhow::Result<()> {
     let path = format!("/v1/groups/{group}/messages");
     let body = format!(r#"{{"text":"{text}"}}"#);
     connection
-        .ask("POST", &path, &login.token, "", &body)
+        .ask("POST", &path, token, "", &body)
         .await?
         .json()?;
     Ok(())

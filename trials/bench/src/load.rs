@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use causeway_client::{Client, Http, Session, Snapshot};
 use tokio::task::JoinSet;
 
-use crate::http::{Connection, Login, join, log_in};
+use crate::http::Connection;
 
 /// A message of usual length.
 const TEXT: &str =
@@ -19,7 +20,7 @@ const AT_THE_DOOR: usize = 32;
 /// Somebody who posts on a connection of their own, to their groups in turn.
 #[derive(Clone, Debug)]
 pub struct Poster {
-    pub login: Login,
+    pub token: String,
     pub groups: Vec<String>,
 }
 
@@ -88,6 +89,7 @@ pub async fn posters(
     count: usize,
     groups: usize,
 ) -> anyhow::Result<Vec<Poster>> {
+    let http = Http::default();
     let mut posters = Vec::with_capacity(count);
     let mut entering = JoinSet::new();
     for number in 0..count {
@@ -107,19 +109,26 @@ pub async fn posters(
             .map(|group| format!("{prefix}-{group}"))
             .collect();
         let name = format!("{prefix}-user-{number}");
+        let client = Client::new(&http, &format!("http://{address}"));
         entering.spawn(async move {
-            let mut connection = Connection::open(address).await?;
-            let login = log_in(&mut connection, &name).await?;
+            let token = client.log_in::<Session>(&name).await?.token;
+            let client = client.with_token(token.clone());
             for group in &groups {
-                join(&mut connection, &login, group).await?;
+                client.join::<Snapshot>(group).await?;
             }
-            anyhow::Ok(Poster { login, groups })
+            anyhow::Ok(Poster { token, groups })
         });
     }
     while let Some(entered) = entering.join_next().await {
         posters.push(entered??);
     }
     Ok(posters)
+}
+
+/// The public API as this poster uses it, where nothing is measured.
+pub fn client(address: SocketAddr, poster: &Poster) -> Client {
+    let client = Client::new(&Http::default(), &format!("http://{address}"));
+    client.with_token(poster.token.clone())
 }
 
 /// Lets everybody post at one replica, one message after the other, as fast as it goes.
@@ -150,7 +159,7 @@ pub async fn post_paced(
             while Instant::now() < end
                 && let Some(group) = groups.next()
             {
-                latencies.push(post_one(&mut connection, &poster.login, group).await?);
+                latencies.push(post_one(&mut connection, &poster.token, group).await?);
                 pace.counter.add();
                 if !pace.every.is_zero() {
                     next += pace.every;
@@ -184,7 +193,7 @@ pub async fn fill(address: SocketAddr, posters: &[Poster], count: u64) -> anyhow
             while begun.fetch_add(1, Ordering::Relaxed) < count
                 && let Some(group) = groups.next()
             {
-                post_one(&mut connection, &poster.login, group).await?;
+                post_one(&mut connection, &poster.token, group).await?;
             }
             anyhow::Ok(())
         });
@@ -213,7 +222,7 @@ pub fn next_key() -> u64 {
 /// Posts one message; returns how long its answer took.
 pub async fn post_one(
     connection: &mut Connection,
-    login: &Login,
+    token: &str,
     group: &str,
 ) -> anyhow::Result<Duration> {
     let key = next_key();
@@ -221,9 +230,7 @@ pub async fn post_one(
     let header = format!("Idempotency-Key: bench-{pid}-{key}\r\n");
     let body = format!(r#"{{"text":"{TEXT}"}}"#);
     let sent = Instant::now();
-    let answer = connection
-        .ask("POST", &path, &login.token, &header, &body)
-        .await?;
+    let answer = connection.ask("POST", &path, token, &header, &body).await?;
     let took = sent.elapsed();
     ensure!(
         answer.status == 201,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use crate::http::Connection;
-use crate::load::{self, Poster, posters};
+use crate::load::{self, Poster, client, posters};
 use crate::replica::Cluster;
 use crate::setup::{Folder, Setup};
 
@@ -82,14 +82,9 @@ impl History {
 
 /// The cursor of a group as it is now.
 async fn cursor_now(address: SocketAddr, reader: &Poster) -> anyhow::Result<String> {
-    let mut connection = Connection::open(address).await?;
-    let path = format!("/v1/groups/{}/changes", reader.groups[0]);
-    let answer = connection.ask("GET", &path, &reader.login.token, "", "");
-    let cursor = answer.await?.json()?["cursor"].take();
-    Ok(cursor
-        .as_str()
-        .context("an answer without a cursor")?
-        .to_owned())
+    let client = client(address, reader);
+    let changes = client.changes(&reader.groups[0], None, Duration::ZERO, 1);
+    Ok(changes.await?.cursor)
 }
 
 /// The group that a name of a history stands for.

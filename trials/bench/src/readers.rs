@@ -41,7 +41,7 @@ impl Readers {
         let mut stdin = child.stdin.take().context("it is piped")?;
         for reader in readers {
             let group = reader.groups.first().context("a reader has a group")?;
-            writeln!(stdin, "{} {group}", reader.login.token)?;
+            writeln!(stdin, "{} {group}", reader.token)?;
         }
         writeln!(stdin)?;
         let stdout = child.stdout.take().context("it is piped")?;

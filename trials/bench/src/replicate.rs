@@ -60,7 +60,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     for run in 0..setup.runs {
         eprintln!("replicate: run {} of {}", run + 1, setup.runs);
         // Not open during the load: whoever reads nothing then is closed.
-        let mut reader = Reader::open(to, &prober.login.token, &prober.groups[0]).await?;
+        let mut reader = Reader::open(to, &prober.token, &prober.groups[0]).await?;
         let mut sender = Connection::open(from).await?;
         let mut waits = probe(&mut sender, prober, &mut reader, Duration::ZERO).await?;
         let mut calm = probe(&mut sender, prober, &mut reader, QUIET).await?;
@@ -125,7 +125,7 @@ async fn probe(
         // No other probe had this text.
         let text = format!("probe-{number}-of-{since}");
         let sent = Instant::now();
-        let posted = say(connection, &prober.login, &prober.groups[0], &text);
+        let posted = say(connection, &prober.token, &prober.groups[0], &text);
         let seen = async {
             reader.wait_for(&text).await?;
             anyhow::Ok(sent.elapsed())

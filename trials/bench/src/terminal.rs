@@ -8,11 +8,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use causeway_client::{Message, NewMessage};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::history::by_pages;
-use crate::http::Connection;
 use crate::load::{self, Poster, posters, rate};
 use crate::process::resident_bytes;
 use crate::replica::{Cluster, build};
@@ -126,12 +126,13 @@ async fn burst(
 
 /// Posts a text that no other message has; returns it.
 async fn say(address: SocketAddr, writer: &Poster, what: &str) -> anyhow::Result<String> {
-    let mut connection = Connection::open(address).await?;
     let text = format!("{what}: {}", load::next_key());
-    let path = format!("/v1/groups/{}/messages", writer.groups[0]);
-    let body = serde_json::json!({ "text": text }).to_string();
-    let answer = connection.ask("POST", &path, &writer.login.token, "", &body);
-    ensure!(answer.await?.status == 201, "a post was refused");
+    let message = NewMessage {
+        text: &text,
+        ..NewMessage::default()
+    };
+    let client = load::client(address, writer);
+    client.post::<Message>(&writer.groups[0], &message).await?;
     Ok(text)
 }
 

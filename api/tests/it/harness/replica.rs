@@ -5,7 +5,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::{Client, Method, RequestBuilder};
+use causeway_client::{Client, Http, Limits};
+use reqwest::{Method, RequestBuilder};
 use tempfile::TempDir;
 
 use super::{Answer, Database, Process, Settings, User};
@@ -14,27 +15,40 @@ use super::{Answer, Database, Process, Settings, User};
 #[derive(Clone, Debug)]
 pub struct Door {
     address: Arc<Mutex<SocketAddr>>,
-    http: Client,
+    /// For requests of which every byte matters.
+    raw: reqwest::Client,
+    /// For what is only prepared.
+    http: Http,
 }
 
 impl Door {
     /// The door at an address.
     pub fn at(address: SocketAddr) -> Self {
-        let http = Client::builder()
+        let limits = Limits {
+            connect: Duration::from_secs(5),
+            call: Duration::from_mins(1),
+            ..Limits::default()
+        };
+        let raw = reqwest::Client::builder()
             .no_proxy()
-            .connect_timeout(Duration::from_secs(5))
-            .build()
-            .expect("a client can be made");
+            .connect_timeout(limits.connect)
+            .build();
         Self {
             address: Arc::new(Mutex::new(address)),
-            http,
+            raw: raw.expect("a client can be made"),
+            http: Http::with_limits(limits),
         }
+    }
+
+    /// The public API as it is at this moment, without a token.
+    pub fn client(&self) -> Client {
+        Client::new(&self.http, &format!("http://{}", self.address()))
     }
 
     /// A request to a path that begins with `/`, without a token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let address = *self.address.lock().expect("no holder panics");
-        self.http.request(method, format!("http://{address}{path}"))
+        let address = self.address();
+        self.raw.request(method, format!("http://{address}{path}"))
     }
 
     /// Gets a path without a token.

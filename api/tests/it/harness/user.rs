@@ -1,7 +1,12 @@
 //! A person at a replica: what people do, one call each, demanding that it succeeds.
+//!
+//! What only prepares a test goes through the project's client. What a test looks at byte by byte
+//! goes through [`User::request`] and those below it: a contract is not tried by way of types that
+//! were written for it.
 
 use std::time::Duration;
 
+use causeway_client::{Client, NewMessage, Session, Window};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -22,20 +27,18 @@ pub struct User {
 impl User {
     /// Logs in by name.
     pub async fn logs_in(door: &Door, name: &str) -> Self {
-        let request = door
-            .request(Method::POST, "/v1/sessions")
-            .json(&json!({ "name": name }));
-        let session = Answer::to(request)
-            .await
-            .expect("the server answers")
-            .with(201);
-        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let session = door.client().log_in::<Session>(name).await;
+        let session = session.expect("a login is given");
         Self {
             door: door.clone(),
-            name: text(&session["user"]["name"]),
-            id: text(&session["user"]["id"]),
-            token: text(&session["token"]),
+            name: session.user.name,
+            id: session.user.id,
+            token: session.token,
         }
+    }
+
+    fn client(&self) -> Client {
+        self.door.client().with_token(self.token.clone())
     }
 
     /// Somebody else at the same replica.
@@ -90,22 +93,24 @@ impl User {
 
     /// Joins a group and returns the snapshot.
     pub async fn joins(&self, group: &str) -> Value {
-        self.put(&format!("/v1/groups/{group}/members/me"))
-            .await
-            .with(200)
+        let joined = self.client().join(group).await;
+        joined.expect("a group can be joined").body
     }
 
     /// Leaves a group.
     pub async fn leaves(&self, group: &str) {
-        self.delete(&format!("/v1/groups/{group}/members/me"))
-            .await
-            .with(204);
+        let left = self.client().leave(group).await;
+        left.expect("a member can leave");
     }
 
     /// Posts a text and returns the message.
     pub async fn says(&self, group: &str, text: &str) -> Value {
-        let path = format!("/v1/groups/{group}/messages");
-        self.post(&path, &json!({ "text": text })).await.with(201)
+        let message = NewMessage {
+            text,
+            ..NewMessage::default()
+        };
+        let posted = self.client().post(group, &message).await;
+        posted.expect("a member can post").body
     }
 
     /// Posts a text with an idempotency key.
@@ -132,14 +137,14 @@ impl User {
     /// One message.
     pub async fn message(&self, group: &str, id: &Value) -> Value {
         let id = id.as_str().expect("an id is a text");
-        self.get(&format!("/v1/groups/{group}/messages/{id}"))
-            .await
-            .with(200)
+        let message = self.client().message(group, id).await;
+        message.expect("the message is shown")
     }
 
     /// The snapshot of a group.
     pub async fn snapshot(&self, group: &str) -> Value {
-        self.get(&format!("/v1/groups/{group}")).await.with(200)
+        let snapshot = self.client().snapshot(group).await;
+        snapshot.expect("the group is shown")
     }
 
     /// A page of messages, asked for by a query such as `limit=5`.
@@ -151,24 +156,22 @@ impl User {
 
     /// The whole history, read backwards page by page. Nothing where the group is not known here.
     pub async fn history(&self, group: &str) -> Vec<Value> {
-        let mut history = Vec::new();
-        let mut before = String::new();
+        let client = self.client();
+        let mut history: Vec<Value> = Vec::new();
         loop {
-            let path = format!("/v1/groups/{group}/messages?limit=100{before}");
-            let answer = self.get(&path).await;
-            if answer.status == 404 && before.is_empty() {
+            let first = history.first().map(|message| message["id"].clone());
+            let window = first.as_ref().map_or(Window::Newest, |id| {
+                Window::Before(id.as_str().expect("an id is a text"))
+            });
+            let page: causeway_client::Page<Value> = match client.page(group, window, 100).await {
+                Ok(page) => page,
+                Err(error) if error.is("not_found") && history.is_empty() => return history,
+                Err(error) => panic!("no history of `{group}`: {error:?}"),
+            };
+            history.splice(0..0, page.messages);
+            if !page.has_before {
                 return history;
             }
-            let page = answer.with(200);
-            let messages = page["messages"].as_array().expect("a list").clone();
-            history.splice(0..0, messages);
-            if page["has_before"] == false {
-                return history;
-            }
-            before = format!(
-                "&before={}",
-                history[0]["id"].as_str().expect("an id is a text")
-            );
         }
     }
 
@@ -195,7 +198,8 @@ impl User {
 
     /// The replica's view.
     pub async fn view(&self) -> Value {
-        self.get("/v1/view").await.with(200)
+        let view = self.client().view_as().await;
+        view.expect("the view is shown")
     }
 
     /// Who is online in a group, as this replica says, by name.
