@@ -31,8 +31,8 @@ use tokio::time::Instant;
 
 use self::type_ahead::TypeAhead;
 use crate::address::Target;
+use crate::background::{Report, Task};
 use crate::backoff::Backoff;
-use crate::feed::{News, Task};
 use crate::input::{self, Input};
 use crate::outbox::{Outbox, Storage};
 use crate::output::Output;
@@ -44,7 +44,7 @@ use crate::text::sanitised_line;
 /// How often messages that wait are tried and counts are reported.
 const TICK: Duration = Duration::from_secs(1);
 /// Frames buffered while a command runs; beyond that the stream waits, and then its server.
-const NEWS: usize = 256;
+const REPORTS: usize = 256;
 
 /// The connection to a server.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub struct Start {
 /// What to do next.
 enum Work {
     Start(Start),
-    News(News),
+    Report(Report),
     /// What was typed, and the key of the message that is stored for it.
     Typed(Typed, Option<String>),
     /// It is time to try a server.
@@ -113,8 +113,8 @@ pub struct Chat {
     /// Counts connections, so that news of a former one is recognised.
     connection: u64,
     tasks: Vec<Task>,
-    news: Sender<News>,
-    incoming: Receiver<News>,
+    reports: Sender<Report>,
+    incoming: Receiver<Report>,
     /// Until when writing waits for the stream to show what was missed.
     catching_up: Option<Instant>,
     /// An own like that is shown already, and is still to come in the stream.
@@ -138,7 +138,7 @@ pub struct Chat {
 impl Chat {
     /// A chat without a server.
     pub fn new(style: Style, output: Output, http: Http, storage: Storage, failover: bool) -> Self {
-        let (news, incoming) = channel(NEWS);
+        let (reports, incoming) = channel(REPORTS);
         Self {
             state: State::default(),
             style,
@@ -153,7 +153,7 @@ impl Chat {
             waits: Vec::new(),
             connection: 0,
             tasks: Vec::new(),
-            news,
+            reports,
             incoming,
             catching_up: None,
             own_like: None,
@@ -189,7 +189,7 @@ impl Chat {
                 Work::Typed(typed, kept)
             } else {
                 tokio::select! {
-                    Some(news) = self.incoming.recv() => Work::News(news),
+                    Some(report) = self.incoming.recv() => Work::Report(report),
                     typed = typed.recv() => match typed {
                         Some(typed) => {
                             ahead.receive(typed);
@@ -236,7 +236,7 @@ impl Chat {
                 self.start(start).await;
                 self.prompt();
             }
-            Work::News(news) => self.handle_news(news).await,
+            Work::Report(report) => self.handle_report(report).await,
             Work::Typed(Typed::Line(line), kept) => return self.process_line(&line, kept).await,
             Work::Typed(Typed::NotUtf8, _) => self.report_failure(
                 "Not sent: this line is not UTF-8; convert the input first, as in: iconv -f latin1 -t utf-8",
@@ -312,7 +312,7 @@ impl Chat {
     async fn catch_up(&mut self) {
         while let Some(deadline) = self.catching_up {
             match tokio::time::timeout_at(deadline, self.incoming.recv()).await {
-                Ok(Some(news)) => self.handle_news(news).await,
+                Ok(Some(report)) => self.handle_report(report).await,
                 _ => self.catching_up = None,
             }
         }

@@ -5,11 +5,11 @@
 
 mod address;
 mod arguments;
+mod background;
 mod backoff;
 mod chat;
 mod clock;
 mod complete;
-mod feed;
 mod folders;
 mod input;
 mod layout;

@@ -1,39 +1,38 @@
-//! Which server is used: connecting, and going on there in the group there is.
+//! Connecting to a server, and continuing there in the current group.
 
 use causeway_client::{CallError, Client, Server, Session, Snapshot, Written};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{Chat, Link, Start};
 use crate::address::{Target, short};
+use crate::background;
 use crate::clock;
-use crate::feed;
 
-/// How long a server may lack what was seen elsewhere before one goes on without.
+/// How long to wait for a server to receive what was seen elsewhere.
 const BEHIND: Duration = Duration::from_secs(10);
-/// How long a stream may take to show what was missed before one writes without.
+/// How long writing waits for the stream to show what was missed.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
-/// Why a server is not used.
+/// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unusable {
-    /// It does not answer, or says no.
+pub(super) enum ConnectError {
+    /// The server does not answer, or refuses.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// It has another history.
+    /// It has a different history.
     #[error("it is of another cluster, {0}")]
     OtherCluster(String),
 }
 
-impl Unusable {
-    /// Whether nobody of ours is there, which the words for a lost server have told already.
+impl ConnectError {
+    /// Whether no server of Causeway answers.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self, Self::Call(error) if error.is_lost())
     }
 }
 
 impl Chat {
-    /// What the command line asked for. A server that is not there yet is waited for where a name
-    /// says who waits.
+    /// Connects as the command line asks. With a user, a server that does not answer yet is awaited.
     pub(super) async fn start(&mut self, start: Start) {
         let Some(address) = self.address_of(&start.server) else {
             return;
@@ -44,7 +43,7 @@ impl Chat {
         self.update_terminal();
         match self.use_server(&address, false).await {
             Ok(()) => {}
-            Err(Unusable::Call(error))
+            Err(ConnectError::Call(error))
                 if (error.is_lost() || error.passes()) && self.state.user.is_some() =>
             {
                 self.link = Link::Lost(address.clone());
@@ -65,7 +64,7 @@ impl Chat {
         self.maintain_link().await;
     }
 
-    /// `c`: another server; name, group and place stay.
+    /// `c`: connects to another server; user, group and cursor stay.
     pub(super) async fn connect(&mut self, place: Target) {
         let Some(address) = self.address_of(&place) else {
             return;
@@ -101,14 +100,13 @@ impl Chat {
         }
     }
 
-    /// Goes over to a server that answers: with the name and group there are, from the place where
-    /// the former was left. Only who asks for it comes to another cluster, where nothing of this one
-    /// is known.
+    /// Switches to a server, with the same user, group and cursor. Switches to another cluster, where
+    /// none of these are known, only if the user asked for this server.
     pub(super) async fn use_server(
         &mut self,
         address: &str,
         may_change_cluster: bool,
-    ) -> Result<(), Unusable> {
+    ) -> Result<(), ConnectError> {
         let client = Client::new(&self.http, address);
         let server = client.server().await?;
         let changes_cluster = self
@@ -117,7 +115,7 @@ impl Chat {
             .as_ref()
             .is_some_and(|cluster| *cluster != server.cluster);
         if changes_cluster && !may_change_cluster {
-            return Err(Unusable::OtherCluster(server.cluster));
+            return Err(ConnectError::OtherCluster(server.cluster));
         }
         let mut link = Link::Connected(client.clone());
         let mut view = None;
@@ -132,7 +130,7 @@ impl Chat {
         let former = std::mem::replace(&mut self.link, link);
         if changes_cluster {
             self.state.leave_cluster();
-            self.note("this is another cluster: you are in no group here, and what is unsent for the former one is kept");
+            self.note("this is another cluster: you are in no group here; unsent messages for the former one are kept");
         }
         self.state.view = view.or(self.state.view.take());
         self.greet_server(&server, address);
@@ -172,18 +170,18 @@ impl Chat {
         self.catching_up = None;
     }
 
-    /// Watches whether the server is still there.
+    /// Starts the task that watches the server.
     pub(super) fn watch(&mut self) {
-        self.learn_groups();
+        self.load_groups();
         if let Link::Connected(client) | Link::LoggedIn(client) = &self.link {
             let cluster = self.state.cluster.clone().unwrap_or_default();
-            let (client, news) = (client.clone(), self.news.clone());
+            let (client, news) = (client.clone(), self.reports.clone());
             self.tasks
-                .push(feed::watch(client, cluster, self.connection, news));
+                .push(background::watch(client, cluster, self.connection, news));
         }
     }
 
-    /// Goes on in the group there is, after what was seen of it; shows it where nothing was seen yet.
+    /// Joins the current group and follows it from the cursor; without a cursor, shows a snapshot.
     pub(super) async fn take_up_group(&mut self) {
         let (Link::LoggedIn(client), Some(group)) = (&self.link, self.state.group.clone()) else {
             return;
@@ -200,13 +198,13 @@ impl Chat {
                 };
                 self.follow(client, joined.body.group, cursor);
             }
-            // Here or elsewhere it can be done a little later, and the group is still wanted.
+            // Worth a retry, here or elsewhere; the group stays current.
             Err(error) if error.passes() => self.lose_server(&error.to_string()),
             Err(error) => self.refuse_group(&error),
         }
     }
 
-    /// Shows a group that one comes to; returns where its stream begins.
+    /// Shows a group that is entered; returns the cursor at which its stream begins.
     pub(super) fn show_new_group(&mut self, snapshot: &Snapshot) -> String {
         self.state.enter(Some(snapshot.group.clone()));
         self.show_group(snapshot);
@@ -216,16 +214,16 @@ impl Chat {
     pub(super) fn follow(&mut self, client: Client, group: String, cursor: String) {
         self.state.context.cursor = Some(cursor.clone());
         self.catching_up = Some(Instant::now() + CATCH_UP);
-        self.tasks.push(feed::follow(
+        self.tasks.push(background::follow(
             client,
             group,
             Some(cursor),
             self.connection,
-            self.news.clone(),
+            self.reports.clone(),
         ));
     }
 
-    /// Joins at a server that may not yet hold what was seen or written elsewhere.
+    /// Joins at a server that may still lack what was seen or written elsewhere.
     pub(super) async fn join_with_all_seen(
         &mut self,
         client: &Client,
@@ -241,7 +239,7 @@ impl Chat {
             }
         }
         self.note(
-            "this server has not yet all that you have seen: messages may be missing until it has",
+            "this server does not have everything you have seen yet; messages may be missing until it does",
         );
         client.join(group).await
     }

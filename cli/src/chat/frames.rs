@@ -3,26 +3,26 @@
 use causeway_client::{Frame, Liked, Message, Presence, User, View};
 
 use super::Chat;
-use crate::feed::{News, What};
+use crate::background::{Event, Report};
 use crate::screen;
 
 impl Chat {
     /// Handles a report of a background task; reports of a former connection are ignored.
-    pub(super) async fn handle_news(&mut self, news: News) {
-        if news.connection != self.connection {
+    pub(super) async fn handle_report(&mut self, report: Report) {
+        if report.connection != self.connection {
             return;
         }
-        match news.what {
-            What::Frame(frame, id) => {
+        match report.event {
+            Event::Frame(frame, id) => {
                 if !id.is_empty() {
                     self.state.context.cursor = Some(id);
                 }
                 self.handle_frame(*frame).await;
             }
-            What::Groups(groups) => self.terminal.add_groups(groups),
-            What::Lost(reason) => self.lose_server(&reason),
-            What::Refused(error) if error.is("invalid") => self.start_again().await,
-            What::Refused(error) => self.refuse_group(&error),
+            Event::Groups(groups) => self.terminal.add_groups(groups),
+            Event::Lost(reason) => self.lose_server(&reason),
+            Event::Refused(error) if error.is("invalid") => self.start_again().await,
+            Event::Refused(error) => self.refuse_group(&error),
         }
         self.maintain_link().await;
     }

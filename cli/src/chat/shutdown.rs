@@ -21,12 +21,12 @@ impl Chat {
             };
         while self.unsent_here() > 0 && Instant::now() < deadline {
             tokio::select! {
-                Some(news) = self.incoming.recv() => self.handle_news(news).await,
+                Some(report) = self.incoming.recv() => self.handle_report(report).await,
                 () = tokio::time::sleep(TICK / 4) => self.maintain_link().await,
             }
         }
-        while let Ok(news) = self.incoming.try_recv() {
-            self.handle_news(news).await;
+        while let Ok(report) = self.incoming.try_recv() {
+            self.handle_report(report).await;
         }
         let unsent = self.unsent_here();
         if unsent > 0 {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use causeway_client::User;
 
 use super::{Chat, Link};
+use crate::background;
 use crate::complete::Vocabulary;
-use crate::feed;
 use crate::folders;
 use crate::prompt::Status;
 
@@ -76,13 +76,16 @@ impl Chat {
     }
 
     /// Loads the names of groups for completion, if a person is typing.
-    pub(super) fn learn_groups(&mut self) {
+    pub(super) fn load_groups(&mut self) {
         if let Link::LoggedIn(client) = &self.link
             && self.output.is_terminal()
         {
-            let news = self.news.clone();
-            self.tasks
-                .push(feed::learn_groups(client.clone(), self.connection, news));
+            let news = self.reports.clone();
+            self.tasks.push(background::load_groups(
+                client.clone(),
+                self.connection,
+                news,
+            ));
         }
     }
 }

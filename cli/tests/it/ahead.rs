@@ -1,4 +1,4 @@
-//! Lines that are ended while an earlier command hangs, and the program is killed then.
+//! Type-ahead: lines entered while a command hangs survive when the program is killed.
 
 use std::time::{Duration, Instant};
 
@@ -132,7 +132,7 @@ fn open(home: &Home, server: &Server, group: &str) -> Screen {
     )
 }
 
-/// Waits until a text is in a file of the program.
+/// Waits until a text is in one of the program's files.
 fn wait_until_kept(home: &Home, file: &str, text: &str) {
     let path = home.path().join(".local/state/causeway").join(file);
     let deadline = Instant::now() + Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! Answers that are not those of a Causeway server, servers that are not there yet, and logins that
-//! end.
+//! Answers that do not come from a Causeway server, servers that do not answer yet, and logins that
+//! expire.
 
 use std::net::TcpListener;
 
@@ -111,7 +111,7 @@ fn a_lost_answer_is_asked_for_again_with_the_same_key() {
     screen.type_in("a once only\r");
 
     screen.wait_for("ann: once only");
-    // The stream may show it before it is asked for again.
+    // The stream may show the message before it is sent again.
     screen.wait("both posts", |_| cluster.posts().len() == 2);
     let posts = cluster.posts();
     assert_eq!(
@@ -123,7 +123,7 @@ fn a_lost_answer_is_asked_for_again_with_the_same_key() {
 }
 
 #[test]
-fn a_login_that_has_ended_is_made_anew_at_the_same_server() {
+fn an_expired_login_is_renewed_at_the_same_server() {
     for more in [&["--no-failover"][..], &[]] {
         let cluster = Cluster::default();
         let servers: Vec<Server> = (1..=2).map(|replica| cluster.start(replica)).collect();

@@ -1,5 +1,5 @@
-//! The line being typed in its hard hours: longer than the window, suspended, without a cursor
-//! report, on a terminal without codes.
+//! The line editor in adverse conditions: a text longer than the window, a suspended program, no
+//! cursor reports, a terminal without escape codes.
 
 use crate::fake::Cluster;
 use crate::lobby::{in_lobby, in_lobby_on};
@@ -120,7 +120,7 @@ fn after_a_stop_from_outside_fg_brings_prompt_and_draft_back() {
         });
         let rows = screen.all_rows();
         assert!(rows.iter().any(|row| row.contains("no messages yet")));
-        // What the shell wrote meanwhile stays, down to the row where the line begins again.
+        // The shell's output stays, down to the row where the line begins again.
         let back = rows.iter().rposition(|row| row.starts_with("shell$"));
         let shell = rows[back.unwrap()..].join("").replace(' ', "");
         assert!(shell.contains("--grouplobby"), "{signal} {rows:#?}");

@@ -1,4 +1,4 @@
-//! A server with one group, in memory: as much of the API as the client uses, and faults on demand.
+//! A fake server in memory: as much of the API as the client uses, and faults on demand.
 
 mod request;
 mod server;
@@ -16,14 +16,14 @@ pub use self::request::Request;
 use self::request::{decoded, read_request};
 use self::world::{World, message_of, problem};
 
-/// No answer at all, on a connection that stays.
+/// No answer, on a connection that stays open.
 const HELD: (u16, Value) = (1, Value::Null);
 
-/// Servers over one history.
+/// Servers that share one history.
 #[derive(Clone, Default)]
 pub struct Cluster(Arc<(Mutex<World>, Condvar)>);
 
-/// One server; it ends when dropped.
+/// One server; it ends when it is dropped.
 pub struct Server {
     pub replica: u64,
     pub address: SocketAddr,
@@ -32,7 +32,7 @@ pub struct Server {
 }
 
 impl Cluster {
-    /// A cluster of this name; the usual one is `test`.
+    /// A cluster with this name instead of `test`.
     pub fn named(name: &str) -> Self {
         let cluster = Self::default();
         cluster.world().name = Some(name.to_owned());
@@ -80,7 +80,7 @@ impl Cluster {
         self.0.1.notify_all();
     }
 
-    /// A message of somebody, to everyone's stream.
+    /// Adds a message and sends it to all streams.
     pub fn say(&self, author: &str, text: &str) -> Value {
         let message = {
             let mut world = self.world();
@@ -92,7 +92,7 @@ impl Cluster {
         message
     }
 
-    /// Writes down a message without telling the streams.
+    /// Adds a message without sending it to the streams.
     pub fn history(&self, author: &str, text: &str) {
         let mut world = self.world();
         let message = message_of(world.messages.len() + 1, author, text);
@@ -105,7 +105,7 @@ impl Cluster {
         self.frame("message", &message, true);
     }
 
-    /// There are these groups.
+    /// Sets the names of the groups.
     pub fn name_groups(&self, names: &[&str]) {
         self.world().groups = names.iter().map(|name| (*name).to_owned()).collect();
     }
@@ -115,12 +115,12 @@ impl Cluster {
         self.world().view(replica)
     }
 
-    /// The next posts are carried out, but their answers are lost.
+    /// Stores the next posts and loses their answers.
     pub fn swallow_answers(&self, count: usize) {
         self.world().swallowed_answers = count;
     }
 
-    /// The next posts are carried out, but a gateway answers them with this status.
+    /// Stores the next posts, and answers them with this status as a gateway would.
     pub fn answer_posts_with(&self, count: usize, status: &str) {
         let mut world = self.world();
         world.swallowed_answers = count;
@@ -129,12 +129,12 @@ impl Cluster {
         );
     }
 
-    /// No token given out so far is taken any more.
+    /// Invalidates all tokens issued so far.
     pub fn end_logins(&self) {
         self.world().ended_logins = true;
     }
 
-    /// The replicas that were asked anything.
+    /// The replicas that received a request.
     pub fn replicas_asked(&self) -> Vec<u64> {
         let mut replicas: Vec<_> = self
             .world()
@@ -147,42 +147,42 @@ impl Cluster {
         replicas
     }
 
-    /// The next posts are stored, and their answers do not come.
+    /// Stores the next posts and holds their answers back.
     pub fn hold_answers(&self) {
         self.world().holds_answers = true;
     }
 
-    /// The posts after this are answered again.
+    /// Answers posts again.
     pub fn let_answers_go(&self) {
         self.world().holds_answers = false;
     }
 
-    /// The next joins are not answered.
+    /// Does not answer the next joins.
     pub fn hold_joins(&self, count: usize) {
         self.world().held_joins = count;
     }
 
-    /// Posts are refused for want of a membership, until this many have asked to wait for the join.
+    /// Refuses posts as `not_a_member`, until this many have asked to wait for the join.
     pub fn forget_joins(&self, count: usize) {
         self.world().forgotten_joins = count;
     }
 
-    /// Only who has joined a group may post to it from now on; nobody has.
+    /// From now on only members may post; nobody is a member.
     pub fn ask_for_joins(&self) {
         self.world().joined = Some(Vec::new());
     }
 
-    /// Likes can be taken back.
+    /// Supports taking likes back.
     pub fn let_unlike(&self) {
         self.world().unlikes = true;
     }
 
-    /// The next joins are refused because the replica lacks what was seen elsewhere.
+    /// Refuses the next joins because the replica lacks what was seen elsewhere.
     pub fn be_behind(&self, count: usize) {
         self.world().behind = count;
     }
 
-    /// The next joins are refused because the replica has too much to do.
+    /// Refuses the next joins because the replica is busy.
     pub fn be_busy(&self, count: usize) {
         self.world().busy = count;
     }
@@ -218,7 +218,7 @@ impl Cluster {
             .collect()
     }
 
-    /// Waits until somebody has made this many requests of a kind.
+    /// Waits for this many requests of a kind.
     pub fn wait_for_requests(&self, count: usize, method: &str, path_end: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.requests(method, path_end).len() < count {

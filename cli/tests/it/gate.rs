@@ -1,5 +1,5 @@
-//! What may stand between a client and its server: it passes everything on, or answers itself, or
-//! not at all.
+//! A proxy between a client and its server: it forwards everything, answers by itself, or stays
+//! silent.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex};
 /// What a gate does with a connection.
 #[derive(Clone)]
 pub enum Mode {
-    /// Passes everything on to this server.
+    /// Forwards everything to this server.
     Open(SocketAddr),
     /// Answers every request with these bytes, and closes.
     Answer(Vec<u8>),
-    /// Takes what comes and never answers.
+    /// Accepts everything and never answers.
     Silent,
 }
 
-/// See the module. It ends when dropped.
+/// A proxy that ends when it is dropped.
 pub struct Gate {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -55,7 +55,7 @@ impl Gate {
         self.address.to_string()
     }
 
-    /// Does otherwise from now on; the connections there are break.
+    /// Changes the mode and closes the present connections.
     pub fn set(&self, mode: Mode) {
         let mut state = self.state.lock().unwrap();
         state.mode = Some(mode);
@@ -64,7 +64,7 @@ impl Gate {
         }
     }
 
-    /// Answers so from now on.
+    /// Answers every request with this from now on.
     pub fn answer(&self, status: &str, kind: &str, body: &str) {
         let length = body.len();
         let answer = format!(
@@ -83,7 +83,7 @@ impl Drop for Gate {
                 let _ = stream.shutdown(Shutdown::Both);
             }
         }
-        // Wakes the listener, which then ends and closes its socket.
+        // Wakes up the listener, which then ends and closes its socket.
         let _ = TcpStream::connect(self.address);
     }
 }

@@ -1,5 +1,5 @@
-//! `p` in a terminal: forwards and backwards, a search, a place to come back to; and the numbers in
-//! front of messages, which mean what they showed.
+//! `p` in a terminal: paging in both directions, searching, continuing later; and the numbers in
+//! front of messages, which keep their meaning.
 
 use serde_json::json;
 

@@ -1,11 +1,11 @@
-//! A home of its own for each run of the program: nothing of who runs the tests is read or changed.
+//! A separate home for each run of the program, so that tests touch nobody's files.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
-/// A folder that goes when the last handle on it is dropped.
+/// A folder that is removed when its last handle is dropped.
 #[derive(Clone)]
 pub struct Home(Arc<TempDir>);
 
@@ -18,7 +18,7 @@ impl Home {
         self.0.path()
     }
 
-    /// What is set and what is not set in the environment of the program.
+    /// The variables that are set and unset in the program's environment.
     pub fn variables(&self) -> Vec<(&'static str, Option<String>)> {
         let home = self.path().to_str().unwrap().to_owned();
         let mut variables = vec![("HOME", Some(home)), ("TZ", Some("UTC".to_owned()))];

@@ -1,5 +1,5 @@
-//! The terminal client as it is used: the real program, in a pipe or in a pseudo-terminal, with a
-//! server that plays its part of the API and can be told to fail.
+//! The terminal client as it is used: the real program, in a pipe or a pseudo-terminal, with a fake
+//! server that can be made to fail.
 
 #![expect(
     clippy::unwrap_used,

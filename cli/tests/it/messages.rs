@@ -1,4 +1,4 @@
-//! What others write: no row of it can be taken for something else, and nothing of it steers the
+//! Messages of others: no row of them can imitate anything else, and nothing in them controls the
 //! terminal.
 
 use crate::lobby::{in_lobby, in_lobby_on};

@@ -1,4 +1,4 @@
-//! What is written is never lost and never there twice: outages, crashes, refusals, disks.
+//! The outbox: through outages, crashes, refusals and full disks no message is lost or sent twice.
 
 use std::process::Command;
 use std::time::Duration;
@@ -105,7 +105,7 @@ fn a_line_that_arrow_up_does_not_bring_back_is_not_said_to_be_there() {
     assert!(!shown.contains("Arrow up"), "{shown}");
 }
 
-/// Writes to the lobby while no server has answered yet, and quits.
+/// Writes to the lobby before any server has answered, and quits.
 fn leave_unsent(home: &Home, server: &Server, text: &str) {
     server.kill();
     let mut screen = open(home, &server.name());
@@ -118,7 +118,7 @@ fn leave_unsent(home: &Home, server: &Server, text: &str) {
 
 #[test]
 fn a_client_killed_while_a_message_is_on_its_way_sends_it_again_with_its_key() {
-    // The server has stored it, and the answer does not come.
+    // The server has stored the message, and its answer is lost.
     let (home, (cluster, servers)) = (Home::new(), started(1));
     let screen = open(&home, &servers[0].name());
     screen.wait_for_prompt("ann@lobby");
@@ -159,7 +159,7 @@ fn a_client_killed_before_the_server_got_it_sends_it_later() {
     assert_eq!(cluster.texts(), ["into the void"]);
 }
 
-/// Waits until a text is on the disk.
+/// Waits until a text is in a file of the outbox.
 fn wait_until_kept(home: &Home, text: &str) {
     let path = home.path().join(".local/state/causeway/outbox/ann.outbox");
     let deadline = std::time::Instant::now() + Duration::from_secs(20);

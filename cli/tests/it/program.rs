@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use crate::home::Home;
 
-/// Runs it in a home of its own until it ends.
+/// Runs the program in a new home until it ends.
 pub fn run(arguments: &[&str], input: &str) -> Output {
     run_at(&Home::new(), arguments, input.as_bytes())
 }
 
-/// Runs it until it ends.
+/// Runs the program in this home until it ends.
 pub fn run_at(home: &Home, arguments: &[&str], input: &[u8]) -> Output {
     let mut child = start(home, arguments);
-    // A program that refuses its command line does not read what it is given.
+    // A program that rejects its command line does not read its input.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
 
-/// Begins it, with pipes at all three ends.
+/// Starts the program with pipes for input, output and errors.
 pub fn start(home: &Home, arguments: &[&str]) -> Child {
     command(home)
         .args(arguments)
@@ -31,7 +31,7 @@ pub fn start(home: &Home, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// The program, with an environment as bare as that of cron.
+/// The program with a minimal environment, as under cron.
 pub fn command(home: &Home) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
     for (name, value) in home.variables() {
@@ -43,7 +43,7 @@ pub fn command(home: &Home) -> Command {
     command
 }
 
-/// The program in a pipe that stays open; it ends when this is dropped.
+/// The program with pipes that stay open; it ends when this is dropped.
 pub struct Live {
     child: Child,
     stdin: ChildStdin,
@@ -79,7 +79,7 @@ impl Live {
         self.stdin.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits for a line that ends so.
+    /// Waits for a line with this end.
     pub fn wait_for(&self, end: &str) {
         let mut seen = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! The program in a pseudo-terminal, as a person sees it.
+//! The program in a pseudo-terminal, with an emulator that shows what a person sees.
 
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;
@@ -14,29 +14,29 @@ use crate::home::Home;
 const DEADLINE: Duration = Duration::from_secs(20);
 const SCROLLBACK: usize = 100_000;
 
-/// A terminal with the program in it; both end when this is dropped.
+/// A terminal that runs the program; both end when this is dropped.
 pub struct Screen {
     parser: Arc<Mutex<vt100::Parser>>,
     keys: Arc<Mutex<Box<dyn Write + Send>>>,
     master: Box<dyn MasterPty + Send>,
-    /// None once the terminal has gone away under it.
+    /// `None` once the terminal is gone.
     child: Option<Box<dyn Child + Send + Sync>>,
     is_gone: Arc<AtomicBool>,
     raw: Arc<Mutex<Vec<u8>>>,
     settings_before: String,
     _home: Home,
-    /// Open as long as the screen, so that its settings can be asked for after the program's end.
+    /// Kept open, so that the settings can be read after the program has ended.
     _terminal: Box<dyn SlavePty + Send>,
 }
 
-/// When the terminal tells where its cursor is, where it is asked.
+/// When the terminal reports its cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reports {
     AtOnce,
     Never,
 }
 
-/// What a terminal is like.
+/// The properties of a terminal.
 #[derive(Clone)]
 pub struct Setup {
     pub rows: u16,
@@ -44,9 +44,9 @@ pub struct Setup {
     pub term: &'static str,
     pub variables: Vec<(String, String)>,
     pub reports: Reports,
-    /// The program is started from a shell with job control, as a person does.
+    /// Starts the program from a shell with job control.
     pub in_shell: bool,
-    /// The program can ask how large the window is.
+    /// The size of the window can be queried.
     pub tells_size: bool,
     pub home: Home,
 }
@@ -169,7 +169,7 @@ impl Screen {
         self.master.resize(size(rows, cols)).unwrap();
     }
 
-    /// The visible rows, each without the blanks at its end.
+    /// The visible rows, without trailing blanks.
     pub fn rows(&self) -> Vec<String> {
         let parser = self.parser.lock().unwrap();
         let (_, cols) = parser.screen().size();
@@ -192,12 +192,12 @@ impl Screen {
         (rows.get(), cols.get())
     }
 
-    /// Everything shown so far, what has scrolled away included.
+    /// Everything shown so far, including what has scrolled away.
     pub fn all_rows(&self) -> Vec<String> {
         self.all_rows_from_end(usize::MAX)
     }
 
-    /// The visible rows, and so many of those that have scrolled away.
+    /// The visible rows, and up to `count` of those that have scrolled away.
     pub fn all_rows_from_end(&self, count: usize) -> Vec<String> {
         let mut parser = self.parser.lock().unwrap();
         let (height, cols) = parser.screen().size();
@@ -222,12 +222,12 @@ impl Screen {
             .collect()
     }
 
-    /// All that was written to the terminal, as it was.
+    /// All bytes written to the terminal.
     pub fn raw(&self) -> String {
         String::from_utf8_lossy(&self.raw.lock().unwrap()).into_owned()
     }
 
-    /// The number of the process in the terminal.
+    /// The id of the process in the terminal.
     pub fn process(&self) -> u32 {
         let child = self.child.as_ref().unwrap();
         child.process_id().unwrap()
@@ -258,7 +258,7 @@ impl Screen {
         });
     }
 
-    /// Waits until a prompt is there with nothing typed after it.
+    /// Waits for an empty prompt.
     pub fn wait_for_prompt(&self, front: &str) {
         let prompt = format!("{front}>");
         self.wait(&prompt, |screen| {
@@ -266,12 +266,12 @@ impl Screen {
         });
     }
 
-    /// How the terminal is set, in words.
+    /// The settings of the terminal as text.
     pub fn settings(&self) -> String {
         format!("{:?}", self.master.get_termios())
     }
 
-    /// Whether the terminal is set as it was before the program began.
+    /// Asserts that the settings are those from before the program.
     pub fn assert_as_before(&self) {
         let settings = self.settings();
         assert_eq!(settings, self.settings_before);
@@ -282,7 +282,7 @@ impl Screen {
         });
     }
 
-    /// Tells the program to end, as a system does that shuts down.
+    /// Sends SIGTERM, as a system that shuts down.
     pub fn terminate(&self) {
         let process = self.process();
         let kill = Command::new("sh")
@@ -291,14 +291,14 @@ impl Screen {
         assert!(kill.unwrap().success());
     }
 
-    /// Ends the program as a power cut would.
+    /// Kills the program, as a power cut would.
     pub fn kill(mut self) {
         let child = self.child.as_mut().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    /// Takes the terminal away, as closing its window does. Returns whether the program then ends.
+    /// Takes the terminal away, as closing its window does. Returns whether the program ends.
     pub fn hang_up(mut self) -> bool {
         self.is_gone.store(true, Ordering::Relaxed);
         self.type_in("x");
@@ -341,8 +341,8 @@ impl Drop for Screen {
     }
 }
 
-/// Shows what the program wrote, and answers where it asks for the cursor, as a terminal does.
-/// Returns what may be the beginning of such a question.
+/// Shows the program's output and answers its queries for the cursor, as a terminal does. Returns the
+/// beginning of an incomplete query.
 fn show(
     parser: &Mutex<vt100::Parser>,
     answers: &Mutex<Box<dyn Write + Send>>,
@@ -363,7 +363,7 @@ fn show(
     let begun = (1..WHERE.len())
         .rev()
         .find(|count| rest.ends_with(&WHERE[..*count]));
-    // The emulator drops a letter after a character that it is given in two pieces.
+    // The emulator drops a letter after a character that arrives in two parts.
     let cut = match std::str::from_utf8(rest) {
         Err(error) if error.error_len().is_none() => rest.len() - error.valid_up_to(),
         _ => 0,

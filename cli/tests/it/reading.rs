@@ -1,4 +1,4 @@
-//! `history` and `tail`: nothing missed, nothing twice, and a place to go on from.
+//! `history` and `tail`: nothing is missed or repeated, and a cursor resumes.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
@@ -54,7 +54,7 @@ fn the_next_page_is_asked_for_before_one_is_printed() {
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(b"p\n").unwrap();
 
-        // Nobody reads what is printed, which is more than a pipe holds: it stands in its first page.
+        // The output is larger than a pipe and nobody reads it: it stops in its first page.
         trial
             .cluster
             .wait_for_requests(before + 3, "GET", "/messages");
@@ -137,7 +137,7 @@ fn a_followed_tail_goes_on_at_the_next_server_with_nothing_missed_or_twice() {
     let one = trial.cluster.say("bob", "one");
     assert!(next().ends_with("bob: one"));
     trial.servers[0].kill();
-    // As between replicas that were cut off from each other.
+    // As happens between replicas that were cut off from each other.
     trial.cluster.frame("message", &one, true);
     trial.cluster.say("bob", "two");
     trial.cluster.say("bob", "three");
@@ -162,7 +162,7 @@ fn a_group_where_nothing_happens_is_no_lost_server() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    // It is asked to answer before its silence counts.
+    // The poll ends before the server would count as silent.
     let asked = trial.cluster.requests("GET", "/changes");
     let mut query = asked[1].path.split('&');
     assert!(query.any(|part| part == "wait_ms=500"), "{}", asked[1].path);

@@ -1,5 +1,5 @@
-//! Messages that come while a line is being typed: none is lost, none doubled, and the line stays
-//! as it is.
+//! Messages that arrive while a line is being typed: none is lost, none is shown twice, and the line
+//! is unchanged.
 
 use std::time::Duration;
 
@@ -253,7 +253,7 @@ fn control_c_is_a_key_and_no_signal_while_messages_come_in_above_the_line() {
     for number in 1..=30 {
         cluster.say("bob", &text_of(number));
         screen.wait(&label(number), |screen| {
-            // Between two readings of keys is a moment; so look often.
+            // The state between two reads of keys is short-lived, so check often.
             for _ in 0..200 {
                 assert!(!screen.settings().contains("ISIG"), "Ctrl-C is a signal");
             }
@@ -305,7 +305,7 @@ fn stored_everywhere(cluster: &Cluster, id: &str) {
     cluster.frame("stored", &stored, false);
 }
 
-/// Types a line, lets 40 messages come one by one and then some at once, and looks at all of it.
+/// Types a line, sends 40 messages one by one and then some at once, and checks the screen.
 fn survives_messages(typed: &str, columns: u16) {
     let (cluster, _server, screen) = in_lobby();
     screen.type_in(typed);
@@ -348,12 +348,12 @@ fn label(number: usize) -> String {
     format!("message-{number:03}.")
 }
 
-/// Short texts and long ones, some of more than a row.
+/// Short texts and long ones, some longer than a row.
 fn text_of(number: usize) -> String {
     label(number) + &"y".repeat(number % 5 * 22)
 }
 
-/// What stands from the last prompt on, its rows put together.
+/// The text from the last prompt on, its rows joined.
 fn on_line(screen: &Screen) -> String {
     let rows = screen.rows();
     let begin = rows

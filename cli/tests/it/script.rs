@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::trial::{Trial, assert_done, assert_failed, out};
 
 #[test]
-fn a_login_that_cannot_be_kept_is_told_of() {
+fn a_login_that_cannot_be_stored_is_reported() {
     let trial = Trial::new();
     std::fs::write(trial.home.path().join(".config"), "a file").unwrap();
 
@@ -36,7 +36,7 @@ fn a_login_is_kept_for_the_next_commands_until_it_is_forgotten() {
 
     assert_done(&trial.run_bare(send, b""), "m1\n");
     assert_eq!(trial.cluster.requests("POST", "/sessions").len(), 1);
-    // The token is good at every server, and where the first one is gone too.
+    // The token is valid at every server, even if the first one is down.
     let other = trial.servers[1].name();
     assert_done(
         &trial.run_bare(&[send, &["-s", &other]].concat(), b""),
@@ -52,7 +52,7 @@ fn a_login_is_kept_for_the_next_commands_until_it_is_forgotten() {
 }
 
 #[test]
-fn a_kept_login_that_has_ended_is_made_anew_and_kept() {
+fn a_stored_login_that_has_expired_is_renewed_and_stored() {
     let trial = Trial::new();
     assert!(trial.run(&["login"], b"").status.success());
     trial.cluster.end_logins();

@@ -1,4 +1,4 @@
-//! A server that goes away, and what becomes of the conversation.
+//! A server that is lost, and what the chat does then.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The row above the line being typed: which replica, how many are up, what is unsent.
+//! The status row: the replica, how many are up, what is unsent.
 
 use crate::fake::Cluster;
 use crate::lobby::in_lobby;

@@ -1,4 +1,4 @@
-//! What belongs on a system: help, version, completions, manual pages, settings.
+//! Integration with a system: help, version, completions, manual pages, settings.
 
 use std::process::Command;
 
@@ -36,7 +36,7 @@ fn every_example_of_the_help_works_as_written() {
         let after = help.split_once("Examples:\n");
         let (_, after) = after.unwrap_or_else(|| panic!("no examples: {help}"));
         for line in after.lines().take_while(|line| !line.is_empty()) {
-            // What stands behind many blanks is no part of the command.
+            // A comment follows the command after many blanks.
             let example = line.trim().split("   ").next().unwrap();
             run_example(example);
             examples += 1;
@@ -117,7 +117,7 @@ fn bash_takes_the_completions() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "send\n");
 }
 
-/// The value of a setting and where it comes from.
+/// The value and the source of a setting.
 fn setting(
     home: &Home,
     variables: &[(&str, &str)],

@@ -1,13 +1,13 @@
-//! One table: texts of many writings, in windows of many sizes, through everything that happens to
-//! a screen. After each event a terminal emulator is asked what a person sees: every message once
-//! and in order, and the line being typed as it was typed.
+//! One table of cases: texts in many scripts, in windows of many sizes, through every event that
+//! affects a screen. After each event a terminal emulator shows what a person sees: every message
+//! once and in order, and the line as it was typed.
 
 use std::fmt::Write as _;
 
 use crate::fake::{Cluster, Server};
 use crate::pty::{Reports, Screen, Setup};
 
-/// A short text in each writing, and how often it stands in a message.
+/// A short text in each script, and how often a message repeats it.
 const TEXTS: [(&str, usize); 7] = [
     ("plain words ", 1),
     ("wrapped words ", 9),
@@ -71,7 +71,7 @@ struct Session {
     rows: u16,
     cols: u16,
     said: usize,
-    /// Up to here a smaller window may have cut off what was shown: no program can bring that back.
+    /// Up to here a smaller window may have cut off text, which no program can restore.
     cut: usize,
     posted: usize,
 }
@@ -213,7 +213,7 @@ impl Session {
         });
     }
 
-    /// The rows end with the line as it was typed, as far as the window has room for it.
+    /// The rows end with the typed line, as far as it fits into the window.
     fn wait_for_draft(&self, draft: &str) {
         let wanted = format!("> {draft}");
         let wanted = flat(&[wanted]);
@@ -222,7 +222,7 @@ impl Session {
             if shown.ends_with(&wanted) {
                 return true;
             }
-            // Of a longer one, its end.
+            // Only the end of a longer line.
             let place = shown.rfind(['─', '+']).unwrap_or(0);
             let row = screen.rows()[usize::from(screen.cursor().0)].clone();
             let (row, shown) = (flat(&[row]), &shown[place..]);
@@ -254,7 +254,7 @@ impl Session {
         );
     }
 
-    /// Sends the line, which must be as it was typed.
+    /// Sends the line and checks that it is as typed.
     fn send(&mut self, draft: &str) {
         self.screen.type_in("\r");
         self.posted += 1;

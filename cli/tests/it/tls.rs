@@ -1,4 +1,4 @@
-//! Servers behind TLS, and what is said where the two ends do not speak the same.
+//! Servers behind TLS, and the errors when only one side uses it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::home::Home;
 use crate::program::run_at;
 use crate::pty::Screen;
 
-/// TLS in front of a server that speaks none; it ends when dropped.
+/// A TLS proxy for a server without TLS; it ends when it is dropped.
 struct Front {
     address: SocketAddr,
     /// The certificate of the authority.
@@ -26,7 +26,7 @@ struct Front {
 }
 
 impl Front {
-    /// With a certificate for this host name.
+    /// Starts it with a certificate for this host name.
     fn of(server: SocketAddr, name: &str) -> Self {
         let home = Home::new();
         let ca_key = KeyPair::generate().unwrap();
@@ -112,7 +112,7 @@ fn what_does_not_fit_is_told_with_what_to_do() {
     let stranger = Front::of(server.address, "other.example");
     let port = front.address.port();
     let ca = |front: &Front| front.ca.to_str().unwrap().to_owned();
-    // As every server of HTTP answers what is none.
+    // As any HTTP server answers what is not HTTP.
     let plain = Gate::to(server.address);
     plain.answer("400 Bad Request", "text/plain", "");
     let nonsense = front.home.path().join("nonsense.pem");

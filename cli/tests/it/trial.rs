@@ -1,4 +1,4 @@
-//! Commands that are run until they end, against a cluster of their own.
+//! Commands for scripts, run against a fake cluster.
 
 use std::process::Output;
 
@@ -6,7 +6,7 @@ use crate::fake::{Cluster, Server};
 use crate::home::Home;
 use crate::program::run_at;
 
-/// A server, and somebody with a home who asks it.
+/// A cluster, and a home for the commands.
 pub struct Trial {
     pub cluster: Cluster,
     pub servers: Vec<Server>,
@@ -30,7 +30,7 @@ impl Trial {
         }
     }
 
-    /// Runs a command as ann.
+    /// Runs a command as ann at the first server.
     pub fn run(&self, arguments: &[&str], input: &[u8]) -> Output {
         let server = self.servers[0].name();
         let given = ["--server", &server, "--user", "ann"];

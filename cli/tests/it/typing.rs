@@ -1,4 +1,4 @@
-//! What helps while typing: a menu, the lines typed before, several lines in one message, the help.
+//! Aids for typing: the menu, recalled lines, messages of several lines, the help.
 
 use std::process::Command;
 
@@ -147,7 +147,7 @@ fn what_is_typed_while_a_command_takes_its_time_is_not_lost_by_its_interruption(
     first.wait_for("…>");
 
     first.type_in("a next line\ra draft");
-    // Nothing shows that the keys are read, and the signal throws away those that are not.
+    // Nothing shows when the keys are read, and the signal discards those that are not.
     std::thread::sleep(std::time::Duration::from_millis(300));
     first.type_in("\x03");
     first.wait_for_end();

@@ -1,11 +1,11 @@
-//! Requests, as far as the client makes them.
+//! The requests that the client makes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
 
 use serde_json::Value;
 
-/// What one request was.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
@@ -23,13 +23,13 @@ impl Request {
     }
 }
 
-/// Reads the next request of a connection, none once it has ended.
+/// Reads the next request of a connection; `None` at its end.
 pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut words = line.split_whitespace();
     let (method, path) = (words.next()?.to_owned(), words.next()?);
-    // As a reverse proxy does that has the API below a path.
+    // As behind a reverse proxy that serves the API below a path.
     let path = path
         .strip_prefix("/below/a/path")
         .unwrap_or(path)
@@ -58,7 +58,7 @@ pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     Some(request)
 }
 
-/// A name out of an address, in lower case as servers keep names.
+/// A name in a path, in lower case, as servers store names.
 pub fn decoded(segment: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = segment.as_bytes();

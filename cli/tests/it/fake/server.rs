@@ -1,4 +1,4 @@
-//! The end of a server, and of its connections.
+//! Stopping a server, and breaking its connections.
 
 use std::net::{Shutdown, TcpStream};
 
@@ -17,7 +17,7 @@ impl Server {
         for connection in connections {
             let _ = connection.shutdown(Shutdown::Both);
         }
-        // Wakes the listener, which then ends and closes its socket.
+        // Wakes up the listener, which then ends and closes its socket.
         let _ = TcpStream::connect(self.address);
         let mut world = self.cluster.world();
         for peer in world
@@ -29,7 +29,7 @@ impl Server {
         }
     }
 
-    /// Breaks the connections there are, as a server does with a reader that is too slow.
+    /// Breaks all connections, as a server does with slow readers.
     pub fn break_connections(&self) {
         for connection in self
             .alive

@@ -1,4 +1,4 @@
-//! What the servers of a test hold and answer.
+//! The data of the fake servers, and their answers.
 
 use std::net::SocketAddr;
 
@@ -9,17 +9,17 @@ use super::{HELD, Request};
 /// What all servers of a test share, as replicas do: messages and frames.
 #[derive(Default)]
 pub struct World {
-    /// Named in place of the usual groups.
+    /// The names of the groups, instead of the usual ones.
     pub groups: Vec<String>,
     pub messages: Vec<Value>,
     pub frames: Vec<(Option<String>, String, String)>,
     pub requests: Vec<(u64, Request)>,
     pub peers: Vec<(u64, SocketAddr, bool)>,
     pub swallowed_answers: usize,
-    /// What takes the place of a swallowed answer.
+    /// The answer sent instead of a lost one.
     pub gateway: String,
     pub ended_logins: bool,
-    /// Groups and who has joined them, where that matters.
+    /// Members of groups, if membership is enforced.
     pub joined: Option<Vec<(String, String)>>,
     pub unlikes: bool,
     pub holds_answers: bool,
@@ -27,7 +27,7 @@ pub struct World {
     pub forgotten_joins: usize,
     pub name: Option<String>,
     pub behind: usize,
-    /// So many more joins are refused because the server is at work.
+    /// How many more joins are refused as busy.
     pub busy: usize,
 }
 
@@ -52,7 +52,7 @@ impl World {
             "messages": newest, "cursor": format!("c{}", self.frames.len())})
     }
 
-    /// What has happened after a cursor, one at a time.
+    /// The changes after a cursor, one at a time.
     pub fn changes(&self, request: &Request) -> Value {
         let cursor = parameter(request, "cursor");
         let after: usize = cursor.map_or(self.frames.len(), |cursor| cursor[1..].parse().unwrap());
@@ -87,13 +87,13 @@ impl World {
         json!({"messages": self.messages[begin..end], "has_before": begin > 0, "has_after": end < self.messages.len(), "cursor": format!("c{}", self.frames.len())})
     }
 
-    /// How many messages stand before a position.
+    /// The number of messages before a position.
     fn place_of(&self, position: &str) -> usize {
         self.messages
             .partition_point(|message| message["position"].as_str().unwrap() < position)
     }
 
-    /// A message that comes late, with its place before the one at `place`, counted from 1.
+    /// A late message, whose position is before that of message `place`, counted from 1.
     pub fn insert_before(&mut self, place: usize, author: &str, text: &str) -> Value {
         let count = self.messages.len() + 1;
         let mut message = message_of(count, author, text);

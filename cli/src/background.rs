@@ -1,8 +1,7 @@
-//! Follows the event stream of a group, and watches whether the server is still there.
+//! Background tasks: one follows the event stream of a group, one watches the server.
 //!
-//! Reads, resumes after the last id, and reports; what a frame means is up to `chat`. A stream that
-//! ends is opened again at once: when that fails, the server is lost, and the task ends with the
-//! news of it.
+//! They read, resume after the last id, and report; `chat` decides what a frame means. A stream that
+//! ends is opened again at once. If that fails, the server is lost, and the task reports it and ends.
 
 use std::time::{Duration, Instant};
 
@@ -10,33 +9,33 @@ use causeway_client::{CallError, Client, Frame, Group, Stream};
 use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
 
-/// How often the server is asked whether it is there, stream or not.
+/// How often the server is probed, with or without a stream.
 const WATCH: Duration = Duration::from_secs(3);
-/// The longest wait before a stream is opened again, whatever the server asks for.
+/// The longest pause before a stream is opened again, whatever the server asks for.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// How many pages of groups are asked for to complete their names.
+/// How many pages of groups are loaded for completion.
 const GROUP_PAGES: usize = 10;
 
-/// What the tasks report. `connection` tells which one of them: news of a former connection is old.
+/// A report of a background task.
 #[derive(Debug)]
-pub struct News {
-    /// The number that the task was started with.
+pub struct Report {
+    /// The connection that the task belongs to; reports of a former one are stale.
     pub connection: u64,
     /// What happened.
-    pub what: What,
+    pub event: Event,
 }
 
-/// See [`News`].
+/// What a background task reports.
 #[derive(Debug)]
-pub enum What {
+pub enum Event {
     /// A frame, and the id to resume after; empty for frames that carry none.
     Frame(Box<Frame>, String),
     /// Names of groups.
     Groups(Vec<String>),
-    /// The server answers no more; the reason in a few words.
+    /// The server no longer answers, and why.
     Lost(String),
-    /// The server answers, but gives no stream.
+    /// The server refuses the stream.
     Refused(CallError),
 }
 
@@ -56,12 +55,12 @@ pub fn follow(
     group: String,
     cursor: Option<String>,
     connection: u64,
-    out: Sender<News>,
+    out: Sender<Report>,
 ) -> Task {
     let task = tokio::spawn(async move {
-        let what = follow_until_lost(&client, &group, cursor, connection, &out).await;
-        // Nobody listens any more only when the program ends.
-        let _ = out.send(News { connection, what }).await;
+        let event = follow_until_lost(&client, &group, cursor, connection, &out).await;
+        // The receiver is gone only while the program exits.
+        let _ = out.send(Report { connection, event }).await;
     });
     Task(task.abort_handle())
 }
@@ -71,26 +70,26 @@ async fn follow_until_lost(
     group: &str,
     cursor: Option<String>,
     connection: u64,
-    out: &Sender<News>,
-) -> What {
+    out: &Sender<Report>,
+) -> Event {
     let mut last_id = cursor.unwrap_or_default();
     loop {
         let begun = Instant::now();
         let resume_after = Some(last_id.as_str()).filter(|id| !id.is_empty());
         let mut stream = match client.events(group, resume_after).await {
             Ok(stream) => stream,
-            Err(error) if error.is_lost() => return What::Lost(error.to_string()),
+            Err(error) if error.is_lost() => return Event::Lost(error.to_string()),
             Err(error) if error.passes() => {
                 tokio::time::sleep(error.wait()).await;
                 continue;
             }
-            Err(error) => return What::Refused(error),
+            Err(error) => return Event::Refused(error),
         };
         if let Some(end) = read_until_it_ends(&mut stream, &mut last_id, connection, out).await {
             return end;
         }
-        // At once, to tell a closed stream from a lost server; only a stream that keeps ending
-        // waits in between.
+        // At once, to tell a closed stream from a lost server; with a pause only if streams keep
+        // ending.
         if begun.elapsed() < Duration::from_secs(1) {
             let wait = stream
                 .retry_ms()
@@ -100,33 +99,33 @@ async fn follow_until_lost(
     }
 }
 
-/// Reports the frames of one stream. Nothing when it ended and may be opened again after `last_id`.
+/// Reports the frames of one stream. `None` if it ended and may be resumed after `last_id`.
 async fn read_until_it_ends(
     stream: &mut Stream,
     last_id: &mut String,
     connection: u64,
-    out: &Sender<News>,
-) -> Option<What> {
+    out: &Sender<Report>,
+) -> Option<Event> {
     while let Some(raw) = stream.next().await {
         let frame = match Frame::parse(&raw) {
             Ok(Frame::Reset) => {
-                return Some(What::Frame(Box::new(Frame::Reset), String::new()));
+                return Some(Event::Frame(Box::new(Frame::Reset), String::new()));
             }
             Ok(frame) => frame,
             Err(error) => {
-                return Some(What::Lost(format!("its stream cannot be read: {error}")));
+                return Some(Event::Lost(format!("its stream cannot be read: {error}")));
             }
         };
         last_id.clone_from(&raw.id);
-        let what = What::Frame(Box::new(frame), raw.id);
-        // Nobody listens any more only when the program ends.
-        let _ = out.send(News { connection, what }).await;
+        let event = Event::Frame(Box::new(frame), raw.id);
+        // The receiver is gone only while the program exits.
+        let _ = out.send(Report { connection, event }).await;
     }
     None
 }
 
-/// Reports the names of groups once, page by page. Where they are not to be had, nothing is reported.
-pub fn learn_groups(client: Client, connection: u64, out: Sender<News>) -> Task {
+/// Reports the names of groups once, page by page. Errors are ignored.
+pub fn load_groups(client: Client, connection: u64, out: Sender<Report>) -> Task {
     let task = tokio::spawn(async move {
         let mut after = None;
         for _ in 0..GROUP_PAGES {
@@ -136,9 +135,9 @@ pub fn learn_groups(client: Client, connection: u64, out: Sender<News>) -> Task 
             let groups = page.groups.iter();
             let groups = groups.filter_map(|group| serde_json::from_str(group.get()).ok());
             let groups = groups.map(|group: Group| group.name).collect();
-            let what = What::Groups(groups);
-            // Nobody listens any more only when the program ends.
-            let _ = out.send(News { connection, what }).await;
+            let event = Event::Groups(groups);
+            // The receiver is gone only while the program exits.
+            let _ = out.send(Report { connection, event }).await;
             after = page.next;
             if after.is_none() {
                 return;
@@ -148,33 +147,32 @@ pub fn learn_groups(client: Client, connection: u64, out: Sender<News>) -> Task 
     Task(task.abort_handle())
 }
 
-/// Asks now and then whether the server is there, until it is dropped or the server is lost. A server
-/// of another cluster than `cluster` is not the one that was there.
-pub fn watch(client: Client, cluster: String, connection: u64, out: Sender<News>) -> Task {
+/// Probes the server until it is lost. A server of another cluster than `cluster` counts as lost.
+pub fn watch(client: Client, cluster: String, connection: u64, out: Sender<Report>) -> Task {
     let task = tokio::spawn(async move {
         let reason = loop {
             tokio::time::sleep(WATCH).await;
-            if absence(&client, &cluster).await.is_none() {
+            if reason_lost(&client, &cluster).await.is_none() {
                 continue;
             }
-            // One lost answer is no lost server.
+            // A single lost answer does not mean a lost server.
             tokio::time::sleep(Duration::from_millis(300)).await;
-            if let Some(reason) = absence(&client, &cluster).await {
+            if let Some(reason) = reason_lost(&client, &cluster).await {
                 break reason;
             }
         };
         let _ = out
-            .send(News {
+            .send(Report {
                 connection,
-                what: What::Lost(reason),
+                event: Event::Lost(reason),
             })
             .await;
     });
     Task(task.abort_handle())
 }
 
-/// Why the server is not there, if it is not.
-async fn absence(client: &Client, cluster: &str) -> Option<String> {
+/// Why the server counts as lost, if it does.
+async fn reason_lost(client: &Client, cluster: &str) -> Option<String> {
     match client.server().await {
         Ok(server) if server.cluster != cluster => Some(format!(
             "a server of another cluster answers there: {}",
