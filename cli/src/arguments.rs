@@ -1,7 +1,7 @@
 //! The command line: its options and commands, and their help texts.
 //!
-//! Shell completions and manual pages are made from it. Decides nothing: `settings` fills in what is
-//! missing, `main` and `script` carry it out.
+//! Shell completions and manual pages are made from it. Decides nothing: `settings` fills in what
+//! is missing, `main` and `script` carry it out.
 
 mod examples;
 

@@ -1,7 +1,8 @@
 //! Background tasks: one follows the event stream of a group, one watches the server.
 //!
-//! They read, resume after the last id, and report; `chat` decides what a frame means. A stream that
-//! ends is opened again at once. If that fails, the server is lost, and the task reports it and ends.
+//! They read, resume after the last id, and report; `chat` decides what a frame means. A stream
+//! that ends is opened again at once. If that fails, the server is lost, and the task reports it
+//! and ends.
 
 use std::time::{Duration, Instant};
 

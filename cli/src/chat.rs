@@ -1,10 +1,10 @@
 //! The chat's loop: handles typed lines and news from the server, one at a time.
 //!
 //! Holds state and connection together; each command is a few lines that call, record and show. Its
-//! parts: `connection` (the server), `failover` (a lost server), `login`, `group` (the group and its
-//! history), `reading` (the history in a terminal), `sending`, `unsent` (the outbox), `type_ahead`
-//! (lines entered early), `frames` (the stream), `blocks` (messages on the screen), `terminal` (its
-//! status row and completion), `requirements` (of commands) and `shutdown`.
+//! parts: `connection` (the server), `failover` (a lost server), `login`, `group` (the group and
+//! its history), `reading` (the history in a terminal), `sending`, `unsent` (the outbox),
+//! `type_ahead` (lines entered early), `frames` (the stream), `blocks` (messages on the screen),
+//! `terminal` (its status row and completion), `requirements` (of commands) and `shutdown`.
 
 mod blocks;
 mod connection;
@@ -239,7 +239,8 @@ impl Chat {
             Work::Report(report) => self.handle_report(report).await,
             Work::Typed(Typed::Line(line), kept) => return self.process_line(&line, kept).await,
             Work::Typed(Typed::NotUtf8, _) => self.report_failure(
-                "Not sent: this line is not UTF-8; convert the input first, as in: iconv -f latin1 -t utf-8",
+                "Not sent: this line is not UTF-8; convert the input first, as in: iconv -f \
+                 latin1 -t utf-8",
             ),
             Work::Typed(Typed::Leave, _) => return false,
             // Handled by `TypeAhead`.

@@ -191,7 +191,8 @@ fn outbox(rest: &str) -> Result<OutboxCommand, InputError> {
             Some(text.to_owned()).filter(|text| !text.is_empty()),
         )),
         _ => Err(misuse(
-            "/outbox lists what is not sent yet; /outbox drop 1 forgets a message, /outbox edit 1 new text changes it",
+            "/outbox lists what is not sent yet; /outbox drop 1 forgets a message, /outbox edit \
+             1 new text changes it",
         )),
     }
 }

@@ -1,7 +1,7 @@
 //! `causeway`: the terminal client.
 //!
-//! Reads the command line, opens the terminal or the pipe, and hands both to `chat`. Of the project's
-//! other crates it imports `client` alone: its contract is `openapi.yaml`.
+//! Reads the command line, opens the terminal or the pipe, and hands both to `chat`. Of the
+//! project's other crates it imports `client` alone: its contract is `openapi.yaml`.
 
 mod address;
 mod arguments;
@@ -132,8 +132,11 @@ fn start(options: &Options, applied: &[Applied]) -> Start {
         .clone()
         .or_else(|| kept.as_ref().map(|login| login.user.clone()));
     if is_typed("group") && user.is_none() {
-        settings::misuse("--group needs a name to log in under: add --user NAME, as in: causeway --user ann --group lobby")
-            .exit();
+        settings::misuse(
+            "--group needs a name to log in under: add --user NAME, as in: causeway \
+            --user ann --group lobby",
+        )
+        .exit();
     }
     let target = options
         .server

@@ -32,7 +32,8 @@ impl ConnectError {
 }
 
 impl Chat {
-    /// Connects as the command line asks. With a user, a server that does not answer yet is awaited.
+    /// Connects as the command line asks. With a user, a server that does not answer yet is
+    /// awaited.
     pub(super) async fn start(&mut self, start: Start) {
         let Some(address) = self.address_of(&start.server) else {
             return;
@@ -48,7 +49,8 @@ impl Chat {
             {
                 self.link = Link::Lost(address.clone());
                 let waits = format!(
-                    "No connection to {}: {error}. Trying again until it answers; c connects elsewhere, q leaves",
+                    "No connection to {}: {error}. Trying again until it answers; c connects \
+                     elsewhere, q leaves",
                     short(&address)
                 );
                 self.announced.no_server = true;
@@ -100,8 +102,8 @@ impl Chat {
         }
     }
 
-    /// Switches to a server, with the same user, group and cursor. Switches to another cluster, where
-    /// none of these are known, only if the user asked for this server.
+    /// Switches to a server, with the same user, group and cursor. Switches to another cluster,
+    /// where none of these are known, only if the user asked for this server.
     pub(super) async fn use_server(
         &mut self,
         address: &str,
@@ -130,7 +132,10 @@ impl Chat {
         let former = std::mem::replace(&mut self.link, link);
         if changes_cluster {
             self.state.leave_cluster();
-            self.note("this is another cluster: you are in no group here; unsent messages for the former one are kept");
+            self.note(
+                "this is another cluster: you are in no group here; unsent messages for \
+                the former one are kept",
+            );
         }
         self.state.view = view.or(self.state.view.take());
         self.greet_server(&server, address);
@@ -239,7 +244,8 @@ impl Chat {
             }
         }
         self.note(
-            "this server does not have everything you have seen yet; messages may be missing until it does",
+            "this server does not have everything you have seen yet; messages may be missing \
+             until it does",
         );
         client.join(group).await
     }

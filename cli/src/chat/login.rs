@@ -82,7 +82,8 @@ impl Chat {
                 self.renewed = Some(Instant::now());
                 self.link = Link::LoggedIn(client.with_token(session.token));
                 self.note(
-                    "the login had expired and was renewed; repeat the last command if it had no effect",
+                    "the login had expired and was renewed; repeat the last command if it had no \
+                     effect",
                 );
                 self.watch();
                 self.take_up_group().await;

@@ -129,7 +129,8 @@ impl Chat {
         };
         if former.tried && former.refused.is_none() {
             return self.report_failure(&format!(
-                "Not changed: a server may already have stored {number}. It will be sent again as it is; /outbox drop {number} forgets it"
+                "Not changed: a server may already have stored {number}. It will be sent again \
+                 as it is; /outbox drop {number} forgets it"
             ));
         }
         let changed = Unsent {

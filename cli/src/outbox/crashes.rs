@@ -1,5 +1,5 @@
-//! The property that the outbox is for: whatever is written is stored once, in the order of its
-//! group, or still there with the reason, however often program, machine, disk and servers fail.
+//! The promise of the outbox: each message is stored once, in the order of its group, or is still in
+//! the outbox with the reason, however often program, machine, disk and servers fail.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,12 +12,12 @@ use super::journal::read;
 use super::tests::unsent;
 use super::{Disk, Outbox, Outcome, outcome_of};
 
-/// What survives of the disk: all that was synced, and as much of the rest as it happens.
+/// The bytes of a disk: all that were synced survive, and an arbitrary part of the rest.
 #[derive(Debug, Default)]
 struct Bytes {
     all: Vec<u8>,
     synced: usize,
-    /// How many further bytes it takes before it is full, if it fills.
+    /// How many more bytes fit, if it fills up.
     room: Option<usize>,
 }
 
@@ -29,7 +29,7 @@ impl FailingDisk {
         self.0.lock().unwrap()
     }
 
-    /// The machine loses its power: of what was not synced, this share is there.
+    /// The machine loses power: this percentage of the unsynced bytes survives.
     fn lose_power(&self, share: usize) {
         let mut bytes = self.bytes();
         let unsure = bytes.all.len() - bytes.synced;
@@ -83,15 +83,15 @@ impl Disk for FailingDisk {
     }
 }
 
-/// What happens next.
+/// A step of a trial.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Write {
         group: usize,
     },
-    /// The next message goes out, with this luck.
+    /// Send the next message, with this outcome.
     Send(Luck),
-    /// The program ends, and of what was not synced this share survives.
+    /// The program crashes; this percentage of the unsynced bytes survives.
     Crash {
         share: usize,
     },
@@ -110,7 +110,7 @@ enum Luck {
     NeverArrived,
     Refused,
     NotYetAMember,
-    /// The program ends just before it leaves, once the server has it, once the answer is here.
+    /// The program crashes before sending, after the server has stored it, after the answer.
     CrashBefore,
     CrashAfter,
     CrashOnAnswer,
@@ -145,10 +145,10 @@ struct Trial {
     outbox: Outbox,
     /// Keys in the order in which they were first stored, by group.
     stored: [Vec<String>; 2],
-    /// How often any server was asked to store a key that it did not know.
+    /// Keys that a server stored, in order.
     accepted: Vec<String>,
     refused: BTreeSet<String>,
-    /// Keys that were taken in, in order.
+    /// Keys that the outbox accepted, in order.
     written: [Vec<String>; 2],
     edits: BTreeSet<String>,
     drawn: usize,
@@ -237,7 +237,7 @@ impl Trial {
                 self.outbox.sent(&next.key);
             }
             Luck::AnswerLost => self.store(&next.group, &next.key),
-            // Who has stored a message answers it with the message, not with a refusal.
+            // A server that has stored a message answers with it, not with a refusal.
             Luck::Refused if !self.accepted.contains(&next.key) => {
                 assert_eq!(outcome_of(&mut next, &refusal("invalid")), Outcome::Refused);
                 self.refused.insert(next.key.clone());
@@ -271,7 +271,7 @@ impl Trial {
         }
     }
 
-    /// All is well from now on.
+    /// Without further faults.
     fn calm(&mut self) {
         self.crash(100);
         while self.outbox.next("c", &[]).is_some() {
@@ -283,7 +283,7 @@ impl Trial {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
-    fn what_was_taken_in_is_stored_once_and_in_order_or_is_still_there(steps in steps()) {
+    fn an_accepted_message_is_stored_once_and_in_order_or_is_still_there(steps in steps()) {
         let mut trial = Trial::new();
 
         for step in steps {
@@ -292,24 +292,28 @@ proptest! {
         trial.calm();
 
         for group in 0..2 {
-            let kept: BTreeSet<_> = trial.outbox.all().iter().map(|unsent| unsent.key.clone()).collect();
+            let waiting = trial.outbox.all().iter();
+            let kept: BTreeSet<_> = waiting.map(|unsent| unsent.key.clone()).collect();
             for key in &trial.written[group] {
-                prop_assert!(trial.stored[group].contains(key) != kept.contains(key), "{key} is lost or twice");
-                prop_assert!(!kept.contains(key) || trial.refused.contains(key), "{key} is not sent");
+                let is_stored = trial.stored[group].contains(key);
+                prop_assert!(is_stored != kept.contains(key), "{key} is lost or twice");
+                let is_refused = trial.refused.contains(key);
+                prop_assert!(is_refused || !kept.contains(key), "{key} is not sent");
             }
-            // What was edited, and what was refused before a crash forgot it, stands where it was
-            // sent at last.
+            // A message that was edited, or refused before a crash lost that note, sorts where it was
+            // sent last.
             let in_order = |keys: &[String]| -> Vec<String> {
-                keys.iter().filter(|key| !trial.edits.contains(*key) && !trial.refused.contains(*key)).cloned().collect()
+                let changed = |key: &String| trial.edits.contains(key) || trial.refused.contains(key);
+                keys.iter().filter(|key| !changed(key)).cloned().collect()
             };
             let mut wanted = in_order(&trial.written[group]);
             wanted.retain(|key| trial.stored[group].contains(key));
             let mut stored = in_order(&trial.stored[group]);
             stored.retain(|key| trial.written[group].contains(key));
             prop_assert_eq!(stored, wanted);
-            // Only what a person wrote: a message that could not be kept was never sent.
+            // A message that could not be stored was never sent.
             for key in &trial.stored[group] {
-                prop_assert!(trial.written[group].contains(key), "{key} was told as not sent");
+                prop_assert!(trial.written[group].contains(key), "{key} was reported as not sent");
             }
         }
     }

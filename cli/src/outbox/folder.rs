@@ -33,7 +33,8 @@ pub enum OpenError {
     NoFolder(String),
     /// The folder or a file in it cannot be used.
     #[error(
-        "the outbox {path} cannot be used: {error}. Make it writable, name another folder with --outbox, or add --outbox none, to send without keeping"
+        "the outbox {path} cannot be used: {error}. Make it writable, name another folder with \
+         --outbox, or add --outbox none, to send without keeping"
     )]
     Io {
         /// What cannot be used.
@@ -43,7 +44,8 @@ pub enum OpenError {
     },
     /// The file was written by something else.
     #[error(
-        "the outbox {path} cannot be used: {damage}. Install the newer one, or name another folder with --outbox"
+        "the outbox {path} cannot be used: {damage}. Install the newer one, or name another \
+         folder with --outbox"
     )]
     Damaged {
         /// Which file.

@@ -3,6 +3,8 @@
 //! The terminal must be restored before the process stops, which the default action of SIGTSTP does
 //! not do; so the signal is handled, and the process stops itself afterwards.
 
+use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::TerminalEvent;
+use super::thread::TerminalThread;
 
 /// The pause before a full queue is tried again.
 const FULL: Duration = Duration::from_millis(5);
@@ -41,14 +44,49 @@ async fn report(to: &SyncSender<TerminalEvent>, event: fn() -> TerminalEvent) {
 }
 
 /// Whether there is a shell that can resume a stopped program.
-pub(super) fn can_stop() -> bool {
+fn can_stop() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
 /// Stops this process group. The stop may take a moment.
-pub(super) fn stop() {
+fn stop() {
     // A process can always stop itself.
     let _ = kill_current_process_group(Signal::STOP);
+}
+
+impl TerminalThread {
+    /// Restores the terminal and stops, until the program is resumed.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
+        if !can_stop() {
+            return self.note("there is no shell to return to; q leaves");
+        }
+        self.canvas.erase();
+        self.canvas.flush()?;
+        self.mode.restore()?;
+        stop();
+        // Events that arrive until then can wait.
+        while let Ok(event) = self.events.recv() {
+            match event {
+                TerminalEvent::Continued => break,
+                other => self.backlog.push_back(other),
+            }
+            if self.is_closing.load(Ordering::Acquire) {
+                return Ok(());
+            }
+        }
+        self.go_on()
+    }
+
+    /// Takes the terminal back after other programs have used it.
+    pub(super) fn go_on(&mut self) -> io::Result<()> {
+        self.mode.resume(self.prompt.is_some())?;
+        self.scrollback.forget();
+        self.canvas.forget();
+        if self.canvas.has_codes() {
+            self.canvas.print("\r\u{1b}[J")?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

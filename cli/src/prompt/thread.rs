@@ -16,7 +16,7 @@ use super::line::{KeyAction, LineEditor};
 use super::menu::Menu;
 use super::prediction::Prediction;
 use super::status::Status;
-use super::{Request, TerminalEvent, Typed, suspend};
+use super::{Request, TerminalEvent, Typed};
 use crate::complete::Vocabulary;
 use crate::recall::Recall;
 use crate::scrollback::{Block, Scrollback};
@@ -54,7 +54,7 @@ pub(super) struct TerminalThread {
     vocabulary: Vocabulary,
     status: Status,
     /// The prompt; `None` while a command runs.
-    prompt: Option<String>,
+    pub(super) prompt: Option<String>,
     interrupted: bool,
     /// Predicts the lines that the held keys will form.
     prediction: Prediction,
@@ -275,7 +275,7 @@ impl TerminalThread {
         self.canvas.print(&text)
     }
 
-    fn note(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn note(&mut self, text: &str) -> io::Result<()> {
         self.print(&Block::lines(format!("· {text}")))
     }
 
@@ -363,38 +363,5 @@ impl TerminalThread {
             menu: self.line.menu().map(Menu::shown),
             has_color: self.has_color,
         });
-    }
-
-    /// Restores the terminal and stops, until the program is resumed.
-    pub(super) fn suspend(&mut self) -> io::Result<()> {
-        if !suspend::can_stop() {
-            return self.note("there is no shell to return to; q leaves");
-        }
-        self.canvas.erase();
-        self.canvas.flush()?;
-        self.mode.restore()?;
-        suspend::stop();
-        // Events that arrive until then can wait.
-        while let Ok(event) = self.events.recv() {
-            match event {
-                TerminalEvent::Continued => break,
-                other => self.backlog.push_back(other),
-            }
-            if self.is_closing.load(Ordering::Acquire) {
-                return Ok(());
-            }
-        }
-        self.go_on()
-    }
-
-    /// Takes the terminal back after other programs have used it.
-    pub(super) fn go_on(&mut self) -> io::Result<()> {
-        self.mode.resume(self.prompt.is_some())?;
-        self.scrollback.forget();
-        self.canvas.forget();
-        if self.canvas.has_codes() {
-            self.canvas.print("\r\u{1b}[J")?;
-        }
-        Ok(())
     }
 }

@@ -278,7 +278,8 @@ impl Caller {
         let seconds = self.time_limit.unwrap_or_default().as_secs();
         let server = short(self.client.base());
         Failure::Error(format!(
-            "no server has answered for {seconds} s; the last, {server}: {error}. Check --server, or wait longer with --timeout"
+            "no server has answered for {seconds} s; the last, {server}: {error}. Check \
+             --server, or wait longer with --timeout"
         ))
     }
 

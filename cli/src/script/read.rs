@@ -190,7 +190,8 @@ fn print_change(
     if change.event == "reset" {
         printer.flush()?;
         eprintln!(
-            "causeway: the history before this cursor has changed; causeway history prints it as it is now"
+            "causeway: the history before this cursor has changed; causeway history prints it as \
+             it is now"
         );
     }
     Ok(())

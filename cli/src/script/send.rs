@@ -154,7 +154,10 @@ impl Sender {
             awaits_turn: false,
         };
         self.outbox.push(unsent).map_err(|error| {
-            format!("not sent: the outbox cannot be written ({error}); make room for it, or add --outbox none")
+            format!(
+                "not sent: the outbox cannot be written ({error}); make room for it, or add \
+                --outbox none"
+            )
         })?;
         self.send_until(&key).await
     }

@@ -189,7 +189,8 @@ fn a_host_name_that_nobody_knows_is_told_of_once() {
     ]);
 
     live.wait_for(
-        "! No connection to no-such-host.invalid:12000: this host name is not known; check its spelling. Trying again until it answers; c connects elsewhere, q leaves",
+        "! No connection to no-such-host.invalid:12000: this host name is not known; check its \
+         spelling. Trying again until it answers; c connects elsewhere, q leaves",
     );
     live.type_in("v\n");
     live.wait_for("! No server answers now. Type c and another server, as in: c 2");
@@ -278,7 +279,8 @@ fn input_that_is_not_utf8_is_refused() {
         assert_eq!(
             shown.lines().last(),
             Some(
-                "! Not sent: this line is not UTF-8; convert the input first, as in: iconv -f latin1 -t utf-8"
+                "! Not sent: this line is not UTF-8; convert the input first, as in: iconv -f \
+                 latin1 -t utf-8"
             )
         );
         assert_eq!(output.status.code(), Some(1));

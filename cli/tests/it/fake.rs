@@ -261,7 +261,8 @@ impl Cluster {
                 "application/problem+json"
             };
             let head = format!(
-                "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nCauseway-Mark: mark-{replica}\r\nContent-Length: {}\r\n\r\n",
+                "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nCauseway-Mark: \
+                 mark-{replica}\r\nContent-Length: {}\r\n\r\n",
                 body.len()
             );
             if stream.write_all((head + &body).as_bytes()).is_err() {
@@ -278,7 +279,8 @@ impl Cluster {
             ("GET", ["healthz"]) => (200, json!({})),
             ("GET", ["v1", "server"]) => (
                 200,
-                json!({"version": "0.1.0", "api_level": 1, "replica": replica, "cluster": world.name.as_deref().unwrap_or("test"), "mode": "open"}),
+                json!({"version": "0.1.0", "api_level": 1, "replica": replica,
+                    "cluster": world.name.as_deref().unwrap_or("test"), "mode": "open"}),
             ),
             ("POST", ["v1", "sessions"]) => {
                 let name = request.body["name"].as_str().unwrap().to_owned();
@@ -288,7 +290,8 @@ impl Cluster {
                 }
                 (
                     201,
-                    json!({"token": format!("t-{name}"), "user": {"id": name, "name": name}, "expires_at": "2030-01-01T00:00:00Z", "replica": replica}),
+                    json!({"token": format!("t-{name}"), "user": {"id": name, "name": name},
+                        "expires_at": "2030-01-01T00:00:00Z", "replica": replica}),
                 )
             }
             _ if request.header("authorization").is_none() || world.ended_logins => {

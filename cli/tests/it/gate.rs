@@ -68,7 +68,8 @@ impl Gate {
     pub fn answer(&self, status: &str, kind: &str, body: &str) {
         let length = body.len();
         let answer = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: \
+             {length}\r\nConnection: close\r\n\r\n{body}"
         );
         self.set(Mode::Answer(answer.into_bytes()));
     }

@@ -292,7 +292,9 @@ fn without_a_folder_that_can_be_written_nothing_is_sent_and_the_way_out_is_named
     let output = run_at(&home, &arguments, b"a hi\n");
 
     let shown = String::from_utf8(output.stdout).unwrap();
-    let sentence = "the outbox ~/.local/state/causeway/outbox cannot be used: Not a directory (os error 20). Make it writable, name another folder with --outbox, or add --outbox none, to send without keeping";
+    let sentence = "the outbox ~/.local/state/causeway/outbox cannot be used: Not a directory \
+        (os error 20). Make it writable, name another folder with --outbox, or add --outbox \
+        none, to send without keeping";
     let unwritable = format!("! Not sent: {sentence}. Arrow up brings the line back");
     assert_eq!(shown.lines().last(), Some(unwritable.as_str()), "{shown}");
     assert_eq!(output.status.code(), Some(1));
@@ -347,7 +349,8 @@ fn on_a_full_disk_nothing_is_sent_that_is_not_kept() {
     let output = child.wait_with_output().unwrap();
 
     let shown = String::from_utf8(output.stdout).unwrap();
-    let sentence = "! Not sent: the outbox cannot be written (File too large (os error 27)); make room for it, or start with --outbox none. Arrow up brings the line back";
+    let sentence = "! Not sent: the outbox cannot be written (File too large (os error 27)); \
+        make room for it, or start with --outbox none. Arrow up brings the line back";
     assert_eq!(shown.lines().last(), Some(sentence), "{shown}");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(cluster.texts(), Vec::<String>::new());
@@ -370,7 +373,11 @@ fn an_outbox_of_a_newer_version_is_left_alone() {
 
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(
-        shown.contains("! Nothing can be sent: the outbox ~/.local/state/causeway/outbox/ann.outbox cannot be used: it was written by a newer version of this program. Install the newer one"),
+        shown.contains(
+            "! Nothing can be sent: the outbox \
+            ~/.local/state/causeway/outbox/ann.outbox cannot be used: it was written by a newer \
+            version of this program. Install the newer one"
+        ),
         "{shown}"
     );
     assert_eq!(std::fs::read_to_string(&path).unwrap(), newer);

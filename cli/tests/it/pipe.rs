@@ -205,9 +205,12 @@ fn what_others_do_is_shown_as_it_happens() {
     cluster.frame("merged", &json!({"count": 3, "from": 4}), false);
     cluster.frame("moved", &theirs, true);
     cluster.frame("sticker", &json!("from a newer server"), true);
-    let view = json!({"self": {"replica": 1, "epoch": "x", "public_url": "http://a", "vector": [1, 1]}, "peers": [{"replica": 2,
-        "public_url": format!("http://{}", peer.address), "internal_url": "http://x", "status": "down", "out": "failing",
-        "since": "2026-01-01T00:00:00Z", "last_heard_ms": 4000, "rtt_ms": null, "missing_here": 0, "missing_there": 3}]});
+    let view = json!({"self": {"replica": 1, "epoch": "x", "public_url": "http://a",
+        "vector": [1, 1]}, "peers": [{"replica": 2,
+        "public_url": format!("http://{}", peer.address), "internal_url": "http://x",
+            "status": "down", "out": "failing",
+        "since": "2026-01-01T00:00:00Z", "last_heard_ms": 4000, "rtt_ms": null,
+            "missing_here": 0, "missing_there": 3}]});
     cluster.frame("view", &view, false);
 
     for expected in [

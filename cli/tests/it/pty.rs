@@ -341,8 +341,8 @@ impl Drop for Screen {
     }
 }
 
-/// Shows the program's output and answers its queries for the cursor, as a terminal does. Returns the
-/// beginning of an incomplete query.
+/// Shows the program's output and answers its queries for the cursor, as a terminal does. Returns
+/// the beginning of an incomplete query.
 fn show(
     parser: &Mutex<vt100::Parser>,
     answers: &Mutex<Box<dyn Write + Send>>,

@@ -1,5 +1,5 @@
-//! Messages that arrive while a line is being typed: none is lost, none is shown twice, and the line
-//! is unchanged.
+//! Messages that arrive while a line is being typed: none is lost, none is shown twice, and the
+//! line is unchanged.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Commands for scripts: logins, lists, and how a command fails. `send` and `reading` have their own.
+//! Commands for scripts: logins, lists, and how a command fails. `send` and `reading` have their
+//! own.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -28,7 +29,8 @@ fn a_login_is_kept_for_the_next_commands_until_it_is_forgotten() {
     let before = trial.run_bare(send, b"");
     assert_failed(
         &before,
-        "not sent, and not kept: not logged in; log in with causeway login --user NAME, or add --user NAME",
+        "not sent, and not kept: not logged in; log in with causeway login --user NAME, or add \
+         --user NAME",
     );
     assert_done(&trial.run(&["login"], b""), "");
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
@@ -145,7 +147,9 @@ fn what_fails_is_one_sentence_and_exit_code_1() {
                 "--timeout",
                 "1",
             ],
-            "no server has answered for 1 s; the last, no-such-host.invalid:12000: this host name is not known; check its spelling. Check --server, or wait longer with --timeout",
+            "no server has answered for 1 s; the last, no-such-host.invalid:12000: this host \
+             name is not known; check its spelling. Check --server, or wait longer with \
+             --timeout",
         ),
     ];
     for (arguments, sentence) in failures {

@@ -116,7 +116,9 @@ fn a_message_that_no_server_answers_is_kept_and_sent_by_the_next_run() {
     assert_failed(
         &failed,
         &format!(
-            "not sent yet: no server has answered for 1 s; the last, {name}: connection refused. Check --server, or wait longer with --timeout. It is kept, and sent when causeway runs again as ann"
+            "not sent yet: no server has answered for 1 s; the last, {name}: connection refused. \
+             Check --server, or wait longer with --timeout. It is kept, and sent when causeway \
+             runs again as ann"
         ),
     );
 
@@ -142,7 +144,8 @@ fn the_help_says_that_nothing_is_kept_without_a_login() {
         "{said}"
     );
     let help = out(&help).replace('\n', " ");
-    let exception = "Without an earlier causeway login, or with --outbox none, nothing is kept while no server answers.";
+    let exception = "Without an earlier causeway login, or with --outbox none, nothing is kept \
+        while no server answers.";
     assert!(help.contains(exception), "{help}");
 }
 
@@ -174,7 +177,8 @@ fn a_refused_message_is_told_with_its_reason() {
     assert_failed(
         &output,
         &format!(
-            "not sent ({excerpt}…): text: at most 4000 characters. /outbox in the chat edits or drops it"
+            "not sent ({excerpt}…): text: at most 4000 characters. /outbox in the chat edits or \
+             drops it"
         ),
     );
     assert!(

@@ -109,7 +109,8 @@ fn bash_takes_the_completions() {
     std::fs::write(&path, script).unwrap();
 
     let line = format!(
-        "source {}; COMP_WORDS=(causeway se); COMP_CWORD=1; _causeway causeway se causeway; echo \"${{COMPREPLY[@]}}\"",
+        "source {}; COMP_WORDS=(causeway se); COMP_CWORD=1; _causeway causeway se causeway; echo \
+         \"${{COMPREPLY[@]}}\"",
         path.display()
     );
     let output = Command::new("bash").args(["-c", &line]).output().unwrap();
@@ -143,7 +144,8 @@ fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
     let home = Home::new();
     let folder = home.path().join(".config/causeway");
     std::fs::create_dir_all(&folder).unwrap();
-    let file = "server = \"c.example\"\nuser = \"ann\"\ngroup = \"file\"\nno-failover = true\nca = \"ca.pem\"\noutbox = \"none\"\ncolor = \"never\"\ntimeout = 5\n";
+    let file = "server = \"c.example\"\nuser = \"ann\"\ngroup = \"file\"\nno-failover = true\nca \
+        = \"ca.pem\"\noutbox = \"none\"\ncolor = \"never\"\ntimeout = 5\n";
     std::fs::write(folder.join("config.toml"), file).unwrap();
     let from_file = |value: &str| {
         (

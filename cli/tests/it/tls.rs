@@ -121,7 +121,8 @@ fn what_does_not_fit_is_told_with_what_to_do() {
         (
             front.url(),
             ca(&stranger),
-            "its certificate is of no authority that is trusted here; name the authority's file with --ca",
+            "its certificate is of no authority that is trusted here; name the authority's file \
+             with --ca",
         ),
         (
             stranger.url(),

@@ -9,7 +9,8 @@ use super::{Cluster, Request};
 
 impl Cluster {
     pub(super) fn stream_events(&self, request: &Request, stream: &mut TcpStream) {
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nretry: 50\n\n";
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: \
+            close\r\n\r\nretry: 50\n\n";
         let mut next: usize = request
             .header("last-event-id")
             .map_or(0, |id| id[1..].parse().unwrap());

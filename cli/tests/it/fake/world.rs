@@ -39,16 +39,25 @@ impl World {
             .iter()
             .find(|(number, ..)| *number == replica)
             .unwrap();
-        let peers: Vec<_> = self.peers.iter().filter(|(number, ..)| *number != replica).map(|(number, address, up)| {
-            json!({"replica": number, "public_url": url(address), "internal_url": "http://x", "status": if *up { "up" } else { "down" },
-                "out": "ok", "since": "2026-01-01T00:00:00Z", "last_heard_ms": 40, "rtt_ms": 1, "missing_here": 0, "missing_there": 0})
-        }).collect();
-        json!({"self": {"replica": replica, "epoch": "9f3c07aa", "public_url": url(&own.1), "vector": [self.messages.len()]}, "peers": peers})
+        let peers: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(number, ..)| *number != replica)
+            .map(|(number, address, up)| {
+                json!({"replica": number, "public_url": url(address), "internal_url": "http://x",
+                "status": if *up { "up" } else { "down" },
+                "out": "ok", "since": "2026-01-01T00:00:00Z", "last_heard_ms": 40, "rtt_ms": 1,
+                    "missing_here": 0, "missing_there": 0})
+            })
+            .collect();
+        json!({"self": {"replica": replica, "epoch": "9f3c07aa", "public_url": url(&own.1),
+            "vector": [self.messages.len()]}, "peers": peers})
     }
 
     pub fn snapshot(&self, group: &str) -> Value {
         let newest = &self.messages[self.messages.len().saturating_sub(10)..];
-        json!({"group": group, "online": [{"id": "bob", "name": "bob"}], "online_count": 1, "members": [], "members_count": 2,
+        json!({"group": group, "online": [{"id": "bob", "name": "bob"}], "online_count": 1,
+            "members": [], "members_count": 2,
             "messages": newest, "cursor": format!("c{}", self.frames.len())})
     }
 
@@ -65,7 +74,8 @@ impl World {
             })
             .collect();
         let reached = after + events.len();
-        json!({"events": events, "cursor": format!("c{reached}"), "caught_up": reached == self.frames.len()})
+        json!({"events": events, "cursor": format!("c{reached}"),
+            "caught_up": reached == self.frames.len()})
     }
 
     pub fn page(&self, request: &Request) -> Value {
@@ -74,17 +84,21 @@ impl World {
         if let Some(before) = parameter("before") {
             let end = self.place_of(&before);
             let begin = end.saturating_sub(limit);
-            return json!({"messages": self.messages[begin..end], "has_before": begin > 0, "has_after": end < self.messages.len(), "cursor": format!("c{}", self.frames.len())});
+            return json!({"messages": self.messages[begin..end], "has_before": begin > 0,
+                "has_after": end < self.messages.len(),
+                "cursor": format!("c{}", self.frames.len())});
         }
         let Some(after) = parameter("after") else {
             let newest = &self.messages[self.messages.len().saturating_sub(limit)..];
-            return json!({"messages": newest, "has_before": self.messages.len() > limit, "has_after": false, "cursor": format!("c{}", self.frames.len())});
+            return json!({"messages": newest, "has_before": self.messages.len() > limit,
+                "has_after": false, "cursor": format!("c{}", self.frames.len())});
         };
         let begin = self
             .messages
             .partition_point(|message| message["position"].as_str().unwrap() <= after.as_str());
         let end = (begin + limit).min(self.messages.len());
-        json!({"messages": self.messages[begin..end], "has_before": begin > 0, "has_after": end < self.messages.len(), "cursor": format!("c{}", self.frames.len())})
+        json!({"messages": self.messages[begin..end], "has_before": begin > 0,
+            "has_after": end < self.messages.len(), "cursor": format!("c{}", self.frames.len())})
     }
 
     /// The number of messages before a position.
@@ -168,7 +182,10 @@ impl World {
 
 /// Two pages of one group each.
 pub fn groups(named: &[String], request: &Request) -> Value {
-    let group = |name: &str, joined: bool| json!({"name": name, "members": 2, "online": 1, "joined": joined});
+    let group = |name: &str, joined: bool| {
+        json!({"name": name, "members": 2, "online": 1,
+        "joined": joined})
+    };
     if !named.is_empty() {
         let groups: Vec<_> = named.iter().map(|name| group(name, false)).collect();
         return json!({"groups": groups});
@@ -200,15 +217,19 @@ fn parameter(request: &Request, name: &str) -> Option<String> {
 }
 
 pub fn message_of(number: usize, author: &str, text: &str) -> Value {
-    json!({"id": format!("m{number}"), "group": "lobby", "author": {"id": author, "name": author}, "text": text,
-        "sent_at": "2026-01-01T10:00:00Z", "received_at": "2026-01-01T10:00:00Z", "likes": 0, "liked_by": [], "liked": false,
-        "origin": 1, "vector": [number], "position": format!("0193b3f1a2{number:06x}000100000000{:016x}", number),
+    json!({"id": format!("m{number}"), "group": "lobby", "author": {"id": author,
+        "name": author}, "text": text,
+        "sent_at": "2026-01-01T10:00:00Z", "received_at": "2026-01-01T10:00:00Z", "likes": 0,
+            "liked_by": [], "liked": false,
+        "origin": 1, "vector": [number],
+            "position": format!("0193b3f1a2{number:06x}000100000000{:016x}", number),
         "stored_on": [1], "settled": false})
 }
 
 pub fn problem(status: u16, code: &str, detail: &str) -> (u16, Value) {
     (
         status,
-        json!({"type": "about:blank", "title": code, "status": status, "detail": detail, "code": code, "request_id": "r"}),
+        json!({"type": "about:blank", "title": code, "status": status, "detail": detail,
+            "code": code, "request_id": "r"}),
     )
 }
