@@ -1,9 +1,15 @@
-//! The few lines that hang `decide` and `apply` on cqrs-es.
+//! The aggregates as cqrs-es knows them, and how the writer runs a decision.
 //!
 //! In cqrs-es an event is what `handle` writes and what the store reads back. Ours carries its
-//! stamp, because folds need the order key. An event that is not stored yet has none: it stands
-//! above all others until the writer stamps it.
+//! envelope, because folds need the order key. `EventSink::write` applies an event as soon as it is
+//! made, so the command brings the envelope's parts, the final stamp among them: an event applied
+//! under a provisional stamp would win against every later one.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
@@ -11,52 +17,24 @@ use serde_json::value::to_raw_value;
 use crate::envelope::{Envelope, LEVEL};
 use crate::event::Event;
 use crate::group::{Group, GroupCommand, GroupEvent, Membership};
-use crate::hlc::Hlc;
-use crate::ids::{Epoch, Origin, ReplicaId};
 use crate::names::GroupName;
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
 use crate::stamp::Stamp;
-use crate::version_vector::VersionVector;
 
-/// An event with the frame it travels in.
+/// An event with its envelope. A clone shares both.
 #[derive(Clone, Debug)]
 pub struct Stamped<E> {
     /// Who accepted it, when in the order, about what.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
     /// What happened.
-    pub event: E,
+    pub event: Arc<E>,
 }
 
 impl<E: Event> Stamped<E> {
-    /// Reads the event inside a frame.
-    pub fn read(envelope: Envelope) -> Result<Self, serde_json::Error> {
-        let event = E::read(&envelope.kind, envelope.event.get())?;
+    /// Reads the event inside an envelope.
+    pub fn read(envelope: Arc<Envelope>) -> Result<Self, serde_json::Error> {
+        let event = E::read(&envelope.kind, envelope.event.get())?.into();
         Ok(Self { envelope, event })
-    }
-
-    /// Frames an event that is not stored yet: above all that are.
-    fn not_stored_yet(aggregate: &'static str, group: &GroupName, event: E) -> Self {
-        let origin = Origin {
-            replica: ReplicaId::new(u16::MAX).expect("not 0"),
-            epoch: Epoch(u32::MAX),
-        };
-        let raw = to_raw_value(&event).expect("events have only string keys and plain numbers");
-        let envelope = Envelope {
-            stamp: Stamp {
-                origin,
-                seq: 1,
-                hlc: Hlc::MAX,
-                past: VersionVector::default(),
-            },
-            level: LEVEL,
-            aggregate: aggregate.to_owned(),
-            id: String::new(),
-            group: Some(group.as_str().to_owned()),
-            kind: event.kind().to_owned(),
-            at: 0,
-            event: raw.into(),
-        };
-        Self { envelope, event }
     }
 }
 
@@ -74,7 +52,7 @@ impl<E> Serialize for Stamped<E> {
 
 impl<'de, E: Event> Deserialize<'de> for Stamped<E> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::read(Envelope::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        Self::read(Envelope::deserialize(deserializer)?.into()).map_err(serde::de::Error::custom)
     }
 }
 
@@ -88,18 +66,50 @@ impl<E: Event> cqrs_es::DomainEvent for Stamped<E> {
     }
 }
 
-/// A command to a group, with the name of the group it is for.
+/// A command, with what the envelope of its event will hold beside the event.
 #[derive(Clone, Debug)]
-pub struct InGroup<C> {
-    /// Which group.
+pub struct Asked<C> {
+    /// The aggregate's id.
+    pub id: String,
+    /// The group whose readers it concerns.
     pub group: GroupName,
+    /// The stamp that the event will have.
+    pub stamp: Stamp,
+    /// The wall time, milliseconds since 1970.
+    pub at_ms: i64,
     /// What is asked.
     pub command: C,
 }
 
-impl cqrs_es::Aggregate for Group {
+impl<C> Asked<C> {
+    /// Puts what follows from the command into its envelope.
+    fn accept<E: Event>(
+        self,
+        aggregate: &str,
+        decide: impl FnOnce(&GroupName, C) -> Result<E, Refusal>,
+    ) -> Result<Stamped<E>, Refusal> {
+        let event = decide(&self.group, self.command)?;
+        let raw = to_raw_value(&event).expect("events have only string keys and plain numbers");
+        let envelope = Envelope {
+            stamp: self.stamp,
+            level: LEVEL,
+            aggregate: aggregate.to_owned(),
+            id: self.id,
+            group: Some(self.group.as_str().to_owned()),
+            kind: event.kind().to_owned(),
+            at: self.at_ms,
+            event: raw.into(),
+        };
+        Ok(Stamped {
+            envelope: envelope.into(),
+            event: event.into(),
+        })
+    }
+}
+
+impl Aggregate for Group {
     const TYPE: &'static str = "group";
-    type Command = InGroup<GroupCommand>;
+    type Command = Asked<GroupCommand>;
     type Event = Stamped<GroupEvent>;
     type Error = Refusal;
     type Services = ();
@@ -110,23 +120,20 @@ impl cqrs_es::Aggregate for Group {
         (): &Self::Services,
         sink: &EventSink<Self>,
     ) -> Result<(), Refusal> {
-        let event = self.decide(asked.command);
-        sink.write(
-            Stamped::not_stored_yet(Self::TYPE, &asked.group, event),
-            self,
-        )
-        .await;
+        let event = asked.accept(Self::TYPE, |_, command| Ok(Self::decide(command)))?;
+        sink.write(event, self).await;
         Ok(())
     }
 
     fn apply(&mut self, stamped: Self::Event) {
-        Self::apply(self, stamped.envelope.stamp.order_key(), &stamped.event);
+        self.fold(stamped.envelope.stamp.order_key(), &stamped.event);
     }
 }
 
-impl cqrs_es::Aggregate for Post {
+impl Aggregate for Post {
     const TYPE: &'static str = "post";
-    type Command = (Membership, InGroup<PostCommand>);
+    /// With the membership of whoever asks.
+    type Command = (Membership, Asked<PostCommand>);
     type Event = Stamped<PostEvent>;
     type Error = Refusal;
     type Services = ();
@@ -137,34 +144,54 @@ impl cqrs_es::Aggregate for Post {
         (): &Self::Services,
         sink: &EventSink<Self>,
     ) -> Result<(), Refusal> {
-        let event = self.decide(&asked.group, membership, asked.command)?;
-        sink.write(
-            Stamped::not_stored_yet(Self::TYPE, &asked.group, event),
-            self,
-        )
-        .await;
+        let event = asked.accept(Self::TYPE, |group, command| {
+            self.decide(group, membership, command)
+        })?;
+        sink.write(event, self).await;
         Ok(())
     }
 
     fn apply(&mut self, stamped: Self::Event) {
-        let group = stamped.envelope.group_name();
-        Self::apply(
-            self,
-            stamped.envelope.stamp.order_key(),
-            group,
-            &stamped.event,
-        );
+        let envelope = &stamped.envelope;
+        let group = envelope.group.as_deref();
+        self.fold(envelope.stamp.order_key(), group, &stamped.event);
+    }
+}
+
+/// Decides a command on an aggregate, which applies the event, and returns the event.
+///
+/// To be called outside of tokio's tasks, or inside `tokio::task::unconstrained`: the sink locks a
+/// mutex of tokio's, which makes a task pause after some 128 calls even where it is free.
+pub(crate) fn decide<A, E>(aggregate: &mut A, command: A::Command) -> Result<E, A::Error>
+where
+    A: Aggregate<Event = E, Services = ()>,
+{
+    let sink = EventSink::default();
+    at_once(aggregate.handle(command, &(), &sink))?;
+    let event = at_once(sink.collect()).pop();
+    Ok(event.expect("an accepted command yields an event"))
+}
+
+fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a decision waits: it runs in a constrained task of tokio's"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use cqrs_es::Aggregate;
     use cqrs_es::test::TestFramework;
 
     use super::*;
+    use crate::hlc::Hlc;
+    use crate::ids::{Epoch, Origin, ReplicaId};
     use crate::names::{User, UserId};
     use crate::text::MessageText;
+    use crate::version_vector::VersionVector;
+
+    /// When what is asked is decided.
+    const NOW_MS: u64 = 10;
 
     type Groups = TestFramework<Group>;
     type Posts = TestFramework<Post>;
@@ -194,16 +221,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_leaves_has_left() {
+    async fn whoever_leaves_has_left_member_or_not() {
         let leave = GroupCommand::Leave { user: user("anna") };
-
-        let outcome = Groups::with(())
-            .given(vec![stored(1, Group::TYPE, joined("anna"))])
-            .when_async(in_lobby(leave))
-            .await;
-
         let left = GroupEvent::MemberLeft { user: user("anna") };
-        outcome.then_expect_events(vec![new(Group::TYPE, left)]);
+
+        for given in [vec![], vec![stored(1, Group::TYPE, joined("anna"))]] {
+            let outcome = Groups::with(())
+                .given(given)
+                .when_async(in_lobby(leave.clone()))
+                .await;
+
+            outcome.then_expect_events(vec![new(Group::TYPE, left.clone())]);
+        }
     }
 
     #[tokio::test]
@@ -279,16 +308,42 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_not_stored_yet_stands_above_all_that_are() {
-        let fresh = new(Group::TYPE, joined("anna"));
-        let key = fresh.envelope.stamp.order_key();
+    fn what_was_decided_yields_to_what_comes_later() {
+        let mut group = Group::default();
+        let join = GroupCommand::Join { user: user("anna") };
+        let left = GroupEvent::MemberLeft { user: user("anna") };
 
-        assert!(
-            key > stored(u64::MAX, Group::TYPE, joined("anna"))
-                .envelope
-                .stamp
-                .order_key()
+        decide(&mut group, in_lobby(join)).unwrap();
+        let after_the_join = group.membership(&user("anna").id);
+        group.apply(stored(NOW_MS + 1, Group::TYPE, left));
+
+        assert_eq!(after_the_join, Membership::Member);
+        assert_eq!(group.membership(&user("anna").id), Membership::NotAMember);
+    }
+
+    #[test]
+    fn what_is_refused_changes_nothing() {
+        let mut post = Post::default();
+        let asked = (
+            Membership::Member,
+            in_lobby(PostCommand::Like { user: user("anna") }),
         );
+
+        assert_eq!(decide(&mut post, asked), Err(Refusal::NoSuchMessage));
+        assert_eq!(post, Post::default());
+    }
+
+    #[tokio::test]
+    async fn many_decisions_in_one_task_do_not_wait() {
+        let mut group = Group::default();
+
+        tokio::task::unconstrained(async {
+            for _ in 0..1_000 {
+                let join = GroupCommand::Join { user: user("anna") };
+                decide(&mut group, in_lobby(join)).unwrap();
+            }
+        })
+        .await;
     }
 
     #[test]
@@ -301,21 +356,38 @@ mod tests {
         assert_eq!(read, event);
     }
 
+    /// The event that a command yields now.
     fn new<E: Event>(aggregate: &'static str, event: E) -> Stamped<E> {
-        Stamped::not_stored_yet(aggregate, &GroupName::parse("lobby").unwrap(), event)
+        stored(NOW_MS, aggregate, event)
     }
 
     fn stored<E: Event>(ms: u64, aggregate: &'static str, event: E) -> Stamped<E> {
-        let mut stamped = new(aggregate, event);
-        stamped.envelope.stamp.origin.epoch = Epoch(7);
-        stamped.envelope.stamp.hlc = Hlc::at_ms(ms);
-        stamped
+        let asked = Asked {
+            stamp: stamp(ms),
+            ..in_lobby(())
+        };
+        asked.accept(aggregate, |_, ()| Ok(event)).unwrap()
     }
 
-    fn in_lobby<C>(command: C) -> InGroup<C> {
-        InGroup {
+    fn in_lobby<C>(command: C) -> Asked<C> {
+        Asked {
+            id: "lobby".to_owned(),
             group: GroupName::parse("lobby").unwrap(),
+            stamp: stamp(NOW_MS),
+            at_ms: 0,
             command,
+        }
+    }
+
+    fn stamp(ms: u64) -> Stamp {
+        Stamp {
+            origin: Origin {
+                replica: ReplicaId::new(1).unwrap(),
+                epoch: Epoch(7),
+            },
+            seq: 1,
+            hlc: Hlc::at_ms(ms),
+            past: VersionVector::default(),
         }
     }
 

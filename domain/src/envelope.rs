@@ -109,14 +109,15 @@ impl RawEvent {
     }
 
     /// Serialises an event at its origin: the only place where event bytes are made.
-    pub fn create(envelope: Envelope, former: Hash) -> Self {
+    pub fn create(envelope: impl Into<Arc<Envelope>>, former: Hash) -> Self {
+        let envelope = envelope.into();
         let bytes: Arc<str> = serde_json::to_string(&envelope)
             .expect("an envelope has only string keys and plain numbers")
             .into();
         let hash = former.then(bytes.as_bytes());
         Self {
             bytes,
-            envelope: envelope.into(),
+            envelope,
             hash,
         }
     }

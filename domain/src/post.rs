@@ -98,7 +98,16 @@ pub struct Post {
 struct Original {
     place: OrderKey,
     author: UserId,
-    group: Option<GroupName>,
+    /// As its envelope spells it.
+    group: Option<String>,
+}
+
+impl Original {
+    fn is_in(&self, group: &GroupName) -> bool {
+        self.group.as_deref().is_some_and(|named| {
+            named == group.as_str() || GroupName::parse(named).as_ref() == Ok(group)
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +118,7 @@ struct Like {
 
 impl Post {
     /// Says what follows from a command, given where the asking user stands in `group`.
-    pub fn decide(
+    pub(crate) fn decide(
         &self,
         group: &GroupName,
         membership: Membership,
@@ -151,7 +160,7 @@ impl Post {
     fn author_in(&self, group: &GroupName) -> Result<&UserId, Refusal> {
         self.original
             .as_ref()
-            .filter(|original| original.group.as_ref() == Some(group))
+            .filter(|original| original.is_in(group))
             .map(|original| &original.author)
             .ok_or(Refusal::NoSuchMessage)
     }
@@ -161,7 +170,7 @@ impl Post {
     }
 
     /// Folds one event in, in any order. `group` is the one its envelope names.
-    pub fn apply(&mut self, key: OrderKey, group: Option<GroupName>, event: &PostEvent) {
+    pub(crate) fn fold(&mut self, key: OrderKey, group: Option<&str>, event: &PostEvent) {
         match event {
             PostEvent::MessagePosted { author, .. } => {
                 if self
@@ -172,7 +181,7 @@ impl Post {
                     self.original = Some(Original {
                         place: key,
                         author: author.id.clone(),
-                        group,
+                        group: group.map(str::to_owned),
                     });
                 }
             }
@@ -209,7 +218,7 @@ mod tests {
         let unposted = Post::default();
         let posted = folded(&[(1, posted("anna"))]);
         let mut liked = posted.clone();
-        liked.apply(key(2), None, &like("bert"));
+        liked.fold(key(2), None, &like("bert"));
         let all = [post_as("anna"), like_as("anna"), unlike_as("anna")];
 
         for post in [&unposted, &posted, &liked] {
@@ -329,7 +338,7 @@ mod tests {
     fn folded(events: &[(u64, PostEvent)]) -> Post {
         let mut post = Post::default();
         for (hlc, event) in events {
-            post.apply(key(*hlc), Some(lobby()), event);
+            post.fold(key(*hlc), Some("lobby"), event);
         }
         post
     }

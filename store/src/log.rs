@@ -150,7 +150,9 @@ impl Log {
         let tail = Arc::new(Tail::default());
         let (writer, head) = writer::Writer::new(options, opened, tail.clone(), work);
         let trouble = writer.trouble();
-        let task = tokio::spawn(writer.run());
+        // Decisions must not be made to pause by tokio's budget for tasks. It is not needed here: the
+        // writer waits for Postgres after each batch.
+        let task = tokio::spawn(tokio::task::unconstrained(writer.run()));
         let log = Self {
             pool,
             inbox,

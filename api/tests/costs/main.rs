@@ -23,7 +23,7 @@ const PAGE: Figure = Figure::of("PAGE", 1_470);
 /// A post and its frame to 1,000 readers of one group: all are handed the same bytes, and each costs
 /// its own connection three.
 const FRAMES: Figure = Figure::of("FRAMES", 3_387);
-/// 500 events of a peer, into the log: not ten for each, most of them looking at what it says.
-const ABSORBED: Figure = Figure::of("ABSORBED", 4_785);
+/// 500 events of a peer, into the log: not seven for each, most of them looking at what it says.
+const ABSORBED: Figure = Figure::of("ABSORBED", 3_306);
 /// 500 events into a read model that opens for them: reading the log and writing the rows.
 const FOLDED: Figure = Figure::of("FOLDED", 11_419);

@@ -7,17 +7,16 @@ mod absorb;
 mod needs;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde_json::value::to_raw_value;
-
+use crate::aggregate::Asked;
 use crate::chain::Hash;
 use crate::envelope::{Envelope, LEVEL, RawEvent};
-use crate::event::Event;
-use crate::group::Group;
+use crate::group::{Group, GroupCommand};
 use crate::hlc::Clock;
 use crate::ids::Origin;
-use crate::names::{GroupName, MessageId};
-use crate::post::{Post, PostCommand, PostEvent, Refusal};
+use crate::names::MessageId;
+use crate::post::{Post, PostCommand, Refusal};
 use crate::rule::{self, Rule};
 use crate::stamp::Stamp;
 
@@ -37,8 +36,8 @@ pub(super) struct Batch<'a> {
     pub clock: Clock,
     hot: &'a mut Hot,
     pub rows: Vec<NewRow>,
-    /// Last sequences of aggregates that are not at hand; absent means none.
-    sequences: BTreeMap<(String, String), i64>,
+    /// Last sequences of aggregates that are not at hand, by type and id; absent means none.
+    sequences: BTreeMap<String, BTreeMap<String, i64>>,
     /// Messages known under the keys that this batch names.
     keys: BTreeMap<[u8; 16], BTreeSet<String>>,
 }
@@ -75,11 +74,7 @@ impl<'a> Batch<'a> {
 
     fn submit(&mut self, command: &Command) -> Result<Option<RawEvent>, Refusal> {
         match &command.action {
-            Action::Group(asked) => {
-                // A group refuses nothing, so nothing of it need be known to decide.
-                let event = Group::default().decide(asked.clone());
-                Ok(Some(self.accept_group(command, &event)))
-            }
+            Action::Group(asked) => self.submit_to_group(command, asked).map(Some),
             Action::Post(id, asked) => {
                 let digest = asked.key_digest();
                 if let Some(digest) = &digest
@@ -87,8 +82,7 @@ impl<'a> Batch<'a> {
                 {
                     return Ok(None);
                 }
-                let event = self.decide_post(&command.group, id, asked.clone())?;
-                Ok(Some(self.accept_post(command, id, &event, digest)))
+                self.submit_to_post(command, id, asked, digest).map(Some)
             }
         }
     }
@@ -103,100 +97,75 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn decide_post(
+    fn submit_to_group(
         &mut self,
-        group: &GroupName,
+        command: &Command,
+        asked: &GroupCommand,
+    ) -> Result<RawEvent, Refusal> {
+        let id = command.group.as_str();
+        let (asked, clock) = self.ask(command, id, asked.clone());
+        let sequence = self.next_sequence(GROUP, id);
+        let accepted = self.hot.groups.decide(id, asked)?;
+        self.clock = clock;
+        Ok(self.create(accepted.envelope, sequence, None))
+    }
+
+    fn submit_to_post(
+        &mut self,
+        command: &Command,
         id: &MessageId,
-        asked: PostCommand,
-    ) -> Result<PostEvent, Refusal> {
+        asked: &PostCommand,
+        digest: Option<[u8; 16]>,
+    ) -> Result<RawEvent, Refusal> {
         let membership = self
             .hot
             .groups
-            .get(group.as_str())
+            .get(command.group.as_str())
             .expect("it was learnt where everybody stands who writes in the batch")
             .membership(&asked.user().id);
-        match self.hot.posts.get(&id.0) {
-            Some(post) => post.decide(group, membership, asked),
-            None => Post::default().decide(group, membership, asked),
-        }
+        let (asked, clock) = self.ask(command, &id.0, asked.clone());
+        let sequence = self.next_sequence(POST, &id.0);
+        let posts = &mut self.hot.posts;
+        let accepted = posts.decide(&id.0, sequence, membership, asked)?;
+        self.clock = clock;
+        Ok(self.create(accepted.envelope, sequence, digest))
     }
 
-    fn accept_group(&mut self, command: &Command, event: &impl Event) -> RawEvent {
-        let id = command.group.as_str().to_owned();
-        self.accept(GROUP, id, command, event, None)
-    }
-
-    fn accept_post(
-        &mut self,
-        command: &Command,
-        id: &MessageId,
-        event: &PostEvent,
-        digest: Option<[u8; 16]>,
-    ) -> RawEvent {
-        self.accept(POST, id.0.clone(), command, event, digest)
-    }
-
-    fn accept(
-        &mut self,
-        aggregate: &'static str,
-        id: String,
-        command: &Command,
-        event: &impl Event,
-        digest: Option<[u8; 16]>,
-    ) -> RawEvent {
+    /// Puts a command as its aggregate takes it, with the stamp of the event it may yield, and
+    /// returns the clock after that event.
+    fn ask<C>(&self, command: &Command, id: &str, asked: C) -> (Asked<C>, Clock) {
+        let mut clock = self.clock;
         if let Some(above) = command.above {
-            self.clock.merge(above);
+            clock.merge(above);
         }
-        let raw = to_raw_value(event).expect("events have only string keys and plain numbers");
-        let group = Some(command.group.as_str().to_owned());
-        self.stamp(
-            aggregate.to_owned(),
-            id,
-            group,
-            event.kind(),
-            raw.into(),
-            digest,
-        )
-    }
-
-    /// Gives an event of this replica its stamp and its bytes.
-    fn stamp(
-        &mut self,
-        aggregate: String,
-        id: String,
-        group: Option<String>,
-        kind: &str,
-        event: std::sync::Arc<serde_json::value::RawValue>,
-        digest: Option<[u8; 16]>,
-    ) -> RawEvent {
-        let envelope = Envelope {
-            stamp: self.next_stamp(),
-            level: LEVEL,
-            aggregate,
-            id,
-            group,
-            kind: kind.to_owned(),
-            at: i64::try_from(self.time.wall_ms).unwrap_or(i64::MAX),
-            event,
+        let asked = Asked {
+            id: id.to_owned(),
+            group: command.group.clone(),
+            stamp: self.stamp(&mut clock),
+            at_ms: self.wall_ms(),
+            command: asked,
         };
-        let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
-        self.append(raw.clone(), digest);
-        raw
+        (asked, clock)
     }
 
     fn persist(&mut self, events: &[Unstamped]) -> Result<(), Conflict> {
         for event in events {
-            if self.next_sequence(&event.aggregate, &event.id) != event.sequence {
+            let sequence = self.next_sequence(&event.aggregate, &event.id);
+            if sequence != event.sequence {
                 return Err(Conflict);
             }
-            self.stamp(
-                event.aggregate.clone(),
-                event.id.clone(),
-                event.group.clone(),
-                &event.kind,
-                event.event.clone(),
-                None,
-            );
+            let envelope = Envelope {
+                stamp: self.next_stamp(),
+                level: LEVEL,
+                aggregate: event.aggregate.clone(),
+                id: event.id.clone(),
+                group: event.group.clone(),
+                kind: event.kind.clone(),
+                at: self.wall_ms(),
+                event: event.event.clone(),
+            };
+            let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
+            self.fold_in(raw, None);
         }
         Ok(())
     }
@@ -210,35 +179,61 @@ impl<'a> Batch<'a> {
             };
             let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
             let digest = key_of(&raw);
-            self.append(raw, digest);
+            self.fold_in(raw, digest);
         }
     }
 
     fn next_stamp(&mut self) -> Stamp {
+        let mut clock = self.clock;
+        let stamp = self.stamp(&mut clock);
+        self.clock = clock;
+        stamp
+    }
+
+    fn stamp(&self, clock: &mut Clock) -> Stamp {
         Stamp {
             origin: self.head.origin,
             seq: self.head.vector.get(self.head.origin) + 1,
-            hlc: self.clock.tick(self.time.order_ms),
+            hlc: clock.tick(self.time.order_ms),
             past: self.head.vector.clone(),
         }
     }
 
-    /// Adds a row, and what follows from it for whatever is decided next.
-    fn append(&mut self, event: RawEvent, key_digest: Option<[u8; 16]>) {
+    fn wall_ms(&self) -> i64 {
+        i64::try_from(self.time.wall_ms).unwrap_or(i64::MAX)
+    }
+
+    /// Makes the bytes of an event of this replica that its aggregate has applied, and adds its row.
+    fn create(
+        &mut self,
+        envelope: Arc<Envelope>,
+        sequence: i64,
+        key_digest: Option<[u8; 16]>,
+    ) -> RawEvent {
+        let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
+        self.append(raw.clone(), sequence, key_digest);
+        raw
+    }
+
+    /// Lets an event's aggregate apply it, where it is at hand, and adds its row.
+    fn fold_in(&mut self, event: RawEvent, key_digest: Option<[u8; 16]>) {
         let envelope = &event.envelope;
         let sequence = self.next_sequence(&envelope.aggregate, &envelope.id);
         match envelope.aggregate.as_str() {
-            POST if self.hot.posts.holds(&envelope.id) => {
-                self.hot.posts.fold(&envelope.id, sequence, envelope);
+            POST => {
+                let posts = &mut self.hot.posts;
+                posts.fold(&envelope.id, sequence, envelope.clone());
             }
-            aggregate => {
-                if aggregate == GROUP {
-                    self.hot.groups.fold(&envelope.id, envelope);
-                }
-                let key = (envelope.aggregate.clone(), envelope.id.clone());
-                self.sequences.insert(key, sequence);
-            }
+            GROUP => self.hot.groups.fold(&envelope.id, envelope.clone()),
+            _ => {}
         }
+        self.append(event, sequence, key_digest);
+    }
+
+    /// Adds a row, and what follows from it for whatever is decided next.
+    fn append(&mut self, event: RawEvent, sequence: i64, key_digest: Option<[u8; 16]>) {
+        let envelope = &event.envelope;
+        self.count(envelope, sequence);
         if let Some(digest) = key_digest {
             let known = self.keys.entry(digest).or_default();
             known.insert(envelope.id.clone());
@@ -259,10 +254,24 @@ impl<'a> Batch<'a> {
         });
     }
 
+    /// Notes the last sequence of an aggregate that is not at hand with its own.
+    fn count(&mut self, envelope: &Envelope, sequence: i64) {
+        let (aggregate, id) = (envelope.aggregate.as_str(), envelope.id.as_str());
+        if self.hot.sequence(aggregate, id).is_some() {
+            return;
+        }
+        if let Some(of_type) = self.sequences.get_mut(aggregate) {
+            of_type.insert(id.to_owned(), sequence);
+        } else {
+            let of_type = BTreeMap::from([(id.to_owned(), sequence)]);
+            self.sequences.insert(aggregate.to_owned(), of_type);
+        }
+    }
+
     fn next_sequence(&self, aggregate: &str, id: &str) -> i64 {
         let last = self.hot.sequence(aggregate, id).or_else(|| {
-            let key = (aggregate.to_owned(), id.to_owned());
-            self.sequences.get(&key).copied()
+            let of_type = self.sequences.get(aggregate)?;
+            of_type.get(id).copied()
         });
         last.unwrap_or(0) + 1
     }

@@ -4,27 +4,26 @@
 //! because then the rows alone are true (F14).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cqrs_es::Aggregate;
 
-use crate::aggregate::Stamped;
+use crate::aggregate::{self, Asked, Stamped};
 use crate::envelope::Envelope;
 use crate::event::Event;
-use crate::group::{Group, GroupEvent};
-use crate::post::{Post, PostEvent};
+use crate::group::{Group, GroupCommand, GroupEvent, Membership};
+use crate::post::{Post, PostCommand, PostEvent, Refusal};
 
 /// Folds a stored event in. One that cannot be read changes nothing here: it was written by
 /// another version or is broken, and must not stop the log (F27).
-fn fold<A, E>(aggregate: &mut A, envelope: &Envelope, unknown: E)
+fn fold<A, E>(aggregate: &mut A, envelope: Arc<Envelope>)
 where
     A: Aggregate<Event = Stamped<E>>,
     E: Event,
 {
-    let event = E::read(&envelope.kind, envelope.event.get()).unwrap_or(unknown);
-    aggregate.apply(Stamped {
-        envelope: envelope.clone(),
-        event,
-    });
+    if let Ok(event) = Stamped::read(envelope) {
+        aggregate.apply(event);
+    }
 }
 
 /// Users of groups, and posts with those who like them, at hand.
@@ -76,6 +75,7 @@ struct Shelf<T> {
     cost: usize,
     limit: usize,
     uses: u64,
+    cost_of: fn(&T) -> usize,
 }
 
 #[derive(Debug)]
@@ -86,12 +86,13 @@ struct Slot<T> {
 }
 
 impl<T: Default> Shelf<T> {
-    fn new(limit: usize) -> Self {
+    fn new(limit: usize, cost_of: fn(&T) -> usize) -> Self {
         Self {
             slots: BTreeMap::new(),
             cost: 0,
             limit,
             uses: 0,
+            cost_of,
         }
     }
 
@@ -118,13 +119,16 @@ impl<T: Default> Shelf<T> {
         slot.used = self.uses;
     }
 
-    /// Changes what is at hand, if it is.
-    fn change(&mut self, id: &str, change: impl FnOnce(&mut T) -> usize) {
-        if let Some(slot) = self.slots.get_mut(id) {
-            let cost = change(&mut slot.kept);
-            self.cost = self.cost - slot.cost + cost;
-            slot.cost = cost;
-        }
+    /// Changes what is at hand, or else a default that is not kept.
+    fn change<R>(&mut self, id: &str, change: impl FnOnce(&mut T) -> R) -> R {
+        let Some(slot) = self.slots.get_mut(id) else {
+            return change(&mut T::default());
+        };
+        let returned = change(&mut slot.kept);
+        let cost = (self.cost_of)(&slot.kept);
+        self.cost = self.cost - slot.cost + cost;
+        slot.cost = cost;
+        returned
     }
 
     /// Drops what was not used for longest, when the bound is passed: down to half, so that this
@@ -163,7 +167,9 @@ pub(super) struct Groups(Shelf<(Group, BTreeSet<String>)>);
 impl Groups {
     /// Keeps about `limit` users of all groups together.
     pub fn new(limit: usize) -> Self {
-        Self(Shelf::new(limit))
+        Self(Shelf::new(limit, |(group, users)| {
+            1 + group.weight() + users.len()
+        }))
     }
 
     /// Tells whether it is known here where a user stands in a group.
@@ -181,18 +187,26 @@ impl Groups {
     /// Makes a user known whose deciding events are folded in next.
     pub fn learn(&mut self, group: &str, user: &str) {
         self.0.put(group);
-        self.0.change(group, |(group, users)| {
+        self.0.change(group, |(_, users)| {
             users.insert(user.to_owned());
-            1 + group.weight() + users.len()
         });
     }
 
+    /// Decides a command to a group. A group refuses nothing, so it need not be at hand.
+    pub fn decide(
+        &mut self,
+        id: &str,
+        asked: Asked<GroupCommand>,
+    ) -> Result<Stamped<GroupEvent>, Refusal> {
+        self.0
+            .change(id, |(group, _)| aggregate::decide(group, asked))
+    }
+
     /// Folds an event of a group in, if the group is at hand.
-    pub fn fold(&mut self, id: &str, envelope: &Envelope) {
-        self.0.change(id, |(group, users)| {
-            fold(group, envelope, GroupEvent::Unknown);
-            1 + group.weight() + users.len()
-        });
+    pub fn fold(&mut self, id: &str, envelope: Arc<Envelope>) {
+        if self.0.get(id).is_some() {
+            self.0.change(id, |(group, _)| fold(group, envelope));
+        }
     }
 
     /// Keeps the bound.
@@ -213,17 +227,12 @@ pub(super) struct Posts(Shelf<(Post, i64)>);
 impl Posts {
     /// Keeps posts and users who like them up to about `limit`.
     pub fn new(limit: usize) -> Self {
-        Self(Shelf::new(limit))
+        Self(Shelf::new(limit, |(post, _)| post.weight()))
     }
 
     /// Tells whether a post is at hand.
     pub fn holds(&self, id: &str) -> bool {
         self.0.get(id).is_some()
-    }
-
-    /// A post at hand.
-    pub fn get(&mut self, id: &str) -> Option<&Post> {
-        self.0.used(id).map(|(post, _)| post)
     }
 
     /// The sequence of the last event of a post at hand.
@@ -234,16 +243,34 @@ impl Posts {
     /// Puts a post up whose events are folded in next, if it has any.
     pub fn put(&mut self, id: &str) {
         self.0.put(id);
-        self.0.change(id, |(post, _)| post.weight());
+        self.0.change(id, |_| ());
+    }
+
+    /// Decides a command to a post: a new one where it is not at hand. `sequence` is that of the
+    /// event.
+    pub fn decide(
+        &mut self,
+        id: &str,
+        sequence: i64,
+        membership: Membership,
+        asked: Asked<PostCommand>,
+    ) -> Result<Stamped<PostEvent>, Refusal> {
+        self.0.used(id);
+        self.0.change(id, |(post, last)| {
+            let event = aggregate::decide(post, (membership, asked))?;
+            *last = sequence;
+            Ok(event)
+        })
     }
 
     /// Folds an event of a post in, if the post is at hand.
-    pub fn fold(&mut self, id: &str, last_sequence: i64, envelope: &Envelope) {
-        self.0.change(id, |(post, sequence)| {
-            fold(post, envelope, PostEvent::Unknown);
-            *sequence = last_sequence;
-            post.weight()
-        });
+    pub fn fold(&mut self, id: &str, sequence: i64, envelope: Arc<Envelope>) {
+        if self.holds(id) {
+            self.0.change(id, |(post, last)| {
+                fold(post, envelope);
+                *last = sequence;
+            });
+        }
     }
 
     /// Keeps the bound.
@@ -281,17 +308,17 @@ mod tests {
     #[test]
     fn what_is_not_at_hand_is_neither_folded_nor_numbered() {
         let mut posts = Posts::new(4);
-        let liked: Envelope = serde_json::from_str(
+        let liked: Arc<Envelope> = serde_json::from_str(
             r#"{"stamp":{"origin":"1.00000007","seq":1,"hlc":1,"past":{}},"level":1,
                 "aggregate":"post","id":"a","type":"MessageLiked","at":0,
                 "event":{"user":{"id":"u1","name":"anna"}}}"#,
         )
         .unwrap();
 
-        posts.fold("a", 1, &liked);
+        posts.fold("a", 1, liked.clone());
         assert!(!posts.holds("a"));
         posts.put("a");
-        posts.fold("a", 1, &liked);
+        posts.fold("a", 1, liked.clone());
 
         assert_eq!(posts.sequence("a"), Some(1));
         posts.clear();

@@ -113,7 +113,7 @@ fn keeps_its_shape<E: Event>(name: &str, aggregate: &str, id: &str, event: &E) {
     assert_eq!(&*made.bytes, stored.trim_end(), "{}", file.display());
     let read = RawEvent::parse(stored.trim_end().into(), made.hash).unwrap();
     assert_eq!(
-        Stamped::<E>::read((*read.envelope).clone()).unwrap().event,
+        *Stamped::<E>::read(read.envelope.clone()).unwrap().event,
         *event
     );
 }

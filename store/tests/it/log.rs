@@ -326,8 +326,11 @@ async fn tables(of: &Open) -> Vec<String> {
 
 #[tokio::test]
 async fn cqrs_es_reads_and_writes_the_same_log() {
-    use causeway_domain::aggregate::InGroup;
-    use causeway_domain::group::{Group, GroupCommand};
+    use causeway_domain::aggregate::Asked;
+    use causeway_domain::group::Group;
+    use causeway_domain::hlc::Hlc;
+    use causeway_domain::stamp::Stamp;
+    use causeway_domain::version_vector::VersionVector;
     use cqrs_es::CqrsFramework;
     use cqrs_es::persist::PersistedEventStore;
 
@@ -337,8 +340,16 @@ async fn cqrs_es_reads_and_writes_the_same_log() {
     let framework = CqrsFramework::new(events, vec![], ());
 
     for _ in 0..2 {
-        let join = InGroup {
+        let join = Asked {
+            id: "lobby".to_owned(),
             group: name("lobby"),
+            stamp: Stamp {
+                origin: replica.log.origin(),
+                seq: 1,
+                hlc: Hlc::default(),
+                past: VersionVector::default(),
+            },
+            at_ms: 0,
             command: GroupCommand::Join { user: user("anna") },
         };
         framework.execute("lobby", join).await.unwrap();

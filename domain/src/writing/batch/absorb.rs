@@ -54,7 +54,7 @@ impl Batch<'_> {
                 continue;
             }
             let digest = key_of(event);
-            self.append(event.clone(), digest);
+            self.fold_in(event.clone(), digest);
             stored += 1;
         }
         Absorbed {

@@ -44,17 +44,18 @@ impl Batch<'_> {
         for (group, user) in &needs.members {
             self.hot.groups.learn(group, user);
         }
-        for (group, envelope) in &found.members {
-            self.hot.groups.fold(group, envelope);
+        for (group, envelope) in found.members {
+            self.hot.groups.fold(&group, envelope.into());
         }
         for id in &needs.posts {
             self.hot.posts.put(id);
         }
-        for (id, sequence, envelope) in &found.posts {
-            self.hot.posts.fold(id, *sequence, envelope);
+        for (id, sequence, envelope) in found.posts {
+            self.hot.posts.fold(&id, sequence, envelope.into());
         }
         for (aggregate, id, sequence) in found.sequences {
-            self.sequences.insert((aggregate, id), sequence);
+            let of_type = self.sequences.entry(aggregate).or_default();
+            of_type.insert(id, sequence);
         }
         for (digest, id) in found.keys {
             self.keys.entry(digest).or_default().insert(id);
