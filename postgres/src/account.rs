@@ -1,4 +1,4 @@
-//! Who runs Postgres: us, or, because Postgres refuses root, an account without rights.
+//! The account that runs Postgres: our own, or, because Postgres refuses root, an unprivileged one.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) enum Account {
 }
 
 impl Account {
-    /// Chooses the account; `None` when we are root and there is none without rights.
+    /// Chooses the account; `None` when we are root and there is no unprivileged one.
     pub(crate) fn choose() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return Some(Self::Ours);
@@ -44,15 +44,15 @@ impl Account {
         })
     }
 
-    /// Has the command run as this account.
-    pub(crate) fn runs(self, command: &mut Command) {
+    /// Makes the command run as this account.
+    pub(crate) fn run_as(self, command: &mut Command) {
         if let Self::Other { uid, gid } = self {
             command.uid(uid).gid(gid);
         }
     }
 
-    /// Makes a folder or file this account's own, closed to everyone else.
-    pub(crate) fn takes(self, path: &Path) -> io::Result<()> {
+    /// Makes this account the only one with access to a folder or file.
+    pub(crate) fn take_over(self, path: &Path) -> io::Result<()> {
         if let Self::Other { uid, gid } = self {
             chown(path, Some(uid), Some(gid))?;
         }
@@ -68,7 +68,7 @@ impl Account {
         })
     }
 
-    /// Whether this account can walk down to `path`, which we can.
+    /// Whether this account may traverse all parents of `path`.
     pub(crate) fn reaches(self, path: &Path) -> bool {
         let Self::Other { uid, gid } = self else {
             return true;

@@ -1,4 +1,4 @@
-//! A Postgres for tests, gone without a trace when the test process ends in any way.
+//! A Postgres for tests, removed completely when the test process ends in any way.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -7,8 +7,7 @@ use std::sync::OnceLock;
 use crate::account::Account;
 use crate::{Options, PrivatePostgres};
 
-/// A fast Postgres in a temporary folder, one per test process. It may lose what was committed when
-/// the machine fails: it says `fsync=off`.
+/// A fast Postgres in a temporary folder, one per test process, with `fsync=off`.
 #[derive(Debug)]
 pub struct Disposable {
     postgres: PrivatePostgres,
@@ -26,12 +25,12 @@ impl Disposable {
         SHARED.get_or_init(Self::start)
     }
 
-    /// The address of the database `postgres` for a superuser who may make and drop databases.
+    /// Returns the URL of the database `postgres`, for a superuser who may create and drop databases.
     pub fn url(&self) -> String {
         self.postgres.url()
     }
 
-    /// The address of a database that the caller has made.
+    /// Returns the URL of a database that the caller has created.
     pub fn database_url(&self, database: &str) -> String {
         self.postgres.database_url(database)
     }
@@ -53,7 +52,7 @@ impl Disposable {
     }
 }
 
-/// Makes a folder that the account of Postgres can walk to and remove.
+/// Makes a folder that the account of Postgres can reach and remove.
 fn temporary_folder() -> PathBuf {
     let usual = std::env::temp_dir();
     let is_reachable =

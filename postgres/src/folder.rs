@@ -1,4 +1,4 @@
-//! The folder of a private Postgres: whose it is, who has it, what lies where.
+//! The folder of a private Postgres: its owner, its lock, and the paths in it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -14,7 +14,7 @@ const MARKER_TEXT: &str =
     "This folder belongs to Causeway's private Postgres. Do not edit anything in it.\n";
 const LOG_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// A folder that is ours, for as long as this value lives ours alone.
+/// A folder of Causeway that this process holds exclusively while this value lives.
 #[derive(Debug)]
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
@@ -24,11 +24,11 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, or takes over one that was made here, and waits for a former owner to go.
+    /// Makes the folder, or opens one that was made here, and waits for a former owner to release it.
     pub(crate) fn open(
         path: &Path,
         account: Account,
-        patience: Duration,
+        lock_timeout: Duration,
     ) -> Result<Self, StartError> {
         let failed = |source| StartError::Folder {
             path: path.to_owned(),
@@ -40,9 +40,9 @@ impl Folder {
             return Err(StartError::Foreign { path });
         }
         fs::write(path.join(MARKER), MARKER_TEXT).map_err(failed)?;
-        account.takes(&path).map_err(failed)?;
+        account.take_over(&path).map_err(failed)?;
         let lock = File::create(path.join("lock")).map_err(failed)?;
-        wait_for(&lock, &path, patience)?;
+        lock_within(lock_timeout, &lock, &path)?;
         Ok(Self {
             path,
             account,
@@ -59,7 +59,7 @@ impl Folder {
         self.path.join("log")
     }
 
-    /// Opens the log for appending; one that has grown large makes room first.
+    /// Opens the log for appending; one that has grown large is rotated first.
     pub(crate) fn log(&self) -> io::Result<File> {
         let path = self.log_path();
         if fs::metadata(&path).is_ok_and(|found| found.len() > LOG_LIMIT_BYTES) {
@@ -68,28 +68,28 @@ impl Folder {
         File::options().create(true).append(true).open(path)
     }
 
-    /// Returns the last words of the log, to be shown with a failure.
+    /// Returns the last error in the log, to be shown with a failure.
     pub(crate) fn last_words(&self) -> String {
         let log = fs::read(self.log_path()).unwrap_or_default();
         let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(4096)..]).into_owned();
-        let telling = |line: &&str| {
+        let is_error = |line: &&str| {
             ["FATAL", "PANIC", "rror", "not found"]
                 .iter()
                 .any(|word| line.contains(word))
         };
-        let line = tail.lines().rfind(telling).or_else(|| tail.lines().last());
+        let line = tail.lines().rfind(is_error).or_else(|| tail.lines().last());
         line.unwrap_or("it said nothing").trim().to_owned()
     }
 }
 
 fn is_ours(path: &Path) -> io::Result<bool> {
     let is_empty = fs::read_dir(path)?.next().is_none();
-    // Looked at last: another process may be making the same folder right now.
+    // The marker is checked last: another process may be making the same folder right now.
     Ok(is_empty || path.join(MARKER).is_file())
 }
 
-fn wait_for(lock: &File, path: &Path, patience: Duration) -> Result<(), StartError> {
-    let deadline = Instant::now() + patience;
+fn lock_within(timeout: Duration, lock: &File, path: &Path) -> Result<(), StartError> {
+    let deadline = Instant::now() + timeout;
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(()),

@@ -1,7 +1,7 @@
 //! One program under a guard: a small shell script that ends the program when its owner is gone.
 //!
 //! The owner is whoever holds [`Guarded::leash`]: the write end of a pipe that the kernel closes when
-//! the process ends, however it ends. Letting go of the leash is also how a program is stopped.
+//! the process ends, however it ends. Dropping the leash is also how a program is stopped.
 
 use std::fs::File;
 use std::io;
@@ -13,26 +13,26 @@ use crate::account::Account;
 
 const SCRIPT: &str = include_str!("guard.sh");
 
-/// How a program is told of its data folder.
+/// How a program reaches its data folder.
 #[derive(Debug)]
 pub(crate) enum Reach {
     /// By its path.
     Path(PathBuf),
-    /// As an open file: its account may not walk through a parent of the folder (root's home, a
-    /// private temporary folder), so it is handed the folder itself.
+    /// As an open file: its account may not traverse a parent of the folder (root's home, a private
+    /// temporary folder), so it inherits the folder itself.
     Open(File),
 }
 
 impl Reach {
     pub(crate) fn to(folder: &Path, account: Account) -> io::Result<Self> {
-        // Only Linux has names for open folders; elsewhere the program will say what it cannot reach.
+        // Only Linux names open folders; elsewhere the program reports what it cannot reach.
         if account.reaches(folder) || !cfg!(target_os = "linux") {
             return Ok(Self::Path(folder.to_owned()));
         }
         File::open(folder).map(Self::Open)
     }
 
-    /// The folder's name from the point of view of the guarded program.
+    /// Returns the path of the folder as the guarded program sees it.
     pub(crate) fn name(&self) -> PathBuf {
         match self {
             Self::Path(path) => path.clone(),
@@ -41,11 +41,11 @@ impl Reach {
     }
 }
 
-/// What the guard needs to know besides the program.
+/// What the guard needs besides the program.
 #[derive(Debug)]
 pub(crate) struct Guard<'a> {
     pub(crate) account: Account,
-    /// Takes what the program says.
+    /// Receives the output of the program.
     pub(crate) log: File,
     /// Removed with everything in it when the owner is gone.
     pub(crate) remove: Option<&'a Path>,
@@ -68,7 +68,7 @@ impl Guard<'_> {
         arguments: &[String],
     ) -> io::Result<Guarded> {
         let mut command = Command::new("/bin/sh");
-        // By a variable, so that the list of processes stays readable.
+        // In a variable, so that the process list stays readable.
         command.args(["-c", "eval \"$CAUSEWAY_GUARD\"", "causeway-postgres-guard"]);
         for folder in [self.remove, self.prune] {
             command.arg(folder.map_or(Path::new(""), |folder| folder));
@@ -82,7 +82,7 @@ impl Guard<'_> {
                 command.env_remove(name);
             }
         }
-        self.account.runs(&mut command);
+        self.account.run_as(&mut command);
         command.stdin(Stdio::piped()).stderr(self.log);
         command.stdout(match reach {
             Reach::Path(_) => Stdio::null(),

@@ -1,9 +1,10 @@
 # Runs one program (initdb or postgres) and ends it when the owner, who holds the other end of our
 # standard input, ends in whatever way. Exits with the program's status.
-#   $1  a folder to remove with the owner, or nothing
-#   $2  an empty folder to remove with the owner, or nothing
+#   $1  a folder to remove when the owner ends, or nothing
+#   $2  an empty folder to remove when the owner ends, or nothing
 #   $3… the program
-# Standard output may be an open folder, for a program that cannot walk to it: it gets it as number 4.
+# Standard output may be an open folder, for a program that cannot traverse its parents: the program
+# inherits it as descriptor 4.
 unset CAUSEWAY_GUARD
 remove=$1 prune=$2
 shift 2
@@ -16,7 +17,7 @@ program=$!
     while read -r _ <&3; do :; done
     trap '' TERM
     ticks=0
-    # Fast shutdown, said again because a program just started may not listen yet; then harder.
+    # Fast shutdown, repeated because a program that has just started may not listen yet; then harder.
     while kill -0 "$program" 2>/dev/null && [ $ticks -lt 200 ]; do
         case $ticks in
             0 | 2 | 10 | 30) kill -INT "$program" ;;
@@ -33,7 +34,7 @@ exec 3<&- 4<&-
 
 wait "$program"
 status=$?
-# The watch still reads: it dies of this. It has seen the owner go: it ignores this and ends by itself.
+# A watch that still reads ends by this signal. One that has seen the owner go ignores it and exits 0.
 kill -TERM "$watch" 2>/dev/null
 if wait "$watch" 2>/dev/null; then
     [ -z "$prune" ] || rmdir "$prune" 2>/dev/null

@@ -26,7 +26,7 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
-    /// Starts the server and does not wait for it to be ready.
+    /// Starts the server without waiting until it is ready.
     pub(crate) fn launch(&self) -> io::Result<Guarded> {
         let cluster = self.folder.cluster();
         orphan::end(&cluster)?;
@@ -47,17 +47,20 @@ impl Launcher {
             account: self.folder.account,
             log: self.folder.log()?,
             remove: self.remove.as_deref(),
-            prune: self.socket.is_apart.then_some(self.socket.folder.as_path()),
+            prune: self
+                .socket
+                .is_outside
+                .then_some(self.socket.folder.as_path()),
         };
         guard.run(&self.programs.postgres, &reach, &arguments)
     }
 
     /// Launches until the server is ready, as often as needed: the last backends of a killed server
     /// may hold its shared memory for a moment.
-    pub(crate) fn launch_until_ready(&self, patience: Duration) -> Result<Guarded, StartError> {
-        let deadline = Instant::now() + patience;
-        let give_up = Instant::now() + patience.min(Duration::from_secs(20));
-        let mut is_told = false;
+    pub(crate) fn launch_until_ready(&self, timeout: Duration) -> Result<Guarded, StartError> {
+        let deadline = Instant::now() + timeout;
+        let give_up = Instant::now() + timeout.min(Duration::from_secs(20));
+        let mut is_logged = false;
         loop {
             let failed = |source| StartError::Folder {
                 path: self.folder.path.clone(),
@@ -76,14 +79,14 @@ impl Launcher {
                 }
                 Outcome::Ended(status) => {
                     let said = self.folder.last_words();
-                    if Instant::now() >= give_up || !is_passing(&said) {
+                    if Instant::now() >= give_up || !is_temporary(&said) {
                         return Err(StartError::Ended {
                             said,
                             status,
                             log: self.folder.log_path(),
                         });
                     }
-                    if !std::mem::replace(&mut is_told, true) {
+                    if !std::mem::replace(&mut is_logged, true) {
                         tracing::info!(said, "Postgres cannot start yet, trying again");
                     }
                     thread::sleep(Duration::from_millis(250));
@@ -107,8 +110,8 @@ impl Launcher {
         }
     }
 
-    /// Whether the server of this launch takes connections. The socket, removed before each launch,
-    /// is made after the status file was begun anew: once it exists that file is not a former one.
+    /// Whether the server of this launch accepts connections. The socket is removed before each launch
+    /// and made after the status file: once it exists, the status file is of this launch.
     fn is_ready(&self) -> bool {
         let status =
             || fs::read_to_string(self.folder.cluster().join("postmaster.pid")).unwrap_or_default();
@@ -126,9 +129,9 @@ enum Outcome {
     Ended(ExitStatus),
 }
 
-/// Whether the reason goes away by itself: remains of a killed server, or our socket folder removed
-/// by that server's guard at the last moment.
-fn is_passing(said: &str) -> bool {
+/// Whether the cause disappears by itself: remains of a killed server, or a socket folder that the
+/// guard of that server removed at the last moment.
+fn is_temporary(said: &str) -> bool {
     [
         "shared memory block",
         "lock file",

@@ -1,7 +1,7 @@
 //! A private Postgres: found on this machine, initialised, started, watched and stopped.
 //!
-//! It knows nothing of chat, SQL or async: it hands out a URL and keeps a server behind it for as
-//! long as its owner lives, and not a moment longer, also when the owner is killed with `kill -9`.
+//! It knows nothing of chat, SQL or async: it returns a URL and keeps a server running behind it for
+//! exactly as long as its owner lives, even when the owner is killed with `kill -9`.
 //! Called by the server when no database URL is configured, and by tests of every crate
 //! ([`Disposable`]). All calls block; async callers wrap them in `spawn_blocking`.
 

@@ -1,26 +1,26 @@
-//! How large the write-ahead log of a new cluster may get. After each checkpoint a page goes into it
-//! whole when it is first changed (`full_page_writes`), and ids are random, so that every post changes
-//! pages all over the indexes: the larger the log, the fewer checkpoints, and the less is written.
-//! But what is usual would crowd the data out on a small disk, and a Postgres that cannot make the next
-//! piece of its log ends.
+//! The size of the write-ahead log of a new cluster. After each checkpoint the first change of a page
+//! writes the whole page to the log (`full_page_writes`), and because ids are random every post
+//! changes pages all over the indexes: a larger log means fewer checkpoints and fewer bytes written.
+//! On a small disk the usual size would crowd out the data, and a Postgres that cannot make the next
+//! segment of its log ends.
 
 use std::path::Path;
 
 const MIB: u64 = 1024 * 1024;
-/// With Postgres' own 1 GiB a million messages filled the log in five seconds, most of it with whole
-/// pages, and posts came at half the rate.
+/// With the 1 GiB of Postgres' default a million messages filled the log every five seconds, mostly
+/// with whole pages, and halved the rate of posts.
 const USUAL_MIB: u64 = 4096;
-/// Pieces that are kept to be used again, for a burst.
+/// Segments that are kept for recycling, for a burst.
 const KEPT_MIB: u64 = 256;
 
 /// The size of a write-ahead log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LogSize {
-    most_mib: u64,
+    max_mib: u64,
 }
 
 impl LogSize {
-    /// Chooses by the disk of a folder; nothing where that cannot be looked at.
+    /// Chooses by the disk of a folder; `None` where its size is unknown.
     pub(crate) fn for_disk_of(folder: &Path) -> Option<Self> {
         let stat = rustix::fs::statvfs(folder).ok()?;
         let total_bytes = stat.f_blocks.saturating_mul(stat.f_frsize);
@@ -29,16 +29,16 @@ impl LogSize {
 
     fn for_disk(total_bytes: u64) -> Self {
         Self {
-            most_mib: (total_bytes / 8 / MIB).clamp(4, USUAL_MIB),
+            max_mib: (total_bytes / 8 / MIB).clamp(4, USUAL_MIB),
         }
     }
 
-    /// What the configuration of the cluster has to say.
+    /// Returns the lines for the configuration of the cluster.
     pub(crate) fn settings(&self) -> String {
-        // Postgres asks for two pieces at least.
-        let (most_mib, least_mib) = (self.most_mib, (self.most_mib / 4).clamp(2, KEPT_MIB));
+        // Postgres requires two segments at least.
+        let (max_mib, min_mib) = (self.max_mib, (self.max_mib / 4).clamp(2, KEPT_MIB));
         format!(
-            "\nmax_wal_size = '{most_mib}MB'\nmin_wal_size = '{least_mib}MB'\n\
+            "\nmax_wal_size = '{max_mib}MB'\nmin_wal_size = '{min_mib}MB'\n\
              checkpoint_timeout = '15min'\n"
         )
     }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_takes_an_eighth_of_a_small_disk_and_no_more_than_is_of_use_on_a_large_one() {
+    fn a_log_takes_an_eighth_of_a_small_disk_and_a_fixed_size_of_a_large_one() {
         for (disk_mib, most, least) in [
             (64, "8MB", "2MB"),
             (2_048, "256MB", "64MB"),

@@ -1,20 +1,20 @@
-//! What a caller may choose about its Postgres.
+//! Options of a private Postgres.
 
 use std::time::Duration;
 
-/// Choices for one private Postgres; the default is the durable one a replica wants.
+/// Options of one private Postgres; the default is durable, as a replica needs.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How many connections the server accepts. Default 100; each costs some 10 kB of shared memory.
     pub max_connections: u16,
-    /// Postgres' page cache in MiB, taken from the machine only as it fills. Default 256, or a
-    /// sixteenth of a smaller memory: the indexes of a million messages are to fit in.
+    /// Postgres' page cache in MiB, allocated as it fills. Default 256, which holds the indexes of a
+    /// million messages, or a sixteenth of a smaller memory.
     pub shared_buffers_mib: u32,
-    /// Whether a commit waits for the disk. Only what may be lost with the machine says `false`.
+    /// Whether a commit waits for the disk. `false` for data that may be lost with the machine.
     pub durable: bool,
     /// Further settings, name and value, as for `postgres -c`; they win over those made here.
     pub settings: Vec<(String, String)>,
-    /// How long to wait for a former owner to let go of the folder. Default 30 s.
+    /// How long to wait for a former owner to release the folder. Default 30 s.
     pub lock_timeout: Duration,
     /// How long the server may take to accept connections, crash recovery included. Default 5 min.
     pub ready_timeout: Duration,
@@ -53,7 +53,7 @@ impl Options {
             ("data_sync_retry", "off"),
             ("logging_collector", "off"),
             ("log_destination", "stderr"),
-            // A log without what people wrote: neither statements nor the values of keys.
+            // No text of users in the log: neither statements nor the values of keys.
             ("log_min_error_statement", "panic"),
             ("log_error_verbosity", "terse"),
             ("log_timezone", "UTC"),

@@ -1,4 +1,4 @@
-//! A Postgres that outlived its owner and its guard, found by the file it keeps in its cluster.
+//! A Postgres that outlived its owner and its guard, found by `postmaster.pid` in its cluster.
 
 use std::fs;
 use std::io;
@@ -11,19 +11,19 @@ use rustix::process::{Pid, Signal, kill_process};
 /// No system gives out a process number this high.
 const NO_PROCESS: &str = "99999999";
 
-/// Ends a server that still runs in this cluster, and clears what would keep ours from starting.
+/// Ends a server that still runs in this cluster, and clears what would prevent a new start.
 ///
-/// The file itself stays: Postgres reads in it which shared memory a killed server's last backends
-/// still use, and waits for them. A number in it that now belongs to another program (numbers come
-/// back quickly in containers) or to a dead process nobody has collected would make Postgres refuse
-/// for ever: it is replaced.
+/// The file itself stays: from it Postgres learns which shared memory the last backends of a killed
+/// server still use, and waits for them. A process number in it that now belongs to another program
+/// (numbers are reused quickly in containers) or to a zombie would make Postgres refuse to start for
+/// ever: it is replaced.
 pub(crate) fn end(cluster: &Path) -> io::Result<()> {
     let file = cluster.join("postmaster.pid");
     let Some(pid) = read_pid(&file) else {
         return Ok(());
     };
-    let patience = [(Signal::INT, 10), (Signal::QUIT, 5), (Signal::KILL, 5)];
-    for (signal, seconds) in patience {
+    let escalation = [(Signal::INT, 10), (Signal::QUIT, 5), (Signal::KILL, 5)];
+    for (signal, seconds) in escalation {
         if !is_server(pid, cluster) {
             break;
         }
@@ -31,7 +31,7 @@ pub(crate) fn end(cluster: &Path) -> io::Result<()> {
             pid = pid.as_raw_nonzero().get(),
             "ending a Postgres left by a former owner"
         );
-        // It may end by itself meanwhile; what counts is looked at next.
+        // Fails when it has just ended by itself, which the next line finds.
         let _ = kill_process(pid, signal);
         wait_while(Duration::from_secs(seconds), || is_server(pid, cluster));
     }
@@ -46,22 +46,22 @@ fn read_pid(file: &Path) -> Option<Pid> {
     Pid::from_raw(text.lines().next()?.trim().parse().ok()?)
 }
 
-/// Whether the process runs a server in this cluster: a server stands in its data folder.
+/// Whether the process is a server of this cluster: its working directory is the data folder.
 #[cfg(target_os = "linux")]
 fn is_server(pid: Pid, cluster: &Path) -> bool {
-    let place = format!("/proc/{}/cwd", pid.as_raw_nonzero());
-    fs::read_link(place).is_ok_and(|place| place == cluster)
+    let link = format!("/proc/{}/cwd", pid.as_raw_nonzero());
+    fs::read_link(link).is_ok_and(|folder| folder == cluster)
 }
 
-/// Whether the process runs a server in this cluster: its command line names it.
+/// Whether the process is a server of this cluster: its command line names the data folder.
 #[cfg(not(target_os = "linux"))]
 fn is_server(pid: Pid, cluster: &Path) -> bool {
     let pid = pid.as_raw_nonzero().to_string();
-    let said = std::process::Command::new("ps")
+    let output = std::process::Command::new("ps")
         .args(["-ww", "-o", "command=", "-p", &pid])
         .output();
-    said.is_ok_and(|said| {
-        let command = String::from_utf8_lossy(&said.stdout).into_owned();
+    output.is_ok_and(|output| {
+        let command = String::from_utf8_lossy(&output.stdout).into_owned();
         command.contains("postgres") && command.contains(&*cluster.to_string_lossy())
     })
 }
@@ -72,8 +72,8 @@ fn disown(file: &Path) -> io::Result<()> {
     fs::write(file, format!("{NO_PROCESS}\n{rest}"))
 }
 
-fn wait_while(patience: Duration, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + patience;
+fn wait_while(timeout: Duration, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + timeout;
     while holds() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(20));
     }

@@ -1,4 +1,4 @@
-//! Where this machine keeps the Postgres programs.
+//! Finds the Postgres programs on this machine.
 //!
 //! Only `initdb` and `postgres` are needed: no `psql`, no `pg_ctl`.
 
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Folders in which one folder per installed version is kept, and how those are named.
+/// Root folders with one folder per installed version: root, prefix of its name, folder of programs.
 const INSTALLATIONS: &[(&str, &str, &str)] = &[
     ("/usr/lib/postgresql", "", "bin"),
     ("/usr", "pgsql-", "bin"),
@@ -51,13 +51,13 @@ impl Programs {
 
     /// Asks the server program for its major version, such as `15`.
     pub(crate) fn major(&self) -> Option<String> {
-        let said = Command::new(&self.postgres)
+        let output = Command::new(&self.postgres)
             .arg("--version")
             .current_dir("/")
             .output()
             .ok()?;
-        let said = String::from_utf8(said.stdout).ok()?;
-        let version = said
+        let output = String::from_utf8(output.stdout).ok()?;
+        let version = output
             .split_whitespace()
             .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
         Some(version.chars().take_while(char::is_ascii_digit).collect())
@@ -84,7 +84,7 @@ impl Programs {
             .collect()
     }
 
-    /// Takes the programs of one folder; a lone link to `initdb` leads to where both are.
+    /// Returns the programs of one folder; a single link to `initdb` leads to the folder of both.
     fn within(folder: &Path) -> Option<Self> {
         let initdb = folder
             .join("initdb")
@@ -125,7 +125,7 @@ fn versions(root: &str, prefix: &str, bin: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, folder)| folder).collect()
 }
 
-/// Reads `15` out of `15`, `pgsql-15` or `postgresql@15`; a name without a number counts as oldest.
+/// Parses `15` from `15`, `pgsql-15` or `postgresql@15`; a name without a number counts as oldest.
 fn version_of(name: &OsStr, prefix: &str) -> Option<u32> {
     let rest = name.to_str()?.strip_prefix(prefix)?;
     let digits: String = rest
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_programs_that_tell_their_version() {
+    fn the_programs_of_this_machine_report_their_version() {
         let programs = Programs::find().unwrap();
 
         let major = programs.major().unwrap();

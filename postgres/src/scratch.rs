@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// How often the removal is tried, and how long it waits in between.
+/// How often the removal is tried, and the pause in between.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A temporary folder, removed when it is dropped. What the test left behind may still be ending a
-/// write in it: that is waited for, up to a second.
+/// A temporary folder, removed when it is dropped. Processes that the test left behind may still be
+/// writing to it, so the removal is tried for up to a second.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 
@@ -29,7 +29,7 @@ impl Scratch {
         Self(folder.keep())
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The private Postgres as its owner sees it.
+//! The private Postgres: started, reached, stopped.
 
 use std::fmt::Write as _;
 use std::io;
@@ -21,24 +21,24 @@ pub enum StartError {
     /// There are no Postgres programs on this machine.
     #[error(transparent)]
     Missing(#[from] Missing),
-    /// The folder holds something that was not put there by us.
+    /// The folder holds files that are not ours.
     #[error("`{}` is not empty and not a folder of Causeway: name another data folder", path.display())]
     Foreign {
         /// The folder.
         path: PathBuf,
     },
-    /// A living process has the folder.
+    /// A running process holds the folder.
     #[error("another process has the database in `{}`: stop it, or name another data folder", path.display())]
     Taken {
         /// The folder.
         path: PathBuf,
     },
-    /// We are root, and no account was found that Postgres accepts.
+    /// We are root, and there is no account that Postgres accepts.
     #[error(
         "Postgres refuses to run as root, and there is no account `postgres` or `nobody`: start as another user"
     )]
     NoAccount,
-    /// The database was made by another major version than those installed.
+    /// The database was made by a major version that is not installed.
     #[error("the database in `{}` is of Postgres {needed}, which is not installed", path.display())]
     Version {
         /// The folder.
@@ -51,31 +51,31 @@ pub enum StartError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// What the system reported.
         source: io::Error,
     },
     /// `initdb` failed.
     #[error("initdb failed: {said} (see `{}`)", log.display())]
     Initdb {
-        /// Its last words.
+        /// Its last error.
         said: String,
-        /// Where the others are.
+        /// The whole log.
         log: PathBuf,
     },
     /// The server ended before it was ready.
     #[error("Postgres ended while starting ({status}): {said} (see `{}`)", log.display())]
     Ended {
-        /// Its last words.
+        /// Its last error.
         said: String,
         /// How it ended.
         status: ExitStatus,
-        /// Where the other words are.
+        /// The whole log.
         log: PathBuf,
     },
     /// The server took too long.
     #[error("Postgres was not ready in time (see `{}`)", log.display())]
     NotReady {
-        /// What it says it is doing.
+        /// The log, which says what it is doing.
         log: PathBuf,
     },
 }
@@ -88,7 +88,7 @@ pub enum StartError {
 pub struct PrivatePostgres {
     socket: Socket,
     leash: Leash,
-    /// Hung up to stop the supervisor.
+    /// Dropped to stop the supervisor.
     stop: Option<Sender<()>>,
     supervisor: Option<JoinHandle<()>>,
 }
@@ -96,8 +96,8 @@ pub struct PrivatePostgres {
 impl PrivatePostgres {
     /// Starts a Postgres in `dir`, making folder and database where there are none.
     ///
-    /// What a former, killed owner left running in the folder is ended first. Returns when the server
-    /// takes connections.
+    /// A server that a killed former owner left running in the folder is ended first. Returns when the
+    /// server accepts connections.
     pub fn start(dir: &Path, options: &Options) -> Result<Self, StartError> {
         Self::start_removing(dir, options, None)
     }
@@ -142,20 +142,20 @@ impl PrivatePostgres {
         })
     }
 
-    /// The address for `sqlx`, of the database `postgres`, as its superuser `causeway`.
+    /// Returns the URL of the database `postgres`, for its superuser `causeway`.
     pub fn url(&self) -> String {
         self.database_url("postgres")
     }
 
-    /// The address of another database of this server; the caller has made it with `CREATE DATABASE`.
+    /// Returns the URL of another database, which the caller has made with `CREATE DATABASE`.
     pub fn database_url(&self, database: &str) -> String {
         let folder = encoded(&self.socket.folder);
-        // All of it is spelled out: what is left out would be taken from PGPORT and PGSSLMODE.
+        // Everything is spelled out; otherwise PGPORT and PGSSLMODE would apply.
         format!("postgres://causeway@localhost:5432/{database}?host={folder}&sslmode=disable")
     }
 
-    /// Deletes a folder that [`start`](Self::start) has made, with the database and all that is in it.
-    /// A folder that was not made there is refused; one that is not there is fine.
+    /// Deletes a folder that [`start`](Self::start) has made, with the database in it. Refuses any other
+    /// folder; a missing one is no error.
     pub fn delete(dir: &Path, options: &Options) -> Result<(), StartError> {
         if !dir.exists() {
             return Ok(());
@@ -170,7 +170,7 @@ impl PrivatePostgres {
         std::fs::remove_dir_all(&folder.path).map_err(failed)
     }
 
-    /// Stops the server in order and waits for its end: at most some 20 s.
+    /// Stops the server in order and waits for its end, at most some 20 s.
     pub fn stop(mut self) {
         self.end();
     }
@@ -192,7 +192,7 @@ impl Drop for PrivatePostgres {
     }
 }
 
-/// Takes the programs of the version that made the database.
+/// Returns the programs of the version that made the database.
 fn matching(folder: &Folder, programs: Programs) -> Result<Programs, StartError> {
     let version = folder.cluster().join("PG_VERSION");
     let needed = std::fs::read_to_string(&version);

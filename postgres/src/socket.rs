@@ -1,4 +1,4 @@
-//! Where the server listens: a private folder whose path fits into a socket address.
+//! The folder of the server's socket: private, and with a path that fits into a socket address.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::account::Account;
 use crate::folder::Folder;
 
-/// What macOS allows, one less than Linux's 107 needs no distinction.
+/// The limit of macOS; that of Linux, 107, is hardly larger.
 const PATH_LIMIT_BYTES: usize = 103;
 const NAME: &str = ".s.PGSQL.5432";
 
@@ -16,8 +16,8 @@ const NAME: &str = ".s.PGSQL.5432";
 #[derive(Debug, Clone)]
 pub(crate) struct Socket {
     pub(crate) folder: PathBuf,
-    /// Whether it lies outside the data folder, so that it has to be removed at the end.
-    pub(crate) is_apart: bool,
+    /// Whether it is outside the data folder, so that it has to be removed at the end.
+    pub(crate) is_outside: bool,
     account: Account,
 }
 
@@ -30,22 +30,22 @@ impl Socket {
         if fits(&inside) && account.reaches(&inside) {
             return Self {
                 folder: inside,
-                is_apart: false,
+                is_outside: false,
                 account,
             };
         }
         let mut hasher = DefaultHasher::new();
         folder.path.hash(&mut hasher);
         let name = format!("causeway-{:016x}", hasher.finish());
-        let apart = std::env::temp_dir().join(&name);
-        let apart = if fits(&apart) && account.reaches(&apart) {
-            apart
+        let outside = std::env::temp_dir().join(&name);
+        let outside = if fits(&outside) && account.reaches(&outside) {
+            outside
         } else {
             Path::new("/tmp").join(name)
         };
         Self {
-            folder: apart,
-            is_apart: true,
+            folder: outside,
+            is_outside: true,
             account,
         }
     }
@@ -53,7 +53,7 @@ impl Socket {
     /// Makes the folder and removes what a killed server left in it.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         match fs::create_dir(&self.folder) {
-            Ok(()) => self.account.takes(&self.folder)?,
+            Ok(()) => self.account.take_over(&self.folder)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.is_private()?,
             Err(error) => return Err(error),
         }
@@ -70,10 +70,10 @@ impl Socket {
         self.folder.join(NAME).exists()
     }
 
-    /// Removes the folder where it lies apart; what is still in it stays.
+    /// Removes the folder if it is empty and outside the data folder.
     pub(crate) fn remove(&self) {
-        if self.is_apart {
-            // Best effort: it is empty, private, and used again by the next start.
+        if self.is_outside {
+            // Best effort: the folder is private, and the next start uses it again.
             let _ = fs::remove_dir(&self.folder);
         }
     }
@@ -88,7 +88,7 @@ impl Socket {
             );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
-        self.account.takes(&self.folder)
+        self.account.take_over(&self.folder)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keeps the server running: whatever ends it, except its owner, it is launched again.
+//! Keeps the server running: launches it again unless its owner stopped it.
 
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -9,10 +9,10 @@ use crate::launch::Launcher;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// A server that ran this long has recovered: its next end is a new matter.
-const STEADY: Duration = Duration::from_secs(10);
+/// After running this long a server counts as recovered, and the pauses start over.
+const RECOVERED: Duration = Duration::from_secs(10);
 
-/// The leash of the server that runs now; none once it is to end for good.
+/// The leash of the running server; empty once it is to stop for good.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Leash(Arc<Mutex<Option<ChildStdin>>>);
 
@@ -21,13 +21,13 @@ impl Leash {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(leash);
     }
 
-    /// Lets the server of this moment go: its guard ends it.
+    /// Drops the leash, so that the guard ends the server.
     pub(crate) fn release(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
-/// Watches until `stop` is hung up, then returns when the server has ended.
+/// Restarts the server until `stop` is dropped, then returns when the server has ended.
 pub(crate) fn watch(launcher: &Launcher, mut child: Child, leash: &Leash, stop: &Receiver<()>) {
     let mut pause = FIRST_PAUSE;
     loop {
@@ -40,7 +40,7 @@ pub(crate) fn watch(launcher: &Launcher, mut child: Child, leash: &Leash, stop: 
         if is_stopping(stop, Duration::ZERO) {
             return;
         }
-        if started.elapsed() > STEADY {
+        if started.elapsed() > RECOVERED {
             pause = FIRST_PAUSE;
         }
         tracing::warn!(
@@ -65,7 +65,7 @@ pub(crate) fn watch(launcher: &Launcher, mut child: Child, leash: &Leash, stop: 
     }
 }
 
-/// Waits a while for the owner to stop us.
-fn is_stopping(stop: &Receiver<()>, patience: Duration) -> bool {
-    !matches!(stop.recv_timeout(patience), Err(RecvTimeoutError::Timeout))
+/// Waits for the owner to stop us, at most for a time.
+fn is_stopping(stop: &Receiver<()>, timeout: Duration) -> bool {
+    !matches!(stop.recv_timeout(timeout), Err(RecvTimeoutError::Timeout))
 }
