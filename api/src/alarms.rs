@@ -1,4 +1,4 @@
-//! What an operator must know about this replica, as the view and the metrics tell it.
+//! Alarms: what an operator has to know about this replica, in the view and in the metrics.
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::writing::Beginning;
@@ -10,21 +10,21 @@ use serde::Serialize;
 
 /// A new epoch was drawn, by this start or since.
 const NEW_EPOCH: &str = "new_epoch";
-/// Events are held that people are not shown.
+/// Events are quarantined: held, but not shown.
 const SET_ASIDE: &str = "set_aside";
-/// Peers held other events of this replica than its database.
+/// Peers held events of this replica that its database does not.
 const ROLLED_BACK: &str = "rolled_back";
 
-/// Something an operator must know.
+/// Something an operator has to know.
 #[derive(Debug, Object, Serialize)]
 #[oai(rename = "Alarm")]
 pub struct AlarmBody {
     /// What it is: `fork`, `rolled_back`, `new_epoch`, `clock`, `unconfirmed`, `refused`,
     /// `refused_by`, `set_aside`. Later versions may know others.
     pub kind: String,
-    /// The other replica it is about.
+    /// The other replica concerned.
     pub replica: Option<u16>,
-    /// The origin it is about: a replica's number and 8 hexadecimal digits of its epoch.
+    /// The origin concerned: a replica's number and 8 hexadecimal digits of its epoch.
     pub origin: Option<String>,
     /// The same in a sentence.
     pub detail: String,
@@ -41,22 +41,27 @@ impl From<&Alarm> for AlarmBody {
     }
 }
 
-/// The kinds of alarms that are told of here, beside those of [`Alarm::KINDS`].
+/// The kinds of alarms that are raised here, beside [`Alarm::KINDS`].
 pub const KINDS: [&str; 2] = [NEW_EPOCH, SET_ASIDE];
 
-/// Lists what stands now. `began_as` is who this process wrote as at its start, `aside` how many
-/// events the read model could not take in.
-pub fn standing(log: &Log, began_as: Origin, aside: u64, knowledge: &Knowledge) -> Vec<AlarmBody> {
-    let shown = knowledge.alarms.iter().map(AlarmBody::from);
+/// Returns the active alarms. `began_as` is the origin of this process at its start, `quarantined`
+/// the number of events that the read model could not fold in.
+pub fn active(
+    log: &Log,
+    began_as: Origin,
+    quarantined: u64,
+    knowledge: &Knowledge,
+) -> Vec<AlarmBody> {
+    let of_peers = knowledge.alarms.iter().map(AlarmBody::from);
     let own = new_epoch(log, began_as)
         .into_iter()
         .chain(rolled_back(log.origin(), began_as))
-        .chain(set_aside(aside));
-    own.chain(shown).collect()
+        .chain(quarantine(quarantined));
+    own.chain(of_peers).collect()
 }
 
-/// Stands until a version that can read them has folded the log again (F27).
-fn set_aside(count: u64) -> Option<AlarmBody> {
+/// Active until a version that can read the events has folded the log again.
+fn quarantine(count: u64) -> Option<AlarmBody> {
     (count > 0).then(|| AlarmBody {
         kind: SET_ASIDE.to_owned(),
         replica: None,
@@ -69,8 +74,8 @@ fn set_aside(count: u64) -> Option<AlarmBody> {
     })
 }
 
-/// Stands until the next start as well: the replicator's own alarm of this kind has passed as soon as the
-/// new epoch is drawn.
+/// Active until the next start: the replicator's own alarm of this kind ends when the new epoch is
+/// drawn.
 fn rolled_back(origin: Origin, began_as: Origin) -> Option<AlarmBody> {
     (origin != began_as).then(|| AlarmBody {
         kind: ROLLED_BACK.to_owned(),
@@ -82,7 +87,7 @@ fn rolled_back(origin: Origin, began_as: Origin) -> Option<AlarmBody> {
     })
 }
 
-/// Stands until the next start, which continues the new epoch.
+/// Active until the next start, which continues the new epoch.
 fn new_epoch(log: &Log, began_as: Origin) -> Option<AlarmBody> {
     let origin = log.origin();
     let why = match log.beginning() {

@@ -1,5 +1,4 @@
-//! Builds the public application from ready parts: the documented API, the pages beside it, and
-//! the edge around both.
+//! The public application: the documented API, the pages beside it, and the edge around both.
 
 use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::StatusCode;
@@ -41,7 +40,7 @@ pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
     edge.around(Application { api, pages })
 }
 
-/// The documented API and the pages beside it. The edge lets through what is one or the other.
+/// The documented API and the pages beside it. The edge admits no other address.
 struct Application {
     api: BoxEndpoint<'static>,
     pages: BoxEndpoint<'static>,
@@ -57,7 +56,7 @@ impl Endpoint for Application {
     }
 }
 
-/// The document of the API, YAML, as it is committed.
+/// Returns the document of the API as YAML.
 pub fn openapi_yaml() -> String {
     routes::service(&Context::default()).spec_yaml()
 }

@@ -1,4 +1,4 @@
-//! What answers and frames are made of: the shapes of `openapi.yaml`, written by serde.
+//! The bodies of responses and frames: the schemas of `openapi.yaml`, serialised by serde.
 
 use std::fmt::{self, Write as _};
 
@@ -16,7 +16,7 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 
-/// An answer in JSON, written straight to bytes.
+/// A JSON response, serialised straight to bytes.
 pub struct Reply<T>(pub T);
 
 impl<T: Type> Payload for Reply<T> {
@@ -33,9 +33,9 @@ impl<T: Type> Payload for Reply<T> {
 
 impl<T: Serialize + Send> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
-        // Room for one message: most answers need no more.
+        // Room for one message: most responses need no more.
         let mut json = Vec::with_capacity(1024);
-        serde_json::to_writer(&mut json, &self.0).expect("answers have only text keys");
+        serde_json::to_writer(&mut json, &self.0).expect("responses have only text keys");
         Response::builder()
             .content_type("application/json")
             .body(json)
@@ -67,9 +67,9 @@ impl<T: Type + Serialize + Send> ApiResponse for Reply<T> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Object, Serialize)]
 #[oai(rename = "User")]
 pub struct UserBody {
-    /// Who it is, whatever the name. Opaque.
+    /// Identifies the user, whatever the name. Opaque.
     pub id: String,
-    /// What the user is called.
+    /// The user's name.
     pub name: String,
 }
 
@@ -86,9 +86,9 @@ impl From<&User> for UserBody {
 #[derive(Clone, Debug, Object, Serialize)]
 #[oai(rename = "Member")]
 pub struct MemberBody {
-    /// Who it is. Opaque.
+    /// Identifies the user. Opaque.
     pub id: String,
-    /// What the user is called.
+    /// The user's name.
     pub name: String,
     /// Whether the member has a live stream on the group, on any replica.
     pub online: bool,
@@ -98,15 +98,15 @@ pub struct MemberBody {
 #[derive(Clone, Debug, Object, Serialize)]
 #[oai(rename = "Message")]
 pub struct MessageBody {
-    /// Which message. Opaque.
+    /// Identifies the message. Opaque.
     pub id: String,
-    /// The group it stands in.
+    /// The group it was posted to.
     pub group: String,
     /// Who wrote it.
     pub author: UserBody,
     /// What was written.
     pub text: String,
-    /// When the client says it was written; when it said nothing, `received_at`. RFC 3339, UTC.
+    /// When it was written by the client's clock; `received_at` if the client did not say. RFC 3339, UTC.
     pub sent_at: String,
     /// When the origin accepted it, by its clock. RFC 3339, UTC. For display: `position` orders.
     pub received_at: String,
@@ -123,17 +123,17 @@ pub struct MessageBody {
     /// How many events of each replica, by ascending number, the origin held with this message,
     /// the message itself counted.
     pub vector: Vec<u64>,
-    /// Its place in the one order: messages sort by this text, which has the same length for all.
-    /// The first 16 digits are time: with 16 zeros in their place it is a place before all messages.
+    /// Its order key: messages sort by this text, which has the same length for all. The first 16
+    /// digits are time: with 16 zeros in their place it sorts before all messages.
     pub position: String,
     /// The numbers of the replicas known to hold it, ascending.
     pub stored_on: Vec<u16>,
-    /// No replica can any more put a message before it.
+    /// No message that sorts before it can arrive any more.
     pub settled: bool,
 }
 
-/// What turns rows into bodies: the configured replicas, and what is known of them now.
-pub struct Painter<'a> {
+/// Renders rows as bodies, with what is known of the replicas now.
+pub struct Renderer<'a> {
     /// The configured replicas, ascending.
     pub replicas: &'a [ReplicaId],
     /// What is known of the peers.
@@ -142,15 +142,15 @@ pub struct Painter<'a> {
     pub held: &'a VersionVector,
 }
 
-impl Painter<'_> {
-    /// Returns a message as one reader is shown it.
+impl Renderer<'_> {
+    /// Returns a message as shown to one reader.
     pub fn message(&self, seen: &Seen) -> MessageBody {
         let mut body = self.shared_message(&seen.message, &seen.liked_by);
         body.liked = Some(seen.is_liked);
         body
     }
 
-    /// Returns a message as every reader of a stream is shown it.
+    /// Returns a message as shown to every reader of a stream.
     pub fn shared_message(&self, message: &Message, liked_by: &[User]) -> MessageBody {
         let received_at = rfc3339(message.received_at_ms);
         let dot = message.position.dot();
@@ -174,7 +174,7 @@ impl Painter<'_> {
         }
     }
 
-    /// Returns a vector as people are shown it.
+    /// Returns a vector as counts by replica.
     pub fn counts(&self, vector: &VersionVector) -> Vec<u64> {
         self.replicas
             .iter()
@@ -183,13 +183,12 @@ impl Painter<'_> {
     }
 }
 
-/// The numbers of some replicas.
+/// Returns the numbers of replicas.
 pub fn numbers(replicas: &[ReplicaId]) -> Vec<u16> {
     replicas.iter().map(|replica| replica.get()).collect()
 }
 
-/// Milliseconds since 1970 as RFC 3339 in UTC. What no calendar holds is shown as the nearest
-/// moment that one does.
+/// Formats milliseconds since 1970 as RFC 3339 in UTC. Times out of range become the nearest in range.
 pub fn rfc3339(ms: i64) -> String {
     let moment = Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 {
         Timestamp::MIN
@@ -201,12 +200,12 @@ pub fn rfc3339(ms: i64) -> String {
 
 /// The length of a position.
 const POSITION_BYTES: usize = 16 + 4 + 8 + 16;
-/// The length of a moment of these centuries.
+/// The length of a time stamp of these centuries.
 const RFC_3339_BYTES: usize = "2026-01-31T12:00:00.000Z".len();
 
-/// A text that comes in pieces, without growing by each of them.
+/// Formats a value into a string of known length, with one allocation.
 fn written(bytes: usize, what: &dyn fmt::Display) -> String {
     let mut text = String::with_capacity(bytes);
-    write!(text, "{what}").expect("a text takes whatever is written");
+    write!(text, "{what}").expect("writing to a String cannot fail");
     text
 }

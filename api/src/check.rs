@@ -1,4 +1,4 @@
-//! What is wrong with a replica's settings, database and peers, found without starting it.
+//! `check`: finds what is wrong with a replica's settings, database and peers, without starting it.
 
 mod events;
 
@@ -23,28 +23,30 @@ use crate::failure::listen;
 use crate::probe::Probe;
 use crate::{data_folder, offline};
 
-const PATIENCE: Duration = Duration::from_secs(3);
+use events::EventCheck;
 
-/// What was looked at, one line each.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What was checked, one line each.
 #[derive(Debug, Default)]
 pub struct Findings(Vec<Finding>);
 
 #[derive(Debug)]
 struct Finding {
-    what: String,
-    wrong: Option<String>,
+    subject: String,
+    problem: Option<String>,
 }
 
 impl Findings {
     /// Whether nothing is wrong.
     pub fn are_fine(&self) -> bool {
-        self.0.iter().all(|finding| finding.wrong.is_none())
+        self.0.iter().all(|finding| finding.problem.is_none())
     }
 
-    fn add(&mut self, what: impl Into<String>, found: Result<(), String>) {
+    fn add<E: fmt::Display>(&mut self, subject: impl Into<String>, outcome: Result<(), E>) {
         self.0.push(Finding {
-            what: what.into(),
-            wrong: found.err(),
+            subject: subject.into(),
+            problem: outcome.err().map(|error| error.to_string()),
         });
     }
 }
@@ -52,108 +54,116 @@ impl Findings {
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for finding in &self.0 {
-            match &finding.wrong {
-                None => writeln!(f, "ok     {}", finding.what)?,
-                Some(wrong) => writeln!(f, "WRONG  {}: {wrong}", finding.what)?,
+            match &finding.problem {
+                None => writeln!(f, "ok     {}", finding.subject)?,
+                Some(problem) => writeln!(f, "WRONG  {}: {problem}", finding.subject)?,
             }
         }
         Ok(())
     }
 }
 
-/// Looks at everything a start would need. The settings themselves are valid: they have been read.
+/// Checks everything that a start needs. The settings themselves are valid: they have been read.
 pub async fn check(config: &Config) -> Findings {
     let mut findings = Findings::default();
-    findings.add("settings", Ok(()));
+    findings.add("settings", Ok::<_, String>(()));
     let folder = format!("data folder {}", config.data_dir.display());
-    findings.add(
-        folder,
-        data_folder::judge(&config.data_dir).map_err(|error| error.to_string()),
-    );
+    findings.add(folder, data_folder::check(&config.data_dir));
+
     let probe = Probe::new();
-    let answers = match &probe {
-        Ok(probe) => probe
-            .is_alive(&config.own_address().public_url)
-            .await
-            .is_ok(),
-        Err(_) => false,
+    let running = match &probe {
+        Ok(probe) if is_running(config, probe).await => Some(probe),
+        _ => None,
     };
-    // Somebody else may answer there; whoever is this replica has its port.
-    let is_running = answers && listen("public_listen", config.public_listen).await.is_err();
-    let mut in_database = Vec::new();
+    check_database(&mut findings, config, running).await;
+    check_ports(&mut findings, config, running.is_some()).await;
+    check_peers(
+        &mut findings,
+        config,
+        probe.as_ref().ok(),
+        running.is_some(),
+    )
+    .await;
+    findings
+}
+
+/// Whether this replica is running now. Another program may answer at its public address; whoever is
+/// this replica has its port, too.
+async fn is_running(config: &Config, probe: &Probe) -> bool {
+    let url = &config.own_address().public_url;
+    probe.is_alive(url).await.is_ok()
+        && listen("public_listen", config.public_listen).await.is_err()
+}
+
+async fn check_database(findings: &mut Findings, config: &Config, running: Option<&Probe>) {
+    let mut events = Vec::new();
     match &config.database_url {
-        None => {
-            let found = Programs::find()
-                .map(drop)
-                .map_err(|error| error.to_string());
-            findings.add("Postgres programs", found);
+        None => findings.add("Postgres programs", Programs::find().map(drop)),
+        Some(url) => {
+            let found = ask_database(config, url, running.is_some()).await;
+            findings.add("database", found.as_ref().map(drop));
+            events = found.unwrap_or_default();
         }
-        Some(url) => match database(config, url, is_running).await {
-            Ok(looked) => {
-                findings.add("database", Ok(()));
-                in_database = looked;
-            }
-            Err(wrong) => findings.add("database", Err(wrong)),
-        },
     }
-    let looked = match &probe {
-        Ok(probe) if is_running => {
-            events::ask_replica(probe, &config.own_address().public_url).await
-        }
-        _ => in_database,
-    };
-    for (what, found) in looked {
-        findings.add(what, found);
+    if let Some(probe) = running {
+        events = events::ask_replica(probe, &config.own_address().public_url).await;
     }
+    for (subject, outcome) in events {
+        findings.add(subject, outcome);
+    }
+}
+
+async fn check_ports(findings: &mut Findings, config: &Config, is_running: bool) {
     for (key, address) in [
         ("public_listen", config.public_listen),
         ("internal_listen", config.internal_listen),
     ] {
-        // A replica that runs has its own ports.
+        // A running replica has its own ports.
         let bound = if is_running {
             Ok(())
         } else {
             listen(key, address).await.map(drop)
         };
-        findings.add(
-            format!("{key} {address}"),
-            bound.map_err(|error| error.to_string()),
-        );
+        findings.add(format!("{key} {address}"), bound);
     }
-    let asking = Asking::new(config);
+}
+
+async fn check_peers(
+    findings: &mut Findings,
+    config: &Config,
+    probe: Option<&Probe>,
+    is_running: bool,
+) {
+    let calls = PeerCalls::new(config);
     for peer in config.peers() {
-        if let Ok(probe) = &probe {
-            let found = probe
-                .is_alive(&peer.public_url)
-                .await
-                .map_err(|error| plain(&error));
+        if let Some(probe) = probe {
+            let alive = probe.is_alive(&peer.public_url).await;
             findings.add(
                 format!("replica {} for clients, {}", peer.id, peer.public_url),
-                found,
+                alive.map_err(|error| innermost(&error)),
             );
         }
-        // Who runs asks its peers each second itself, and tells of refusals by alarms.
-        let found = match &asking {
-            Ok(asking) if !is_running => asking.ask(peer.id).await,
-            Ok(_) => reaches(peer).await,
+        // A running replica calls its peers every second and raises an alarm when it is refused.
+        let called = match &calls {
+            Ok(calls) if !is_running => calls.call(peer.id).await,
+            Ok(_) => connect(peer).await,
             Err(failure) => Err(failure.to_string()),
         };
         findings.add(
             format!("replica {} for peers, {}", peer.id, peer.internal_url),
-            found,
+            called,
         );
     }
-    findings
 }
 
-/// Asks peers what a start asks them, as the replica that is configured.
-struct Asking {
+/// Asks peers what a start asks them, as the configured replica.
+struct PeerCalls {
     caller: Caller,
     links: BTreeMap<ReplicaId, HttpLink>,
     clocks: Arc<Clocks>,
 }
 
-impl Asking {
+impl PeerCalls {
     fn new(config: &Config) -> anyhow::Result<Self> {
         let (caller, links) = offline::links(config)?;
         Ok(Self {
@@ -163,52 +173,57 @@ impl Asking {
         })
     }
 
-    async fn ask(&self, peer: ReplicaId) -> Result<(), String> {
+    async fn call(&self, peer: ReplicaId) -> Result<(), String> {
         let link = self.links.get(&peer).ok_or("it has no address")?;
-        let asked = inquiry::ask_one(peer, link, &self.caller, self.clocks.now(), PATIENCE);
-        asked.await.map(drop).map_err(|failure| failure.to_string())
+        let answer = inquiry::ask_one(peer, link, &self.caller, self.clocks.now(), TIMEOUT);
+        answer
+            .await
+            .map(drop)
+            .map_err(|failure| failure.to_string())
     }
 }
 
-/// Connects, asks for what must not be switched off, and looks for events that want a hand.
-async fn database(
+/// Connects to the database, checks its settings, and looks for events that need an operator.
+async fn ask_database(
     config: &Config,
     url: &str,
     is_running: bool,
-) -> Result<Vec<events::Looked>, String> {
-    let connecting = timeout(PATIENCE, PgConnection::connect(url)).await;
+) -> Result<Vec<EventCheck>, String> {
+    let connecting = timeout(TIMEOUT, PgConnection::connect(url)).await;
     let mut connection = connecting
         .map_err(|_| "no answer in time".to_owned())?
         .map_err(|error| error.to_string())?;
-    let found = unsafe_settings(&mut connection).await;
-    let found = found.map_err(|error| error.to_string())?.into_iter().next();
-    if let Some(found) = found.filter(|_| !config.allow_unsafe_postgres) {
+    let settings = unsafe_settings(&mut connection).await;
+    let settings = settings.map_err(|error| error.to_string())?;
+    if let Some(found) = settings.into_iter().next()
+        && !config.allow_unsafe_postgres
+    {
         return Err(OpenError::Unsafe(found).to_string());
     }
     look(&mut connection, &config.cluster, config.replica, is_running)
         .await
         .map_err(|error| error.to_string())?;
-    let looked = events::ask_database(&mut connection).await?;
+    let events = events::ask_database(&mut connection).await?;
     let _ = connection.close().await;
-    Ok(looked)
+    Ok(events)
 }
 
-async fn reaches(peer: &ReplicaAddress) -> Result<(), String> {
+async fn connect(peer: &ReplicaAddress) -> Result<(), String> {
     let uri: http::Uri = peer
         .internal_url
         .parse()
         .map_err(|_| "not a URL".to_owned())?;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let address = (host, uri.port_u16().unwrap_or(80));
-    match timeout(PATIENCE, TcpStream::connect(address)).await {
+    match timeout(TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no answer in time".to_owned()),
     }
 }
 
-/// The last cause says it best: `Connection refused`, not `error sending request`.
-fn plain(error: &anyhow::Error) -> String {
+/// Returns the innermost cause, which says most: `Connection refused`, not `error sending request`.
+fn innermost(error: &anyhow::Error) -> String {
     error.root_cause().to_string()
 }
 

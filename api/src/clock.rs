@@ -1,7 +1,5 @@
-//! The one source of wall time, and a wrong one for tests.
-//!
-//! Which clock a replica has is decided here alone; everybody else is handed it. Called by the
-//! server when it starts.
+//! The one source of wall time, with a configurable error for tests. Everything else is handed a
+//! clock. Called by the server when it starts.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,11 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::edge::WallClock;
 
-/// How often the offset is read again.
-const AGAIN: Duration = Duration::from_millis(200);
+/// Interval at which the offset is read again.
+const REREAD: Duration = Duration::from_millis(200);
 
-/// The clock of this machine; where a file of an offset is named, so many milliseconds beside it,
-/// also when the file changes. To be called inside a runtime.
+/// Returns the clock of this machine, shifted by the milliseconds in `offset_file`, which is read
+/// again when it changes. Must be called in a tokio runtime.
 pub fn wall_clock(offset_file: Option<&Path>) -> WallClock {
     let Some(file) = offset_file else {
         return Arc::new(|| u64::try_from(now_ms()).unwrap_or(0));
@@ -33,11 +31,11 @@ fn now_ms() -> i64 {
     i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Reads the offset again and again, for as long as somebody has the clock. A file that is not there
-/// or is being written changes nothing.
+/// Reads the offset periodically while the clock is in use. A file that is missing or incomplete
+/// changes nothing.
 async fn follow(file: PathBuf, offset_ms: Weak<AtomicI64>) {
     loop {
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(REREAD).await;
         let Some(offset_ms) = offset_ms.upgrade() else {
             return;
         };

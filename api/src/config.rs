@@ -1,9 +1,9 @@
-//! Every setting of a replica: meaning, unit, default, variable, and what choosing it trades.
+//! Every setting of a replica: meaning, unit, default, variable, and trade-off.
 //!
-//! Settings come from a TOML file; each can be set, or overruled, by an environment variable named
+//! Settings come from a TOML file; each can be set or overridden by an environment variable named
 //! `CAUSEWAY_` and the key in capitals (`CAUSEWAY_DATA_DIR`, `CAUSEWAY_LIMITS_MAX_TEXT_CHARS`). An
-//! empty variable counts as not set; a variable that names no setting is left to others. Doubt ends
-//! here: what a [`Config`] holds is valid. Read by the program's commands, once each.
+//! empty variable counts as unset; a variable that names no setting is ignored. A [`Config`] is
+//! valid. Each command of the program reads it once.
 
 mod check;
 mod error;
@@ -26,87 +26,86 @@ pub struct Config {
     /// The cluster's name, 1–64 printable characters. Replicas of clusters with other names are
     /// refused, so that a wrong address cannot mix two histories. `CAUSEWAY_CLUSTER`, no default.
     pub cluster: String,
-    /// This replica's number among [`replicas`](Self::replicas), 1–65535. Two replicas with one
-    /// number are an accident: the second is refused. `CAUSEWAY_REPLICA`, no default.
+    /// This replica's number among [`replicas`](Self::replicas), 1–65535. Of two running replicas with
+    /// one number the second is refused. `CAUSEWAY_REPLICA`, no default.
     pub replica: ReplicaId,
     /// The folder of the private Postgres and of the file that proves its continuity; a relative one
     /// is relative to the working directory. Back it up together with the database or not at all.
     /// `CAUSEWAY_DATA_DIR`, no default.
     pub data_dir: PathBuf,
-    /// An empty Postgres database, or one of this replica, as a URL. Absent: a private Postgres under
-    /// `data_dir`, which needs nothing but the Postgres programs. `CAUSEWAY_DATABASE_URL`.
+    /// The URL of a Postgres database that is empty or this replica's. Absent: a private Postgres in
+    /// `data_dir`, which needs only the Postgres programs. `CAUSEWAY_DATABASE_URL`.
     pub database_url: Option<String>,
     /// Whether to serve on a Postgres that can lose acknowledged writes (`fsync` and the like off):
-    /// faster, and nothing that was promised holds when the machine fails. For tests.
+    /// faster, but a failure of the machine breaks every promise. For tests.
     /// `CAUSEWAY_ALLOW_UNSAFE_POSTGRES`, default false.
     pub allow_unsafe_postgres: bool,
-    /// For tests: a file with a whole number of milliseconds, by which this replica's clock is wrong;
-    /// read again several times a second, so that the clock can jump while it runs. A file that is not
-    /// there counts as 0. `CAUSEWAY_CLOCK_OFFSET_FILE`, default none: the clock of the machine.
+    /// For tests: a file with a whole number of milliseconds by which this replica's clock is wrong.
+    /// It is read several times a second, so that the clock can jump while the replica runs. A missing
+    /// file counts as 0. `CAUSEWAY_CLOCK_OFFSET_FILE`, default none: the clock of the machine.
     pub clock_offset_file: Option<PathBuf>,
-    /// For tests: the lowest and highest version of the peer protocol that this replica says it
-    /// speaks, so that versions can be tried against each other. `CAUSEWAY_PEER_PROTOCOL`, default:
-    /// what it does speak.
+    /// For tests: the lowest and highest version of the peer protocol that this replica announces, so
+    /// that versions can be tested against each other. `CAUSEWAY_PEER_PROTOCOL`, default: the versions
+    /// it supports.
     pub peer_protocol: [u16; 2],
     /// Where clients are served, an IP address and a port (0: any free one). `0.0.0.0` opens it to
     /// the network. `CAUSEWAY_PUBLIC_LISTEN`, default `127.0.0.1:12000`.
     pub public_listen: SocketAddr,
-    /// Where the other replicas are served; clients have no business there.
+    /// Where the other replicas are served; clients must not reach it.
     /// `CAUSEWAY_INTERNAL_LISTEN`, default `127.0.0.1:11000`.
     pub internal_listen: SocketAddr,
-    /// The secret all replicas share, at least 32 bytes: whoever has it is a replica and can log in
-    /// as anyone. `CAUSEWAY_CLUSTER_KEY`, or the first line of the file in `cluster_key_file`,
+    /// The secret that all replicas share, at least 32 bytes: it lets its holder act as a replica and
+    /// log in as anyone. `CAUSEWAY_CLUSTER_KEY`, or the first line of the file in `cluster_key_file`,
     /// `CAUSEWAY_CLUSTER_KEY_FILE`; no default.
     pub cluster_key: Secret,
-    /// The former secret, while it is being replaced on one replica after the other: still accepted,
-    /// no longer used. `CAUSEWAY_PREVIOUS_CLUSTER_KEY` or `CAUSEWAY_PREVIOUS_CLUSTER_KEY_FILE`.
+    /// The previous secret while the key is being rotated: still accepted, no longer used to sign. `CAUSEWAY_PREVIOUS_CLUSTER_KEY` or `CAUSEWAY_PREVIOUS_CLUSTER_KEY_FILE`.
     pub previous_cluster_key: Option<Secret>,
-    /// How people prove who they are. `CAUSEWAY_AUTH`, no default for now.
+    /// How users authenticate. `CAUSEWAY_AUTH`, no default for now.
     pub auth: Auth,
     /// Every replica, this one included, by ascending number. Each replica may know another by an
     /// address of its own. `CAUSEWAY_REPLICAS`: the same list as JSON or as a TOML array.
     pub replicas: Vec<ReplicaAddress>,
-    /// What one replica takes on.
+    /// The limits of one replica.
     pub limits: Limits,
 }
 
-/// How people prove who they are.
+/// How users authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// A name is enough: for a network whose people trust each other.
+    /// A name is enough: for a network whose users trust each other.
     Open,
 }
 
-/// Where one replica is found.
+/// The addresses of one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaAddress {
     /// Its number.
     pub id: ReplicaId,
-    /// Where clients find it, told to them in the view; without a slash at the end.
+    /// Where clients find it, as the view says; without a slash at the end.
     pub public_url: String,
     /// Where this replica calls it; without a slash at the end.
     pub internal_url: String,
 }
 
-/// What one replica takes on.
+/// The limits of one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most Unicode scalar values in a message posted here, 1–16000. Longer ones from peers that allow
-    /// more are shown all the same. `CAUSEWAY_LIMITS_MAX_TEXT_CHARS`, default 4000.
+    /// more are shown. `CAUSEWAY_LIMITS_MAX_TEXT_CHARS`, default 4000.
     pub max_text_chars: usize,
     /// Most connections on the public port at once, 1–1000000; the next ones wait. An open stream
     /// costs some 40 kB. `CAUSEWAY_LIMITS_MAX_CONNECTIONS`, default 20000.
     pub max_connections: usize,
-    /// Most writes of clients that wait for their answer at once, 1–1000000; the next ones are told to
-    /// come back (503 `busy`). What peers send is not counted. More rides out a longer stall of the
-    /// database, costs some kB each, and answers later. `CAUSEWAY_LIMITS_MAX_WAITING_WRITES`, default
+    /// Most writes of clients in the write queue, 1–1000000; further ones are refused (503 `busy`).
+    /// Events of peers are not counted. More survives a longer stall of the database, costs some kB
+    /// each, and answers later. `CAUSEWAY_LIMITS_MAX_WAITING_WRITES`, default
     /// 4096.
     pub max_waiting_writes: usize,
-    /// How much of the disk of `data_dir` stays free, in bytes: with less, writes are refused (507)
-    /// until there is room again, and reading goes on. 0: never minded. More leaves more time to make
-    /// room, and is lost to messages. A database elsewhere has its own disk, which is not watched:
-    /// writes are refused there once Postgres itself says that it is full.
-    /// `CAUSEWAY_LIMITS_MIN_FREE_DISK_BYTES`, default 256 MiB, of a small disk an eighth.
+    /// How many bytes of the disk of `data_dir` stay free: with less, writes are refused (507) until
+    /// there is room again, and reading goes on. 0 disables this. More leaves more time to make room,
+    /// and less for messages. The disk of a database elsewhere is not watched: there writes are
+    /// refused once Postgres itself reports a full disk.
+    /// `CAUSEWAY_LIMITS_MIN_FREE_DISK_BYTES`, default 256 MiB, or an eighth of a smaller disk.
     pub min_free_disk_bytes: Option<u64>,
 }
 
@@ -134,8 +133,8 @@ impl Config {
         Self::parse(&text, variables)
     }
 
-    /// Takes the text of a file and the variables of an environment. Nothing else is read but the
-    /// key files they name.
+    /// Parses the text of a file and the variables of an environment. Reads nothing else but the key
+    /// files they name.
     pub fn parse(
         toml: &str,
         env: impl Iterator<Item = (String, String)>,
@@ -143,13 +142,13 @@ impl Config {
         check::config(raw::read(toml, env)?)
     }
 
-    /// Where this replica is found.
+    /// Returns the addresses of this replica.
     pub fn own_address(&self) -> &ReplicaAddress {
         let own = self.replicas.iter().find(|known| known.id == self.replica);
         own.expect("a configuration without its own replica is refused")
     }
 
-    /// The other replicas.
+    /// Returns the other replicas.
     pub fn peers(&self) -> impl Iterator<Item = &ReplicaAddress> {
         self.replicas
             .iter()

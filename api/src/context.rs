@@ -1,4 +1,4 @@
-//! What every handler needs: the parts of one running replica.
+//! What handlers share: the parts of a running replica.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,16 +22,16 @@ use crate::disk::Disk;
 use crate::edge::WallClock;
 use crate::feeds::Feeds;
 use crate::problem::Problem;
-use crate::sight::Sight;
 use crate::token::Tokens;
+use crate::view::ClusterView;
 
-/// How long a write may take before its caller is told to try again. It is not taken back by that.
-const WRITE: Duration = Duration::from_secs(10);
+/// How long a client waits for its write before it is asked to try again. The write goes on.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call waits for what its `at_least` names.
-const AT_LEAST: Duration = Duration::from_secs(2);
+const HOLD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The parts of a running replica, as handlers share them. There are none while only the document
-/// of the API is made.
+/// A shared handle on the parts of a running replica. Empty while only the document of the API is
+/// generated.
 #[derive(Clone, Default)]
 pub struct Context(Option<Arc<Parts>>);
 
@@ -56,10 +56,10 @@ pub struct Parts {
     pub timelines: Timelines,
     /// The streams.
     pub feeds: Feeds,
-    /// What is known of the peers.
+    /// What is known of the peers, as it changes.
     pub knowledge: watch::Receiver<Arc<Knowledge>>,
-    /// What the view is made of.
-    pub sight: Arc<Sight>,
+    /// The view of the cluster.
+    pub view: Arc<ClusterView>,
     /// Makes and checks tokens.
     pub tokens: Tokens,
     /// Makes and reads cursors.
@@ -68,9 +68,9 @@ pub struct Parts {
     pub wall: WallClock,
     /// The disk of the data folder.
     pub disk: Arc<Disk>,
-    /// Fresh random bits.
+    /// Returns fresh random bytes.
     pub random: fn() -> [u8; 16],
-    /// When this process began to serve.
+    /// When this replica started.
     pub started: Instant,
 }
 
@@ -85,41 +85,44 @@ impl std::ops::Deref for Context {
 }
 
 impl Parts {
-    /// What one replica takes on.
+    /// Returns the limits of this replica.
     pub fn limits(&self) -> &Limits {
         &self.config.limits
     }
 
-    /// What is known of the peers now.
+    /// Returns what is known of the peers now.
     pub fn knowledge(&self) -> Arc<Knowledge> {
         self.knowledge.borrow().clone()
     }
 
-    /// Waits until this replica holds and shows what `at_least` names. A cursor whose key is no
-    /// longer known is not waited for.
-    pub async fn hold(&self, at_least: Option<&str>) -> Result<(), Problem> {
+    /// Waits until this replica holds and shows everything up to the cursor or mark `at_least`. One
+    /// that was signed with a discarded key is ignored.
+    pub async fn await_held(&self, at_least: Option<&str>) -> Result<(), Problem> {
         let Some(text) = at_least else { return Ok(()) };
         let Some(cursor) = self.known_cursor("at_least", text)? else {
             return Ok(());
         };
         let held = self
             .timelines
-            .hold(&cursor.delivery.delivered, AT_LEAST)
+            .hold(&cursor.delivery.delivered, HOLD_TIMEOUT)
             .await;
         held.map_err(|Behind| Problem::Behind)
     }
 
-    /// As [`Parts::hold`], and then until everything acknowledged here before is shown.
-    pub async fn show(&self, at_least: Option<&str>) -> Result<(), Problem> {
-        self.hold(at_least).await?;
+    /// As [`Parts::await_held`], then until everything acknowledged at this replica before is shown.
+    pub async fn await_shown(&self, at_least: Option<&str>) -> Result<(), Problem> {
+        self.await_held(at_least).await?;
         self.timelines
             .catch_up()
             .await
             .map_err(Problem::unavailable)
     }
 
-    /// The highest reading in what an author had seen.
-    pub fn seen<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<Option<Hlc>, Problem> {
+    /// Returns the highest clock reading in the cursors and marks of what an author had seen.
+    pub fn highest_seen<'a>(
+        &self,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<Hlc>, Problem> {
         let mut highest = None;
         for text in texts {
             if let Some(cursor) = self.known_cursor("seen", text)? {
@@ -129,7 +132,7 @@ impl Parts {
         Ok(highest)
     }
 
-    /// Reads a cursor that may be of any group, or a mark.
+    /// Decodes a mark or a cursor of any group; `None` when it was signed with a discarded key.
     fn known_cursor(&self, field: &str, text: &str) -> Result<Option<Cursor>, Problem> {
         match self.cursors.decode(text) {
             Ok(cursor) => Ok(Some(cursor)),
@@ -143,20 +146,20 @@ impl Parts {
         self.cursors.encode(&Cursor {
             group: Some(group.clone()),
             level: LEVEL,
-            delivery: whole(vector, hlc),
+            delivery: up_to(vector, hlc),
         })
     }
 
-    /// Decides and writes a command for a group; returns what came of it and the mark to answer with.
+    /// Writes a command for a group. Returns its outcome and the mark for the response.
     pub async fn write(
         &self,
         group: &GroupName,
         command: Command,
     ) -> Result<(Done, String), Problem> {
-        let submitted = timeout(WRITE, self.log.submit(command)).await;
-        // Not to be known in time is not to be refused: the write may still happen.
+        let submitted = timeout(WRITE_TIMEOUT, self.log.submit(command)).await;
+        // The outcome is unknown: the write may still happen.
         let submitted = submitted.unwrap_or(Err(SubmitError::Unavailable));
-        let done = submitted.map_err(|failure| refused(group, failure))?;
+        let done = submitted.map_err(|failure| write_problem(group, failure))?;
         let (vector, hlc) = match &done.event {
             Some(event) => {
                 let stamp = &event.envelope.stamp;
@@ -167,14 +170,14 @@ impl Parts {
         let mark = self.cursors.encode(&Cursor {
             group: None,
             level: LEVEL,
-            delivery: whole(vector, hlc),
+            delivery: up_to(vector, hlc),
         });
         Ok((done, mark))
     }
 }
 
-/// What a replica shows to everybody: nothing of it is stale.
-fn whole(delivered: VersionVector, highest: Hlc) -> Delivery {
+/// Returns the delivery of everything in a vector, with nothing stale.
+fn up_to(delivered: VersionVector, highest: Hlc) -> Delivery {
     Delivery {
         delivered,
         acknowledged: None,
@@ -182,37 +185,37 @@ fn whole(delivered: VersionVector, highest: Hlc) -> Delivery {
     }
 }
 
-/// The name of a group in a path.
+/// Parses the name of a group in a path.
 pub fn group_name(text: &str) -> Result<GroupName, Problem> {
     Name::parse(text).map_err(|refused| Problem::invalid("group", refused.to_string()))
 }
 
-/// An unknown group.
-pub fn no_group(group: &GroupName) -> Problem {
+/// The problem of an unknown group.
+pub fn unknown_group(group: &GroupName) -> Problem {
     Problem::not_found(format!("group `{group}`"))
 }
 
-/// A message that a group does not have.
-pub fn no_message() -> Problem {
+/// The problem of an unknown message.
+pub fn unknown_message() -> Problem {
     Problem::not_found("message of this id in this group")
 }
 
-/// The read model's failures as a client is told.
-pub fn unread(failure: ReadError) -> Problem {
+/// The problem of a failure of the read model.
+pub fn read_problem(failure: ReadError) -> Problem {
     match failure {
         ReadError::Database(failure) => Problem::unavailable(failure),
         corrupt @ ReadError::Corrupt(_) => Problem::internal(corrupt),
     }
 }
 
-fn refused(group: &GroupName, failure: SubmitError) -> Problem {
+fn write_problem(group: &GroupName, failure: SubmitError) -> Problem {
     match failure {
         SubmitError::Refused(refusal) => match refusal {
-            Refusal::NoSuchGroup => no_group(group),
+            Refusal::NoSuchGroup => unknown_group(group),
             Refusal::NotAMember => Problem::NotAMember {
                 group: group.to_string(),
             },
-            Refusal::NoSuchMessage => no_message(),
+            Refusal::NoSuchMessage => unknown_message(),
             Refusal::OwnMessage => Problem::OwnMessage,
             Refusal::NotLiked => Problem::NotLiked,
             Refusal::KeyReused => Problem::KeyReused,

@@ -1,38 +1,38 @@
-//! Cursors and marks: what a reader was given, to resume from, and what a writer wrote, to wait
-//! for. Opaque to clients, valid on every replica, and signed: a reader who could forge a clock
-//! reading could drag every clock (F15).
+//! Cursors and marks: what a reader was delivered, to resume from, and what a writer wrote, to wait
+//! for. Opaque to clients, valid on every replica, and signed, because a forged clock reading would
+//! advance the clock of every replica.
 //!
-//! What a cursor holds is in `domain::cursor`; this module only makes it a text and signs it. What
-//! a cursor of another group or an unknown key means is decided by whoever decodes one.
+//! The content is `domain::cursor`; this module encodes and signs it. What a cursor of another group
+//! or with an unknown key means is decided by the callers.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 pub use causeway_domain::cursor::{Cursor, Delivery};
 
-use crate::keys::{ClusterKeys, KeyId, Purpose, SigningKeys, Verdict};
+use crate::keys::{ClusterKeys, KeyId, Purpose, SigningKeys, Verification};
 
-/// Longest text that is parsed: two vectors of several hundred origins each.
+/// Longest text that is decoded: two vectors of several hundred origins each.
 pub const MAX_CURSOR_TEXT: usize = 16 * 1024;
 
 const VERSION: u8 = 1;
 const MAC_BYTES: usize = 16;
 
-/// Why a text is no cursor of this replica.
+/// Why a text is not a valid cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
-    /// No cursor at all.
-    #[error("is not a cursor: send one back as it was given")]
+    /// Not a cursor.
+    #[error("is not a cursor: send one back as it was received")]
     Junk,
-    /// Changed, or made up.
-    #[error("is not a cursor of this cluster: send one back as it was given")]
+    /// Modified or invented.
+    #[error("is not a cursor of this cluster: send one back as it was received")]
     BadSignature,
-    /// Signed with a key that this replica does not have (any more): start again.
+    /// Signed with a key that this replica does not have, or no longer has: start again.
     #[error("was signed with a key that is no longer in use: start again without a cursor")]
     UnknownKey,
 }
 
-/// Makes and reads cursors.
+/// Encodes and decodes cursors.
 #[derive(Clone)]
 pub struct Cursors {
     keys: SigningKeys,
@@ -46,7 +46,7 @@ impl Cursors {
         }
     }
 
-    /// Returns the text of a cursor: version, what it says, the key's id, the signature.
+    /// Returns the text of a cursor: version, content, key id, signature.
     pub fn encode(&self, cursor: &Cursor) -> String {
         let mut bytes = Vec::with_capacity(128);
         bytes.push(VERSION);
@@ -57,7 +57,7 @@ impl Cursors {
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads the text of a cursor.
+    /// Decodes the text of a cursor.
     pub fn decode(&self, text: &str) -> Result<Cursor, CursorError> {
         if text.len() > MAX_CURSOR_TEXT {
             return Err(CursorError::Junk);
@@ -65,24 +65,24 @@ impl Cursors {
         let bytes = BASE64_URL_SAFE_NO_PAD
             .decode(text)
             .map_err(|_| CursorError::Junk)?;
-        let (said, key, signature) = split(&bytes).ok_or(CursorError::Junk)?;
-        // Before the key is looked at, so that junk is not taken for a cursor of a former key.
-        let cursor = said
+        let (content, key, signature) = split(&bytes).ok_or(CursorError::Junk)?;
+        // Before the key is checked, so that junk is not mistaken for a cursor of a former key.
+        let cursor = content
             .strip_prefix(&[VERSION])
             .and_then(Cursor::parse)
             .ok_or(CursorError::Junk)?;
-        match self.keys.verify(key, said, signature) {
-            Verdict::Genuine => Ok(cursor),
-            Verdict::Forged => Err(CursorError::BadSignature),
-            Verdict::UnknownKey => Err(CursorError::UnknownKey),
+        match self.keys.verify(key, content, signature) {
+            Verification::Genuine => Ok(cursor),
+            Verification::Forged => Err(CursorError::BadSignature),
+            Verification::UnknownKey => Err(CursorError::UnknownKey),
         }
     }
 }
 
 fn split(bytes: &[u8]) -> Option<(&[u8], KeyId, &[u8])> {
     let (rest, signature) = bytes.split_last_chunk::<MAC_BYTES>()?;
-    let (said, key) = rest.split_last_chunk()?;
-    Some((said, *key, signature))
+    let (content, key) = rest.split_last_chunk()?;
+    Some((content, *key, signature))
 }
 
 #[cfg(test)]

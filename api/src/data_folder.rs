@@ -1,4 +1,4 @@
-//! Whether a folder is ours to fill: a typing error in a setting must not spread a database over
+//! Ownership of the data folder: a typing error in a setting must not scatter a database among
 //! somebody's documents, nor let `--fresh` delete them.
 
 use std::fs;
@@ -11,33 +11,33 @@ const MARKER_TEXT: &str = "This folder belongs to a replica of Causeway.\n";
 /// Why a folder cannot hold a replica's data.
 #[derive(Debug, thiserror::Error)]
 pub enum DataFolderError {
-    /// It holds something that was not put there by us.
+    /// It holds files that are not ours.
     #[error("the data folder `{}` holds something that is not Causeway's: name another `data_dir`", .0.display())]
     Foreign(PathBuf),
-    /// It cannot be made or written.
+    /// It cannot be created or written.
     #[error("cannot use the data folder `{}`: {source}", path.display())]
     Unusable {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// What the system reported.
         source: io::Error,
     },
 }
 
-/// Makes the folder or takes one that is ours or empty. Settings, keys and what starts with a dot
-/// may lie in it beforehand.
+/// Creates the folder, or claims one that is ours or empty. Settings, keys and hidden files may be in
+/// it before.
 pub fn claim(path: &Path) -> Result<(), DataFolderError> {
     let unusable = |source| DataFolderError::Unusable {
         path: path.to_owned(),
         source,
     };
-    judge(path)?;
+    check(path)?;
     fs::create_dir_all(path).map_err(unusable)?;
     fs::write(path.join(MARKER), MARKER_TEXT).map_err(unusable)
 }
 
-/// Refuses what [`claim`] would refuse, and changes nothing. A folder that is not there yet is fine.
-pub fn judge(path: &Path) -> Result<(), DataFolderError> {
+/// Refuses what [`claim`] would refuse, and changes nothing. A missing folder is no error.
+pub fn check(path: &Path) -> Result<(), DataFolderError> {
     let unusable = |source| DataFolderError::Unusable {
         path: path.to_owned(),
         source,
@@ -47,7 +47,7 @@ pub fn judge(path: &Path) -> Result<(), DataFolderError> {
     }
     for entry in fs::read_dir(path).map_err(unusable)? {
         let entry = entry.map_err(unusable)?;
-        if !may_lie_there(&entry.file_name().to_string_lossy()) {
+        if !is_ignored(&entry.file_name().to_string_lossy()) {
             return Err(DataFolderError::Foreign(path.to_owned()));
         }
     }
@@ -59,7 +59,7 @@ pub fn is_ours(path: &Path) -> bool {
     path.join(MARKER).is_file()
 }
 
-fn may_lie_there(name: &str) -> bool {
+fn is_ignored(name: &str) -> bool {
     let kind = Path::new(name).extension().and_then(|kind| kind.to_str());
     name.starts_with('.') || name == "lost+found" || matches!(kind, Some("toml" | "key"))
 }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_may_lie_in_it() {
+    fn settings_may_be_in_it() {
         let root = tempfile::tempdir().unwrap();
         for name in ["causeway.toml", "cluster.key", ".hidden"] {
             fs::write(root.path().join(name), "").unwrap();

@@ -1,14 +1,14 @@
-//! The database a replica is told to use, or else one of its own.
+//! The configured database of a replica, or else a private Postgres.
 
 use causeway_postgres::{Options, PrivatePostgres};
 
 use crate::config::Config;
 use crate::data_folder;
 
-/// Where the database is, and who runs it.
+/// An available database.
 #[derive(Debug)]
 pub struct Database {
-    /// Its address.
+    /// Its URL.
     pub url: String,
     private: Option<PrivatePostgres>,
 }
@@ -16,7 +16,7 @@ pub struct Database {
 impl Database {
     /// Claims the data folder and starts the private Postgres where no database is configured.
     ///
-    /// It ends with this value at the latest, and with the process in any case.
+    /// The private Postgres ends with this value at the latest, and with the process in any case.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         data_folder::claim(&config.data_dir)?;
         if let Some(url) = &config.database_url {
@@ -34,7 +34,7 @@ impl Database {
         })
     }
 
-    /// Stops the private Postgres in order; to be called when nobody uses the database any more.
+    /// Stops the private Postgres in order. To be called when the database is no longer in use.
     pub async fn close(self) {
         if let Some(private) = self.private {
             // Stopping may take some seconds and must not hold up the runtime.

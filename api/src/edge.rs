@@ -1,10 +1,9 @@
-//! The edge: what stands between the network and the handlers. It knows which addresses exist
-//! (from the generated API document), who calls, how much of a body is taken in, and that every answer
-//! that is no success is a [`Problem`]. It knows nothing of groups and messages.
+//! The edge between the network and the handlers. It knows which addresses exist (from the generated
+//! API document), authenticates callers, bounds bodies, and makes every failure a [`Problem`]. It
+//! knows nothing of groups and messages.
 //!
-//! The order in which a request is refused: no such address, no such method, no token, a
-//! parameter, the body; then the handler has its say. So nobody without a token learns more than
-//! that the address exists.
+//! A request is checked in this order: address, method, token, parameters, body; then the handler
+//! decides. So a caller without a token learns only that the address exists.
 
 pub mod accept;
 pub mod body;
@@ -36,10 +35,10 @@ use crate::token::Tokens;
 pub use self::receive::BodyLimits;
 pub(crate) use self::receive::receive;
 
-/// Reads the wall clock: milliseconds since 1970.
+/// Returns the wall time in milliseconds since 1970.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// What the edge has to know before it can stand around an application.
+/// The edge, before it is put around an application.
 pub struct Edge {
     routes: Routes,
     tokens: Tokens,
@@ -50,7 +49,7 @@ pub struct Edge {
 
 impl Edge {
     /// Returns the edge of the operations in an API document, as `OpenApiService::spec`
-    /// writes it. `seed` tells the request ids of this process from those of others.
+    /// writes it. `seed` distinguishes the request ids of this process from those of others.
     pub fn new(document: &str, tokens: Tokens, now_ms: WallClock, seed: u64) -> Self {
         Self {
             routes: Routes::of_document(document),
@@ -61,15 +60,15 @@ impl Edge {
         }
     }
 
-    /// Adds an address that stands in no document, such as `/metrics`: `GET` and `HEAD`, no
-    /// token, any query. An address that is neither in the document nor added is 404.
+    /// Adds an address outside the document, such as `/metrics`: `GET` and `HEAD`, no token, any
+    /// query. An address that is neither in the document nor added is 404.
     #[must_use]
     pub fn page(mut self, path: &str) -> Self {
         self.routes.add(path, "GET", Operation::default());
         self
     }
 
-    /// Takes other limits than the default ones.
+    /// Replaces the default limits.
     #[must_use]
     pub fn limits(mut self, limits: BodyLimits) -> Self {
         self.limits = limits;
@@ -88,7 +87,7 @@ impl Edge {
         }
     }
 
-    /// Looks at the head of a request alone; puts the caller into it.
+    /// Checks the head of a request, and adds the caller to its extensions.
     fn admit(&self, request: &mut Request) -> Result<&Operation, Problem> {
         let operation = self.routes.find(request.method(), request.uri().path())?;
         if operation.needs_token {
@@ -118,7 +117,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
             Err(panic) => Err(panicked(panic.as_ref())),
         };
         let mut response = outcome.unwrap_or_else(|problem| problem.render(id.as_str()));
-        mark(&mut response, id);
+        add_headers(&mut response, id);
         Ok(response)
     }
 }
@@ -129,7 +128,7 @@ impl<E: Endpoint<Output = Response>> Guarded<E> {
         let operation = match self.edge.admit(&mut request) {
             Ok(operation) => operation,
             Err(problem) => {
-                // A client that asks whether to send its body at all is simply not told to.
+                // A client that asks whether to send its body gets no `100 Continue`.
                 if !request.headers().contains_key(header::EXPECT) {
                     discard(request.take_body(), limits).await;
                 }
@@ -150,25 +149,28 @@ impl<E: Endpoint<Output = Response>> Guarded<E> {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Problem {
-    let said = panic
+    let message = panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("nothing");
-    Problem::internal(format!("a handler panicked: {said}"))
+    Problem::internal(format!("a handler panicked: {message}"))
 }
 
-/// Some parts of the framework answer failures as if they were answers.
+/// Some parts of the framework return failures as ordinary responses.
 fn only_success(response: Response) -> Result<Response, Problem> {
     let status = response.status();
     let is_failure = status.is_client_error() || status.is_server_error();
     if is_failure && response.content_type() != Some(ProblemBody::CONTENT_TYPE) {
-        return Err(Problem::from_status(status, "the framework answered so"));
+        return Err(Problem::from_status(
+            status,
+            "the framework returned this status",
+        ));
     }
     Ok(response)
 }
 
-fn mark(response: &mut Response, id: RequestId) {
+fn add_headers(response: &mut Response, id: RequestId) {
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.into_header());

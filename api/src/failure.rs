@@ -1,4 +1,4 @@
-//! What a command says when it cannot go on, and with which code it ends.
+//! Failures of the program's commands: what is printed, and the exit code.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -9,24 +9,24 @@ use causeway_store::log::OpenError;
 use crate::config::ConfigError;
 use crate::data_folder::DataFolderError;
 
-/// Something the person who started the program has to change: input, settings, a port, a folder.
+/// Something that the user has to change: input, settings, a port, a folder.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct NotAsGiven(pub String);
+pub struct UserError(pub String);
 
 /// Binds a listener of the setting `key`; the error names setting and address.
 pub async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
     let bound = tokio::net::TcpListener::bind(address).await;
-    bound.map_err(|error| NotAsGiven(unbound(key, address, &error)).into())
+    bound.map_err(|error| UserError(unbound(key, address, &error)).into())
 }
 
-/// Tells the person at the terminal something. Nobody may be there, and a log may lie on a full disk:
-/// that is no reason to end.
-pub fn tell(line: &str) {
+/// Prints a line to standard error. Failing to is no reason to end: the terminal may be gone, the
+/// disk of a log full.
+pub fn print_notice(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Returns what to print: one sentence, the whole chain of causes in one line.
+/// Returns an error and its causes as one sentence in one line.
 pub fn sentence(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -40,10 +40,10 @@ pub fn sentence(error: &anyhow::Error) -> String {
     said.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns 2 where the person who started the program has to change something, else 1.
+/// Returns 2 where the user has to change something, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    let is_theirs = error.chain().any(|cause| {
-        cause.is::<NotAsGiven>()
+    let is_of_the_user = error.chain().any(|cause| {
+        cause.is::<UserError>()
             || cause.is::<ConfigError>()
             || cause.is::<DataFolderError>()
             || cause
@@ -53,10 +53,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
                 .downcast_ref::<OpenError>()
                 .is_some_and(is_of_the_database)
     });
-    if is_theirs { 2 } else { 1 }
+    if is_of_the_user { 2 } else { 1 }
 }
 
-/// Whether programs, account or folder have to be changed before Postgres can start.
+/// Whether the user has to change programs, account or folder before Postgres can start.
 fn is_of_the_machine(error: &StartError) -> bool {
     match error {
         StartError::Missing(_)
@@ -69,7 +69,7 @@ fn is_of_the_machine(error: &StartError) -> bool {
     }
 }
 
-/// Whether the setting of the database, or that database, has to be changed.
+/// Whether the user has to change the configured database, or the setting.
 fn is_of_the_database(error: &OpenError) -> bool {
     match error {
         OpenError::Unreachable(_)
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_said_once_and_in_one_line() {
+    fn causes_are_printed_once_and_in_one_line() {
         let cause = io::Error::other("disk\non fire");
         let error = anyhow::Error::new(cause)
             .context("cannot write")

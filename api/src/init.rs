@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::failure::NotAsGiven;
+use crate::failure::UserError;
 use crate::random;
 
 const PUBLIC_PORT: u16 = 12000;
@@ -15,10 +15,10 @@ const INTERNAL_PORT: u16 = 11000;
 
 /// Writes `causeway-1.toml`, `causeway-2.toml`, … with one new key, readable by their owner alone.
 ///
-/// Writes nothing where a host is not one, or where one of the files is there already.
+/// Writes nothing where a host is not valid or one of the files exists.
 pub fn init(cluster: &str, hosts: &[String], out: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for host in hosts {
-        judge(host, hosts)?;
+        check_host(host, hosts)?;
     }
     let key = new_key()?;
     let files: Vec<(PathBuf, String)> = (1..=hosts.len())
@@ -31,21 +31,21 @@ pub fn init(cluster: &str, hosts: &[String], out: &Path) -> anyhow::Result<Vec<P
         .collect();
     for (path, text) in &files {
         if path.exists() {
-            return Err(NotAsGiven(format!(
+            return Err(UserError(format!(
                 "`{}` is there already: name another folder",
                 path.display()
             ))
             .into());
         }
-        // What a configuration refuses is better said before it is copied to five machines.
+        // Validated here, before the files are copied to other machines.
         Config::parse(text, std::iter::empty())?;
     }
     write_all(out, &files)
-        .map_err(|error| NotAsGiven(format!("cannot write to `{}`: {error}", out.display())))?;
+        .map_err(|error| UserError(format!("cannot write to `{}`: {error}", out.display())))?;
     Ok(files.into_iter().map(|(path, _)| path).collect())
 }
 
-/// Says what to do with the files.
+/// Returns what to do with the files.
 pub fn next_steps(files: &[PathBuf]) -> String {
     let mut text = String::new();
     for file in files {
@@ -63,7 +63,7 @@ pub fn new_key() -> anyhow::Result<String> {
     Ok(hex::encode(random::bytes::<32>()?))
 }
 
-/// Writes a file that only its owner can read; one that is there is replaced.
+/// Writes or replaces a file that only its owner can read.
 pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let _ = fs::remove_file(path);
     let mut file = File::options()
@@ -75,7 +75,7 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn judge(host: &str, hosts: &[String]) -> Result<(), NotAsGiven> {
+fn check_host(host: &str, hosts: &[String]) -> Result<(), UserError> {
     let is_bracketed = host.starts_with('[') && host.ends_with(']');
     let is_host = format!("http://{host}:1")
         .parse::<http::Uri>()
@@ -84,7 +84,7 @@ fn judge(host: &str, hosts: &[String]) -> Result<(), NotAsGiven> {
         let text = format!(
             "`{host}` is not a host: write names or addresses without port, such as a.example,10.0.0.2,[fd00::3]"
         );
-        return Err(NotAsGiven(text));
+        return Err(UserError(text));
     }
     if hosts
         .iter()
@@ -92,7 +92,7 @@ fn judge(host: &str, hosts: &[String]) -> Result<(), NotAsGiven> {
         .count()
         > 1
     {
-        return Err(NotAsGiven(format!(
+        return Err(UserError(format!(
             "`{host}` is named twice: every replica needs a host of its own"
         )));
     }
@@ -102,22 +102,22 @@ fn judge(host: &str, hosts: &[String]) -> Result<(), NotAsGiven> {
 fn configuration(cluster: &str, number: usize, hosts: &[String], key: &str) -> String {
     let cluster = toml::Value::String(cluster.to_owned());
     let mut text = format!(
-        "# Replica {number} of {count}, on {host}. Keep this file private: whoever has the key is a replica.\n\
+        "# Replica {number} of {count}, on {host}. Keep this file private: its key lets the holder act as a replica.\n\
          cluster = {cluster}\n\
          replica = {number}\n\
          data_dir = \"data\"                  # a private Postgres lives here, unless database_url is set\n\
          public_listen = \"0.0.0.0:{PUBLIC_PORT}\"\n\
          internal_listen = \"0.0.0.0:{INTERNAL_PORT}\"  # for the other replicas alone: close it to everyone else\n\
          cluster_key = \"{key}\"\n\
-         auth = \"open\"                      # a name is enough: for a network whose people trust each other\n",
+         auth = \"open\"                      # a name is enough: for a network whose users trust each other\n",
         count = hosts.len(),
         host = hosts[number - 1],
     );
-    for (place, host) in hosts.iter().enumerate() {
+    for (index, host) in hosts.iter().enumerate() {
         write!(
             text,
             "\n[[replicas]]\nid = {}\npublic_url = \"http://{host}:{PUBLIC_PORT}\"\ninternal_url = \"http://{host}:{INTERNAL_PORT}\"\n",
-            place + 1
+            index + 1
         )
         .expect("writing to a String cannot fail");
     }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_never_overwritten() {
+    fn existing_files_are_never_overwritten() {
         let root = tempfile::tempdir().unwrap();
         let two = hosts(&["a", "b"]);
         init("demo", &two, root.path()).unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_host_is_refused_by_name() {
+    fn an_invalid_host_is_refused_by_name() {
         let root = tempfile::tempdir().unwrap();
         for wrong in ["", "a:1", "http://a", "a b", "a/b", "x@y", "fd00::3"] {
             let refused = init("demo", &hosts(&["good", wrong]), root.path())

@@ -1,8 +1,8 @@
-//! What the cluster's key is used for towards people: one independent subkey for each purpose, so that nothing
-//! signed for one is ever valid for another. (Calls between replicas have keys of their own.)
+//! Subkeys derived from the cluster's key: one for each purpose, so that a signature for one is never
+//! valid for another.
 //!
-//! While the key is being rotated two are valid at once: signed with the current one, verified
-//! with either. A signature says by four bytes which key made it.
+//! While the key is being rotated, signatures are made with the current key and verified with either
+//! key. Four bytes of a signature identify its key.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::{Config, Secret};
 
-/// Which key signed: derived from it, and says nothing about it.
+/// Identifies a signing key without revealing it.
 pub type KeyId = [u8; 4];
 
 /// Bytes of a whole signature.
@@ -45,7 +45,7 @@ pub struct ClusterKeys {
 }
 
 impl ClusterKeys {
-    /// Takes the keys as configured.
+    /// Returns the keys as given.
     pub fn new(current: &[u8], previous: Option<&[u8]>) -> Self {
         Self {
             current: current.to_vec(),
@@ -53,19 +53,19 @@ impl ClusterKeys {
         }
     }
 
-    /// Takes those of a configuration.
+    /// Returns the keys of a configuration.
     pub fn of(config: &Config) -> Self {
         let previous = config.previous_cluster_key.as_ref().map(Secret::bytes);
         Self::new(config.cluster_key.bytes(), previous)
     }
 
-    /// Derives what replicas sign their calls with: the current secret, and the one before it.
+    /// Derives the secrets that sign calls between replicas: the current and the previous one.
     pub fn peer_secrets(&self) -> ([u8; 32], Option<[u8; 32]>) {
         let keys = self.for_purpose(Purpose::Peers);
         (keys.current.secret, keys.previous.map(|key| key.secret))
     }
 
-    /// Derives what one purpose signs with.
+    /// Derives the keys of one purpose.
     pub fn for_purpose(&self, purpose: Purpose) -> SigningKeys {
         SigningKeys {
             current: SigningKey::derive(&self.current, purpose),
@@ -88,13 +88,13 @@ pub struct SigningKeys {
 struct SigningKey {
     id: KeyId,
     secret: [u8; 32],
-    /// Has taken the secret in, which is half of the work for something short.
-    begun: Hmac<Sha256>,
+    /// An HMAC keyed with the secret, which is half of the work for a short message.
+    keyed: Hmac<Sha256>,
 }
 
-/// What a signature turned out to be.
+/// The outcome of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verification {
     /// Made with a key of this cluster over these bytes.
     Genuine,
     /// Names a key of this cluster, which did not make it.
@@ -109,19 +109,19 @@ impl SigningKeys {
         (self.current.id, self.current.sign(message))
     }
 
-    /// Verifies the first bytes of a signature, in constant time. The caller fixes how many: a
-    /// sender must not choose.
-    pub fn verify(&self, id: KeyId, message: &[u8], signature: &[u8]) -> Verdict {
+    /// Verifies a signature, or its first bytes, in constant time. The caller fixes the length: the
+    /// sender must not choose it.
+    pub fn verify(&self, id: KeyId, message: &[u8], signature: &[u8]) -> Verification {
         let keys = std::iter::once(&self.current).chain(&self.previous);
         let Some(key) = keys.into_iter().find(|key| key.id == id) else {
-            return Verdict::UnknownKey;
+            return Verification::UnknownKey;
         };
         let expected = key.sign(message);
         let length = signature.len().min(SIGNATURE_BYTES);
         if bool::from(expected[..length].ct_eq(signature)) {
-            Verdict::Genuine
+            Verification::Genuine
         } else {
-            Verdict::Forged
+            Verification::Forged
         }
     }
 }
@@ -136,12 +136,12 @@ impl SigningKey {
         let name = hmac(&secret, b"causeway key id v1");
         let mut id = KeyId::default();
         id.copy_from_slice(&name[..4]);
-        let begun = begin(&secret);
-        Self { id, secret, begun }
+        let keyed = begin(&secret);
+        Self { id, secret, keyed }
     }
 
     fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
-        end(self.begun.clone(), message)
+        end(self.keyed.clone(), message)
     }
 }
 
@@ -168,15 +168,18 @@ mod tests {
         let tokens = keys.for_purpose(Purpose::Tokens);
         let (id, signature) = tokens.sign(b"ann");
 
-        assert_eq!(tokens.verify(id, b"ann", &signature), Verdict::Genuine);
+        assert_eq!(tokens.verify(id, b"ann", &signature), Verification::Genuine);
         assert_eq!(
             tokens.verify(id, b"ann", &signature[..16]),
-            Verdict::Genuine
+            Verification::Genuine
         );
-        assert_eq!(tokens.verify(id, b"bob", &signature), Verdict::Forged);
-        assert_eq!(tokens.verify(id, b"ann", &[0; 40]), Verdict::Forged);
+        assert_eq!(tokens.verify(id, b"bob", &signature), Verification::Forged);
+        assert_eq!(tokens.verify(id, b"ann", &[0; 40]), Verification::Forged);
         let cursors = keys.for_purpose(Purpose::Cursors);
-        assert_eq!(cursors.verify(id, b"ann", &signature), Verdict::UnknownKey);
+        assert_eq!(
+            cursors.verify(id, b"ann", &signature),
+            Verification::UnknownKey
+        );
     }
 
     #[test]
@@ -189,9 +192,9 @@ mod tests {
         let (old_id, by_old) = old.sign(b"x");
         let (new_id, by_both) = both.sign(b"x");
 
-        assert_eq!(both.verify(old_id, b"x", &by_old), Verdict::Genuine);
-        assert_eq!(new.verify(new_id, b"x", &by_both), Verdict::Genuine);
-        assert_eq!(new.verify(old_id, b"x", &by_old), Verdict::UnknownKey);
+        assert_eq!(both.verify(old_id, b"x", &by_old), Verification::Genuine);
+        assert_eq!(new.verify(new_id, b"x", &by_both), Verification::Genuine);
+        assert_eq!(new.verify(old_id, b"x", &by_old), Verification::UnknownKey);
     }
 
     /// A token, a cursor and a call between replicas must outlive an upgrade.

@@ -29,6 +29,6 @@ mod random;
 pub mod rebuild;
 pub mod routes;
 pub mod server;
-pub mod sight;
 pub mod stop;
 pub mod token;
+pub mod view;

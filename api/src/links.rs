@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use carry::carry;
 
-/// The way from one replica to another. Dropping it closes everything.
+/// The connection from one replica to another. Dropping it closes everything.
 #[derive(Debug)]
 pub struct Link {
     address: SocketAddr,
@@ -39,7 +39,7 @@ enum Mode {
 }
 
 impl Link {
-    /// Opens a link at a free port of 127.0.0.1. It leads nowhere until it has a target.
+    /// Opens a link on a free port of 127.0.0.1. It leads nowhere until it has a target.
     pub async fn open() -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -57,12 +57,12 @@ impl Link {
         })
     }
 
-    /// Where the caller's end of the link is.
+    /// Returns the address that the caller connects to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Says where the link leads; connections made before stay where they are.
+    /// Sets the target of new connections.
     pub fn set_target(&self, target: SocketAddr) {
         self.state.send_modify(|state| state.target = Some(target));
     }
@@ -72,13 +72,13 @@ impl Link {
         self.state.send_modify(|state| state.mode = Mode::Cut);
     }
 
-    /// Takes connections and bytes and passes nothing on, in either direction: what a caller sees
-    /// when packets are dropped. Nothing is lost: after [`heal`](Self::heal) it goes on.
+    /// Accepts connections and bytes and forwards nothing in either direction, as when packets are
+    /// dropped. Nothing is lost: after [`heal`](Self::heal) it is forwarded.
     pub fn black_hole(&self) {
         self.state.send_modify(|state| state.mode = Mode::Silent);
     }
 
-    /// Delays what passes, in each direction, by this much.
+    /// Delays everything by this much, in each direction.
     pub fn delay(&self, delay: Duration) {
         self.state.send_modify(|state| state.delay = delay);
     }

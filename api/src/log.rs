@@ -1,5 +1,5 @@
-//! The way of the log to standard error. A thread of its own writes it: a pipe that nobody reads, a
-//! terminal that was stopped or a disk without room must not keep a replica waiting.
+//! Writes the program's log to standard error from a thread of its own: a pipe that nobody reads, a
+//! stopped terminal or a full disk must not block a replica.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,59 +9,59 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How many lines may wait.
-const WAITING: usize = 4_096;
-/// How long the end of a program waits for its last lines.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Most lines in the queue.
+const QUEUE: usize = 4_096;
+/// How long the end of the program waits for the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 enum Entry {
     Line(Vec<u8>),
-    /// Tells whoever sent it that all before it is written.
-    End(SyncSender<()>),
+    /// Answered when everything before it is written.
+    Flush(SyncSender<()>),
 }
 
-/// Takes lines and never waits: what finds no place is lost, and how much is told.
+/// Queues lines and never blocks: lines that do not fit are dropped, and their number is logged.
 #[derive(Clone, Debug)]
 pub struct Log {
     entries: SyncSender<Entry>,
-    lost: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Log {
-    /// A log to standard error.
+    /// Returns a log to standard error.
     pub fn to_standard_error() -> Self {
         Self::to(io::stderr())
     }
 
     fn to(target: impl Write + Send + 'static) -> Self {
-        let (entries, inbox) = sync_channel(WAITING);
-        let lost = Arc::new(AtomicU64::new(0));
-        let told = Arc::clone(&lost);
-        std::thread::spawn(move || write_all(&inbox, target, &told));
-        Self { entries, lost }
+        let (entries, inbox) = sync_channel(QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&dropped);
+        std::thread::spawn(move || write_all(&inbox, target, &counted));
+        Self { entries, dropped }
     }
 
     /// Waits until all lines are written, for a second at most.
     pub fn finish(&self) {
-        let (written, told) = sync_channel(1);
-        if self.entries.try_send(Entry::End(written)).is_ok() {
-            let _ = told.recv_timeout(PATIENCE);
+        let (written, answer) = sync_channel(1);
+        if self.entries.try_send(Entry::Flush(written)).is_ok() {
+            let _ = answer.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }
 
-fn write_all(inbox: &Receiver<Entry>, mut target: impl Write, lost: &AtomicU64) {
+fn write_all(inbox: &Receiver<Entry>, mut target: impl Write, dropped: &AtomicU64) {
     for entry in inbox {
         match entry {
-            // Where it cannot be written there is nobody to tell.
+            // A failure to write the log cannot be logged.
             Entry::Line(line) => drop(target.write_all(&line)),
-            Entry::End(written) => drop(written.try_send(())),
+            Entry::Flush(written) => drop(written.try_send(())),
         }
-        let lost = lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
+        let dropped = dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
             let _ = writeln!(
                 target,
-                "{lost} lines of the log are missing: nobody took them"
+                "{dropped} lines of the log are missing: nobody read them in time"
             );
         }
     }
@@ -71,7 +71,7 @@ impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let sent = self.entries.try_send(Entry::Line(line.to_vec()));
         if let Err(TrySendError::Full(_)) = sent {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
     }
@@ -96,12 +96,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_logs_to_nobody_does_not_wait_and_the_loss_is_told() {
+    fn logging_to_a_pipe_that_nobody_reads_does_not_block_and_reports_the_loss() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut log = Log::to(writer);
 
         // More than the pipe and the queue hold.
-        for _ in 0..3 * WAITING {
+        for _ in 0..3 * QUEUE {
             log.write_all(&[b'x'; 63]).unwrap();
             log.write_all(b"\n").unwrap();
         }

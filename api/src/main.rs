@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use causeway_api::config::Config;
 use causeway_api::dev::{self, DevOptions};
-use causeway_api::failure::{NotAsGiven, exit_code, sentence, tell};
+use causeway_api::failure::{UserError, exit_code, print_notice, sentence};
 use causeway_api::log::Log;
 use causeway_api::new_epoch::Rescue;
 use causeway_api::{check, init, new_epoch, open_files, rebuild, server, stop};
@@ -42,26 +42,13 @@ enum Command {
     Run {
         #[command(flatten)]
         config: ConfigFile,
-        /// End when standard input is closed, so that nothing outlives whoever started it
+        /// End when standard input is closed, so that nothing outlives the process that started it
         #[arg(long, hide = true)]
         until_stdin_closes: bool,
     },
     /// Runs a cluster on this machine, each replica with a database of its own
     #[command(after_help = DEV_EXAMPLES)]
-    Dev {
-        /// How many replicas
-        #[arg(long, default_value_t = 5, value_name = "N")]
-        replicas: u16,
-        /// Where their data is kept
-        #[arg(long, default_value = "data", value_name = "DIR")]
-        data: PathBuf,
-        /// Replica i serves clients on this port plus i, and its peers 1000 below that
-        #[arg(long, default_value_t = 12000, value_name = "PORT")]
-        base_port: u16,
-        /// Forget the data of former runs first
-        #[arg(long)]
-        fresh: bool,
-    },
+    Dev(DevArguments),
     /// Prints the OpenAPI description of the public API (YAML)
     Openapi,
     /// Says what is wrong with settings, database and peers, without starting anything
@@ -70,35 +57,57 @@ enum Command {
     Rebuild(ConfigFile),
     /// Gives a replica a new epoch: to be run after every restore; the replica must not be running
     #[command(after_help = NEW_EPOCH_EXAMPLES)]
-    NewEpoch {
-        #[command(flatten)]
-        config: ConfigFile,
-        /// Yield to the peers after a fork: set aside what they hold otherwise, take theirs, and
-        /// write again what would be lost
-        #[arg(long)]
-        rescue: bool,
-        /// The replica whose events are to stay, where the peers hold different ones themselves
-        #[arg(long, requires = "rescue", value_name = "N")]
-        follow: Option<NonZeroU16>,
-    },
+    NewEpoch(NewEpochArguments),
     /// Writes a configuration for each replica of a new cluster, with a new key
     #[command(after_help = INIT_EXAMPLES)]
-    Init {
-        /// The hosts of the replicas, in the order of their numbers
-        #[arg(
-            long,
-            value_delimiter = ',',
-            required = true,
-            value_name = "HOST,HOST,…"
-        )]
-        replicas: Vec<String>,
-        /// The folder to write to
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// The cluster's name
-        #[arg(long, default_value = "causeway", value_name = "NAME")]
-        cluster: String,
-    },
+    Init(InitArguments),
+}
+
+#[derive(Args)]
+struct DevArguments {
+    /// How many replicas
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    replicas: u16,
+    /// Where their data is kept
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    data: PathBuf,
+    /// Replica i serves clients on this port plus i, and its peers 1000 below that
+    #[arg(long, default_value_t = 12000, value_name = "PORT")]
+    base_port: u16,
+    /// Forget the data of former runs first
+    #[arg(long)]
+    fresh: bool,
+}
+
+#[derive(Args)]
+struct NewEpochArguments {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Yield to the peers after a fork: set aside what they hold otherwise, take theirs, and
+    /// write again what would be lost
+    #[arg(long)]
+    rescue: bool,
+    /// The replica whose events are to stay, where the peers hold different ones themselves
+    #[arg(long, requires = "rescue", value_name = "N")]
+    follow: Option<NonZeroU16>,
+}
+
+#[derive(Args)]
+struct InitArguments {
+    /// The hosts of the replicas, in the order of their numbers
+    #[arg(
+        long,
+        value_delimiter = ',',
+        required = true,
+        value_name = "HOST,HOST,…"
+    )]
+    replicas: Vec<String>,
+    /// The folder to write to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The cluster's name
+    #[arg(long, default_value = "causeway", value_name = "NAME")]
+    cluster: String,
 }
 
 const DEV_EXAMPLES: &str = "\
@@ -140,7 +149,7 @@ fn main() -> ExitCode {
     match perform(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            tell(&format!("causeway-server: {}", sentence(&error)));
+            print_notice(&format!("causeway-server: {}", sentence(&error)));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -155,14 +164,14 @@ fn perform(command: Command) -> anyhow::Result<ExitCode> {
     let log = start_log(usual_log)?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(dispatch(command));
-    // What still waits for a disk or a terminal must not keep the program.
+    // Blocking tasks that still wait for a disk or a terminal must not keep the program.
     runtime.shutdown_background();
     log.finish();
     outcome
 }
 
-/// Half the cores are for Postgres, which stores what is done here: with a thread on each of two cores
-/// the two kept waking and displacing each other, and a lone post took a fifth longer.
+/// Leaves half of the cores to Postgres: with a thread on each of two cores the two programs kept
+/// displacing each other, and a single post took a fifth longer.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
@@ -176,25 +185,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run {
             config,
             until_stdin_closes,
-        } => {
-            open_files::raise();
-            run(config.load()?, until_stdin_closes).await?;
-        }
-        Command::Dev {
-            replicas,
-            data,
-            base_port,
-            fresh,
-        } => {
-            let options = DevOptions {
-                replicas,
-                data,
-                base_port,
-                fresh,
-            };
-            open_files::raise();
-            dev::run(options, stop::requested(false)?.cancelled_owned()).await?;
-        }
+        } => run(config.load()?, until_stdin_closes).await?,
+        Command::Dev(arguments) => dev(arguments).await?,
         Command::Openapi => print(&server::openapi()),
         Command::Check(config) => {
             let findings = check::check(&config.load()?).await;
@@ -202,30 +194,39 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(if findings.are_fine() { 0 } else { 2 }));
         }
         Command::Rebuild(config) => rebuild::rebuild(config.load()?).await?,
-        Command::NewEpoch {
-            config,
-            rescue,
-            follow,
-        } => {
-            let follow = follow.and_then(|number| ReplicaId::new(number.get()));
-            let rescue = rescue.then_some(Rescue { follow });
-            print(&new_epoch::new_epoch(config.load()?, rescue).await?);
-        }
-        Command::Init {
+        Command::NewEpoch(arguments) => new_epoch(arguments).await?,
+        Command::Init(InitArguments {
             replicas,
             out,
             cluster,
-        } => {
-            let written = init::init(&cluster, &replicas, &out)?;
-            print(&init::next_steps(&written));
-        }
+        }) => print(&init::next_steps(&init::init(&cluster, &replicas, &out)?)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs one replica. Asked to stop while it is still starting it does so at once: nobody has been
-/// promised anything yet, and a private Postgres is ended by its guard.
+async fn dev(arguments: DevArguments) -> anyhow::Result<()> {
+    let options = DevOptions {
+        replicas: arguments.replicas,
+        data: arguments.data,
+        base_port: arguments.base_port,
+        fresh: arguments.fresh,
+    };
+    open_files::raise();
+    dev::run(options, stop::requested(false)?.cancelled_owned()).await
+}
+
+async fn new_epoch(arguments: NewEpochArguments) -> anyhow::Result<()> {
+    let follow = arguments.follow;
+    let follow = follow.and_then(|number| ReplicaId::new(number.get()));
+    let rescue = arguments.rescue.then_some(Rescue { follow });
+    print(&new_epoch::new_epoch(arguments.config.load()?, rescue).await?);
+    Ok(())
+}
+
+/// Runs one replica. A request to stop during the start takes effect at once: nothing has been
+/// acknowledged yet, and a private Postgres is ended by its guard.
 async fn run(config: Config, until_stdin_closes: bool) -> anyhow::Result<()> {
+    open_files::raise();
     let stop = stop::requested(until_stdin_closes)?;
     let is_ready = AtomicBool::new(false);
     let on_ready = |public, internal| {
@@ -244,14 +245,14 @@ async fn run(config: Config, until_stdin_closes: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Tells whoever started us where we are; all else goes to the log.
+/// Reports the addresses to the process that started this one; everything else goes to the log.
 fn print_ready(public: SocketAddr, internal: SocketAddr) {
     print(&format!(
         "public http://{public}\ninternal http://{internal}\nready\n"
     ));
 }
 
-/// Prints to standard output, which may be closed: then nobody is there to be told.
+/// Prints to standard output, which may be closed: then nobody reads it.
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -261,14 +262,14 @@ fn start_log(usual: &str) -> anyhow::Result<Log> {
     let chosen = std::env::var("CAUSEWAY_LOG").unwrap_or_default();
     let chosen = if chosen.is_empty() { usual } else { &chosen };
     let filter = EnvFilter::try_new(chosen)
-        .map_err(|error| NotAsGiven(format!("CAUSEWAY_LOG is wrong: {error}")))?;
+        .map_err(|error| UserError(format!("CAUSEWAY_LOG is wrong: {error}")))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = Log::to_standard_error();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(log.clone())
         .with_ansi(colours)
-        // Where the log cannot be written, saying so on the same way would end the task that logs.
+        // Reporting a failed write to the same place would end the task that logs.
         .log_internal_errors(false)
         .init();
     Ok(log)

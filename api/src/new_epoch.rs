@@ -1,8 +1,8 @@
-//! `new-epoch`: a replica whose server does not run gets a new epoch, and with `--rescue` comes back
-//! to the others after a fork, with everything it wrote.
+//! `new-epoch`: gives a stopped replica a new epoch. With `--rescue` it returns to its peers after a
+//! fork and keeps everything it wrote.
 //!
-//! After any restore of a volume or of database and data folder together a new epoch must be drawn,
-//! because such a state cannot be told from a healthy one.
+//! A new epoch must be drawn after every restore of a volume, or of database and data folder together:
+//! such a state cannot be distinguished from a healthy one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,22 +19,21 @@ use crate::database::Database;
 use crate::offline::{Progress, clocks, close, links, options, show};
 
 /// How long peers may take to answer.
-const ANSWERS: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a rescue is told.
+/// Options of a rescue.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rescue {
-    /// Whose events are to stay; nothing where the peers agree.
+    /// The replica whose events stay; `None` where the peers agree.
     pub follow: Option<ReplicaId>,
 }
 
-/// Draws a new epoch, and brings the replica back to its peers where a rescue is asked for. Returns
-/// what was done, for people.
+/// Draws a new epoch, with a rescue where one is requested. Returns a report for the operator.
 pub async fn new_epoch(config: Config, rescue: Option<Rescue>) -> anyhow::Result<String> {
     let database = Database::open(&config).await?;
     let done = match rescue {
         None => renew(&config, &database.url).await,
-        Some(asked) => bring_back(&config, &database.url, asked).await,
+        Some(rescue) => rescue_with(&config, &database.url, rescue).await,
     };
     database.close().await;
     done
@@ -46,14 +45,14 @@ async fn renew(config: &Config, url: &str) -> anyhow::Result<String> {
     Ok(epochs(renewal))
 }
 
-async fn bring_back(config: &Config, url: &str, asked: Rescue) -> anyhow::Result<String> {
+async fn rescue_with(config: &Config, url: &str, asked: Rescue) -> anyhow::Result<String> {
     let clocks = clocks(config);
     let (caller, links) = links(config)?;
-    let answers = inquiry::ask(&links, &caller, clocks.now(), ANSWERS).await;
+    let answers = inquiry::ask(&links, &caller, clocks.now(), ANSWER_TIMEOUT).await;
     clocks.bound(inquiry::ceiling_ms(&answers, clocks.now()));
     anyhow::ensure!(
         !answers.is_empty(),
-        "no peer answers, so nobody can tell where the histories part; nothing was changed"
+        "no peer answers, so it is unknown where the histories part; nothing was changed"
     );
     let peers: Vec<Peer<'_>> = answers
         .iter()
@@ -80,8 +79,8 @@ async fn bring_back(config: &Config, url: &str, asked: Rescue) -> anyhow::Result
     for peer in peers.iter().filter(followed) {
         came += pull(&log, peer, &severed).await?;
     }
-    let told = Progress::default();
-    let rescued = log.write_again(|seen| told.tell("events looked at", seen));
+    let progress = Progress::default();
+    let rescued = log.write_again(|seen| progress.print("events examined", seen));
     let rescued = rescued.await?;
     let shown = show(&log, url, "events shown").await;
     let origin = log.origin();
@@ -91,8 +90,8 @@ async fn bring_back(config: &Config, url: &str, asked: Rescue) -> anyhow::Result
     Ok(report(renewal, &parting, &partings, came, rescued))
 }
 
-/// Where the histories part: with each peer that holds others, and with those together that are
-/// followed.
+/// Returns where the histories part: from each peer that holds other events, and from all followed
+/// peers together.
 async fn part(
     log: &Log,
     peers: &[Peer<'_>],
@@ -111,10 +110,10 @@ async fn part(
 }
 
 async fn pull(log: &Log, peer: &Peer<'_>, severed: &BTreeSet<Origin>) -> anyhow::Result<u64> {
-    let told = Progress::default();
+    let progress = Progress::default();
     let what = format!("events from replica {}", peer.id);
     Ok(pull_all(log, peer, severed, |came| {
-        told.tell(&what, came);
+        progress.print(&what, came);
     })
     .await?)
 }

@@ -1,4 +1,4 @@
-//! What commands share that work on a replica whose server does not run.
+//! What the commands share that work on a stopped replica.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,25 +14,25 @@ use causeway_store::timelines::Timelines;
 
 use crate::clock::wall_clock;
 use crate::config::Config;
-use crate::failure::tell;
+use crate::failure::print_notice;
 use crate::keys::ClusterKeys;
 use crate::server::parts;
 
-/// Between two lines of progress.
-const PROGRESS: Duration = Duration::from_secs(1);
+/// Interval of the lines of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The clocks of this command.
+/// Returns the clocks of this command.
 pub(crate) fn clocks(config: &Config) -> Arc<Clocks> {
     Clocks::new(wall_clock(config.clock_offset_file.as_deref()))
 }
 
-/// How the log of this replica is opened.
+/// Returns how to open the log of this replica.
 pub(crate) fn options(config: &Config, url: &str, clocks: &Clocks) -> anyhow::Result<Options> {
     let disk = parts::disk(config);
     parts::options(config, url, clocks, &disk)
 }
 
-/// The ways to all peers, and as whom they are called.
+/// Returns the links to all peers, and the caller to use them as.
 pub(crate) fn links(config: &Config) -> anyhow::Result<(Caller, BTreeMap<ReplicaId, HttpLink>)> {
     let caller = parts::caller(config)?;
     let keys = parts::peer_keys(&ClusterKeys::of(config));
@@ -40,16 +40,16 @@ pub(crate) fn links(config: &Config) -> anyhow::Result<(Caller, BTreeMap<Replica
     Ok((caller, links))
 }
 
-/// Lets the read model take in the whole log, so that the next start shows everything at once. Progress
-/// is told as a number of `what`.
+/// Makes the read model fold the whole log in, so that the next start shows everything at once. Prints
+/// progress as a number of `what`.
 pub(crate) async fn show(log: &Log, url: &str, what: &str) -> anyhow::Result<()> {
     let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
-    let told = Progress::default();
+    let progress = Progress::default();
     let all = log.head().arrival;
-    let mut bell = timelines.bell();
-    while bell.borrow_and_update().arrival < all {
-        told.tell(what, timelines.checkpoint().arrival.unsigned_abs());
-        bell.changed().await?;
+    let mut steps = timelines.bell();
+    while steps.borrow_and_update().arrival < all {
+        progress.print(what, timelines.checkpoint().arrival.unsigned_abs());
+        steps.changed().await?;
     }
     drop(timelines);
     follower.abort();
@@ -60,11 +60,11 @@ pub(crate) async fn show(log: &Log, url: &str, what: &str) -> anyhow::Result<()>
 /// Closes the log.
 pub(crate) async fn close(log: Log, writer: WriterTask) {
     drop(log);
-    // It ends with its last handle; what it could not give back it draws anew.
+    // The writer ends with the last handle on the log. A failure to release its lock is harmless.
     let _ = writer.await;
 }
 
-/// Lines on standard error, one in a while.
+/// Prints lines of progress, at most one per interval.
 pub(crate) struct Progress(Cell<Instant>);
 
 impl Default for Progress {
@@ -74,10 +74,10 @@ impl Default for Progress {
 }
 
 impl Progress {
-    pub(crate) fn tell(&self, what: &str, count: u64) {
-        if self.0.get().elapsed() > PROGRESS {
+    pub(crate) fn print(&self, what: &str, count: u64) {
+        if self.0.get().elapsed() > PROGRESS_INTERVAL {
             self.0.set(Instant::now());
-            tell(&format!("{count} {what}"));
+            print_notice(&format!("{count} {what}"));
         }
     }
 }

@@ -1,26 +1,26 @@
-//! What a replica says about itself when asked from outside, as any client would ask.
+//! Asks a running replica about itself through its public port.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks replicas; shares nothing with what they tell each other.
+/// A client for the pages and the view of replicas.
 #[derive(Clone, Debug)]
 pub struct Probe(reqwest::Client);
 
 impl Probe {
-    /// Makes one, to be kept: it reuses connections.
+    /// Returns a probe; keep it, as it reuses connections.
     #[expect(
         clippy::disallowed_methods,
         reason = "asks for pages outside the documented API"
     )]
     pub fn new() -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
-            .connect_timeout(PATIENCE)
-            .timeout(PATIENCE)
+            .connect_timeout(TIMEOUT)
+            .timeout(TIMEOUT)
             .no_proxy();
         Ok(Self(client.build()?))
     }
@@ -35,13 +35,13 @@ impl Probe {
         Ok(())
     }
 
-    /// What the replica measures, in the text form of Prometheus.
+    /// Returns the metrics of a replica, in the text format of Prometheus.
     pub async fn metrics(&self, url: &str) -> anyhow::Result<String> {
-        let asked = self.0.get(format!("{url}/metrics")).send().await?;
-        Ok(asked.error_for_status()?.text().await?)
+        let response = self.0.get(format!("{url}/metrics")).send().await?;
+        Ok(response.error_for_status()?.text().await?)
     }
 
-    /// The replica's view, for which it wants somebody logged in.
+    /// Returns the view of a replica, which requires a login.
     pub async fn view(&self, url: &str) -> anyhow::Result<Value> {
         let login = self
             .0

@@ -1,8 +1,8 @@
-//! What can go wrong, as a client is told: the one table failure → status, code, retry.
+//! Why a request fails, as reported to clients: the one table from failure to status, code and retry.
 //!
-//! Handlers return `Result<_, Problem>`; what the framework turns away before a handler runs
-//! becomes a `Problem` in [`Problem::from_framework`]. The edge around the application renders it,
-//! because only there the request id is known.
+//! Handlers return `Result<_, Problem>`; what the framework rejects before a handler runs becomes a
+//! `Problem` in [`Problem::from_framework`]. The edge around the application renders it, because
+//! only the edge knows the request id.
 
 mod document;
 mod framework;
@@ -15,7 +15,7 @@ use poem::Response;
 use poem::error::ResponseError;
 use poem::http::{HeaderValue, StatusCode, header};
 
-/// Why a request was not done. The text of a variant is the `detail` a client reads, therefore
+/// Why a request failed. The text of a variant is the `detail` that a client reads, and therefore
 /// whole sentences; a [`Cause`] is for the log and never leaves the server.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
@@ -37,7 +37,7 @@ pub enum Problem {
         /// The group's name.
         group: String,
     },
-    /// The address names nothing.
+    /// The address, or the resource it names, does not exist.
     #[error("There is no {what} here.")]
     NotFound {
         /// Such as ``group `lobby` ``.
@@ -49,13 +49,13 @@ pub enum Problem {
         /// The methods, with commas: the value of `Allow`.
         allow: String,
     },
-    /// A like for a message of one's own.
+    /// A like for one's own message.
     #[error("You cannot like your own message.")]
     OwnMessage,
-    /// Taking back a like that was not given.
+    /// Withdrawal of a like that was not given.
     #[error("You have not liked this message.")]
     NotLiked,
-    /// An idempotency key that stands for another message.
+    /// An idempotency key that was used for another message.
     #[error("This `Idempotency-Key` was used for another message. Send a new key.")]
     KeyReused,
     /// An account of this name exists.
@@ -67,42 +67,42 @@ pub enum Problem {
     /// The body is too long.
     #[error("The body is too large. Send at most {limit_bytes} bytes.")]
     TooLarge {
-        /// What is taken.
+        /// The limit.
         limit_bytes: usize,
     },
     /// The body is not declared as JSON.
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
     UnsupportedMediaType,
-    /// JSON, but a wrong type, or a field, parameter, name or cursor that cannot be taken.
+    /// JSON of the wrong shape, or a field, parameter, name or cursor that is not valid.
     #[error("`{field}`: {why}.")]
     Invalid {
         /// The field or parameter.
         field: String,
-        /// What is wrong and what would be right, without a full stop.
+        /// What is wrong and what would be valid, without a full stop.
         why: String,
     },
     /// More requests than this user or address may send.
     #[error("Too many requests. Try again in {retry_after_s} s.")]
     RateLimited {
-        /// When the next one will be taken.
+        /// When the next request will be accepted.
         retry_after_s: u32,
     },
     /// A queue is full.
     #[error("This replica has too much to do at the moment. Try again.")]
     Busy,
-    /// The machinery does not answer: most often the database.
+    /// The machinery does not answer, most often the database.
     #[error("This replica cannot do this at the moment. Try again, here or at another replica.")]
     Unavailable(#[source] Cause),
-    /// This replica does not serve yet, or not now; for whoever sends it clients.
+    /// This replica is not ready to serve clients; for load balancers.
     #[error("This replica is not ready: {why}.")]
     NotReady {
         /// A clause for the operator.
         why: String,
     },
-    /// The replica does not hold yet what the caller has seen elsewhere.
+    /// The replica does not hold yet what the caller has seen at another one.
     #[error("This replica does not hold yet what you have seen elsewhere. Try again.")]
     Behind,
-    /// Nothing can be stored any more. What the operator must know is logged once, where it is seen.
+    /// The disk is nearly full. The operator's part is logged once, where it is noticed.
     #[error(
         "The disk of this replica is nearly full, so it takes no writes until there is room again; reading goes on. Write at another replica."
     )]
@@ -124,9 +124,26 @@ pub(crate) struct Row {
     pub(crate) retry_after_s: Option<u32>,
 }
 
+impl Row {
+    fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            title,
+            retry_after_s: None,
+        }
+    }
+
+    fn retry(self, after_s: u32) -> Self {
+        Self {
+            retry_after_s: Some(after_s),
+            ..self
+        }
+    }
+}
+
 impl Problem {
-    /// A field or parameter that cannot be taken; `why` says what would be right, without a full
-    /// stop.
+    /// A field or parameter that is not valid; `why` says what would be, without a full stop.
     pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Invalid {
             field: shortened(field.into(), 64),
@@ -149,12 +166,12 @@ impl Problem {
         Self::Unavailable(cause.into())
     }
 
-    /// The status a client gets.
+    /// Returns the status of the response.
     pub fn http_status(&self) -> StatusCode {
         self.row().status
     }
 
-    /// The stable word a program tells failures apart by.
+    /// Returns the stable code by which programs tell failures apart.
     pub fn code(&self) -> &'static str {
         self.row().code
     }
@@ -162,62 +179,41 @@ impl Problem {
     /// The table.
     pub(crate) fn row(&self) -> Row {
         use StatusCode as S;
-        let (status, code, title, retry_after_s) = match self {
-            Self::Malformed { .. } => (S::BAD_REQUEST, "malformed", "Not JSON", None),
-            Self::Unauthenticated { .. } => {
-                (S::UNAUTHORIZED, "unauthenticated", "Log in first", None)
-            }
-            Self::NotAMember { .. } => (S::FORBIDDEN, "not_a_member", "Members only", None),
-            Self::NotFound { .. } => (S::NOT_FOUND, "not_found", "Not found", None),
-            Self::MethodNotAllowed { .. } => (
+        let row = Row::new;
+        match self {
+            Self::Malformed { .. } => row(S::BAD_REQUEST, "malformed", "Not JSON"),
+            Self::Unauthenticated { .. } => row(S::UNAUTHORIZED, "unauthenticated", "Log in first"),
+            Self::NotAMember { .. } => row(S::FORBIDDEN, "not_a_member", "Members only"),
+            Self::NotFound { .. } => row(S::NOT_FOUND, "not_found", "Not found"),
+            Self::MethodNotAllowed { .. } => row(
                 S::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
                 "Method not allowed",
-                None,
             ),
-            Self::OwnMessage => (S::CONFLICT, "own_message", "Your own message", None),
-            Self::NotLiked => (S::CONFLICT, "not_liked", "Not liked", None),
-            Self::KeyReused => (S::CONFLICT, "key_reused", "Key used before", None),
-            Self::NameTaken { .. } => (S::CONFLICT, "name_taken", "Name taken", None),
-            Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "too_large", "Body too large", None),
-            Self::UnsupportedMediaType => (
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "Not declared as JSON",
-                None,
-            ),
-            Self::Invalid { .. } => (S::UNPROCESSABLE_ENTITY, "invalid", "Cannot be taken", None),
-            Self::RateLimited { retry_after_s } => (
-                S::TOO_MANY_REQUESTS,
-                "rate_limited",
-                "Too many requests",
-                Some(*retry_after_s),
-            ),
-            Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "Busy", Some(1)),
-            Self::Unavailable(_) | Self::NotReady { .. } => (
-                S::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Unavailable",
-                Some(2),
-            ),
-            Self::Behind => (S::SERVICE_UNAVAILABLE, "behind", "Behind", Some(1)),
-            Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk_full", "Disk full", None),
-            Self::Internal(_) => (
-                S::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Internal failure",
-                None,
-            ),
-        };
-        Row {
-            status,
-            code,
-            title,
-            retry_after_s,
+            Self::OwnMessage => row(S::CONFLICT, "own_message", "Your own message"),
+            Self::NotLiked => row(S::CONFLICT, "not_liked", "Not liked"),
+            Self::KeyReused => row(S::CONFLICT, "key_reused", "Key used before"),
+            Self::NameTaken { .. } => row(S::CONFLICT, "name_taken", "Name taken"),
+            Self::TooLarge { .. } => row(S::PAYLOAD_TOO_LARGE, "too_large", "Body too large"),
+            Self::UnsupportedMediaType => {
+                let code = "unsupported_media_type";
+                row(S::UNSUPPORTED_MEDIA_TYPE, code, "Not declared as JSON")
+            }
+            Self::Invalid { .. } => row(S::UNPROCESSABLE_ENTITY, "invalid", "Cannot be taken"),
+            Self::RateLimited { retry_after_s } => {
+                row(S::TOO_MANY_REQUESTS, "rate_limited", "Too many requests").retry(*retry_after_s)
+            }
+            Self::Busy => row(S::SERVICE_UNAVAILABLE, "busy", "Busy").retry(1),
+            Self::Unavailable(_) | Self::NotReady { .. } => {
+                row(S::SERVICE_UNAVAILABLE, "unavailable", "Unavailable").retry(2)
+            }
+            Self::Behind => row(S::SERVICE_UNAVAILABLE, "behind", "Behind").retry(1),
+            Self::DiskFull => row(S::INSUFFICIENT_STORAGE, "disk_full", "Disk full"),
+            Self::Internal(_) => row(S::INTERNAL_SERVER_ERROR, "internal", "Internal failure"),
         }
     }
 
-    /// Returns the answer a client gets, and logs the cause of what is not the client's doing.
+    /// Returns the response for a client, and logs the cause of a failure that is ours.
     pub fn render(&self, request_id: &str) -> Response {
         if let Self::Unavailable(cause) | Self::Internal(cause) = self {
             let code = self.code();
@@ -238,7 +234,7 @@ impl Problem {
             headers.insert(header::ALLOW, allow);
         }
         if let Self::TooLarge { .. } = self {
-            // What is left of it may not be read, and then nothing can follow on the connection.
+            // The rest of the body may stay unread, and then nothing can follow on the connection.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(seconds) = row.retry_after_s {
@@ -258,23 +254,23 @@ impl ResponseError for Problem {
     }
 }
 
-/// What a client sent may come back in a sentence, but not at any length.
-fn shortened(mut text: String, most_chars: usize) -> String {
-    if let Some((end, _)) = text.char_indices().nth(most_chars) {
+/// Bounds text of a client that is repeated in a sentence.
+fn shortened(mut text: String, max_chars: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(max_chars) {
         text.truncate(end);
         text.push('…');
     }
     text
 }
 
-/// An error and what is below it, in one line.
+/// Returns an error and its sources in one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(error) = below {
+    let mut source = error.source();
+    while let Some(error) = source {
         text.push_str(": ");
         text.push_str(&error.to_string());
-        below = error.source();
+        source = error.source();
     }
     text
 }
@@ -295,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_tried_again_says_when() {
+    fn a_problem_that_may_be_retried_says_when() {
         let headers = |problem: Problem| problem.render("").headers().clone();
 
         assert_eq!(headers(Problem::Busy)[header::RETRY_AFTER], "1");

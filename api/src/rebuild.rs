@@ -1,14 +1,14 @@
-//! `rebuild`: drops the read model of a replica that is not running and builds it anew.
+//! `rebuild`: drops the read model of a stopped replica and builds it again from the log.
 
 use causeway_store::log::Log;
 use causeway_store::timelines;
 
 use crate::config::Config;
 use crate::database::Database;
-use crate::failure::tell;
+use crate::failure::print_notice;
 use crate::offline::{Progress, clocks, close, options, show};
 
-/// Builds it anew, once the log has turned out to be what was written.
+/// Rebuilds the read model, after the log has been verified.
 pub async fn rebuild(config: Config) -> anyhow::Result<()> {
     let database = Database::open(&config).await?;
     let rebuilt = rebuild_with(&config, &database.url).await;
@@ -25,16 +25,17 @@ async fn rebuild_with(config: &Config, url: &str) -> anyhow::Result<()> {
 
 async fn rebuild_of(log: &Log, url: &str) -> anyhow::Result<()> {
     let all = log.head().arrival;
-    let (told, what) = (Progress::default(), format!("of {all} events looked at"));
-    let proven = log.prove(|looked_at| told.tell(&what, looked_at.unsigned_abs()));
+    let progress = Progress::default();
+    let what = format!("of {all} events checked");
+    let proven = log.prove(|checked| progress.print(&what, checked.unsigned_abs()));
     if let Err(failure) = proven.await {
         return Err(anyhow::Error::from(failure).context(
-            "nothing was changed: an event is missing or not what was written, so let the peers fill an \
-             empty replica in place of this one",
+            "nothing was changed: an event is missing or differs from what was written; replace this \
+             replica by an empty one, which its peers will fill",
         ));
     }
     timelines::rebuild(log).await?;
     show(log, url, &format!("of {all} events")).await?;
-    tell(&format!("{all} events, done"));
+    print_notice(&format!("{all} events, done"));
     Ok(())
 }

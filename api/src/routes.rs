@@ -23,7 +23,7 @@ pub use sessions::NewSession;
 enum Tag {
     /// Logging in and out.
     Sessions,
-    /// Groups: the list of them, joining and leaving, who is in one.
+    /// Groups: listing, joining, leaving, members.
     Groups,
     /// Messages: posting, reading, liking.
     Messages,
@@ -47,9 +47,9 @@ pub fn service(context: &Context) -> OpenApiService<impl OpenApi + use<>, ()> {
     OpenApiService::new(api, "Causeway", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 
-const DESCRIPTION: &str = "A replicated group chat. Every replica has the whole history and takes \
-writes, also while it is alone; what was written on both sides of a cut merges into one order that \
-is the same everywhere.\n\nLog in with `POST /v1/sessions` and send the token as `Authorization: \
+const DESCRIPTION: &str = "A replicated group chat. Every replica has the whole history and accepts \
+writes, even while it is isolated; messages written on both sides of a partition merge into one \
+order, which is the same everywhere.\n\nLog in with `POST /v1/sessions` and send the token as `Authorization: \
 Bearer <token>`; it is valid on every replica. Errors are `application/problem+json`; switch on \
 `code`. A write answers with the header `Causeway-Mark`; give it, or a cursor, as `at_least` to any \
 replica to read what you wrote.";

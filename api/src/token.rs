@@ -1,5 +1,5 @@
-//! Bearer tokens: who calls, signed with the cluster's key, so that every replica accepts one
-//! without asking anyone.
+//! Bearer tokens: they name the caller and are signed with the cluster's key, so that every replica
+//! can verify them alone.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -9,31 +9,31 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use crate::keys::{ClusterKeys, KeyId, Purpose, SIGNATURE_BYTES, SigningKeys, Verdict};
+use crate::keys::{ClusterKeys, KeyId, Purpose, SIGNATURE_BYTES, SigningKeys, Verification};
 use crate::problem::Problem;
 
-/// How long a token is good for.
+/// How long a token is valid.
 pub const LIFETIME_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// How long an expired token is still taken: clocks of replicas differ.
+/// How long an expired token is still accepted, because clocks of replicas differ.
 pub const LEEWAY_MS: u64 = 5 * 60 * 1000;
 
-/// Longest token that is looked at.
+/// Longest token that is decoded.
 const MAX_TEXT: usize = 2048;
 
 const VERSION: u8 = 1;
 
-/// Who calls. As an argument of a handler it also says, in the document, that the operation
-/// needs a token; the edge has then checked it before anything else of the request.
+/// The authenticated caller. As an argument of a handler it documents that the operation needs a token,
+/// which the edge has checked before anything else of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
     pub user: User,
-    /// Which log-in of the user: the same for every call with one token.
+    /// The login session: the same for every call with one token.
     pub session: [u8; 16],
 }
 
-/// Issues and checks tokens.
+/// Issues and verifies tokens.
 #[derive(Clone)]
 pub struct Tokens {
     keys: SigningKeys,
@@ -61,7 +61,7 @@ impl Tokens {
         (BASE64_URL_SAFE_NO_PAD.encode(bytes), expires_ms)
     }
 
-    /// Tells who calls by the header `Authorization`.
+    /// Returns the caller named by the header `Authorization`.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// `unauthenticated`: junk, another cluster's, forged or expired.
+    /// `unauthenticated`: malformed, of another cluster, forged or expired.
     pub fn check(&self, token: &str, now_ms: u64) -> Result<Caller, Problem> {
         let (caller, expires_ms) = self.open(token).ok_or(Problem::Unauthenticated {
             why: "This token is not valid here. Log in again.",
@@ -94,7 +94,7 @@ impl Tokens {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
         let (rest, signature) = bytes.split_last_chunk::<SIGNATURE_BYTES>()?;
         let (claims, key) = rest.split_last_chunk::<{ size_of::<KeyId>() }>()?;
-        if self.keys.verify(*key, claims, signature) != Verdict::Genuine {
+        if self.keys.verify(*key, claims, signature) != Verification::Genuine {
             return None;
         }
         read_claims(claims)
@@ -166,7 +166,7 @@ impl<'a> ApiExtractor<'a> for Caller {
             "token",
             MetaSecurityScheme {
                 ty: "http",
-                description: Some("The token that `POST /v1/sessions` answers."),
+                description: Some("The token that `POST /v1/sessions` returns."),
                 name: None,
                 key_in: None,
                 scheme: Some("bearer"),
@@ -186,7 +186,7 @@ impl<'a> ApiExtractor<'a> for Caller {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<Self::ParamType>,
     ) -> poem::Result<Self> {
-        // Put there by the edge; without the edge nobody gets in.
+        // Put there by the edge; without the edge no request is admitted.
         let caller = request.extensions().get::<Self>().cloned();
         Ok(caller.ok_or(Problem::Unauthenticated {
             why: "Log in first.",

@@ -1,4 +1,4 @@
-//! From what is written to what is valid.
+//! Validation of the settings.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -130,7 +130,7 @@ fn listen(key: &str, address: Option<String>, port: u16) -> Result<SocketAddr, C
     })
 }
 
-/// Takes the key itself or the first line of its file.
+/// Returns the key itself or the first line of its file.
 fn key(
     name: &str,
     key: Option<String>,
@@ -173,7 +173,7 @@ fn auth(mode: Option<&str>) -> Result<Auth, ConfigError> {
         Some("open") => Ok(Auth::Open),
         Some("password") => Err(ConfigError::wrong(
             "auth",
-            r#"passwords are not available yet; on a network whose people trust each other write auth = "open""#,
+            r#"passwords are not available yet; on a network whose users trust each other write auth = "open""#,
         )),
         Some(other) => Err(ConfigError::wrong(
             "auth",
@@ -194,8 +194,8 @@ fn replicas(
     let raw = required("replicas", raw, hint)?;
     let mut known = Vec::with_capacity(raw.len());
     let mut ids = BTreeSet::new();
-    for (place, entry) in raw.into_iter().enumerate() {
-        let address = address(place, entry)?;
+    for (index, entry) in raw.into_iter().enumerate() {
+        let address = address(index, entry)?;
         if !ids.insert(address.id) {
             return Err(ConfigError::wrong(
                 "replicas",
@@ -212,8 +212,8 @@ fn replicas(
     Ok(known)
 }
 
-fn address(place: usize, raw: RawReplica) -> Result<ReplicaAddress, ConfigError> {
-    let key = |field: &str| format!("replicas[{place}].{field}");
+fn address(index: usize, raw: RawReplica) -> Result<ReplicaAddress, ConfigError> {
+    let key = |field: &str| format!("replicas[{index}].{field}");
     let id = required(&key("id"), raw.id, "write its number")?;
     let url = |field: &str, value: Option<String>| {
         let url = required(&key(field), value, "write a URL such as http://host:12000")?;
@@ -257,25 +257,25 @@ fn http_url(key: &str, url: &str) -> Result<String, ConfigError> {
 }
 
 fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
-    let usual = Limits::default();
+    let default = Limits::default();
     Ok(Limits {
-        // Four bytes each still fit into the largest body.
+        // At four bytes each they still fit into the largest body.
         max_text_chars: within(
             "limits.max_text_chars",
             raw.max_text_chars,
-            usual.max_text_chars,
+            default.max_text_chars,
             16_000,
         )?,
         max_connections: within(
             "limits.max_connections",
             raw.max_connections,
-            usual.max_connections,
+            default.max_connections,
             1_000_000,
         )?,
         max_waiting_writes: within(
             "limits.max_waiting_writes",
             raw.max_waiting_writes,
-            usual.max_waiting_writes,
+            default.max_waiting_writes,
             1_000_000,
         )?,
         min_free_disk_bytes: bytes("limits.min_free_disk_bytes", raw.min_free_disk_bytes)?,
@@ -290,12 +290,12 @@ fn bytes(key: &str, value: Option<i64>) -> Result<Option<u64>, ConfigError> {
     u64::try_from(value).map(Some).map_err(|_| why())
 }
 
-fn within(key: &str, value: Option<i64>, usual: usize, most: usize) -> Result<usize, ConfigError> {
+fn within(key: &str, value: Option<i64>, default: usize, max: usize) -> Result<usize, ConfigError> {
     let Some(value) = value else {
-        return Ok(usual);
+        return Ok(default);
     };
     usize::try_from(value)
         .ok()
-        .filter(|value| (1..=most).contains(value))
-        .ok_or_else(|| ConfigError::wrong(key, format!("{value} is not a number from 1 to {most}")))
+        .filter(|value| (1..=max).contains(value))
+        .ok_or_else(|| ConfigError::wrong(key, format!("{value} is not a number from 1 to {max}")))
 }

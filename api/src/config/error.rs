@@ -1,4 +1,4 @@
-//! Why a configuration is refused: one sentence that names the key and says what to do.
+//! Errors of a configuration: one sentence that names the key and says what to do.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// What the system reported.
         source: io::Error,
     },
     /// The file is not TOML.
@@ -19,7 +19,7 @@ pub enum ConfigError {
     Syntax {
         /// The line, from 1.
         line: usize,
-        /// What the parser said.
+        /// What the parser reported.
         said: String,
     },
     /// There is no such setting.
@@ -38,12 +38,12 @@ pub enum ConfigError {
         /// What could be written.
         hint: String,
     },
-    /// A setting has a value it cannot have.
+    /// A setting has an invalid value.
     #[error("the setting `{key}` is wrong: {why}")]
     Wrong {
         /// The key.
         key: String,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what would be valid.
         why: String,
     },
 }
@@ -71,8 +71,7 @@ impl ConfigError {
     }
 }
 
-/// What was written may hold line feeds and worse, by the escapes of TOML; a sentence for the operator's
-/// terminal does not.
+/// Escapes control characters, which a TOML string may hold and a line for a terminal must not.
 fn in_one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,4 +1,4 @@
-//! The settings as written: file and environment as one, of the right types, not yet judged.
+//! The settings as written: file and environment combined, with the right types, not yet validated.
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -16,7 +16,7 @@ enum Form {
     List,
 }
 
-/// Every setting, in the order of the documentation; those of a table with the table's name.
+/// Every setting, in the order of the documentation; settings of a table have its name in front.
 const KEYS: &[(&str, Form)] = &[
     ("cluster", Form::Text),
     ("replica", Form::Number),
@@ -39,8 +39,8 @@ const KEYS: &[(&str, Form)] = &[
     ("limits.min_free_disk_bytes", Form::Number),
 ];
 
-/// Pairs of which a variable for the one stands for both.
-const EITHER: &[(&str, &str)] = &[
+/// Pairs of which a variable for one overrides both.
+const EXCLUSIVE: &[(&str, &str)] = &[
     ("cluster_key", "cluster_key_file"),
     ("previous_cluster_key", "previous_cluster_key_file"),
 ];
@@ -85,7 +85,7 @@ pub(super) struct RawLimits {
     pub(super) min_free_disk_bytes: Option<i64>,
 }
 
-/// Reads the file and lays the environment over it.
+/// Parses the file and overrides it with the environment.
 pub(super) fn read(
     toml: &str,
     env: impl Iterator<Item = (String, String)>,
@@ -100,11 +100,11 @@ pub(super) fn read(
     }
     serde_path_to_error::deserialize(table).map_err(|error| {
         let path = error.path().to_string();
-        misfit(&path, error.into_inner().message())
+        mismatch(&path, error.into_inner().message())
     })
 }
 
-/// The variable for a key.
+/// Returns the variable for a key.
 pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
@@ -134,7 +134,7 @@ fn unreadable(name: &str, form: Form) -> String {
 }
 
 fn set(table: &mut Table, key: &str, value: Value) -> Result<(), ConfigError> {
-    for (one, other) in EITHER.iter().flat_map(|&(a, b)| [(a, b), (b, a)]) {
+    for (one, other) in EXCLUSIVE.iter().flat_map(|&(a, b)| [(a, b), (b, a)]) {
         if key == one {
             table.remove(other);
         }
@@ -160,7 +160,7 @@ fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
     }
 }
 
-fn misfit(path: &str, said: &str) -> ConfigError {
+fn mismatch(path: &str, said: &str) -> ConfigError {
     let said = one_line(said);
     match said.strip_prefix("unknown field ") {
         Some(rest) => {

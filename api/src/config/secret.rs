@@ -1,4 +1,4 @@
-//! Key material that does not show itself.
+//! Key material that is never printed.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ pub const MIN_KEY_BYTES: usize = 32;
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// Takes a key as it is written; `None` when it is too short to be one.
+    /// Returns a key from its text; `None` when it is too short.
     pub fn new(text: &str) -> Option<Self> {
         (text.len() >= MIN_KEY_BYTES).then(|| Self(text.as_bytes().to_vec()))
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

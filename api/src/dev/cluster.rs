@@ -14,7 +14,7 @@ use super::ports::Ports;
 use super::replica::{Happening, Process, last_words, log_beside};
 use super::status::{Condition, Row, how, joined, table, welcome};
 use super::{DevOptions, say};
-use crate::failure::NotAsGiven;
+use crate::failure::UserError;
 use crate::probe::Probe;
 
 /// How long the replicas of a former run may take to let go of their ports.
@@ -126,7 +126,7 @@ impl Cluster {
             let text = format!("replica {} did not start: {said}", news.number);
             let is_theirs = status.as_ref().is_ok_and(|status| status.code() == Some(2));
             return Err(if is_theirs {
-                NotAsGiven(text).into()
+                UserError(text).into()
             } else {
                 anyhow::anyhow!(text)
             });

@@ -9,7 +9,7 @@ use causeway_postgres::{Options, PrivatePostgres};
 
 use super::ports::Ports;
 use crate::data_folder;
-use crate::failure::NotAsGiven;
+use crate::failure::UserError;
 use crate::init::{new_key, write_private};
 
 /// The folder, ours alone while this value lives.
@@ -32,7 +32,7 @@ impl Folder {
                     "another `dev` is running in `{}`: stop it, or name another folder with --data",
                     path.display()
                 );
-                Err(NotAsGiven(text).into())
+                Err(UserError(text).into())
             }
         }
     }

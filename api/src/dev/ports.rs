@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::failure::NotAsGiven;
+use crate::failure::UserError;
 
 /// Most replicas on one machine.
 const MOST_REPLICAS: u16 = 99;
@@ -20,16 +20,16 @@ pub(super) struct Ports {
 
 impl Ports {
     /// The doors of each replica, from number 1.
-    pub(super) fn of(replicas: u16, base: u16) -> Result<Vec<(u16, Self)>, NotAsGiven> {
+    pub(super) fn of(replicas: u16, base: u16) -> Result<Vec<(u16, Self)>, UserError> {
         if !(1..=MOST_REPLICAS).contains(&replicas) {
-            return Err(NotAsGiven(format!(
+            return Err(UserError(format!(
                 "--replicas has to be a number from 1 to {MOST_REPLICAS}"
             )));
         }
         let lowest = INTERNAL_BELOW;
         let highest = u16::MAX - replicas;
         if !(lowest..=highest).contains(&base) {
-            return Err(NotAsGiven(format!(
+            return Err(UserError(format!(
                 "--base-port has to be a number from {lowest} to {highest}"
             )));
         }
@@ -44,7 +44,7 @@ impl Ports {
     }
 
     /// Refuses ports that someone has. Former replicas of ours may need a moment to let go.
-    pub(super) fn are_free(&self, number: u16, patience: Duration) -> Result<(), NotAsGiven> {
+    pub(super) fn are_free(&self, number: u16, patience: Duration) -> Result<(), UserError> {
         let deadline = Instant::now() + patience;
         for address in [self.public, self.internal] {
             while let Err(error) = TcpListener::bind(address) {
@@ -52,7 +52,7 @@ impl Ports {
                     let text = format!(
                         "replica {number} cannot listen on {address}: {error}; stop what has that port, or choose others with --base-port"
                     );
-                    return Err(NotAsGiven(text));
+                    return Err(UserError(text));
                 }
                 thread::sleep(Duration::from_millis(50));
             }

@@ -1,4 +1,4 @@
-//! The door: how many connections are let in, and for how long one may stand still.
+//! Accepts connections within limits: their number, and how long one may make no progress.
 
 use std::io;
 use std::pin::Pin;
@@ -14,22 +14,21 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
-/// How long a closed connection goes on taking what its client is still sending. Closed at once, the
-/// client would see a reset connection in place of the answer it was sent.
+/// How long a closed connection goes on reading what its client still sends. Closed at once, the client
+/// would see a reset connection instead of the response.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Bytes that the system keeps for a reader, so that a thousand slow ones cost no more than that
-/// each, and are noticed.
+/// The send buffer of a connection, which bounds the cost of a slow reader and makes it noticeable.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 
-/// How many connections are let in, and for how long one may stand still.
+/// Limits of the connections of one port.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Most connections at once. The next ones wait in the queue of the system.
+    /// Most connections at once. Further ones wait in the queue of the system.
     pub connections: usize,
-    /// How long a connection may take no bytes while some wait to be sent.
+    /// How long a client may read nothing while bytes wait to be sent.
     pub write_stall: Duration,
-    /// How long the head of a request may take, the wait for it included.
+    /// How long the head of a request may take, including the wait for it.
     pub head: Duration,
 }
 
@@ -44,25 +43,25 @@ impl Default for ConnectionLimits {
 }
 
 /// Accepts TCP connections within limits.
-pub struct Door {
+pub struct BoundedAcceptor {
     inner: TcpAcceptor,
-    free: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     write_stall: Duration,
 }
 
-impl Door {
+impl BoundedAcceptor {
     /// Takes over a bound listener.
     pub fn new(listener: tokio::net::TcpListener, limits: &ConnectionLimits) -> io::Result<Self> {
-        let most = limits.connections.clamp(1, Semaphore::MAX_PERMITS);
+        let connections = limits.connections.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
             inner: TcpAcceptor::from_tokio(listener)?,
-            free: Arc::new(Semaphore::new(most)),
+            permits: Arc::new(Semaphore::new(connections)),
             write_stall: limits.write_stall,
         })
     }
 }
 
-impl Acceptor for Door {
+impl Acceptor for BoundedAcceptor {
     type Io = Connection;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
@@ -70,12 +69,12 @@ impl Acceptor for Door {
     }
 
     async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
-        let free = Arc::clone(&self.free);
-        let place = free.acquire_owned().await.map_err(io::Error::other)?;
+        let permits = Arc::clone(&self.permits);
+        let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
         let (stream, local, remote, scheme) = loop {
             match self.inner.accept().await {
                 Ok(accepted) => break accepted,
-                // Most often no file descriptor is left; trying at once again would only burn.
+                // Usually no file descriptor is free; an immediate retry would only spin.
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(Duration::from_millis(50)).await;
@@ -87,45 +86,45 @@ impl Acceptor for Door {
             stream,
             stall: Stall::new(self.write_stall),
             linger: None,
-            _place: place,
+            _permit: permit,
         };
         Ok((connection, local, remote, scheme))
     }
 }
 
-/// No setting is needed for being right, so a system that lacks one is no failure.
+/// Sets socket options. None is needed for correctness, so a system may lack them.
 fn prepare(stream: &TcpStream, write_stall: Duration) {
     stream.set_nodelay(true).ok();
     rustix::net::sockopt::set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES).ok();
-    // A reader whose network is gone acknowledges nothing, while the system goes on taking our
-    // bytes: only the system can see that.
+    // A client whose network is gone acknowledges nothing while the system goes on buffering: only the
+    // system can notice that.
     #[cfg(target_os = "linux")]
     {
-        let most_ms = u32::try_from(write_stall.as_millis()).unwrap_or(u32::MAX);
-        rustix::net::sockopt::set_tcp_user_timeout(stream, most_ms).ok();
+        let timeout_ms = u32::try_from(write_stall.as_millis()).unwrap_or(u32::MAX);
+        rustix::net::sockopt::set_tcp_user_timeout(stream, timeout_ms).ok();
     }
     #[cfg(not(target_os = "linux"))]
     let _ = write_stall;
 }
 
-/// An accepted connection, which fails when its reader takes no bytes for too long.
+/// An accepted connection, which fails when its client reads nothing for too long.
 pub struct Connection {
     stream: TcpStream,
     stall: Stall,
-    /// Runs from our closing.
+    /// Started when we close.
     linger: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Runs while bytes wait and the reader takes none.
+/// A timer that runs while bytes wait and the client reads none.
 struct Stall {
-    most: Duration,
+    limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stall {
-    fn new(most: Duration) -> Self {
-        Self { most, timer: None }
+    fn new(limit: Duration) -> Self {
+        Self { limit, timer: None }
     }
 
     fn watch<T>(
@@ -137,12 +136,12 @@ impl Stall {
             self.timer = None;
             return written;
         }
-        let most = self.most;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(most)));
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            "the reader takes no bytes",
+            "the client reads no bytes",
         )))
     }
 }
@@ -191,10 +190,10 @@ impl AsyncWrite for Connection {
         }
         let timer = this.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
         while timer.as_mut().poll(cx).is_pending() {
-            let mut room = [0; 8 * 1024];
-            let mut taken = ReadBuf::new(&mut room);
-            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut taken));
-            if read.is_err() || taken.filled().is_empty() {
+            let mut space = [0; 8 * 1024];
+            let mut chunk = ReadBuf::new(&mut space);
+            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut chunk));
+            if read.is_err() || chunk.filled().is_empty() {
                 break;
             }
         }

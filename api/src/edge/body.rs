@@ -1,4 +1,4 @@
-//! The body of a request as a handler takes it.
+//! The body of a request, as handlers receive it.
 
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
@@ -9,11 +9,11 @@ use serde::de::DeserializeOwned;
 use super::json;
 use crate::problem::Problem;
 
-/// A JSON object, read by serde and nothing else, because poem-openapi's own reader takes a
-/// number for a text and passes over unknown fields. `T` derives `Deserialize` with
-/// `deny_unknown_fields`, and `Object` for the document.
+/// A JSON object, parsed by serde alone, because poem-openapi's own parser accepts a number as text
+/// and ignores unknown fields. `T` derives `Deserialize` with `deny_unknown_fields`, and `Object`
+/// for the document.
 ///
-/// The edge has taken the bytes in, with their bounds, before a handler is asked.
+/// The edge has received the bytes, within bounds, before a handler is called.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 

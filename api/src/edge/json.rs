@@ -1,31 +1,31 @@
-//! Strict JSON: what is JSON and what is the right JSON are two questions with two answers.
+//! Strict JSON: text that is not JSON and JSON of the wrong shape are different problems.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::problem::Problem;
 
-/// Reads a JSON object into `T`, which should deny unknown fields.
+/// Parses a JSON object as `T`, which should deny unknown fields.
 ///
 /// # Errors
 ///
-/// `malformed` for what is not JSON, whatever else is wrong with it; `invalid`, naming the field,
+/// `malformed` for text that is not JSON, whatever else is wrong with it; `invalid`, naming the field,
 /// for JSON of another shape.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // Nearly every body is right, and then nothing of what follows is needed.
+    // Nearly every body is valid; the rest finds out what is wrong with the others.
     if bytes.trim_ascii_start().starts_with(b"{")
-        && let Ok(right) = serde_json::from_slice(bytes)
+        && let Ok(value) = serde_json::from_slice(bytes)
     {
-        return Ok(right);
+        return Ok(value);
     }
     let text = check_json(bytes)?;
-    // serde takes an array of the right length for a struct; the API promises objects.
+    // serde accepts an array of the right length as a struct; the API promises objects.
     if !text.trim_start().starts_with('{') {
         return Err(Problem::invalid("body", "must be a JSON object"));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        let why = without_place(&error.into_inner().to_string());
+        let why = without_position(&error.into_inner().to_string());
         match named_field(&why) {
             Some(field) => Problem::invalid(field, why),
             None if path == "." => Problem::invalid("body", why),
@@ -34,8 +34,8 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// One pass over all of it, without recursion, before any of it is looked at: so a wrong type in
-/// front does not hide that the rest is no JSON.
+/// Parses the whole text without recursion first, so that a wrong type at the start does not hide that
+/// the rest is not JSON.
 fn check_json(bytes: &[u8]) -> Result<&str, Problem> {
     if bytes.trim_ascii().is_empty() {
         return Err(malformed("it is empty"));
@@ -51,16 +51,16 @@ fn malformed(why: &str) -> Problem {
     }
 }
 
-/// `serde_json` ends its messages with a place in the text, which says nothing about a field.
-fn without_place(message: &str) -> String {
+/// Removes the position in the text with which `serde_json` ends its messages.
+fn without_position(message: &str) -> String {
     match message.rfind(" at line ") {
         Some(end) => message[..end].into(),
         None => message.into(),
     }
 }
 
-/// The field that serde names in the message because it stands at no path: one that is missing,
-/// unknown or given twice.
+/// Returns the field that the message names instead of the path: one that is missing, unknown or given
+/// twice.
 fn named_field(message: &str) -> Option<String> {
     let (kind, rest) = message.split_once(" field `")?;
     if !["missing", "unknown", "duplicate"].contains(&kind) {

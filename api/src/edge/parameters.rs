@@ -1,4 +1,4 @@
-//! The strict part of reading parameters: each known, given once, and text.
+//! Strict parameters: each is known, given once, and UTF-8.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use poem::Request;
@@ -8,7 +8,7 @@ use poem::http::uri::PathAndQuery;
 use super::routes::Operation;
 use crate::problem::Problem;
 
-/// Refuses a query parameter or header that the operation would otherwise silently pass over.
+/// Refuses a query parameter or header that the operation would otherwise silently ignore.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub fn check_query(query: &str, known: &[String]) -> Result<(), Problem> {
 
 fn unknown(known: &[String]) -> String {
     if known.is_empty() {
-        return "is not known here, where no parameter is".into();
+        return "is not known here; there are no parameters".into();
     }
     let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
     format!("is not known here; known are {}", known.join(", "))
@@ -65,7 +65,7 @@ fn check_header(request: &Request, name: &str) -> Result<(), Problem> {
     if values.next().is_some() {
         return Err(Problem::invalid(name, "may be given only once"));
     }
-    // The framework reads any other value as if the header were absent.
+    // The framework treats any other value as if the header were absent.
     if value.to_str().is_err() {
         return Err(Problem::invalid(name, "must be printable ASCII"));
     }
@@ -78,9 +78,8 @@ fn text(encoded: &str) -> Option<String> {
     Some(decoded.into_owned())
 }
 
-/// Makes every path text: bytes that are not UTF-8 become U+FFFD, which no name and no id
-/// contains, so that the handler answers as to any other odd-looking one. The framework would
-/// drop the parameter.
+/// Makes the path UTF-8: other bytes become U+FFFD, which no name and no id contains, so that the
+/// handler refuses it like any other unknown name. The framework would drop the parameter.
 pub fn make_path_text(request: &mut Request) {
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
     let path = request.uri().path();
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_not_text_becomes_one_that_nothing_is_called() {
+    fn a_path_that_is_not_utf_8_becomes_one_that_names_nothing() {
         let rewritten = |path: &str| {
             let mut request = Request::builder().uri(path.parse().unwrap()).finish();
             make_path_text(&mut request);

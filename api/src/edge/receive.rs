@@ -1,7 +1,7 @@
-//! Taking in the body of a request, whoever sends it: bounded in bytes and in time.
+//! Receives the body of a request, bounded in bytes and in time.
 //!
-//! A body is taken in before the answer is decided on: a client that is still sending when the
-//! connection closes would see a reset connection in place of the answer.
+//! A body is received even when the request is refused: a client that is still sending when the
+//! connection closes would see a reset connection instead of the response.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::problem::Problem;
 
-/// How much of a body is taken, and for how long.
+/// Limits of a body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
-    /// The longest body that is read.
+    /// The longest body that is accepted.
     pub body_bytes: usize,
-    /// How much of a longer one is read away before it is refused, so that the client can read
-    /// the answer.
+    /// How much of a longer one is read and dropped before it is refused, so that the client can read
+    /// the response.
     pub discard_bytes: usize,
-    /// How long all of it may take.
+    /// How long the whole body may take.
     pub timeout: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Default for BodyLimits {
 ///
 /// # Errors
 ///
-/// Too long, too slow, or broken off.
+/// Too long, too slow, or interrupted.
 pub(crate) async fn receive(body: Body, limits: &BodyLimits) -> Result<Bytes, Problem> {
     if body.is_empty() {
         return Ok(Bytes::new());
@@ -53,7 +53,7 @@ pub(crate) async fn receive(body: Body, limits: &BodyLimits) -> Result<Bytes, Pr
         };
         match next {
             None => break,
-            Some(Err(_)) => return Err(broken_off()),
+            Some(Err(_)) => return Err(interrupted()),
             Some(Ok(chunk)) => {
                 length += chunk.len();
                 if length <= limits.body_bytes {
@@ -73,7 +73,7 @@ pub(crate) async fn receive(body: Body, limits: &BodyLimits) -> Result<Bytes, Pr
     Ok(received.0)
 }
 
-/// A body as far as it has come. Most come in one piece, which is passed on as it is.
+/// The part of a body received so far. Most bodies are a single chunk, which is not copied.
 #[derive(Default)]
 struct Received(Bytes);
 
@@ -89,13 +89,13 @@ impl Received {
     }
 }
 
-/// Reads a body away that nobody wants, within the same bounds.
+/// Reads and drops a body, within the same bounds.
 pub(crate) async fn discard(body: Body, limits: &BodyLimits) {
     let keep_nothing = BodyLimits {
         body_bytes: 0,
         ..*limits
     };
-    // However it ends, the answer is already decided on.
+    // The response is already decided.
     drop(receive(body, &keep_nothing).await);
 }
 
@@ -108,7 +108,7 @@ fn too_slow(timeout: Duration) -> Problem {
     }
 }
 
-fn broken_off() -> Problem {
+fn interrupted() -> Problem {
     Problem::Malformed {
         why: "The body broke off. Send it again, whole.".into(),
     }

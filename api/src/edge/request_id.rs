@@ -1,4 +1,4 @@
-//! The id by which a request is found in the log: the client's own, or a drawn one.
+//! The id by which a request is found in the log: the client's own, or a generated one.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,22 +19,22 @@ impl RequestId {
     }
 }
 
-/// Gives ids: the seed of the process and a number.
+/// Generates ids: the seed of the process and a number.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
     seed: u64,
-    given: AtomicU64,
+    next: AtomicU64,
 }
 
 impl RequestIds {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
-            given: AtomicU64::new(0),
+            next: AtomicU64::new(0),
         }
     }
 
-    /// Returns the id that the client gave, if it is one, or the next one.
+    /// Returns the id that the client sent, if it is valid, or the next one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> RequestId {
         let mut given = headers.get_all("x-request-id").iter();
         match (given.next(), given.next()) {
@@ -44,14 +44,14 @@ impl RequestIds {
     }
 
     fn next(&self) -> RequestId {
-        let number = self.given.fetch_add(1, Ordering::Relaxed);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut id = String::with_capacity(33);
-        write!(id, "{:016x}-{number:x}", self.seed).expect("a text takes whatever is written");
+        write!(id, "{:016x}-{number:x}", self.seed).expect("writing to a String cannot fail");
         RequestId(HeaderValue::try_from(id).expect("an id is printable ASCII"))
     }
 }
 
-/// Short enough for a log, and nothing that could break out of one.
+/// Short enough for a log, and without characters that could forge a line of it.
 fn is_id(bytes: &[u8]) -> bool {
     (1..=128).contains(&bytes.len()) && bytes.iter().all(|byte| (b' '..=b'~').contains(byte))
 }

@@ -1,6 +1,5 @@
-//! Which addresses exist, read off the generated API document, so that nothing is written
-//! twice: the edge asks it for 404, 405 with `Allow`, who needs a token, and which parameters an
-//! operation knows.
+//! The addresses of the application, taken from the generated API document: for 404, 405 with `Allow`,
+//! which operations need a token, and which parameters they know.
 
 use std::collections::BTreeMap;
 
@@ -19,28 +18,28 @@ struct Route {
     operations: BTreeMap<String, Operation>,
 }
 
-// In this order, so that a fixed text wins over a name that stands for any text.
+// In this order, so that a fixed segment wins over a parameter.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
     Fixed(String),
-    Named,
+    Parameter,
 }
 
-/// What the edge has to know of one method at one address.
+/// What the edge needs to know of one method at one address.
 #[derive(Debug, Default)]
 pub(crate) struct Operation {
-    /// Whether it is refused without a token.
+    /// Whether it requires a token.
     pub(crate) needs_token: bool,
-    /// Whether it reads a body.
+    /// Whether it has a body.
     pub(crate) takes_body: bool,
-    /// The query parameters it knows; nothing where it does not care.
+    /// The query parameters it knows; `None` where any are accepted.
     pub(crate) query: Option<Vec<String>>,
     /// The headers it reads.
     pub(crate) headers: Vec<String>,
 }
 
 impl Routes {
-    /// Reads the operations of an API document.
+    /// Returns the operations of an API document.
     pub(crate) fn of_document(document: &str) -> Self {
         let document: Value =
             serde_json::from_str(document).expect("the framework writes its document as JSON");
@@ -53,31 +52,31 @@ impl Routes {
         routes
     }
 
-    /// Adds an operation that stands in no document.
+    /// Adds an operation outside the document.
     pub(crate) fn add(&mut self, template: &str, method: &str, operation: Operation) {
         let segments: Vec<Segment> = split(template).map(Segment::of_template).collect();
         let method = method.to_ascii_uppercase();
-        let place = match self
+        let index = match self
             .0
             .binary_search_by(|route| route.segments.cmp(&segments))
         {
-            Ok(place) => place,
-            Err(place) => {
+            Ok(index) => index,
+            Err(index) => {
                 let operations = BTreeMap::new();
                 self.0.insert(
-                    place,
+                    index,
                     Route {
                         segments,
                         operations,
                     },
                 );
-                place
+                index
             }
         };
-        self.0[place].operations.insert(method, operation);
+        self.0[index].operations.insert(method, operation);
     }
 
-    /// Finds what a request asks for.
+    /// Returns the operation for a method and path.
     ///
     /// # Errors
     ///
@@ -88,14 +87,14 @@ impl Routes {
             .iter()
             .find(|route| route.matches(path))
             .ok_or_else(|| Problem::not_found("such address"))?;
-        let asked = if method == Method::HEAD {
+        let method = if method == Method::HEAD {
             &Method::GET
         } else {
             method
         };
         route
             .operations
-            .get(asked.as_str())
+            .get(method.as_str())
             .ok_or_else(|| Problem::MethodNotAllowed {
                 allow: route.allow(),
             })
@@ -104,11 +103,11 @@ impl Routes {
 
 impl Route {
     fn matches(&self, path: &str) -> bool {
-        let mut given = split(path);
+        let mut segments = split(path);
         self.segments
             .iter()
-            .all(|segment| given.next().is_some_and(|text| segment.matches(text)))
-            && given.next().is_none()
+            .all(|segment| segments.next().is_some_and(|text| segment.matches(text)))
+            && segments.next().is_none()
     }
 
     fn allow(&self) -> String {
@@ -124,7 +123,7 @@ impl Route {
 impl Segment {
     fn of_template(text: &str) -> Self {
         if text.starts_with('{') {
-            Self::Named
+            Self::Parameter
         } else {
             Self::Fixed(text.into())
         }
@@ -133,19 +132,19 @@ impl Segment {
     fn matches(&self, text: &str) -> bool {
         match self {
             Self::Fixed(fixed) => fixed == text,
-            Self::Named => !text.is_empty(),
+            Self::Parameter => !text.is_empty(),
         }
     }
 }
 
 impl Operation {
     fn of_document(operation: &Value) -> Self {
-        let named = |place: &str| {
+        let named = |location: &str| {
             let parameters = operation["parameters"].as_array();
             parameters
                 .into_iter()
                 .flatten()
-                .filter(|parameter| parameter["in"] == place)
+                .filter(|parameter| parameter["in"] == location)
                 .filter_map(|parameter| parameter["name"].as_str().map(String::from))
                 .collect()
         };
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fixed_text_wins_over_a_name() {
+    fn a_fixed_segment_wins_over_a_parameter() {
         let routes = routes();
 
         let current = routes.find(&Method::GET, "/v1/groups/current").unwrap();
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_method_is_told_the_right_ones() {
+    fn a_wrong_method_is_answered_with_the_right_ones() {
         let routes = routes();
 
         let refused = routes.find(&Method::PATCH, "/v1/groups/lobby").unwrap_err();
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_not_found() {
+    fn an_unknown_address_is_not_found() {
         let routes = routes();
 
         for path in [

@@ -1,4 +1,4 @@
-//! The field `seen` of a post.
+//! The field `seen` of a new message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,22 +9,21 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// What an author had read and written: one or two cursors or marks, given as one text or as an
-/// array.
+/// What an author had read and written: one or two cursors or marks, as one text or an array.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Seen(Vec<String>);
+pub struct SeenCursors(Vec<String>);
 
 const EXPECTED: &str = "a cursor or mark, or an array of one or two of them";
 
-impl Seen {
-    /// The one or two texts.
+impl SeenCursors {
+    /// Returns the one or two texts.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 }
 
-impl<'de> Deserialize<'de> for Seen {
+impl<'de> Deserialize<'de> for SeenCursors {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(OneOrTwo)
     }
@@ -33,17 +32,17 @@ impl<'de> Deserialize<'de> for Seen {
 struct OneOrTwo;
 
 impl<'de> Visitor<'de> for OneOrTwo {
-    type Value = Seen;
+    type Value = SeenCursors;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(EXPECTED)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Seen, E> {
-        Ok(Seen(vec![text.into()]))
+    fn visit_str<E: Error>(self, text: &str) -> Result<SeenCursors, E> {
+        Ok(SeenCursors(vec![text.into()]))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Seen, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<SeenCursors, A::Error> {
         let mut seen = Vec::with_capacity(2);
         while let Some(text) = texts.next_element()? {
             seen.push(text);
@@ -54,11 +53,11 @@ impl<'de> Visitor<'de> for OneOrTwo {
         if seen.is_empty() {
             return Err(A::Error::invalid_length(0, &self));
         }
-        Ok(Seen(seen))
+        Ok(SeenCursors(seen))
     }
 }
 
-impl Type for Seen {
+impl Type for SeenCursors {
     const IS_REQUIRED: bool = true;
     type RawValueType = Self;
     type RawElementValueType = Self;
@@ -90,13 +89,13 @@ impl Type for Seen {
     }
 }
 
-impl ParseFromJSON for Seen {
+impl ParseFromJSON for SeenCursors {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         serde_json::from_value(value.unwrap_or_default()).map_err(ParseError::custom)
     }
 }
 
-impl ToJSON for Seen {
+impl ToJSON for SeenCursors {
     fn to_json(&self) -> Option<Value> {
         Some(self.0.clone().into())
     }
@@ -107,9 +106,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_or_two_texts_are_taken() {
+    fn one_or_two_texts_are_accepted() {
         let texts = |json: &str| {
-            let seen: Seen = serde_json::from_str(json).unwrap();
+            let seen: SeenCursors = serde_json::from_str(json).unwrap();
             seen.texts().map(String::from).collect::<Vec<_>>()
         };
 
@@ -119,9 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_told_what_to_send() {
+    fn anything_else_is_refused_with_what_is_expected() {
         for json in ["5", "{}", "null", "[]", r#"["a", "b", "c"]"#, "[1]"] {
-            let error = serde_json::from_str::<Seen>(json).unwrap_err().to_string();
+            let error = serde_json::from_str::<SeenCursors>(json)
+                .unwrap_err()
+                .to_string();
             assert!(
                 error.contains(EXPECTED) || error.contains("expected a string"),
                 "{json}: {error}"

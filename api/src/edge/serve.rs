@@ -1,8 +1,8 @@
-//! Serving an endpoint on accepted connections, HTTP/1.1.
+//! Serves an endpoint over HTTP/1.1.
 //!
-//! poem's own server has no bound on how long the head of a request may take, and spins when
-//! accepting fails. HTTP/2 is left out on purpose: there a reader that takes nothing does not
-//! stop the socket, so it could not be told from one that is merely quiet.
+//! poem's own server does not bound how long the head of a request may take, and spins when accepting
+//! fails. HTTP/2 is absent on purpose: there a client that reads nothing does not block the socket, so
+//! it could not be distinguished from one that is merely quiet.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use tokio_util::task::TaskTracker;
 
 use super::accept::ConnectionLimits;
 
-/// Most bytes of one connection that wait, read or to be written.
+/// Most buffered bytes of one connection, in each direction.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Serves until `stop` is cancelled, then lets requests in flight end for up to `grace` and closes
-/// what is left, streams among it.
+/// Serves until `stop` is cancelled, then waits up to `grace` for requests in flight and closes the
+/// remaining connections, such as streams.
 pub async fn serve<A, E>(
     mut acceptor: A,
     application: E,
@@ -96,7 +96,7 @@ async fn serve_one<I, E>(
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(io), service);
     tokio::pin!(connection);
-    // How a connection ends is the client's business; failures of requests are logged as such.
+    // How a connection ends is up to the client; failed requests are logged elsewhere.
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = stop.cancelled() => {

@@ -13,7 +13,7 @@ use causeway_domain::version_vector::VersionVector;
 use causeway_replicator_core::view::Knowledge;
 use causeway_store::timelines::Seen;
 
-use crate::bodies::{MemberBody, Painter, UserBody};
+use crate::bodies::{MemberBody, Renderer, UserBody};
 use crate::cursor::{Cursor, Delivery};
 
 use super::Hub;
@@ -103,18 +103,18 @@ pub(super) enum Update {
 /// Makes frames from feed entries.
 pub(super) struct FrameMaker<'a> {
     hub: &'a Hub,
-    painter: Painter<'a>,
+    renderer: Renderer<'a>,
 }
 
 impl<'a> FrameMaker<'a> {
     /// Frames show what is known of the peers now, and what is held here.
     pub fn new(hub: &'a Hub, knowledge: &'a Knowledge, held: &'a VersionVector) -> Self {
-        let painter = Painter {
+        let renderer = Renderer {
             replicas: &hub.setup.replicas,
             knowledge,
             held,
         };
-        Self { hub, painter }
+        Self { hub, renderer }
     }
 
     /// Returns what a frame of a kind carries; `None` when its message is not known. `is_overtaken`
@@ -131,7 +131,7 @@ impl<'a> FrameMaker<'a> {
             let Seen {
                 message, liked_by, ..
             } = message?;
-            let mut body = self.painter.shared_message(message, liked_by);
+            let mut body = self.renderer.shared_message(message, liked_by);
             body.settled = body.settled && !is_overtaken(message);
             Some(body)
         };
@@ -148,7 +148,7 @@ impl<'a> FrameMaker<'a> {
 
     /// Whether nothing can sort before a message any more, judged by what is held here.
     pub fn is_settled(&self, seen: &Seen) -> bool {
-        let (knowledge, held) = (self.painter.knowledge, self.painter.held);
+        let (knowledge, held) = (self.renderer.knowledge, self.renderer.held);
         knowledge.is_settled(seen.message.position.hlc, held)
     }
 

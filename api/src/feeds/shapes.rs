@@ -1,10 +1,10 @@
-//! What the `data` of each frame of a stream carries, also for the API's document.
+//! The `data` of each frame of a stream, also for the document of the API.
 
 use poem_openapi::{Object, Union};
 use serde::Serialize;
 
 use crate::bodies::{MemberBody, MessageBody, UserBody};
-use crate::sight::ViewBody;
+use crate::view::ViewBody;
 
 /// The `data` of a frame, by its `event`: `message` and `moved` a `Message`, `like` and `unlike` a
 /// `Like`, `join` and `leave` a `Member`, `presence`, `stored` and `merged` what is named so, `view`
@@ -52,7 +52,7 @@ pub struct PresenceBody {
     pub count: usize,
 }
 
-/// Where a message of the reader is stored by now.
+/// Which replicas store a message of the reader now.
 #[derive(Object, Serialize)]
 #[oai(rename = "Stored")]
 pub struct StoredBody {
@@ -60,11 +60,11 @@ pub struct StoredBody {
     pub id: String,
     /// The numbers of the replicas known to hold it, ascending.
     pub stored_on: Vec<u16>,
-    /// No replica can any more put a message before it.
+    /// No message that sorts before it can arrive any more.
     pub settled: bool,
 }
 
-/// Messages follow that sort well before the newest one given: a partition has healed.
+/// Messages follow that sort well before the newest one sent: a partition has healed.
 #[derive(Object, Serialize)]
 #[oai(rename = "Merged")]
 pub struct MergedBody {

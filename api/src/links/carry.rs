@@ -9,24 +9,24 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{State, audible};
 
-const PIECE_BYTES: usize = 16 * 1024;
-/// How many pieces may be under way on a slow link.
-const PIECES: usize = 64;
+const CHUNK_BYTES: usize = 16 * 1024;
+/// Most chunks in transit on a slow link.
+const CHUNKS: usize = 64;
 
-struct Piece {
+struct Chunk {
     due: Instant,
     bytes: Vec<u8>,
 }
 
-/// Passes bytes on in their order, each at its time, then the end.
+/// Forwards bytes in order, each after the delay, then the end.
 pub(super) async fn carry(
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
     state: watch::Receiver<State>,
 ) -> io::Result<()> {
-    let (under_way, arriving) = mpsc::channel(PIECES);
+    let (in_transit, arriving) = mpsc::channel(CHUNKS);
     tokio::try_join!(
-        take(from, under_way, state.clone()),
+        take(from, in_transit, state.clone()),
         give(to, arriving, state)
     )?;
     Ok(())
@@ -34,18 +34,18 @@ pub(super) async fn carry(
 
 async fn take(
     mut from: OwnedReadHalf,
-    under_way: mpsc::Sender<Piece>,
+    in_transit: mpsc::Sender<Chunk>,
     state: watch::Receiver<State>,
 ) -> io::Result<()> {
     loop {
-        let mut bytes = vec![0; PIECE_BYTES];
+        let mut bytes = vec![0; CHUNK_BYTES];
         let count = from.read(&mut bytes).await?;
         if count == 0 {
             return Ok(());
         }
         bytes.truncate(count);
         let due = Instant::now() + state.borrow().delay;
-        if under_way.send(Piece { due, bytes }).await.is_err() {
+        if in_transit.send(Chunk { due, bytes }).await.is_err() {
             return Ok(());
         }
     }
@@ -53,13 +53,13 @@ async fn take(
 
 async fn give(
     mut to: OwnedWriteHalf,
-    mut arriving: mpsc::Receiver<Piece>,
+    mut arriving: mpsc::Receiver<Chunk>,
     mut state: watch::Receiver<State>,
 ) -> io::Result<()> {
-    while let Some(piece) = arriving.recv().await {
-        sleep_until(piece.due).await;
+    while let Some(chunk) = arriving.recv().await {
+        sleep_until(chunk.due).await;
         audible(&mut state).await;
-        to.write_all(&piece.bytes).await?;
+        to.write_all(&chunk.bytes).await?;
     }
     audible(&mut state).await;
     to.shutdown().await

@@ -1,4 +1,4 @@
-//! Problems as the body of an answer, and in the API document.
+//! Problems as the body of a response, and in the API document.
 
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Problem, Row};
 
-/// Why a request was not done (RFC 9457).
+/// Why a request failed (RFC 9457).
 #[derive(Debug, Serialize, Object)]
 #[oai(rename = "Problem", read_only_all = false)]
 pub struct ProblemBody {
@@ -15,16 +15,16 @@ pub struct ProblemBody {
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     pub kind: String,
-    /// What happened, the same words for every request with this code.
+    /// What happened, the same text for every request with this code.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
     /// What happened to this request, and what to do.
     pub detail: String,
-    /// The stable word a program tells failures apart by; the answers name those of each status.
-    /// Whatever is not `application/problem+json` with a `code` is no answer of a Causeway server.
+    /// The stable code by which programs tell failures apart; each response lists those of its status.
+    /// A response that is not `application/problem+json` with a `code` is not from a Causeway server.
     pub code: String,
-    /// The id of this request, as in the header `X-Request-Id`: the server's log has it too.
+    /// The id of this request, as in the header `X-Request-Id` and in the server's log.
     pub request_id: String,
 }
 
@@ -48,7 +48,7 @@ impl ProblemBody {
     }
 }
 
-/// Every status with its codes, for the API document; a test holds it against the table.
+/// Every status with its codes, for the API document; a test compares it with the table.
 const DOCUMENTED: [(u16, &str); 12] = [
     (400, "`malformed`: the body is not JSON"),
     (
@@ -68,7 +68,7 @@ const DOCUMENTED: [(u16, &str); 12] = [
     ),
     (
         422,
-        "`invalid`: a field or parameter that cannot be taken; `detail` names it",
+        "`invalid`: a field or parameter is not valid; `detail` names it",
     ),
     (429, "`rate_limited`: try again after `Retry-After` seconds"),
     (500, "`internal`: a failure of the replica"),

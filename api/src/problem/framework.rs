@@ -1,4 +1,4 @@
-//! What poem turns away by itself, as a [`Problem`].
+//! Requests that poem rejects by itself, as a [`Problem`].
 
 use poem::http::StatusCode;
 use poem_openapi::error::{ParseParamError, ParsePathError};
@@ -6,7 +6,7 @@ use poem_openapi::error::{ParseParamError, ParsePathError};
 use super::Problem;
 
 impl Problem {
-    /// Returns the problem inside an error of the framework, or the one that says the same.
+    /// Returns the problem inside an error of the framework, or the equivalent one.
     pub fn from_framework(error: poem::Error) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(problem) => return problem,
@@ -21,8 +21,8 @@ impl Problem {
         Self::from_status(error.status(), &error.to_string())
     }
 
-    /// Returns the problem for a bare status, such as one that a part of the framework answered
-    /// without a word of why; `cause` goes to the log where the failure is ours.
+    /// Returns the problem for a bare status, such as the framework returns without a reason; `cause`
+    /// goes to the log where the failure is ours.
     pub fn from_status(status: StatusCode, cause: &str) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthenticated {
@@ -44,8 +44,7 @@ impl Problem {
     }
 }
 
-/// poem-openapi's reason in words for a person: without the names of its types, and its
-/// validators spelled out.
+/// Returns poem-openapi's reason in plain words, without the names of its types.
 fn reason(text: &str) -> String {
     let text = text
         .split(" (occurred while parsing")
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_told_in_words_for_people() {
+    fn a_reason_is_given_in_plain_words() {
         assert_eq!(
             reason("verification failed. maximum(500, exclusive: false)"),
             "must be at most 500"

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Tag;
 use super::parameters::{AtLeast, bounded, page_size, text};
 use crate::bodies::Reply;
-use crate::context::{Context, group_name, no_group, unread};
+use crate::context::{Context, group_name, read_problem, unknown_group};
 use crate::cursor::CursorError;
 use crate::feeds::{Frame, FrameData, OpenStream, Reader, Resume};
 use crate::problem::Problem;
@@ -127,12 +127,12 @@ impl Feed {
             (Some(id), _) => self.resume("Last-Event-ID", Some(id), &group)?,
             (None, cursor) => self.resume("cursor", cursor, &group)?,
         };
-        self.0.show(text(&at_least)).await?;
+        self.0.await_shown(text(&at_least)).await?;
         self.known(&group).await?;
         let user = caller.user.clone();
         let feeds = &self.0.feeds;
         let reader = Reader::open(feeds, group.clone(), user.id.clone(), resume, usize::MAX);
-        let reader = reader.await.map_err(unread)?;
+        let reader = reader.await.map_err(read_problem)?;
         let open_stream = self.0.feeds.enter(&group, &user);
         // Readers of a replica that goes away must not all come back in the same moment.
         let retry_ms = 1_000 + u32::from((self.0.random)()[0]) * 8;
@@ -174,23 +174,23 @@ impl Feed {
         let limit = usize::try_from(page_size(limit.0)?).unwrap_or(1);
         let wait_ms = bounded("wait_ms", wait_ms.0, 0, 0..=30_000)?;
         let resume = self.resume("cursor", cursor.0, &group)?;
-        self.0.show(text(&at_least)).await?;
+        self.0.await_shown(text(&at_least)).await?;
         self.known(&group).await?;
         let reader = Reader::open(&self.0.feeds, group, caller.user.id, resume, limit);
-        let mut reader = reader.await.map_err(unread)?;
+        let mut reader = reader.await.map_err(read_problem)?;
         let patience = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
         let changes = gather(&mut reader, limit, Instant::now() + patience);
-        Ok(Reply(changes.await.map_err(unread)?))
+        Ok(Reply(changes.await.map_err(read_problem)?))
     }
 }
 
 impl Feed {
     async fn known(&self, group: &GroupName) -> Result<(), Problem> {
         let is_known = self.0.timelines.knows_group(group.clone());
-        if is_known.await.map_err(unread)? {
+        if is_known.await.map_err(read_problem)? {
             return Ok(());
         }
-        Err(no_group(group))
+        Err(unknown_group(group))
     }
 
     fn resume(

@@ -1,4 +1,4 @@
-//! Groups: the list of them, joining and leaving, who is in one.
+//! Groups: listing, joining, leaving, members.
 
 use causeway_domain::group::GroupCommand;
 use causeway_domain::names::{GroupName, Name, User};
@@ -7,16 +7,16 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
-use crate::bodies::{MemberBody, MessageBody, Painter, Reply, UserBody, rfc3339};
-use crate::context::{Context, group_name, no_group, unread};
+use crate::bodies::{MemberBody, MessageBody, Renderer, Reply, UserBody, rfc3339};
+use crate::context::{Context, group_name, read_problem, unknown_group};
 use crate::problem::Problem;
 use crate::token::Caller;
 
 use super::Tag;
 use super::parameters::{AtLeast, Gone, Written, page_size, text};
 
-/// Users named in each list of a snapshot.
-const NAMED: usize = 100;
+/// Most users in each list of a snapshot.
+const MAX_LISTED: usize = 100;
 
 pub struct Groups(pub Context);
 
@@ -40,7 +40,7 @@ struct GroupLine {
 struct GroupList {
     /// The groups, by name.
     groups: Vec<GroupLine>,
-    /// Give it as `after` for the next page; none after the last.
+    /// Send it as `after` for the next page; `null` on the last one.
     next: Option<String>,
 }
 
@@ -49,26 +49,26 @@ struct GroupList {
 struct MemberList {
     /// The members, by name.
     members: Vec<MemberBody>,
-    /// Give it as `after` for the next page; none after the last.
+    /// Send it as `after` for the next page; `null` on the last one.
     next: Option<String>,
 }
 
-/// What somebody who comes to a group sees first.
+/// What a client shows first when it opens a group.
 #[derive(Object, Serialize)]
 pub struct Snapshot {
     /// The group's name.
     group: String,
     /// Members with a live stream on the group, on any replica: the first 100, by name.
     online: Vec<UserBody>,
-    /// How many there are.
+    /// How many members are online.
     online_count: u64,
     /// The first 100 members, by name.
     members: Vec<MemberBody>,
-    /// How many there are.
+    /// How many members there are.
     members_count: u64,
     /// The ten newest messages, in order.
     messages: Vec<MessageBody>,
-    /// Where the stream goes on after this snapshot.
+    /// Where the stream continues after this snapshot.
     cursor: String,
 }
 
@@ -81,7 +81,7 @@ impl Groups {
         caller: Caller,
         /// How many: 1 to 500, default 50.
         limit: Query<Option<i64>>,
-        /// The `next` of the former page.
+        /// The `next` of the previous page.
         after: Query<Option<String>>,
         /// Whether to list only groups that the caller is a member of; default `false`.
         joined: Query<Option<bool>>,
@@ -90,13 +90,13 @@ impl Groups {
     ) -> Result<Reply<GroupList>, Problem> {
         let limit = page_size(limit.0)?;
         let after = folded(after.0)?;
-        self.0.show(text(&at_least)).await?;
+        self.0.await_shown(text(&at_least)).await?;
         let joined = joined.0.unwrap_or(false);
         let page = self
             .0
             .timelines
             .groups(after, limit, caller.user.id, joined);
-        let page = page.await.map_err(unread)?;
+        let page = page.await.map_err(read_problem)?;
         let next = page.groups.last().filter(|_| page.has_more);
         let next = next.map(|last| last.name.clone());
         let line = |group: causeway_store::timelines::Group| GroupLine {
@@ -128,16 +128,16 @@ impl Groups {
         at_least: AtLeast,
     ) -> Result<Reply<Snapshot>, Problem> {
         let group = group_name(&group.0)?;
-        self.0.show(text(&at_least)).await?;
+        self.0.await_shown(text(&at_least)).await?;
         Ok(Reply(self.snapshot(group, caller.user).await?))
     }
 
     /// Joins a group
     ///
-    /// A group exists from its first join. Harmless when one is a member. Names are compared, and
-    /// answered, after NFKC and case folding: `Général` is `général`. A replica that has not heard
-    /// of the join yet answers posts with 403 `not_a_member`, or 404 `not_found` for a new group:
-    /// give the join's `Causeway-Mark` as `at_least` to have it waited for.
+    /// The first join creates the group. Joining again has no effect. Names are compared and
+    /// returned after NFKC and case folding: `Général` is `général`. A replica that has not
+    /// received the join yet answers posts with 403 `not_a_member`, or 404 `not_found` for a new
+    /// group; send the join's `Causeway-Mark` as `at_least` to make it wait.
     #[oai(
         path = "/v1/groups/:group/members/me",
         method = "put",
@@ -152,7 +152,7 @@ impl Groups {
         at_least: AtLeast,
     ) -> Result<Written<Snapshot>, Problem> {
         let group = group_name(&group.0)?;
-        self.0.hold(text(&at_least)).await?;
+        self.0.await_held(text(&at_least)).await?;
         let user = caller.user.clone();
         let mark = self.act(&group, GroupCommand::Join { user }).await?;
         Ok(Written::Done(
@@ -163,7 +163,7 @@ impl Groups {
 
     /// Leaves a group
     ///
-    /// Ends the membership. Harmless when there is none.
+    /// Ends the membership. Has no effect for those who are not members.
     #[oai(
         path = "/v1/groups/:group/members/me",
         method = "delete",
@@ -178,7 +178,7 @@ impl Groups {
         at_least: AtLeast,
     ) -> Result<Gone, Problem> {
         let group = group_name(&group.0)?;
-        self.0.hold(text(&at_least)).await?;
+        self.0.await_held(text(&at_least)).await?;
         let user = caller.user;
         let mark = self.act(&group, GroupCommand::Leave { user }).await?;
         Ok(Gone::Done(mark))
@@ -195,7 +195,7 @@ impl Groups {
         _caller: Caller,
         /// The name of the group.
         group: Path<String>,
-        /// The `next` of the former page.
+        /// The `next` of the previous page.
         after: Query<Option<String>>,
         /// How many: 1 to 500, default 50.
         limit: Query<Option<i64>>,
@@ -205,9 +205,11 @@ impl Groups {
         let group = group_name(&group.0)?;
         let limit = page_size(limit.0)?;
         let after = folded(after.0)?;
-        self.0.show(text(&at_least)).await?;
+        self.0.await_shown(text(&at_least)).await?;
         let page = self.0.timelines.members(group.clone(), after, limit).await;
-        let page = page.map_err(unread)?.ok_or_else(|| no_group(&group))?;
+        let page = page
+            .map_err(read_problem)?
+            .ok_or_else(|| unknown_group(&group))?;
         let next = page.members.last().filter(|_| page.has_more);
         Ok(Reply(MemberList {
             next: next.map(|last| last.name.clone()),
@@ -224,18 +226,20 @@ impl Groups {
             above: None,
         };
         let (_, mark) = self.0.write(group, command).await?;
-        self.0.show(None).await?;
+        self.0.await_shown(None).await?;
         Ok(mark)
     }
 
     async fn snapshot(&self, group: GroupName, reader: User) -> Result<Snapshot, Problem> {
         let knowledge = self.0.knowledge();
         let read = self.0.timelines.snapshot(group.clone(), reader.id).await;
-        let read = read.map_err(unread)?.ok_or_else(|| no_group(&group))?;
+        let read = read
+            .map_err(read_problem)?
+            .ok_or_else(|| unknown_group(&group))?;
         let mut online = self.0.feeds.online(&group);
         let online_count = count(online.len());
-        online.truncate(NAMED);
-        let painter = Painter {
+        online.truncate(MAX_LISTED);
+        let renderer = Renderer {
             replicas: &self.0.replicas,
             knowledge: &knowledge,
             held: &read.checkpoint.vector,
@@ -249,7 +253,7 @@ impl Groups {
             messages: read
                 .messages
                 .iter()
-                .map(|seen| painter.message(seen))
+                .map(|seen| renderer.message(seen))
                 .collect(),
             cursor: self.0.cursor(
                 &group,
@@ -276,7 +280,7 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// The name after which a page begins, in the form in which names are kept.
+/// Returns the name after which a page starts, in the folded form in which names are stored.
 fn folded(after: Option<String>) -> Result<String, Problem> {
     let Some(after) = after.filter(|after| !after.is_empty()) else {
         return Ok(String::new());

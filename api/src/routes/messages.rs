@@ -12,10 +12,10 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use crate::bodies::{MessageBody, Painter, Reply};
-use crate::context::{Context, group_name, no_group, no_message, unread};
+use crate::bodies::{MessageBody, Renderer, Reply};
+use crate::context::{Context, group_name, read_problem, unknown_group, unknown_message};
 use crate::edge::body::Body;
-use crate::edge::seen::Seen as SeenCursors;
+use crate::edge::seen::SeenCursors;
 use crate::problem::Problem;
 use crate::token::Caller;
 
@@ -48,7 +48,7 @@ struct MessagePage {
     has_before: bool,
     /// Whether there are messages after the last.
     has_after: bool,
-    /// Where the stream goes on after this page was read.
+    /// Where the stream continues after this page.
     cursor: String,
 }
 
@@ -58,7 +58,7 @@ enum Posted {
     #[oai(status = 201)]
     Created(
         Reply<MessageBody>,
-        /// What was written, as `at_least` or `seen` of later calls, here or elsewhere.
+        /// The mark of this write: send it as `at_least` or `seen` of later calls, to any replica.
         #[oai(header = "Causeway-Mark")]
         String,
     ),
@@ -66,7 +66,7 @@ enum Posted {
     #[oai(status = 200)]
     Known(
         Reply<MessageBody>,
-        /// What was written, as `at_least` or `seen` of later calls, here or elsewhere.
+        /// The mark of this write: send it as `at_least` or `seen` of later calls, to any replica.
         #[oai(header = "Causeway-Mark")]
         String,
     ),
@@ -107,10 +107,10 @@ impl Messages {
         let reader = caller.user.id.clone();
         let (id, asked) = self.new_post(&group, caller.user, idempotency_key.0, &body.0)?;
         let above = match &body.0.seen {
-            Some(seen) => self.0.seen(seen.texts())?,
+            Some(seen) => self.0.highest_seen(seen.texts())?,
             None => None,
         };
-        self.0.hold(text(&at_least)).await?;
+        self.0.await_held(text(&at_least)).await?;
         let command = Command {
             group: group.clone(),
             action: Action::Post(id.clone(), asked),
@@ -118,16 +118,16 @@ impl Messages {
         };
         let (done, mark) = self.0.write(&group, command).await?;
         let Some(event) = &done.event else {
-            self.0.show(None).await?;
+            self.0.await_shown(None).await?;
             let known = self.read(&group, &id.0, &reader).await?;
             let dot = known.message.position.dot();
             self.wait_until_stored(patience, dot).await;
-            return Ok(Posted::Known(Reply(self.paint(&known)), mark));
+            return Ok(Posted::Known(Reply(self.render(&known)), mark));
         };
         let posted = posted(&group, event);
         self.wait_until_stored(patience, event.envelope.stamp.dot())
             .await;
-        Ok(Posted::Created(Reply(self.paint(&posted)), mark))
+        Ok(Posted::Created(Reply(self.render(&posted)), mark))
     }
 
     /// Reads a page of history
@@ -162,20 +162,15 @@ impl Messages {
         let limit = page_size(limit.0)?;
         let anchor = anchor(before.0, after.0, around.0)?;
         let is_placed = anchor != Anchor::Newest;
-        // Before the page: it is sure to show all that this knows of.
+        // Before the page is read, which then shows everything that this knows of.
         let knowledge = self.0.knowledge();
-        self.0.show(text(&at_least)).await?;
+        self.0.await_shown(text(&at_least)).await?;
         let timelines = &self.0.timelines;
         let page = timelines.page(group.clone(), anchor, limit, caller.user.id);
-        let Some(page) = page.await.map_err(unread)? else {
-            let is_known = timelines.knows_group(group.clone()).await.map_err(unread)?;
-            return Err(if is_placed && is_known {
-                no_message()
-            } else {
-                no_group(&group)
-            });
+        let Some(page) = page.await.map_err(read_problem)? else {
+            return Err(self.not_found(&group, is_placed).await?);
         };
-        let painter = Painter {
+        let renderer = Renderer {
             replicas: &self.0.replicas,
             knowledge: &knowledge,
             held: &page.checkpoint.vector,
@@ -184,7 +179,7 @@ impl Messages {
             messages: page
                 .messages
                 .iter()
-                .map(|seen| painter.message(seen))
+                .map(|seen| renderer.message(seen))
                 .collect(),
             has_before: page.has_before,
             has_after: page.has_after,
@@ -213,9 +208,9 @@ impl Messages {
         at_least: AtLeast,
     ) -> Result<Reply<MessageBody>, Problem> {
         let group = group_name(&group.0)?;
-        self.0.show(text(&at_least)).await?;
+        self.0.await_shown(text(&at_least)).await?;
         let seen = self.read(&group, &id.0, &caller.user.id).await?;
-        Ok(Reply(self.paint(&seen)))
+        Ok(Reply(self.render(&seen)))
     }
 
     /// Likes a message
@@ -241,7 +236,7 @@ impl Messages {
             .await
     }
 
-    /// Takes a like back
+    /// Withdraws a like
     #[oai(
         path = "/v1/groups/:group/messages/:id/likes/me",
         method = "delete",
@@ -270,7 +265,7 @@ impl Messages {
 }
 
 impl Messages {
-    /// How many replicas to wait for, and how long.
+    /// Returns how many replicas to wait for, and how long.
     fn patience(
         &self,
         wait_for: Option<i64>,
@@ -322,41 +317,47 @@ impl Messages {
     ) -> Result<Written<MessageBody>, Problem> {
         let action = Action::Post(message_id(&id)?, asked);
         let group = group_name(&group)?;
-        self.0.hold(text(&at_least)).await?;
+        self.0.await_held(text(&at_least)).await?;
         let command = Command {
             group: group.clone(),
             action,
             above: None,
         };
         let (_, mark) = self.0.write(&group, command).await?;
-        self.0.show(None).await?;
+        self.0.await_shown(None).await?;
         let seen = self.read(&group, &id, &caller.user.id).await?;
-        Ok(Written::Done(Reply(self.paint(&seen)), mark))
+        Ok(Written::Done(Reply(self.render(&seen)), mark))
     }
 
     async fn read(&self, group: &GroupName, id: &str, reader: &UserId) -> Result<Seen, Problem> {
         let timelines = &self.0.timelines;
         let found = timelines.message(group.clone(), id.to_owned(), reader.clone());
-        if let Some(seen) = found.await.map_err(unread)? {
+        if let Some(seen) = found.await.map_err(read_problem)? {
             return Ok(seen);
         }
-        let is_known = timelines.knows_group(group.clone()).await.map_err(unread)?;
-        Err(if is_known {
-            no_message()
+        Err(self.not_found(group, true).await?)
+    }
+
+    /// Returns why nothing was found: the group is unknown, or the message that was asked for.
+    async fn not_found(&self, group: &GroupName, of_message: bool) -> Result<Problem, Problem> {
+        let is_known = self.0.timelines.knows_group(group.clone());
+        let is_known = is_known.await.map_err(read_problem)?;
+        Ok(if of_message && is_known {
+            unknown_message()
         } else {
-            no_group(group)
+            unknown_group(group)
         })
     }
 
-    fn paint(&self, seen: &Seen) -> MessageBody {
+    fn render(&self, seen: &Seen) -> MessageBody {
         let knowledge = self.0.knowledge();
         let head = self.0.log.head();
-        let painter = Painter {
+        let renderer = Renderer {
             replicas: &self.0.replicas,
             knowledge: &knowledge,
             held: &head.vector,
         };
-        painter.message(seen)
+        renderer.message(seen)
     }
 
     async fn wait_until_stored(
@@ -371,12 +372,12 @@ impl Messages {
         let mut knowledge = self.0.knowledge.clone();
         let is_stored = knowledge
             .wait_for(|knowledge| knowledge.stored_on(dot, &log.head().vector).len() >= wait_for);
-        // On time-out the answer says who stores it.
+        // After a time-out the response says which replicas store it.
         let _ = timeout(patience, is_stored).await;
     }
 }
 
-/// A message that was just posted, as its author is shown it: nobody can have liked it yet.
+/// Returns a message that was just posted; nobody can have liked it yet.
 fn posted(group: &GroupName, event: &causeway_domain::envelope::RawEvent) -> Seen {
     let fact = causeway_domain::timeline::Fact::read(0, event);
     let message = fact

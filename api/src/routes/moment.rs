@@ -1,10 +1,10 @@
-//! Moments as clients write them.
+//! Time stamps sent by clients.
 
 use jiff::Timestamp;
 
 use crate::problem::Problem;
 
-/// Reads a moment as RFC 3339 writes it, and no other form that a calendar library would take.
+/// Parses a time stamp of RFC 3339, and none of the other forms that a calendar library accepts.
 pub fn moment(text: &str) -> Result<i64, Problem> {
     let refused = || {
         Problem::invalid(
@@ -19,7 +19,7 @@ pub fn moment(text: &str) -> Result<i64, Problem> {
     Ok(moment.as_millisecond())
 }
 
-/// `2026-01-31T12:00:00`, perhaps a fraction, and `Z` or `+01:00`.
+/// `2026-01-31T12:00:00`, an optional fraction, and `Z` or `+01:00`.
 fn looks_like_rfc3339(text: &[u8]) -> bool {
     const PATTERN: &[u8] = b"0000-00-00T00:00:00";
     let Some((moment, rest)) = text.split_at_checked(PATTERN.len()) else {

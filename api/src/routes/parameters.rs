@@ -1,4 +1,4 @@
-//! What several operations share: parameters with their bounds, and answers with a mark.
+//! Parameters and responses that several operations share.
 
 use causeway_domain::names::MessageId;
 use causeway_store::timelines::{Anchor, Place};
@@ -8,18 +8,18 @@ use poem_openapi::types::Type;
 use serde::Serialize;
 
 use crate::bodies::Reply;
-use crate::context::no_message;
+use crate::context::unknown_message;
 use crate::problem::Problem;
 
 /// `at_least`: a cursor or mark that the answering replica must hold first.
 pub type AtLeast = Query<Option<String>>;
 
-/// The text of an optional parameter.
+/// Returns the text of an optional parameter.
 pub fn text(parameter: &Query<Option<String>>) -> Option<&str> {
     parameter.0.as_deref()
 }
 
-/// A number within bounds, or its default.
+/// Returns a number within bounds, or its default.
 pub fn bounded(
     name: &str,
     given: Option<i64>,
@@ -34,12 +34,12 @@ pub fn bounded(
     Err(Problem::invalid(name, format!("must be {first} to {last}")))
 }
 
-/// The size of a page.
+/// Returns the size of a page.
 pub fn page_size(given: Option<i64>) -> Result<i64, Problem> {
     bounded("limit", given, 50, 1..=500)
 }
 
-/// The place of a page in a history: at most one of the three.
+/// Returns where a page of the history starts or ends: at most one of the three is given.
 pub fn anchor(
     before: Option<String>,
     after: Option<String>,
@@ -57,34 +57,34 @@ pub fn anchor(
 
 const ONE_PLACE: &str = "give one of `before`, `after` and `around`, not several";
 
-/// An id that looks odd is one that no message has.
+/// Parses the id of a message; a text that cannot be one is an unknown message.
 pub fn message_id(text: &str) -> Result<MessageId, Problem> {
     if text.is_empty() || text.len() > 128 || text.contains('\0') {
-        return Err(no_message());
+        return Err(unknown_message());
     }
     Ok(MessageId(text.to_owned()))
 }
 
-/// A write that was done.
+/// The response to a write.
 #[derive(ApiResponse)]
 pub enum Written<T: Type + Serialize + Send> {
     /// Done, durably, on this replica.
     #[oai(status = 200)]
     Done(
         Reply<T>,
-        /// What was written, as `at_least` or `seen` of later calls, here or elsewhere.
+        /// The mark of this write: send it as `at_least` or `seen` of later calls, to any replica.
         #[oai(header = "Causeway-Mark")]
         String,
     ),
 }
 
-/// A write without an answer of its own that was done.
+/// The response without a body to a write.
 #[derive(ApiResponse)]
 pub enum Gone {
     /// Done, durably, on this replica.
     #[oai(status = 204)]
     Done(
-        /// What was written, as `at_least` or `seen` of later calls, here or elsewhere.
+        /// The mark of this write: send it as `at_least` or `seen` of later calls, to any replica.
         #[oai(header = "Causeway-Mark")]
         String,
     ),

@@ -1,4 +1,4 @@
-//! The peer API over HTTP, on the internal port only: carries calls to the replicator.
+//! The peer API over HTTP, on the internal port only: hands calls to the replicator.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use poem::{Endpoint, Request, Response};
 use crate::edge::{BodyLimits, receive};
 use crate::problem::Problem;
 
-/// What is taken in of a peer's request: a peer that takes longer has given it up itself.
-const BODY: BodyLimits = BodyLimits {
+/// Limits of a peer's request; a slower peer has given it up itself.
+const LIMITS: BodyLimits = BodyLimits {
     body_bytes: MAX_REQUEST_BYTES,
     discard_bytes: MAX_REQUEST_BYTES,
     timeout: Duration::from_secs(30),
@@ -21,9 +21,9 @@ const BODY: BodyLimits = BodyLimits {
 
 /// The endpoint of the internal port.
 pub struct Peers {
-    /// Takes the calls.
+    /// Handles the calls.
     pub replicator: Replicator,
-    /// Checks who calls.
+    /// Verifies the caller.
     pub keys: PeerKeys,
 }
 
@@ -34,9 +34,9 @@ impl Endpoint for Peers {
         let body = request.take_body();
         let path_and_query = request.uri().path_and_query();
         let text = |name: &str| request.headers().get(name)?.to_str().ok();
-        // Of who names no key of ours nothing is read: without the body no signature is right.
+        // Without a known key the body is not read, and no signature can be valid.
         let body = if self.keys.are_named_in(text(HEADER)) {
-            match receive(body, &BODY).await {
+            match receive(body, &LIMITS).await {
                 Ok(body) => body,
                 Err(Problem::TooLarge { .. }) => return Ok(StatusCode::PAYLOAD_TOO_LARGE.into()),
                 Err(_) => return Ok(StatusCode::BAD_REQUEST.into()),

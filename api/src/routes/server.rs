@@ -1,4 +1,4 @@
-//! What the answering server is.
+//! The answering server.
 
 use causeway_domain::envelope::LEVEL;
 use poem_openapi::{Object, OpenApi};
@@ -14,7 +14,7 @@ use crate::problem::Problem;
 
 pub struct Server(pub Context);
 
-/// What one replica takes on.
+/// The limits of one replica.
 #[derive(Object, Serialize)]
 #[oai(rename = "Limits")]
 #[expect(
@@ -46,20 +46,20 @@ struct ServerBody {
     cluster: String,
     /// `open`: a name is enough to log in. `password`: an account is needed.
     mode: String,
-    /// What one replica takes on.
+    /// The limits of one replica.
     limits: LimitsBody,
 }
 
 #[OpenApi(tag = "Tag::Server")]
 impl Server {
-    /// Says what this server is
+    /// Describes this server
     #[oai(path = "/v1/server", method = "get", operation_id = "show_server")]
     async fn server(
         &self,
         /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Reply<ServerBody>, Problem> {
-        self.0.hold(text(&at_least)).await?;
+        self.0.await_held(text(&at_least)).await?;
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         Ok(Reply(ServerBody {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -14,13 +14,13 @@ use crate::token::Caller;
 
 pub struct Sessions(pub Context);
 
-/// Who logs in.
+/// A login.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewSession {
     /// The user's name: 1 to 32 letters, digits, `-`, `_`, `.`; case does not matter.
     name: String,
-    /// Needed where the server has accounts. Ignored where a name is enough.
+    /// Required where the server has accounts, ignored where a name is enough.
     password: Option<String>,
 }
 
@@ -31,7 +31,7 @@ struct Session {
     token: String,
     /// Who is logged in.
     user: UserBody,
-    /// When the token ends. RFC 3339, UTC.
+    /// When the token expires. RFC 3339, UTC.
     expires_at: String,
     /// The number of the replica that answered.
     replica: u16,
@@ -65,7 +65,7 @@ impl Sessions {
     ) -> Result<LoggedIn, Problem> {
         let name = Name::parse(&body.0.name)
             .map_err(|refused| Problem::invalid("name", refused.to_string()))?;
-        self.0.hold(text(&at_least)).await?;
+        self.0.await_held(text(&at_least)).await?;
         let user = User {
             id: UserId::of_open_name(&name),
             name: name.to_string(),
@@ -85,7 +85,7 @@ impl Sessions {
 
     /// Logs out
     ///
-    /// Forget the token: it is not taken back yet, and stays valid until it expires.
+    /// Discard the token: it is not revoked yet and stays valid until it expires.
     #[oai(
         path = "/v1/sessions/current",
         method = "delete",
@@ -97,7 +97,7 @@ impl Sessions {
         /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<LoggedOut, Problem> {
-        self.0.hold(text(&at_least)).await?;
+        self.0.await_held(text(&at_least)).await?;
         Ok(LoggedOut::Done)
     }
 }

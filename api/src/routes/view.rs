@@ -1,4 +1,4 @@
-//! The view: which replicas this one reaches, and how far they are.
+//! The view of the cluster: which replicas this one reaches, and how far they are.
 
 use poem_openapi::OpenApi;
 
@@ -7,8 +7,8 @@ use super::parameters::{AtLeast, text};
 use crate::bodies::Reply;
 use crate::context::Context;
 use crate::problem::Problem;
-use crate::sight::ViewBody;
 use crate::token::Caller;
+use crate::view::ViewBody;
 
 pub struct View(pub Context);
 
@@ -22,7 +22,7 @@ impl View {
         /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
     ) -> Result<Reply<ViewBody>, Problem> {
-        self.0.hold(text(&at_least)).await?;
-        Ok(Reply(self.0.sight.view()))
+        self.0.await_held(text(&at_least)).await?;
+        Ok(Reply(self.0.view.body()))
     }
 }

@@ -22,14 +22,14 @@ use crate::clock::wall_clock;
 use crate::config::Config;
 use crate::context::{Context, Parts};
 use crate::cursor::Cursors;
-use crate::edge::accept::{ConnectionLimits, Door};
+use crate::edge::accept::{BoundedAcceptor, ConnectionLimits};
 use crate::edge::serve::serve;
 use crate::feeds::{Feeds, Setup};
 use crate::keys::ClusterKeys;
 use crate::random;
 use crate::routes::peers::Peers;
-use crate::sight::Sight;
 use crate::token::Tokens;
+use crate::view::ClusterView;
 
 /// How long a start waits for the clocks of peers.
 const CLOCKS: Duration = Duration::from_secs(1);
@@ -114,16 +114,16 @@ impl Replica {
         storing.adopt("the read model", follower);
         let me = parts::me(config, &caller, &log);
         let replicator = Replicator::spawn(me, links, log.clone(), clocks);
-        let (sight, feeds) = spawn_feeds(config, &keys, &timelines, &replicator, &feeding);
+        let (view, feeds) = spawn_feeds(config, &keys, &timelines, &replicator, &feeding);
         let context = Context::of(Parts {
             replica: config.replica,
-            replicas: sight.replicas.clone(),
+            replicas: view.replicas.clone(),
             config: config.clone(),
             log: log.clone(),
             timelines,
             feeds,
             knowledge: replicator.watch_knowledge(),
-            sight,
+            view,
             tokens: Tokens::new(&keys),
             cursors: Cursors::new(&keys),
             wall,
@@ -177,10 +177,10 @@ impl Replica {
         application: impl poem::Endpoint + 'static,
         limits: ConnectionLimits,
     ) -> anyhow::Result<()> {
-        let door = Door::new(listener, &limits)?;
+        let acceptor = BoundedAcceptor::new(listener, &limits)?;
         let stop = self.serving.stop.clone();
         self.serving
-            .spawn(name, serve(door, application, limits, stop, GRACE));
+            .spawn(name, serve(acceptor, application, limits, stop, GRACE));
         Ok(())
     }
 
@@ -254,16 +254,16 @@ fn spawn_feeds(
     timelines: &Timelines,
     replicator: &Replicator,
     tasks: &CriticalTasks,
-) -> (Arc<Sight>, Feeds) {
+) -> (Arc<ClusterView>, Feeds) {
     let replicas: Vec<ReplicaId> = config.replicas.iter().map(|replica| replica.id).collect();
-    let sight = Arc::new(Sight {
+    let view = Arc::new(ClusterView {
         replicas: replicas.clone(),
         config: config.clone(),
         replicator: replicator.clone(),
         timelines: timelines.clone(),
         began_as: replicator.began_as(),
     });
-    let shown = sight.clone();
+    let shown = view.clone();
     let (feeds, mut changes, following) = Feeds::new(Setup {
         replicas,
         timelines: timelines.clone(),
@@ -278,5 +278,5 @@ fn spawn_feeds(
             replicator.change_presence(change.came, change.went);
         }
     });
-    (sight, feeds)
+    (view, feeds)
 }

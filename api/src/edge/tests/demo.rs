@@ -17,9 +17,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::edge::accept::{ConnectionLimits, Door};
+use crate::edge::accept::{BoundedAcceptor, ConnectionLimits};
 use crate::edge::body::Body;
-use crate::edge::seen::Seen;
+use crate::edge::seen::SeenCursors;
 use crate::edge::serve::serve;
 use crate::edge::{BodyLimits, Edge};
 use crate::keys::ClusterKeys;
@@ -33,7 +33,7 @@ pub(super) const NOW: u64 = 1_800_000_000_000;
 #[oai(deny_unknown_fields)]
 pub(super) struct NewMessage {
     text: String,
-    seen: Option<Seen>,
+    seen: Option<SeenCursors>,
 }
 
 struct Api;
@@ -71,7 +71,7 @@ impl Api {
         Ok(Json(format!("{} {} {seen}", caller.user.name, body.0.text)))
     }
 
-    /// Opens a door without a token.
+    /// Opens a acceptor without a token.
     #[oai(path = "/v1/open", method = "put")]
     async fn open(&self) -> Result<Json<String>, Problem> {
         Ok(Json("open".into()))
@@ -152,11 +152,11 @@ impl Demo {
             .data(readers.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let door = Door::new(listener, &limits).unwrap();
+        let acceptor = BoundedAcceptor::new(listener, &limits).unwrap();
         let stop = CancellationToken::new();
         let grace = Duration::from_millis(200);
         let serving = tokio::spawn(serve(
-            door,
+            acceptor,
             edge.around(application),
             limits,
             stop.clone(),

@@ -1,4 +1,4 @@
-//! What the view is made of: which replicas this one reaches, and how far they are.
+//! The view of the cluster from this replica: which replicas it reaches, and how far they are.
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_replicator::driver::Replicator;
@@ -9,7 +9,7 @@ use poem_openapi::{Enum, Object};
 use serde::Serialize;
 
 use crate::alarms::{self, AlarmBody};
-use crate::bodies::{Painter, rfc3339};
+use crate::bodies::{Renderer, rfc3339};
 use crate::config::{Config, ReplicaAddress};
 
 /// The answering replica.
@@ -17,7 +17,7 @@ use crate::config::{Config, ReplicaAddress};
 struct SelfBody {
     /// Its number.
     replica: u16,
-    /// Which of its databases it writes with: 8 hexadecimal digits.
+    /// The epoch in which it writes: 8 hexadecimal digits.
     epoch: String,
     /// Where clients find it.
     public_url: String,
@@ -25,16 +25,16 @@ struct SelfBody {
     vector: Vec<u64>,
 }
 
-/// Whether a peer is there.
+/// Whether a peer is alive.
 #[derive(Clone, Copy, Enum, Serialize)]
 #[oai(rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 enum PeerStatus {
-    /// Heard of lately.
+    /// Heard of recently.
     Up,
-    /// Missed once.
+    /// Silent for one interval.
     Suspect,
-    /// Missed thrice, or never heard of.
+    /// Silent for three intervals, or never heard of.
     Down,
 }
 
@@ -58,15 +58,15 @@ struct PeerBody {
     public_url: String,
     /// Where the answering replica calls it.
     internal_url: String,
-    /// By what was last heard of it, in either direction.
+    /// Judged by when it was last heard of, in either direction.
     status: PeerStatus,
     /// Whether calling it works.
     out: PeerOut,
-    /// Since when `status` is so. RFC 3339, UTC.
+    /// When `status` last changed. RFC 3339, UTC.
     since: String,
     /// How long ago it was last heard of.
     last_heard_ms: Option<u64>,
-    /// How long its last answer took.
+    /// Round-trip time of its last answer.
     rtt_ms: Option<u64>,
     /// Events it holds that are missing here.
     missing_here: Option<u64>,
@@ -84,36 +84,36 @@ pub struct ViewBody {
     own: SelfBody,
     /// All others, by ascending number.
     peers: Vec<PeerBody>,
-    /// What an operator must know about the answering replica; empty when all is well.
+    /// What an operator has to know about the answering replica; empty when all is well.
     alarms: Vec<AlarmBody>,
 }
 
-/// What the view is made of.
-pub struct Sight {
+/// Makes the view from what this replica knows.
+pub struct ClusterView {
     /// Every configured replica, ascending.
     pub replicas: Vec<ReplicaId>,
     /// Where they are.
     pub config: Config,
     /// What is known of them.
     pub replicator: Replicator,
-    /// What people are shown.
+    /// The read model.
     pub timelines: Timelines,
-    /// Who this process wrote as at its start.
+    /// The origin of this process at its start.
     pub began_as: Origin,
 }
 
-impl Sight {
-    /// The view as frames carry it.
+impl ClusterView {
+    /// Returns the view as JSON, as frames carry it.
     pub fn json(&self) -> String {
-        serde_json::to_string(&self.view()).expect("views have only text keys")
+        serde_json::to_string(&self.body()).expect("views have only text keys")
     }
 
-    /// The view, as it stands.
-    pub fn view(&self) -> ViewBody {
+    /// Returns the view as it is now.
+    pub fn body(&self) -> ViewBody {
         let knowledge = self.replicator.knowledge();
         let log = self.replicator.log();
         let head = log.head();
-        let painter = Painter {
+        let renderer = Renderer {
             replicas: &self.replicas,
             knowledge: &knowledge,
             held: &head.vector,
@@ -123,50 +123,51 @@ impl Sight {
                 replica: self.config.replica.get(),
                 epoch: log.origin().epoch.to_string(),
                 public_url: self.config.own_address().public_url.clone(),
-                vector: painter.counts(&head.vector),
+                vector: renderer.counts(&head.vector),
             },
             peers: self
                 .replicator
                 .view()
                 .iter()
-                .map(|line| self.peer(line))
+                .map(|peer| self.peer(peer))
                 .collect(),
             alarms: self.alarms(),
         }
     }
 
-    /// What an operator must know.
+    /// Returns the active alarms of this replica.
     pub fn alarms(&self) -> Vec<AlarmBody> {
         let knowledge = self.replicator.knowledge();
-        let aside = self.timelines.following().set_aside;
-        alarms::standing(self.replicator.log(), self.began_as, aside, &knowledge)
+        let quarantined = self.timelines.following().set_aside;
+        let log = self.replicator.log();
+        alarms::active(log, self.began_as, quarantined, &knowledge)
     }
 
-    fn peer(&self, line: &PeerView) -> PeerBody {
-        let address = self.config.peers().find(|peer| peer.id == line.replica);
+    fn peer(&self, view: &PeerView) -> PeerBody {
+        let address = self.config.peers().find(|peer| peer.id == view.replica);
         let url = |of: fn(&ReplicaAddress) -> &String| {
             address
                 .map(|address| of(address).clone())
                 .unwrap_or_default()
         };
         PeerBody {
-            replica: line.replica.get(),
+            replica: view.replica.get(),
             public_url: url(|address| &address.public_url),
             internal_url: url(|address| &address.internal_url),
-            status: match line.status {
+            status: match view.status {
                 Status::Up => PeerStatus::Up,
                 Status::Suspect => PeerStatus::Suspect,
                 Status::Down => PeerStatus::Down,
             },
-            out: match line.out {
+            out: match view.out {
                 Outward::Ok => PeerOut::Ok,
                 Outward::Failing => PeerOut::Failing,
             },
-            since: rfc3339(line.since_wall_ms),
-            last_heard_ms: line.last_heard_ms,
-            rtt_ms: line.rtt_ms,
-            missing_here: line.missing_here,
-            missing_there: line.missing_there,
+            since: rfc3339(view.since_wall_ms),
+            last_heard_ms: view.last_heard_ms,
+            rtt_ms: view.rtt_ms,
+            missing_here: view.missing_here,
+            missing_there: view.missing_there,
         }
     }
 }
