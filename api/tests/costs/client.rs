@@ -1,4 +1,4 @@
-//! Somebody who talks HTTP/1.1 by hand and waits on a thread of their own.
+//! A client that writes HTTP/1.1 by hand and waits on a thread of its own.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
@@ -10,7 +10,7 @@ use serde_json::Value;
 /// How long the slowest machine may take for an answer.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Somebody who is logged in and a member of the lobby.
+/// A client that is logged in and a member of the lobby.
 pub struct Client {
     address: SocketAddr,
     stream: TcpStream,
@@ -34,7 +34,7 @@ impl Client {
         client
     }
 
-    /// Posts a message with a key and waits until each of these readers has it.
+    /// Posts a message with a key and waits until each reader has it.
     pub fn post(&mut self, readers: &mut [TcpStream]) {
         self.posted += 1;
         let text = format!(

@@ -1,4 +1,4 @@
-//! How often a piece of work may allocate, and what is said when it is no longer true.
+//! How often a piece of work may allocate, and the failure when it exceeds that.
 
 /// By how much a count may differ from its figure, in percent. Counts differ by one percent from run to run,
 /// also on a busy machine; the rest is for other versions of Postgres and small changes.

@@ -1,4 +1,4 @@
-//! What clients ask for most.
+//! The most frequent requests.
 
 use std::net::TcpStream;
 
@@ -56,13 +56,12 @@ fn a_frame_to_a_thousand_readers_costs_what_it_should() {
     replica.stop();
 }
 
-/// Somebody who posts, and streams of somebody else: authors are also told who stores what they wrote,
-/// now and then.
+/// A client that posts, and streams of another one: authors also get `stored` frames now and then.
 fn audience(replica: &Replica, streams: usize) -> (Client, Vec<TcpStream>) {
     let (mut author, listener) = (replica.client("anna"), replica.client("ben"));
     replica.while_serving(move || {
         let mut readers = listener.listen(streams);
-        // What is made once only: connections, statements, the room.
+        // Set up once: connections, statements, the room.
         (0..5).for_each(|_| author.post(&mut readers));
         (author, readers)
     })

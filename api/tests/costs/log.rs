@@ -1,4 +1,4 @@
-//! Taking a peer's events in.
+//! Storing the events of a peer.
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::group::GroupCommand;

@@ -1,5 +1,5 @@
 //! What the hot paths cost this process, counted in allocations and not timed, so that a change that
-//! makes a post twice as dear is seen on any machine, however busy it is.
+//! doubles the cost of a post is noticed on any machine, however busy.
 //!
 //! Allocations are counted by thread: each test runs the parts it measures on its own thread, and
 //! clients on others. What Postgres has to do for a post is counted in `store/tests/it/costs.rs`.
@@ -20,10 +20,10 @@ use figure::Figure;
 const POST: Figure = Figure::of("POST", 272);
 /// A page of the newest 50 messages: some 30 for each, half of them reading its row.
 const PAGE: Figure = Figure::of("PAGE", 1_470);
-/// A post and its frame to 1,000 readers of one group: all are handed the same bytes, and each costs
-/// its own connection three.
+/// A post and its frame to 1,000 readers of one group: all get the same bytes, and each connection
+/// costs three.
 const FRAMES: Figure = Figure::of("FRAMES", 3_387);
-/// 500 events of a peer, into the log: not seven for each, most of them looking at what it says.
+/// 500 events of a peer, into the log: fewer than seven for each, most of them to decode it.
 const ABSORBED: Figure = Figure::of("ABSORBED", 3_306);
-/// 500 events into a read model that opens for them: reading the log and writing the rows.
+/// 500 events into a read model that opens: reading the log and writing the rows.
 const FOLDED: Figure = Figure::of("FOLDED", 11_419);

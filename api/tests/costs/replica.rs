@@ -51,7 +51,7 @@ impl Replica {
         }
     }
 
-    /// Logs somebody in.
+    /// Logs a client in.
     pub fn client(&self, name: &'static str) -> Client {
         let address = self.address;
         self.while_serving(move || Client::log_in(address, name))

@@ -32,7 +32,7 @@ impl Store {
         }
     }
 
-    /// What the log of a replica needs to open here.
+    /// Returns the options of a replica's log here.
     pub fn options(&self, replica: u16) -> Options {
         Options {
             replica: ReplicaId::new(replica).unwrap(),

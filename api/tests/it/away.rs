@@ -1,5 +1,5 @@
-//! A database that is away, or does not answer: writes are told to come back, what needs no database
-//! is answered, streams stay open, and all heals by itself.
+//! A database that is down or does not answer: writes are refused with a retry, calls that need no
+//! database are answered, streams stay open, and everything recovers by itself.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 
 use crate::harness::{Passage, Replica, User, Way, always, eventually, texts};
 
-/// A client must hear of it before it gives up itself.
+/// A client must get a response before it gives up itself.
 const BOUND: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn outage(passage: Passage, for_long: Duration) {
     .await;
 }
 
-/// Posts a message under its own key; the answer comes within the bound.
+/// Posts a message with its own key; the response arrives within the bound.
 async fn post(ann: &User, number: u32) -> crate::harness::Answer {
     let began = Instant::now();
     let request = ann
@@ -152,7 +152,7 @@ async fn a_replica_whose_writer_has_no_session_is_not_ready_and_says_so() {
     .await
     .unwrap();
 
-    // Somebody else takes the place of the writer; all others read on.
+    // Another session takes the lock of the writer; everybody else goes on reading.
     eventually("the lock", async || {
         sqlx::query(
             "SELECT pg_terminate_backend(l.pid) FROM pg_locks l
@@ -206,7 +206,7 @@ async fn a_replica_whose_database_takes_no_writes_is_not_ready_and_says_so() {
     ann.says("lobby", "taken again").await;
 }
 
-/// Waits until it says that nothing can be written, and why.
+/// Waits until the replica reports that nothing can be written, and why.
 async fn takes_no_writes(replica: &Replica, why: &str) {
     eventually("to be told why it is not ready", async || {
         let answer = replica.door.get("/readyz").await;

@@ -34,7 +34,7 @@ async fn a_dump_of_a_running_replica_is_restored_and_begins_a_new_epoch_by_itsel
     let expected = ["in the backup", "after the restore"];
     assert_eq!(texts(&at_restored.history("lobby").await), expected);
 
-    // A Postgres of one's own, dumped in the same way.
+    // A configured Postgres, dumped in the same way.
     let url = restored.database_url();
     let from_url = ["--dbname", &url, "--format", "custom"];
     run(
@@ -119,12 +119,12 @@ fn begins_anew(replica: &Replica) {
     assert!(log.contains("begins a new epoch"), "{log}");
 }
 
-/// Runs a program that stands beside the Postgres of these tests, or else in the path.
+/// Runs a program beside the Postgres of these tests, or else from the path.
 fn run(program: &str, arguments: &[&str]) {
     succeeds(Command::new(found(program)).args(arguments));
 }
 
-/// The same as the user whom a private Postgres belongs to.
+/// The same, as the owner of a private Postgres.
 fn run_as_owner(program: &str, arguments: &[&str]) {
     if rustix::process::geteuid().is_root() {
         let mut command = Command::new("runuser");
@@ -147,7 +147,7 @@ fn found(program: &str) -> PathBuf {
 }
 
 fn succeeds(command: &mut Command) {
-    // What `pg_ctl` starts keeps what it was given open: a pipe would not end before it.
+    // The server that `pg_ctl` starts inherits its output: a pipe would not end before it.
     let ended = command
         .stdout(Stdio::null())
         .stderr(Stdio::null())

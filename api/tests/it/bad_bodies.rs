@@ -1,4 +1,4 @@
-//! Bodies that are not what they should be: refused with the reason, and nobody is disturbed.
+//! Invalid bodies are refused with a reason, and disturb nobody.
 
 use reqwest::Method;
 use serde_json::json;
@@ -218,7 +218,7 @@ async fn send(user: &User, path: &str, body: &[u8]) -> Answer {
         .expect("an answer")
 }
 
-/// Nothing was kept of what was refused, and the server goes on.
+/// Asserts that nothing of the refused requests was stored and the server goes on.
 async fn nothing_happened(user: &User) {
     assert!(user.history("lobby").await.is_empty());
     let mut stream = user.listens("lobby").await;

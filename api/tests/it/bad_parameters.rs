@@ -1,4 +1,4 @@
-//! Parameters that do not exist or say nothing sensible.
+//! Unknown and invalid parameters.
 
 use reqwest::Method;
 use serde_json::json;

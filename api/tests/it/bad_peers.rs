@@ -1,4 +1,4 @@
-//! Peers that do not belong: refused with a reason, and nobody else is disturbed.
+//! Foreign peers are refused with a reason, and disturb nobody else.
 
 use std::time::Duration;
 
@@ -167,7 +167,7 @@ async fn a_second_process_with_the_number_of_a_running_peer_is_refused() {
     let one = cluster.at(1).member("ann", "lobby").await;
     let clone = cluster.at(3).member("bob", "lobby").await;
 
-    // Who is who takes a second or two to find out.
+    // Finding out takes a second or two.
     eventually("the second process being told", async || {
         let log = cluster.at(3).process().log();
         let is_told = log.contains("refuse");
@@ -206,8 +206,8 @@ async fn fails_to_call_2(user: &User) {
     .await;
 }
 
-/// Replica 3 has settings that make it a stranger: nothing of it reaches the others, nothing of
-/// theirs reaches it, all are told so, and all go on.
+/// Replica 3 has settings that make it foreign: no events pass in either direction, all replicas
+/// report it, and all go on.
 async fn stays_apart(make_strange: impl FnOnce(&mut Settings)) {
     let mut cluster = Cluster::prepare(3).await;
     make_strange(&mut cluster.at_mut(3).settings);

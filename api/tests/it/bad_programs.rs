@@ -149,8 +149,8 @@ async fn run_with(config: &Path, (name, value): (&'static str, String)) -> Outpu
     tokio::task::spawn_blocking(run).await.expect("it ends")
 }
 
-/// Demands exit code 2 and nothing on standard output, and returns the last line of standard
-/// error: what was logged on the way may stand above it.
+/// Asserts exit code 2 and nothing on standard output, and returns the last line of standard
+/// error; log lines may precede it.
 fn last_sentence(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{stderr}");

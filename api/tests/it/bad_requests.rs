@@ -1,4 +1,4 @@
-//! What is hardly HTTP: the connection may be lost, and nothing else.
+//! Broken HTTP: the connection may be lost, and nothing else.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ enum Then {
     Leave,
 }
 
-/// Sends bytes and returns what is answered until the connection ends or nothing more comes.
+/// Sends bytes and returns the response until the connection ends or nothing more arrives.
 async fn talk(replica: &Replica, bytes: &[u8], then: Then) -> String {
     let mut socket = TcpStream::connect(replica.door.address())
         .await

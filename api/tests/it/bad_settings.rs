@@ -1,4 +1,4 @@
-//! Settings that are wrong: one sentence that names the key, and exit code 2.
+//! Invalid settings: one sentence that names the key, and exit code 2.
 
 use std::path::Path;
 
@@ -141,7 +141,7 @@ async fn a_check_tells_of_events_that_want_a_hand() {
     let (mut replica, other) = tokio::join!(Replica::start(), Replica::start());
     replica.member("ann", "lobby").await;
     replica.stop().await;
-    // Somebody answers at its address that is not this replica.
+    // Another program answers at its address.
     replica.settings.replicas[0].1 = format!("http://{}", other.door.address());
     let mut connection = PgConnection::connect(&replica.database_url())
         .await
@@ -171,7 +171,7 @@ async fn a_check_tells_of_events_that_want_a_hand() {
     assert!(is_wrong("events that wait: 2;"), "{said}");
 }
 
-/// Runs a server whose settings were changed like this and returns its one sentence.
+/// Runs a server with changed settings and returns its one sentence.
 fn refused_with(change: impl FnOnce(String) -> String) -> String {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let settings = Settings::alone(folder.path());
@@ -187,7 +187,7 @@ fn refused_with(change: impl FnOnce(String) -> String) -> String {
     one_sentence(&output)
 }
 
-/// Demands exit code 2, an empty standard output and one line on standard error.
+/// Asserts exit code 2, an empty standard output and one line on standard error.
 pub fn one_sentence(output: &std::process::Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{stderr}");

@@ -1,4 +1,4 @@
-//! More than can be done at once: told so, and nothing is lost by it.
+//! Overload: refused with a reason, and nothing is lost.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;

@@ -1,4 +1,4 @@
-//! The stream for those who cannot read streams: long polling.
+//! Long polling, for clients that cannot read streams.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ async fn a_long_poll_ends_in_time_whatever_else_goes_on() {
 
     for round in 0..30 {
         let start = cursor(&changes(&ann, "").await);
-        // Streams that come and go, and what only its author is told, are no changes.
+        // Presence, and frames for one author alone, are no changes.
         let mut stream = bob.listens("lobby").await;
         bob.says("lobby", &format!("round {round}")).await;
         stream.next_of(&["message"]).await;

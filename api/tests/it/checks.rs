@@ -1,4 +1,4 @@
-//! `check` and `rebuild`: what is wrong is said before anything is changed.
+//! `check` and `rebuild`: problems are reported before anything is changed.
 
 use std::process::Output;
 
@@ -13,7 +13,7 @@ async fn a_check_finds_what_a_start_or_a_peer_would_refuse() {
     cluster.at_mut(1).stop().await;
     let settings = cluster.at(1).settings.clone();
     let said = run_with(&settings, &["check"]).await;
-    // Of these settings the addresses for clients are those of nobody.
+    // Nothing listens on the public addresses of these settings.
     assert_eq!(wrong(&said, "database"), None, "{said:?}");
     assert_eq!(wrong(&said, "for peers"), None, "{said:?}");
 
@@ -113,7 +113,7 @@ async fn order(database: &mut PgConnection, sql: &str) {
     ordered.expect("nobody holds a lock on it");
 }
 
-/// What a check finds wrong with something.
+/// Returns what a check finds wrong with a subject.
 fn wrong(output: &Output, what: &str) -> Option<String> {
     let said = String::from_utf8_lossy(&output.stdout);
     let mut wrong = said.lines().filter(|line| line.starts_with("WRONG"));

@@ -1,4 +1,4 @@
-//! A wrong clock: told of, and it drags nobody along (F15, F16).
+//! A wrong clock is reported, and does not drag other clocks along (F15, F16).
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -80,7 +80,7 @@ async fn a_clock_a_year_ahead_at_the_start_or_later_drags_nobody_along() {
     std::fs::write(&clocks[0], YEAR_MS.to_string()).expect("it can be written");
     sees_wrong_clocks(&cluster, 1, 2).await;
     let jumped = says(&cluster, 1, "0 from a clock that jumped").await;
-    // Two wrong clocks of three would be the median of the third.
+    // Of three clocks two wrong ones would decide the median.
     std::fs::write(&clocks[0], "0").expect("it can be written");
     sees_wrong_clocks(&cluster, 1, 0).await;
     cluster.at_mut(2).stop().await;
@@ -111,7 +111,7 @@ async fn a_clock_a_year_ahead_at_the_start_or_later_drags_nobody_along() {
     cluster.show_the_same_bytes("lobby").await;
 }
 
-/// Lets a replica have a clock of its own; what is written to the file is how wrong it is.
+/// Gives a replica a clock whose error is the content of a file.
 fn give_a_clock(cluster: &mut Cluster, number: u16, offset_ms: i64) -> PathBuf {
     let settings = &mut cluster.at_mut(number).settings;
     let folder = settings.data_dir.parent().expect("a folder in another");
@@ -121,13 +121,13 @@ fn give_a_clock(cluster: &mut Cluster, number: u16, offset_ms: i64) -> PathBuf {
     file
 }
 
-/// Says something as a member. The token is fresh: no token outlives a year.
+/// Posts as a member, with a fresh token: no token outlives a year.
 async fn says(cluster: &Cluster, number: u16, text: &str) -> Value {
     let ann = cluster.at(number).user("ann").await;
     ann.says("lobby", text).await
 }
 
-/// Waits until a replica finds so many other clocks wrong.
+/// Waits until a replica reports so many wrong clocks.
 async fn sees_wrong_clocks(cluster: &Cluster, number: u16, count: usize) {
     eventually("clocks seen wrong", async || {
         let alarms = clock_alarms(&cluster.at(number).user("ann").await).await;
@@ -140,7 +140,7 @@ async fn sees_wrong_clocks(cluster: &Cluster, number: u16, count: usize) {
     .await;
 }
 
-/// The replicas whose clock is told to be off, and how.
+/// Returns the replicas whose clocks are reported as wrong, with the report.
 async fn clock_alarms(user: &User) -> Vec<(u64, String)> {
     let view = user.view().await;
     let alarms = view["alarms"].as_array().expect("a list");

@@ -1,4 +1,4 @@
-//! Two servers of one number at once: a copy of a replica runs beside it.
+//! Two servers with one number: a copy of a replica runs beside it.
 
 use crate::harness::{Cluster, Replica, eventually, texts};
 use crate::rescue::rescue;
@@ -35,7 +35,7 @@ async fn a_copy_beside_its_original_is_served_by_nobody_and_what_it_wrote_is_res
         "what it is not served stays away"
     );
 
-    // The copy goes, and what it wrote is brought back in the place of the original.
+    // The copy ends, and its data folder replaces that of the original.
     copy.stop().await;
     cluster.at_mut(2).stop().await;
     cluster.at_mut(2).restore(copy.backup().await);
@@ -52,7 +52,7 @@ async fn a_copy_beside_its_original_is_served_by_nobody_and_what_it_wrote_is_res
     cluster.show_the_same_bytes("lobby").await;
 }
 
-/// Waits until a replica tells of something of this kind.
+/// Waits until a replica raises an alarm of a kind.
 async fn alarm(replica: &Replica, kind: &str) {
     let line = format!("causeway_alarms{{kind=\"{kind}\"}} ");
     eventually("an alarm", async || match replica.metric(&line).await {

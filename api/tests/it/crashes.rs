@@ -1,4 +1,4 @@
-//! What was acknowledged survives `kill -9`, whoever is killed and whenever.
+//! Acknowledged writes survive `kill -9` of any process at any time.
 
 use reqwest::Method;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What is written about the API is what the server does.
+//! The documents about the API agree with the server.
 
 use std::path::Path;
 

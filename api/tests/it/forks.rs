@@ -1,5 +1,5 @@
-//! Two histories under the same numbers: a replica was rolled back with its file, and wrote alone.
-//! That origin stops; nothing else does.
+//! Forks: a replica was rolled back together with its file, and wrote alone. Its origin stops;
+//! everything else goes on.
 
 use crate::harness::{Cluster, User, eventually, texts};
 
@@ -36,7 +36,7 @@ async fn everything_else_goes_on(known_to_all: usize, known_to_nobody: usize) {
     shows(&cluster.at(3).user("ann").await, &expected).await;
 }
 
-/// Replica 2 of three forgets what all know and writes something else under the same numbers.
+/// Replica 2 of three loses events that all hold and writes others under the same numbers.
 async fn forked(known_to_all: usize, known_to_nobody: usize) -> (Cluster, Vec<User>) {
     let mut cluster = Cluster::of(3).await;
     let ann = cluster.member_everywhere("ann", "lobby").await;
@@ -71,7 +71,7 @@ async fn forked(known_to_all: usize, known_to_nobody: usize) -> (Cluster, Vec<Us
     (cluster, ann)
 }
 
-/// The fork is told in the view, in the metrics and in the log.
+/// Asserts that the view, the metrics and the log report the fork.
 async fn is_alarmed(cluster: &Cluster, number: u16) {
     let replica = cluster.at(number);
     let kind = "causeway_alarms{kind=\"fork\"}";

@@ -1,4 +1,4 @@
-//! What a stream tells, frame by frame.
+//! The frames of a stream.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -63,7 +63,7 @@ async fn a_replica_without_room_reads_streams_and_serves_pulls_and_takes_nothing
     cluster.agree(&[1, 2], "lobby", 3).await;
 }
 
-/// Every call that writes is answered 507, every call that reads is answered.
+/// Asserts that every write is refused with 507 and every read succeeds.
 async fn takes_nothing(ann: &User, bob: &User, message: &Value) {
     let text = serde_json::json!({ "text": "after" });
     let refused = |answer: Answer| {
@@ -139,7 +139,7 @@ async fn a_postgres_that_ends_because_its_disk_is_full_comes_back_with_room() {
     replica.stop().await;
 }
 
-/// Lets Postgres add to its write-ahead log, where it must not fail and go on (F30).
+/// Makes Postgres extend its write-ahead log, a failure of which must end it (F30).
 async fn write_ahead_until_it_fails(replica: &Replica) {
     let socket = replica.settings.data_dir.join("postgres/socket");
     let options = PgConnectOptions::new().socket(socket);
@@ -166,8 +166,8 @@ async fn on_a_small_disk() -> Option<(Replica, SmallDisk)> {
     Some((replica, disk))
 }
 
-/// Posts large messages, each under itself as key, until one after the other is refused; returns
-/// what was acknowledged, and what was not and with which status.
+/// Posts large messages, each with its text as key, until all are refused. Returns those that were
+/// acknowledged, and the others with their status.
 async fn fill(ann: &User) -> (Vec<Value>, Vec<(String, u16)>) {
     let writers = (0..4).map(|writer| async move {
         let mut acknowledged = Vec::new();
@@ -185,7 +185,7 @@ async fn fill(ann: &User) -> (Vec<Value>, Vec<(String, u16)>) {
     (acknowledged.concat(), refused)
 }
 
-/// Sends again what was refused, until it is acknowledged; returns all that is acknowledged now.
+/// Repeats refused messages until they are acknowledged; returns all acknowledged ones.
 async fn retried(
     ann: &User,
     mut acknowledged: Vec<Value>,
@@ -205,7 +205,7 @@ async fn retried(
     acknowledged
 }
 
-/// A text that Postgres cannot make shorter.
+/// A text that Postgres cannot compress.
 fn incompressible(seed: &str) -> String {
     let mut state = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -228,7 +228,7 @@ async fn shows(ann: &User, acknowledged: &[Value]) {
     assert_eq!(shown, expected, "each once, none more");
 }
 
-/// A file system of 64 MiB in memory, unmounted when this value goes.
+/// A file system of 64 MiB in memory, unmounted on drop.
 struct SmallDisk {
     folder: TempDir,
 }
@@ -237,7 +237,7 @@ impl SmallDisk {
     /// Mounts it where that is allowed.
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder can be made");
-        // Postgres, which is not root, must be able to walk to its data.
+        // Postgres, which does not run as root, must reach its data.
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).expect("it is ours");
         let mount = Command::new("mount")
@@ -253,12 +253,12 @@ impl SmallDisk {
         self.folder.path()
     }
 
-    /// Somebody else takes a part of it, so that not all has to be filled with messages.
+    /// Another file fills a part of it, so that fewer messages are needed.
     fn take(&self) {
         std::fs::write(self.ballast(), vec![7; 20 * 1024 * 1024]).expect("there is room");
     }
 
-    /// Somebody else takes all the rest.
+    /// Another file fills the rest.
     fn fill(&self) {
         let ballast = std::fs::File::options().append(true).open(self.ballast());
         let mut rest = ballast.expect("a part is taken");

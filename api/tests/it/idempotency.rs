@@ -1,4 +1,4 @@
-//! Sending twice is harmless, wherever and whenever.
+//! Sending twice is harmless, at any replica and at any time.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! A new cluster key, in the three rounds that `docs/OPERATIONS.md` describes, without a break for
-//! anybody: tokens, cursors and calls between replicas hold while it lasts.
+//! Rotation of the cluster key in the three rounds that `docs/OPERATIONS.md` describes: tokens, cursors
+//! and calls between replicas stay valid.
 
 use reqwest::Method;
 

@@ -106,7 +106,7 @@ async fn a_like_and_its_taking_back_on_two_sides_of_a_cut_end_alike() {
     bob[1].likes("lobby", &id).await.with(200);
     cluster.heal();
 
-    // The like changed nothing where it was given, but it was the last word.
+    // The like changed nothing where it was given, but it is the last write.
     agreed_with_likes(&cluster, 1).await;
     bob[0].says("lobby", "a last message").await;
     let history = cluster.agree(&[1, 2], "lobby", 2).await;
@@ -152,8 +152,8 @@ async fn what_was_taken_back_while_a_replica_was_away_stays_so_when_it_returns()
         .await;
     }
 
-    // On the far side he likes and joins again; on the near side he then likes, takes everything
-    // back, and leaves. What comes from the far side afterwards is older.
+    // On the far side he likes and joins again; on the near side he then likes, unlikes, and leaves.
+    // What arrives from the far side afterwards is older.
     cluster.isolate(3);
     bob[2].likes("lobby", &message["id"]).await.with(200);
     bob[2].joins("lobby").await;

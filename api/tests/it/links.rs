@@ -1,4 +1,4 @@
-//! Links that are not simply there or gone: partial cuts, black holes, slow peers.
+//! Links that are neither whole nor cut: partial cuts, black holes, slow peers.
 
 use std::time::{Duration, Instant};
 

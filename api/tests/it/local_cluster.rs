@@ -112,7 +112,7 @@ async fn shows(user: &User, expected: &[&str]) {
     .await;
 }
 
-/// A running `dev`, killed when this value goes; its replicas end with it.
+/// A running `dev`, killed on drop together with its replicas.
 struct Dev {
     child: Child,
     base: u16,
@@ -230,7 +230,7 @@ fn open_folder() -> TempDir {
     folder
 }
 
-/// How many base ports were looked for, so that tests side by side look in different places.
+/// How many base ports were tried, so that parallel tests try different ones.
 static TAKEN: AtomicU16 = AtomicU16::new(0);
 
 /// A base port whose three public and three internal ports are free at this moment.

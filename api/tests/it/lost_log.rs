@@ -1,5 +1,4 @@
-//! What a replica logs can get lost, on a full disk or because nobody reads it any more. The replica
-//! goes on.
+//! The log of the program can be lost, on a full disk or because nobody reads it. The replica goes on.
 
 use std::process::{Command, Stdio};
 
@@ -12,7 +11,7 @@ async fn a_replica_whose_log_cannot_be_written_serves_and_stops_in_order() {
 
     let ann = replica.member("ann", "lobby").await;
     ann.says("lobby", "nobody hears this server").await;
-    // Answered by the read model, which logs too.
+    // The read model answers this, and logs too.
     ann.history("lobby").await;
 
     replica.stop().await;
@@ -66,7 +65,7 @@ fn a_failure_that_nobody_listens_to_still_has_its_exit_code() {
     assert_eq!(fails.expect("it can be run").code(), Some(2));
 }
 
-/// A pipe that nobody reads: every write to it fails, as on a disk without room.
+/// A pipe without a reader: every write fails, as on a full disk.
 fn nobody() -> Stdio {
     let (reader, writer) = std::io::pipe().expect("a pipe can be made");
     drop(reader);

@@ -1,5 +1,5 @@
-//! What Causeway promises, tried from outside: real servers, real HTTP, real Postgres. A file for
-//! each promise.
+//! What Causeway promises, tested from outside with real servers, real HTTP and real Postgres. A file
+//! for each promise.
 #![expect(
     clippy::disallowed_methods,
     reason = "tests read the clock and make clients of their own"
@@ -23,6 +23,7 @@ mod checks;
 mod clocks;
 mod clones;
 mod crashes;
+mod cursors;
 mod documents;
 mod forks;
 mod frames;

@@ -1,4 +1,4 @@
-//! Reading one's own writes, and answers below their questions, on whatever replica.
+//! Session guarantees at any replica: read your writes, and answers sort after their questions.
 
 use std::time::{Duration, Instant};
 
@@ -104,8 +104,8 @@ async fn an_answer_sorts_below_its_question_also_where_the_question_is_unknown()
     let mut cluster = Cluster::of(2).await;
     let ann = cluster.member_everywhere("ann", "lobby").await;
     let bob = cluster.member_everywhere("bob", "lobby").await;
-    // A replica that was killed begins above all that it may have written, which can be seconds
-    // ahead: its clock is now the faster one.
+    // A killed replica starts above everything it may have written, which can be seconds ahead: its
+    // clock is now the faster one.
     cluster.kill9(1);
     cluster.restart(1).await;
     cluster.cut(&[1], &[2]);

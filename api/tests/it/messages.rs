@@ -1,4 +1,4 @@
-//! One message: its fields, and that a replica reads what it was told.
+//! One message: its fields, and that a replica reads its own writes.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Names: one form for all spellings that people see as the same.
+//! Names: one form for all spellings that look the same.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Both sides of a cut go on alone, and are one history after it.
+//! Both sides of a partition go on alone, and have one history after it.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Who is online: whoever has a live stream on a group, on whatever replica.
+//! Presence: a member with an open stream on a group, at any replica, is online.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -148,7 +148,7 @@ async fn who_is_no_member_is_not_online_and_long_polls_do_not_count() {
         .with(200);
     is_online(&ann, &["ann"]).await;
     stranger.joins("lobby").await;
-    // Changes that come close together are told in one frame: hers may be in this one.
+    // Changes in quick succession share a frame: hers may be in this one.
     let came = watch
         .next_where("the stranger coming", |frame| {
             tells(frame, "online", "stranger")
@@ -209,7 +209,7 @@ async fn a_reader_that_takes_no_bytes_is_closed_and_offline_and_resumes_without_
     assert_eq!(given, history.iter().map(id_of).collect::<Vec<_>>());
 }
 
-/// The ids of the messages that came complete, and the cursor after them.
+/// Returns the ids of the messages that were received whole, and the cursor after them.
 fn complete_messages(received: &[u8]) -> (Vec<String>, String) {
     let text = String::from_utf8_lossy(received);
     let (complete, _) = text.rsplit_once("\n\n").expect("one frame at least");

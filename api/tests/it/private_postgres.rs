@@ -157,8 +157,8 @@ async fn everything_killed_at_once_is_recovered() {
     nothing_runs_in(folder.path()).await;
 }
 
-/// A replica that is given no database. Its folder can be walked to by the unprivileged user that
-/// Postgres runs as where the tests run as root.
+/// A replica without a configured database. Its folder can be reached by the unprivileged user that
+/// Postgres runs as when the tests run as root.
 async fn with_private_postgres() -> (Replica, TempDir) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let open = std::fs::Permissions::from_mode(0o755);
@@ -169,15 +169,13 @@ async fn with_private_postgres() -> (Replica, TempDir) {
     (replica, folder)
 }
 
-/// The process number of the Postgres that keeps its data somewhere under a folder, where one is
-/// written down: it may have ended.
+/// Returns the recorded process number of the Postgres in a folder; the process may have ended.
 fn postmaster(folder: &Path) -> Option<Pid> {
     let text = std::fs::read_to_string(find(folder, "postmaster.pid")?).ok()?;
     Pid::from_raw(text.lines().next()?.parse().ok()?)
 }
 
-/// Kills the Postgres of a folder. What was asked of a session that outlived the one before it may be
-/// answered before there is another.
+/// Kills the Postgres of a folder.
 async fn kill_postmaster(folder: &Path) {
     eventually("a Postgres to be killed", async || {
         let postmaster = postmaster(folder).ok_or("none is written down")?;
@@ -214,7 +212,7 @@ async fn nothing_runs_in(folder: &Path) {
     .await;
 }
 
-/// The command lines of processes that name a folder or work in it. Only Linux can tell.
+/// Returns the command lines of processes that name a folder or work in it. On Linux only.
 fn processes_in(folder: &Path) -> Vec<String> {
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return Vec::new();

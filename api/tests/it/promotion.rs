@@ -1,5 +1,5 @@
-//! Another Postgres than before: a standby that was promoted, a database exchanged under a running
-//! server (F32), and numbers after kills (F4).
+//! Another Postgres than before: a promoted standby, a database exchanged under a running server
+//! (F32), and sequence numbers after kills (F4).
 
 use std::fs;
 use std::path::Path;
@@ -102,7 +102,7 @@ async fn a_dump_put_back_under_an_open_session_is_noticed_by_itself() {
     cluster.agree(&[1, 2], "lobby", 2).await;
     let former = ann[1].view().await["self"]["epoch"].clone();
 
-    // What people are shown stays ahead of the log.
+    // The read model stays ahead of the log.
     sqlx::query("DELETE FROM events WHERE arrival > $1")
         .bind(dumped)
         .execute(&mut connection)
@@ -138,7 +138,7 @@ async fn a_dump_from_before_the_start_is_put_back_under_readers_and_nothing_is_s
     }
     ann[1].says("lobby", "1 after it").await;
     cluster.agree(&[1, 2], "lobby", 2).await;
-    // What it said before is no longer in its memory.
+    // Its earlier writes are no longer cached.
     cluster.roll(2).await;
     let ann = [
         cluster.at(1).user("ann").await,
@@ -164,7 +164,7 @@ async fn a_dump_from_before_the_start_is_put_back_under_readers_and_nothing_is_s
     assert!(!log.contains("did not close in time"), "{log}");
 }
 
-/// What was answered is back, and what is said now has a number of a new epoch.
+/// Asserts that acknowledged messages are back, and that new ones are of a new epoch.
 async fn goes_on_by_itself(cluster: &Cluster, ann: &User, former: &Value) {
     let text = json!({ "text": "2 said until it is taken" });
     let path = "/v1/groups/lobby/messages";
@@ -245,8 +245,8 @@ async fn numbers_have_no_hole_wherever_a_writer_was_killed() {
     assert_eq!((first, last), (1, count));
 }
 
-/// Lets the Postgres of a folder end a recovery at its next start, as a promoted standby does: it
-/// goes on with what it has, on a new timeline.
+/// Makes the Postgres of a folder end a recovery at its next start, as a promoted standby does: it
+/// continues on a new timeline with what it has.
 fn promote_at_start(folder: &Path) {
     let file = folder.join("postgresql.auto.conf");
     let mut settings = fs::read_to_string(&file).unwrap_or_default();
@@ -255,7 +255,7 @@ fn promote_at_start(folder: &Path) {
     copy(&file, &folder.join("recovery.signal"));
 }
 
-/// Copies with owner and rights.
+/// Copies with owner and permissions.
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
     assert!(
@@ -265,7 +265,7 @@ fn copy(from: &Path, to: &Path) {
     );
 }
 
-/// Puts one database in the place of another, whoever is connected to it.
+/// Replaces a database by another one, in spite of its connections.
 async fn exchange(live: &str, other: &str) {
     let name = |url: &str| {
         let path = url.split('?').next().unwrap_or_default();

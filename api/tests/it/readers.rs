@@ -1,13 +1,12 @@
-//! Readers who keep nothing but a cursor and one limit: each call moves the cursor, and what the
-//! frames said last is what the replica shows.
+//! Readers that keep only a cursor and a limit: each call moves the cursor, and the last frame about
+//! each object agrees with what the replica shows.
 
-mod poller;
+pub mod poller;
 
 use causeway_api::cursor::Cursors;
 use causeway_api::keys::ClusterKeys;
-use causeway_domain::ids::{Dot, Epoch, Origin, ReplicaId};
 
-use crate::harness::{Cluster, Database, Replica, User, eventually};
+use crate::harness::{Cluster, Database, User, eventually};
 
 use poller::Poller;
 
@@ -29,13 +28,13 @@ async fn a_message_sent_on_both_sides_does_not_hold_a_reader_up_at_any_limit() {
     for (limit, at) in [(1, 0), (1, 1), (2, 0), (7, 1), (50, 0), (500, 0)] {
         let mut poller = Poller::at(&ann[at], &start, limit);
 
-        // Each message is told, and perhaps moved.
+        // Each message is sent, and perhaps moved.
         poller.catches_up(121).await;
 
         assert_eq!(poller.told("message"), 61, "limit {limit} at {at}");
         poller.sees_what_is_shown(&ann[at]).await;
     }
-    // On one side of it first, then on the other.
+    // First at one side, then at the other.
     for limit in [1, 50] {
         let mut poller = Poller::at(&ann[1], &start, limit);
         poller.asks().await;
@@ -67,7 +66,7 @@ async fn likes_and_joins_said_on_both_sides_do_not_hold_a_reader_up_after_a_hop(
         }
     }
 
-    // Reads one side, then the other, and goes on where both have come together.
+    // Reads one side, then the other, and continues where both have merged.
     let mut pollers = [1, 50].map(|limit| start.with_limit(limit));
     for poller in &mut pollers {
         poller.catches_up(111).await;
@@ -173,7 +172,7 @@ async fn a_frame_does_not_say_settled_while_a_message_may_still_be_moved_before_
     ann[1].says("lobby", "stands after the first copy").await;
     copied(2).await;
     copied(0).await;
-    // At the others it stands after that message.
+    // At the others it sorts after that message.
     for at in [2, 0] {
         begun.goes_to(&ann[at]);
         begun.catches_up(1).await;
@@ -282,7 +281,7 @@ async fn a_reader_may_stop_and_hop_at_every_frame() {
     cluster.agree(&[1, 2], "lobby", 1).await;
     let start = Poller::now(&ann[0]).await;
     cluster.isolate(2);
-    // The same users say the contrary on both sides, and others say something else.
+    // The same users do the opposite on both sides, and others do something else.
     for (side, twice) in [(0, false), (1, true)] {
         bob[side].likes("lobby", &id).await.with(200);
         if twice {
@@ -300,7 +299,7 @@ async fn a_reader_may_stop_and_hop_at_every_frame() {
         ann[side].says("lobby", &format!("on side {side}")).await;
     }
 
-    // On the first side up to any frame, on the second up to any frame, then back where all is.
+    // At the first side up to any frame, at the second up to any frame, then back where all is held.
     let mut stays = Vec::new();
     for first in 0..7 {
         let mut poller = Poller::at(&ann[0], &start.cursor, 1);
@@ -341,94 +340,7 @@ async fn a_reader_may_stop_and_hop_at_every_frame() {
     }
 }
 
-#[tokio::test]
-async fn a_cursor_that_is_not_right_never_stops_a_reader() {
-    let replica = Replica::start().await;
-    let ann = replica.member("ann", "lobby").await;
-    ann.joins("garden").await;
-    let start = Poller::now(&ann).await.cursor;
-    let garden = ann.snapshot("garden").await["cursor"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let mark = ann
-        .says_once("lobby", "marked", "key")
-        .await
-        .header("Causeway-Mark")
-        .expect("a mark")
-        .to_owned();
-
-    let refused = [&start[..start.len() - 3], &start[..9], "", &garden, &mark];
-    for cursor in refused.into_iter().filter(|it| !it.is_empty()) {
-        let query = format!("/v1/groups/lobby/changes?cursor={cursor}");
-        let detail = ann.get(&query).await.refused(422, "invalid");
-        assert!(detail.contains("cursor"), "{detail}");
-    }
-
-    let keys = ClusterKeys::new(replica.settings.key.as_bytes(), None);
-    let cursors = Cursors::new(&keys);
-    let mut newer = cursors.decode(&start).unwrap();
-    newer.level = 900;
-    let mut claims = cursors.decode(&start).unwrap();
-    for (number, epoch) in [(1, 1), (1, 2), (9, 3)] {
-        let origin = Origin {
-            replica: ReplicaId::new(number).unwrap(),
-            epoch: Epoch(epoch),
-        };
-        claims.delivery.delivered.record(Dot {
-            origin,
-            seq: 1 << 40,
-        });
-    }
-    let mut doubts = claims.clone();
-    doubts.delivery.acknowledged = Some([].into_iter().collect());
-    for cursor in [newer, claims, doubts] {
-        let mut poller = Poller::at(&ann, &cursors.encode(&cursor), 1);
-        ann.says("lobby", "next").await;
-        poller.catches_up(40).await;
-        let last = poller.frames.last().expect("something is told");
-        assert_eq!(last["data"]["text"], "next");
-    }
-
-    let strange = Cursors::new(&ClusterKeys::new(&[9; 32], None));
-    let mut poller = Poller::at(&ann, &strange.encode(&cursors.decode(&start).unwrap()), 1);
-    poller.asks().await;
-    assert_eq!(poller.frames[0]["event"], "reset");
-    ann.says("lobby", "after the reset").await;
-    poller.catches_up(1).await;
-    assert_eq!(poller.frames[1]["data"]["text"], "after the reset");
-}
-
-#[tokio::test]
-async fn cursors_of_snapshots_pages_and_streams_are_read_on_from() {
-    let cluster = Cluster::of(2).await;
-    let ann = cluster.member_everywhere("ann", "lobby").await;
-    let bob = cluster.member_everywhere("bob", "lobby").await;
-    let first = ann[0].says("lobby", "first").await;
-    cluster.agree(&[1, 2], "lobby", 1).await;
-    let page = ann[0].page("lobby", "limit=1").await["cursor"].clone();
-    let snapshot = ann[1].snapshot("lobby").await["cursor"].clone();
-    let mut stream = ann[0].listens("lobby").await;
-    stream.catches_up().await;
-    let caught_up = stream.last_id.clone().expect("it has an id");
-    drop(stream);
-
-    bob[0].likes("lobby", &first["id"]).await.with(200);
-    ann[1].says("lobby", "second").await;
-    cluster.agree(&[1, 2], "lobby", 2).await;
-    shows_as_many_likes(&ann[1], std::slice::from_ref(&first["id"]), 1).await;
-
-    let (page, snapshot) = (page.as_str().unwrap(), snapshot.as_str().unwrap());
-    for cursor in [page, snapshot, &caught_up] {
-        for (at, limit) in [(0, 1), (1, 1), (1, 500)] {
-            let mut poller = Poller::at(&ann[at], cursor, limit);
-            poller.catches_up(2).await;
-            assert_eq!((poller.told("message"), poller.told("like")), (1, 1));
-        }
-    }
-}
-
-async fn shows_as_many_likes(user: &User, ids: &[serde_json::Value], likes: u64) {
+pub async fn shows_as_many_likes(user: &User, ids: &[serde_json::Value], likes: u64) {
     for id in ids {
         eventually("the likes being here", async || {
             let message = user.message("lobby", id).await;

@@ -1,5 +1,5 @@
-//! Replicas that come, are replaced and go (F33), as `docs/OPERATIONS.md` describes it, while people
-//! go on writing.
+//! Adding, replacing and retiring replicas (F33) as `docs/OPERATIONS.md` describes it, while users go
+//! on writing.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ async fn a_replica_is_added_by_rolling_restarts() {
     let mut count = 1;
     for other in 1..number {
         cluster.roll(other).await;
-        // Whoever does not know the newcomer yet refuses it, and has all of it from the others.
+        // A replica that does not know the new one yet refuses it, and gets its events from the others.
         let text = format!("{count} as {other} knows of it");
         ann[usize::from(other) - 1].says("lobby", &text).await;
         all_show(&everywhere, count + 1).await;
@@ -59,7 +59,7 @@ async fn a_newcomer_that_starts_before_the_others_know_it_catches_up_when_they_d
     .await;
 
     cluster.roll(1).await;
-    // Replica 2 still refuses it, and has it all from replica 1.
+    // Replica 2 still refuses it, and gets everything from replica 1.
     all_show(&ann[1..], 2).await;
     cluster.roll(2).await;
 
@@ -117,7 +117,7 @@ async fn a_replica_is_retired_and_what_it_wrote_stays() {
     let history = cluster.agree(&[1, 2], "lobby", 2).await;
     assert_eq!(history[0]["origin"], 3);
 
-    // A newcomer gets what the retired one wrote from those that hold it.
+    // A new replica gets the events of the retired one from those that hold them.
     let number = cluster.grow().await;
     cluster.strike_out(3, &[number]);
     cluster.roll(1).await;
@@ -128,7 +128,7 @@ async fn a_replica_is_retired_and_what_it_wrote_stays() {
     let last = ann[0].says("lobby", "2 with the newcomer").await;
     settles(&ann[1], &last["id"], &[1, 2, 4]).await;
 
-    // Started again by mistake it is refused, and says why.
+    // A retired replica that is started by mistake is refused, and says why.
     cluster.restart(3).await;
     let returned = ann[2].at(cluster.at(3));
     eventually("the reason being told", async || {
@@ -164,7 +164,7 @@ async fn settles(user: &User, id: &Value, stored_on: &[u16]) -> Value {
     .await
 }
 
-/// Waits until all of them are shown this many messages, in the order in which they were written.
+/// Waits until all users are shown this many messages, in the order in which they were written.
 async fn all_show(users: &[User], count: usize) {
     for user in users {
         eventually("all messages being shown", async || {

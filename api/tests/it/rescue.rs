@@ -1,5 +1,5 @@
-//! A fork, and the way back: `new-epoch` and `new-epoch --rescue`. Nothing that anybody wrote on
-//! either side is lost, and all replicas show one history again.
+//! Returning after a fork: `new-epoch` and `new-epoch --rescue`. Nothing written on either side is
+//! lost, and all replicas show one history again.
 
 use std::process::Output;
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn two_copies_of_a_replica_that_were_both_written_to_become_one_history() 
     cluster.at_mut(2).stop().await;
     let (copy, file) = (cluster.at(2).backup().await, cluster.at(2).identity_file());
 
-    // One copy is written to where replica 1 sees it, the other where replica 3 does.
+    // One copy writes where replica 1 sees it, the other where replica 3 does.
     cluster.cut(&[1, 2], &[3]);
     cluster.restart(2).await;
     for text in ["1 with replica 1", "2 with replica 1"] {
@@ -170,7 +170,7 @@ async fn a_rescue_without_peers_and_a_new_epoch_beside_a_running_server_are_refu
     assert!(said(&alone).contains("no peer answers"), "{alone:?}");
 }
 
-/// Replica 2 has written what all know, and is then a former state of itself.
+/// Replica 2 writes events that all hold, and is then rolled back.
 async fn rolls_on_after_a_backup(cluster: &mut Cluster) -> (Database, Vec<u8>) {
     let ann = cluster.at(2).user("ann").await;
     ann.says("lobby", "0 in the backup").await;
@@ -188,8 +188,8 @@ async fn rolls_on_after_a_backup(cluster: &mut Cluster) -> (Database, Vec<u8>) {
     (backup, file)
 }
 
-/// Database and file of replica 2 are rolled back together, and it writes before it meets anybody.
-/// Afterwards it goes on with a new epoch, beside the fork.
+/// Database and file of replica 2 are rolled back together, and it writes before it meets a peer.
+/// Afterwards it continues in a new epoch, beside the fork.
 async fn forks_after_a_rollback(cluster: &mut Cluster) {
     let ann = cluster.member_everywhere("ann", "lobby").await;
     let bob = cluster.member_everywhere("bob", "lobby").await;
@@ -212,7 +212,7 @@ async fn forks_after_a_rollback(cluster: &mut Cluster) {
     .await;
 }
 
-/// All five messages are everywhere, once, as they were written, and so is what else was said.
+/// Asserts that all five messages, likes and memberships are everywhere, once, and unchanged.
 async fn everything_is_back(cluster: &Cluster) {
     let history = cluster.agree(&[1, 2, 3], "lobby", 5).await;
     let mut shown = texts(&history);

@@ -1,4 +1,4 @@
-//! The server itself: alive, ready, measured, described.
+//! The server itself: health, readiness, metrics, description.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Who holds a message, and from when on nothing can come before it.
+//! Which replicas store a message, and when it is settled.
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,11 @@
-//! Many replicas come back at the same moment (F26): nothing travels twice, and whoever writes
-//! meanwhile notices nothing (F24).
+//! Many replicas return at the same moment (F26): nothing is sent twice, and clients that write
+//! meanwhile notice nothing (F24).
 
 use std::cell::Cell;
 
 use crate::harness::{Cluster, Replica, User, all_at_once, eventually, ids};
 
-/// How many messages each replica writes while it sees nobody.
+/// How many messages each replica writes while it is isolated.
 const WRITTEN: [usize; 5] = [400, 400, 400, 400, 3000];
 /// How many clients write at one replica at the same time.
 const CLIENTS: usize = 8;
@@ -43,8 +43,8 @@ async fn four_of_five_that_come_back_at_once_get_everything_once_while_others_wr
     let moved = sent(&cluster).await - sent_before;
     let needed = missing + 4 * meanwhile;
     assert!(moved >= needed, "{moved} of {needed} are counted");
-    // Beside new posts a batch may come in vain now and then: 1.04 was seen. What this is to catch
-    // moves 1.3 and more.
+    // Beside new posts a batch is sent twice now and then: 1.04 was measured. The defect that this
+    // catches sends 1.3 and more.
     assert!(
         moved * 10 <= needed * 12,
         "{moved} events were sent where {needed} were missing"
@@ -65,7 +65,7 @@ async fn says_many(ann: &User, count: usize) {
     all_at_once((0..CLIENTS).map(client)).await;
 }
 
-/// Waits until every replica holds so many events at least.
+/// Waits until every replica holds at least so many events.
 async fn holds(cluster: &Cluster, count: usize) {
     for number in cluster.numbers() {
         eventually("everything being held", async || {
@@ -84,7 +84,7 @@ async fn events(replica: &Replica) -> usize {
     replica.metric("causeway_events ").await
 }
 
-/// How many events all replicas together have given to others.
+/// Returns how many events all replicas have sent to others.
 async fn sent(cluster: &Cluster) -> usize {
     let of_one = |number: &u16| {
         let replica = cluster.at(*number);

@@ -1,5 +1,4 @@
-//! A database that is not what it was: emptied, restored, cloned. It is noticed, and nobody's
-//! messages are lost.
+//! A database that was emptied, restored or cloned: it is noticed, and no messages are lost.
 
 use serde_json::Value;
 
@@ -93,7 +92,7 @@ async fn a_replica_rolled_back_with_its_file_is_noticed_and_gets_its_tail_back()
     cluster.at_mut(2).restore(backup);
     cluster.at(2).restore_identity_file(&file);
     cluster.restart(2).await;
-    // It serves nobody before it has the new epoch: its peers were there to be asked.
+    // It serves no clients before it has the new epoch, as its peers could be asked.
     ann[1].says("lobby", "2 at once after it").await;
     assert_ne!(epoch(&cluster, 2).await, before);
     cluster.agree(&[1, 2, 3], "lobby", 3).await;

@@ -1,4 +1,4 @@
-//! What may be said.
+//! Texts of messages: what is accepted.
 
 use serde_json::json;
 

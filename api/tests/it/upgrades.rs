@@ -1,5 +1,5 @@
-//! Versions side by side, and one after the other: what a later version sends is kept and passed on
-//! as it came, and applied as soon as it is known (F27, F28).
+//! Different versions, side by side and one after the other: events of a later version are kept and
+//! passed on unchanged, and folded in after an upgrade (F27, F28).
 
 use causeway_api::cursor::Cursors;
 use causeway_api::keys::ClusterKeys;
@@ -92,7 +92,7 @@ async fn what_an_older_version_passed_over_is_shown_after_an_upgrade() {
     let message = ann.says("lobby", "hi").await;
     bob.likes("lobby", &message["id"]).await.with(200);
 
-    // As a version left it that did not know likes, and one that did.
+    // As left by a version that did not know likes, and by one that did.
     for (folded_by, likes) in [(0, 1), (1, 0)] {
         replica.stop().await;
         let mut database = PgConnection::connect(&replica.database_url())

@@ -1,4 +1,4 @@
-//! A client that only polls, with one limit, and keeps what the frames said last.
+//! A client that only polls, with one limit, and keeps the last frame about each object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,12 @@ pub struct Poller {
     user: User,
     limit: usize,
     pub cursor: String,
-    /// Everything it was told.
+    /// All frames it was sent.
     pub frames: Vec<Value>,
     pub fold: Fold,
 }
 
-/// What the last frame said of each message and member.
+/// The last frame about each message and member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fold {
     /// Id → position, text, who likes it.
@@ -26,7 +26,7 @@ pub struct Fold {
 }
 
 impl Poller {
-    /// Begins now.
+    /// Starts now.
     pub async fn now(user: &User) -> Self {
         let mut poller = Self::at(user, "", 1);
         let answer = poller.ask("").await;
@@ -38,7 +38,7 @@ impl Poller {
         poller
     }
 
-    /// The same with another limit.
+    /// Returns a copy with another limit.
     pub fn with_limit(&self, limit: usize) -> Self {
         Self {
             limit,
@@ -46,7 +46,7 @@ impl Poller {
         }
     }
 
-    /// Goes on after a cursor.
+    /// Resumes after a cursor.
     pub fn at(user: &User, cursor: &str, limit: usize) -> Self {
         Self {
             user: user.clone(),
@@ -57,7 +57,7 @@ impl Poller {
         }
     }
 
-    /// What a replica shows of the group.
+    /// Returns what a replica shows of the group.
     pub async fn snapshot(user: &User) -> Fold {
         let members = user
             .get("/v1/groups/lobby/members?limit=500")
@@ -70,12 +70,12 @@ impl Poller {
         }
     }
 
-    /// Goes on at another replica.
+    /// Moves to another replica.
     pub fn goes_to(&mut self, user: &User) {
         self.user = user.clone();
     }
 
-    /// Asks once; tells whether it has caught up.
+    /// Polls once; returns whether it has caught up.
     pub async fn asks(&mut self) -> bool {
         let answer = self.ask(&format!("cursor={}&", self.cursor)).await;
         let cursor = answer["cursor"].as_str().expect("a cursor").to_owned();
@@ -93,14 +93,14 @@ impl Poller {
         answer["caught_up"] == true
     }
 
-    /// Asks so many times.
+    /// Polls so many times.
     pub async fn asks_times(&mut self, times: usize) {
         for _ in 0..times {
             self.asks().await;
         }
     }
 
-    /// Asks until it has caught up, where at most so many events are to be told.
+    /// Polls until it has caught up, and expects at most so many events.
     pub async fn catches_up(&mut self, events: usize) {
         let calls = 2 + events.div_ceil(self.limit);
         for _ in 0..calls {
@@ -111,12 +111,12 @@ impl Poller {
         panic!("not caught up after {calls} calls: {:#?}", self.frames);
     }
 
-    /// How many frames of a kind it was told.
+    /// Returns how many frames of a kind it was sent.
     pub fn told(&self, event: &str) -> usize {
         self.frames.iter().filter(|it| it["event"] == event).count()
     }
 
-    /// What it was told last of each object that frames were about is what a replica shows.
+    /// Asserts that the last frame about each object agrees with what a replica shows.
     pub async fn sees_what_is_shown(&self, user: &User) {
         let mut shown = Self::snapshot(user).await;
         shown
@@ -136,7 +136,7 @@ impl Poller {
 }
 
 impl Fold {
-    /// How many like a message.
+    /// Returns how many users like a message.
     pub fn likes(&self, id: &Value) -> usize {
         self.messages[id.as_str().expect("an id")].2.len()
     }
