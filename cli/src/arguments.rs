@@ -37,8 +37,8 @@ pub struct Arguments {
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::doc_markdown, reason = "the help shows no backticks")]
 pub struct Options {
-    /// The server: a host, a host with a port (12000 where there is none), a replica's number, or a
-    /// whole http:// or https:// address [default: the server logged in to, else 127.0.0.1:12001].
+    /// The server: a host, a host with a port (default 12000), a replica's number, or a whole http://
+    /// or https:// address [default: the server logged in to, else 127.0.0.1:12001].
     #[arg(
         long,
         short,

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let done = runtime
-        .context("the program cannot begin")
+        .context("the program cannot start")
         .and_then(|runtime| {
             let done = runtime.block_on(run(settings));
             // A thread may still be waiting for input.

@@ -134,7 +134,7 @@ impl Style {
             (_, more) => format!("online: {} and {more} more", names(others)),
         };
         let yourself = if is_among {
-            ", you somewhere else too"
+            "; you are also online elsewhere"
         } else {
             ""
         };
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(online(&[], 0), "· nobody else is online");
         assert_eq!(
             online(&["eve"], 1),
-            "· nobody else is online, you somewhere else too"
+            "· nobody else is online; you are also online elsewhere"
         );
     }
 

@@ -1,5 +1,5 @@
-//! Examples below each help text. A test runs every one of them: against a server of its own, whose
-//! address takes the place of 127.0.0.1:12001.
+//! Examples below each help text. A test runs each of them against a fake server, whose address
+//! replaces 127.0.0.1:12001.
 
 pub(super) const CHAT: &str = "\
 Examples:

@@ -28,7 +28,7 @@ pub const COMMANDS: [Command; 14] = [
             ("c 3", "go to replica 3; v shows the numbers"),
             ("c chat.example:12001", "go to a server by its address"),
         ],
-        more: "Your name, your group and what you have read go with you.",
+        more: "You keep your name, your group and your place in it.",
     },
     Command {
         letter: "u",
@@ -98,15 +98,18 @@ pub const COMMANDS: [Command; 14] = [
         long: "/history",
         operand: "",
         does: "page through the whole history",
-        examples: &[("p", "go on where you left, else from the first message")],
+        examples: &[(
+            "p",
+            "continue where you left off, else at the first message",
+        )],
         more: "Space shows the next screenful, b the one before, g the beginning, G the end. \
                /words searches what follows, ?words what came before, n again; q stops.",
     },
     Command {
         letter: "",
         long: "/outbox",
-        operand: "[drop <n> | edit <n> [text]]",
-        does: "list what is not sent yet, drop or change it",
+        operand: "[drop|edit <n> [text]]",
+        does: "list, drop or change messages not sent yet",
         examples: &[
             ("/outbox", "list what waits, and what was refused and why"),
             (
@@ -115,14 +118,14 @@ pub const COMMANDS: [Command; 14] = [
             ),
             ("/outbox drop 2", "never send the second"),
         ],
-        more: "What is not sent is kept on disk, and sent as soon as a server answers.",
+        more: "Unsent messages are kept on disk, and sent as soon as a server answers.",
     },
     Command {
         letter: "v",
         long: "/view",
         operand: "",
         does: "show the servers and which of them are up",
-        examples: &[("v", "each server with its lag, as the one you use sees it")],
+        examples: &[("v", "each server and its lag, as seen by the one you use")],
         more: "",
     },
     Command {
@@ -138,7 +141,7 @@ pub const COMMANDS: [Command; 14] = [
         long: "/clear",
         operand: "",
         does: "clear the screen",
-        examples: &[("x", "an empty screen; numbers keep their messages")],
+        examples: &[("x", "clear the screen; numbers keep their messages")],
         more: "",
     },
     Command {
@@ -154,7 +157,7 @@ pub const COMMANDS: [Command; 14] = [
 /// The keys, for the help.
 pub const KEYS: [(&str, &str); 6] = [
     ("Tab", "complete a command, group, name, replica or :emoji"),
-    ("Up, Down", "lines typed before that begin like this one"),
+    ("Up, Down", "earlier lines that begin like this one"),
     ("Alt-Enter", "another line in the same message"),
     ("Ctrl-Z", "suspend; fg comes back"),
     ("Ctrl-_", "undo an edit"),

@@ -191,7 +191,7 @@ impl Journal {
     /// The length up to which the journal is whole.
     fn mend(&mut self) -> io::Result<u64> {
         if self.is_broken {
-            return Err(io::Error::other("an earlier step is half written"));
+            return Err(io::Error::other("an earlier record is only partly written"));
         }
         Ok(self.disk.length())
     }
