@@ -2,12 +2,10 @@
 //! (`link`, `inquiry`, `rescue`), their other end (`serve`), what drives the core (`driver`), and
 //! how much went by (`traffic`).
 
-mod aside;
+mod blocking;
 pub mod driver;
 pub mod inquiry;
 pub mod link;
 pub mod rescue;
-#[cfg(test)]
-mod sample;
 pub mod serve;
 pub mod traffic;

@@ -8,12 +8,11 @@ use causeway_domain::version_vector::VersionVector;
 use causeway_replicator_core::auth::{PeerKeys, SignedRequest};
 use causeway_replicator_core::wire::events::{self, BATCH_BYTES};
 use causeway_replicator_core::wire::{Caller, DIGEST_PATH, Digest, EVENTS_PATH, Refusal, query};
-use causeway_store::log::SubmitError;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::aside;
-use crate::driver::{Replicator, TurnError};
+use crate::blocking;
+use crate::driver::{AdmissionError, Permit, Replicator};
 
 /// Most bytes of a request's body: the longest digest.
 pub const MAX_REQUEST_BYTES: usize = causeway_replicator_core::wire::MAX_DIGEST_BYTES;
@@ -102,7 +101,7 @@ impl Answer {
     async fn into_served(self, signed: &SignedRequest, accepts_gzip: bool) -> Served {
         let signature = signed.sign_answer(self.status, &self.body);
         let (body, is_gzip) = if accepts_gzip && self.body.len() >= COMPRESS_FROM {
-            aside::run(move || match gzip(&self.body) {
+            blocking::run(move || match gzip(&self.body) {
                 Some(compressed) => (compressed, true),
                 None => (self.body, false),
             })
@@ -130,11 +129,11 @@ impl From<Refusal> for Answer {
     }
 }
 
-impl From<TurnError> for Answer {
-    fn from(error: TurnError) -> Self {
+impl From<AdmissionError> for Answer {
+    fn from(error: AdmissionError) -> Self {
         match error {
-            TurnError::Refused(refusal) => refusal.into(),
-            TurnError::Busy => Self::problem(503),
+            AdmissionError::Refused(refusal) => refusal.into(),
+            AdmissionError::Busy => Self::problem(503),
         }
     }
 }
@@ -148,18 +147,14 @@ async fn answer(replicator: &Replicator, asked: &Asked<'_>) -> Result<Answer, An
         ("POST", DIGEST_PATH) => take_digest(replicator, asked.body),
         ("POST", EVENTS_PATH) => {
             let caller = caller(query)?;
-            let _turn = replicator.take_turn_to_push(&caller)?;
-            take_push(replicator, &caller, asked.body).await
+            let permit = replicator.admit_push(&caller)?;
+            take_push(replicator, permit, &caller, asked.body).await
         }
         ("GET", EVENTS_PATH) => {
             let (after, limit) = query::parse_pull(query).ok_or(Answer::problem(400))?;
             let caller = caller(query)?;
-            let _turn = replicator.take_turn_to_pull(&caller)?;
-            let after = if query::asks_for_forked(query) {
-                after
-            } else {
-                replicator.servable_after(&after)
-            };
+            let with_forked = query::asks_for_forked(query);
+            let (_permit, after) = replicator.admit_pull(&caller, after, with_forked)?;
             give_events(replicator, &caller, &after, limit).await
         }
         (_, DIGEST_PATH | EVENTS_PATH) => Err(Answer::problem(405)),
@@ -175,27 +170,23 @@ fn take_digest(replicator: &Replicator, body: &[u8]) -> Result<Answer, Answer> {
 
 async fn take_push(
     replicator: &Replicator,
+    permit: Permit,
     caller: &Caller,
     body: &[u8],
 ) -> Result<Answer, Answer> {
     if body.len() > events::MAX_BODY_BYTES {
         return Err(Answer::problem(413));
     }
-    let pushed = aside::decode(Cow::Borrowed(body)).await;
+    let pushed = blocking::decode(Cow::Borrowed(body)).await;
     if pushed.flawed > 0 {
         let (peer, flawed) = (caller.replica, pushed.flawed);
         replicator.traffic().left_out(peer, flawed);
         tracing::error!(%peer, flawed, "a peer pushed lines that are no events; left them out");
     }
-    match replicator.take_push(caller, pushed.events).await {
-        Ok(answer) => Ok(Answer::ok(JSON, json(&answer))),
-        // Where the disk is seen to be full it is told, once.
-        Err(SubmitError::DiskFull) => Err(Answer::problem(503)),
-        Err(error) => {
-            tracing::warn!(peer = %caller.replica, %error, "cannot store pushed events");
-            Err(Answer::problem(503))
-        }
-    }
+    let answer = replicator.take_push(permit, pushed.events).await;
+    // Why it cannot be stored was logged where it was tried.
+    let answer = answer.map_err(|_| Answer::problem(503))?;
+    Ok(Answer::ok(JSON, json(&answer)))
 }
 
 async fn give_events(

@@ -29,3 +29,14 @@ pub enum CallFailure {
     #[error("the own log is not available")]
     Log,
 }
+
+/// Why the log did not take events in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreFailure {
+    /// The database refuses one of them.
+    #[error("the database refuses an event")]
+    Unstorable,
+    /// The log is not available, or has no room.
+    #[error("the own log is not available")]
+    Unavailable,
+}

@@ -1,7 +1,7 @@
 //! How replicas agree, decided: no HTTP, no clock, no task. In reading order: what they say to each
 //! other (`wire`, signed as `auth` says), what one knows of another (`peer`, `liveness`, `identity`,
-//! `presence`, `forks`, `clock`), what must move (`plan`, `foreseen`), the core that decides
-//! (`core`), what others may know (`view`, `alarm`), and where histories part after a fork
+//! `presence`, `forks`, `clock`), what must move (`plan`, `pipeline`, `prefetch`), what is being stored
+//! (`storing`, `inbound`), the core that decides (`core`), what others may know (`view`, `alarm`), and where histories part after a fork
 //! (`parting`).
 
 pub mod alarm;
@@ -10,9 +10,9 @@ mod blocked;
 pub mod clock;
 pub mod core;
 pub mod failure;
-pub mod foreseen;
 mod forks;
 mod identity;
+mod inbound;
 pub mod instance;
 pub mod liveness;
 pub mod me;
@@ -20,9 +20,12 @@ pub mod now;
 pub mod orphans;
 pub mod parting;
 mod peer;
+mod pipeline;
 pub mod plan;
+pub mod prefetch;
 pub mod presence;
 mod run;
+mod storing;
 mod unconfirmed;
 pub mod view;
 pub mod wire;

@@ -15,6 +15,7 @@ use crate::instance::Instance;
 use crate::liveness::{Liveness, Outward, Status};
 use crate::now::Now;
 use crate::orphans::Orphans;
+use crate::pipeline::Pipeline;
 use crate::plan;
 use crate::presence::{Held, PeerPresence, Report};
 use crate::run::Run;
@@ -50,6 +51,7 @@ pub(crate) struct Peer {
     pub digest: DigestCall,
     pub push: PushCall,
     pub pull: PullCall,
+    pub pipeline: Pipeline,
     n: u64,
     run: Option<Run>,
     known: Option<Arc<VersionVector>>,
@@ -113,6 +115,7 @@ impl Peer {
             },
             push: PushCall::default(),
             pull: PullCall::default(),
+            pipeline: Pipeline::default(),
             n: 0,
             run: None,
             known: None,

@@ -6,8 +6,11 @@
 
 use std::collections::BTreeSet;
 
+use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Dot, Origin};
 use causeway_domain::version_vector::{Range, VersionVector};
+
+use crate::wire::events::{BATCH_BYTES, Decoded};
 
 /// A difference above this is moved by pull alone, at once, in batches.
 pub(crate) const BULK_EVENTS: u64 = 1_000;
@@ -25,6 +28,21 @@ pub struct Push {
     pub after: VersionVector,
     /// Leave out what other origins wrote.
     pub only: Option<Origin>,
+}
+
+impl Push {
+    /// Takes of what the log gave what is to be sent; returns the highest numbers in it. An empty
+    /// vector: there is nothing to send.
+    pub fn select(&self, read: &mut Vec<RawEvent>) -> VersionVector {
+        if let Some(only) = self.only {
+            read.retain(|event| event.envelope.stamp.origin == only);
+        }
+        let mut sent = VersionVector::default();
+        for event in read {
+            sent.record(event.envelope.stamp.dot());
+        }
+        sent
+    }
 }
 
 /// How a peer stands towards us, as far as pushing goes.
@@ -105,7 +123,7 @@ pub(crate) fn count(ranges: &[Range]) -> u64 {
 }
 
 /// Returns the vector to pull after, so that nothing of the excluded origins is sent.
-pub fn masked<'a>(
+pub(crate) fn masked<'a>(
     held: &VersionVector,
     excluded: impl IntoIterator<Item = &'a Origin>,
 ) -> VersionVector {
@@ -119,9 +137,32 @@ pub fn masked<'a>(
     after
 }
 
+/// Returns what the next batch lies beyond, once this one is stored; nothing when it is the last, as a
+/// batch that is not full tells.
+pub(crate) fn next_after(
+    after: &VersionVector,
+    batch: &Decoded,
+    limit: usize,
+) -> Option<VersionVector> {
+    let bytes = |event: &RawEvent| event.bytes.len();
+    // Whether one more would have fitted is not known; half full is as good as certain.
+    let is_full = batch.events.len() >= limit
+        || batch.events.iter().map(bytes).sum::<usize>() > BATCH_BYTES / 2;
+    // A line that is no event is given again and again: how often it is asked for is decided after
+    // each batch.
+    if !is_full || batch.flawed > 0 {
+        return None;
+    }
+    let mut next = after.clone();
+    for event in &batch.events {
+        next.record(event.envelope.stamp.dot());
+    }
+    Some(next)
+}
+
 /// Tells whether all that a batch asked for beyond `asked` stands on is held: what was excluded
 /// there is in no such batch.
-pub fn fits(held: &VersionVector, asked: &VersionVector) -> bool {
+pub(crate) fn fits(held: &VersionVector, asked: &VersionVector) -> bool {
     let mut asked = asked.iter().filter(|&(_, seq)| seq != EVERYTHING);
     asked.all(|(origin, seq)| held.get(origin) >= seq)
 }

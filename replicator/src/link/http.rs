@@ -16,7 +16,7 @@ use causeway_replicator_core::wire::{
 };
 use reqwest::{Client, Method, StatusCode};
 
-use crate::aside;
+use crate::blocking;
 
 use super::Link;
 
@@ -70,7 +70,7 @@ impl HttpLink {
             most_bytes: MAX_BODY_BYTES,
         };
         let body = self.call(call).await?;
-        Ok(aside::decode(Cow::Owned(body)).await)
+        Ok(blocking::decode(Cow::Owned(body)).await)
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, LinkError> {

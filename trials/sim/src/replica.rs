@@ -1,16 +1,15 @@
 //! One replica: its disk, and the process that runs on it, if one does.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Dot, Origin, ReplicaId};
+use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::rule::{self, Rule};
-use causeway_domain::version_vector::{Range, VersionVector};
+use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
 use causeway_replicator_core::core::Core;
-use causeway_replicator_core::failure::LinkError;
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::presence::Online;
 use causeway_replicator_core::wire::Caller;
@@ -79,9 +78,8 @@ pub(crate) struct Process {
     /// The file was tried again before what waits.
     pub is_file_tried: bool,
     pub is_folding: bool,
-    pub parked: Vec<Parked>,
-    /// One batch of each peer at most.
-    pub foreseen: BTreeMap<ReplicaId, Ahead>,
+    /// The calls that brought the pushes which are not answered, and their callers, by ticket.
+    pub pushes: BTreeMap<u64, (u64, usize)>,
     pub online: Vec<Online>,
     /// Peers whose floor was asked for at the start and has not come.
     pub asked: usize,
@@ -92,23 +90,13 @@ pub(crate) struct Process {
     pub known: BTreeMap<ReplicaId, Arc<VersionVector>>,
 }
 
-/// A batch that was asked for ahead.
-pub(crate) struct Ahead {
-    /// Beyond what.
-    pub asked: VersionVector,
-    /// What came of it; nothing while the call is under way.
-    pub came: Option<Result<Vec<u8>, LinkError>>,
-}
-
 /// Who waits for what becomes of a task.
 #[derive(Clone, Debug)]
 pub(crate) enum Asker {
     /// A client's request.
     Client(u64),
-    /// The pull that this call is.
-    Pull(u64),
-    /// A push that is parked under this ticket.
-    Push(u64),
+    /// The core, which knows the events by this number.
+    Store(u64),
     /// Nobody.
     Nobody,
 }
@@ -149,23 +137,6 @@ pub(crate) enum Doing {
     Renewing(Origin, Fate),
     /// The file beside the database; then a batch is answered.
     Recording(Record, Fate, Option<(Batch, Vec<Verdict>)>),
-}
-
-/// A push that waits for events that must come first.
-pub(crate) struct Parked {
-    pub ticket: u64,
-    pub call: u64,
-    pub from: usize,
-    pub events: Vec<RawEvent>,
-    /// What the events name of these is not waited for.
-    pub orphaned: BTreeSet<Origin>,
-    pub stored: usize,
-    pub missing: Vec<Range>,
-    pub forked: Vec<Origin>,
-    pub unknown_own: Option<Dot>,
-    pub until_ms: u64,
-    /// The log is asked to take it.
-    pub is_asked: bool,
 }
 
 impl Replica {

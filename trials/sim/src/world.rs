@@ -66,7 +66,6 @@ pub(crate) enum Happening {
     /// What is on its way to the disk becomes durable.
     Lands(usize, u64),
     Fold(usize, u64),
-    Patience(usize, u64),
     RenewAgain(usize, u64, Origin),
     /// The peers that were asked for their floors have had their time.
     Serve(usize, u64),
@@ -231,7 +230,6 @@ impl World {
             Happening::Writer(at, life) if self.is_alive(at, life) => self.writer_goes_on(at),
             Happening::Lands(at, life) if self.is_alive(at, life) => self.land(at),
             Happening::Fold(at, life) if self.is_alive(at, life) => self.fold(at),
-            Happening::Patience(at, life) if self.is_alive(at, life) => self.lose_patience(at),
             Happening::RenewAgain(at, life, origin) if self.is_alive(at, life) => {
                 self.renew(at, origin);
             }
@@ -269,7 +267,6 @@ impl World {
             | Happening::Tick(at, _)
             | Happening::Writer(at, _)
             | Happening::Fold(at, _)
-            | Happening::Patience(at, _)
             | Happening::RenewAgain(at, ..)
             | Happening::Serve(at, _)
             | Happening::Arrives { to: at, .. } => Some(at),

@@ -18,6 +18,7 @@ const PERIOD_MS: u64 = 1_000;
 impl Core {
     /// Starts whatever is due.
     pub(super) fn go_on(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.end_pushes(now, out);
         for peer in self.peers.values_mut() {
             let before = peer.liveness.status;
             peer.liveness.age(now);
@@ -46,7 +47,7 @@ impl Core {
             wanted.insert(id, ranges);
         }
         // Two at most: the second only for origins of which the first has nothing to give.
-        for _ in 0..2 {
+        loop {
             let at_work: Vec<_> = self.pullers().collect();
             if at_work.len() > 1 {
                 return;
@@ -72,7 +73,7 @@ impl Core {
                 peer.pull.is_under_way = true;
                 peer.pull.began_ms = now.ms;
                 peer.pull.left_out = left_out;
-                out.push(Output::Pull { from: id, after });
+                self.begin_pull(now, id, after, out);
             }
         }
     }

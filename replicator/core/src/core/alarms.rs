@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use causeway_domain::ids::ReplicaId;
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
+use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::{Absorbed, Head};
 
 use crate::alarm::Alarm;
 use crate::clock;
@@ -89,4 +91,43 @@ impl Core {
         alarms.extend(alone.map(|(count, age_ms)| Alarm::Unconfirmed { count, age_ms }));
         alarms
     }
+}
+
+/// Marks origins of which a peer sent other events than are held.
+pub(super) fn find_forks(
+    now: Now,
+    peer: &mut Peer,
+    id: ReplicaId,
+    absorbed: &Absorbed,
+) -> Vec<Output> {
+    let news = absorbed.forked.iter();
+    let news = news.filter(|&&origin| peer.forks.find(now.ms, origin));
+    news.map(|&origin| fork_alarm(id, origin)).collect()
+}
+
+/// A peer gave events of our own that are not here. What was found before a new epoch was drawn is
+/// settled by it.
+pub(super) fn find_unknown_own(
+    peer: &mut Peer,
+    id: ReplicaId,
+    head: &Head,
+    own: Origin,
+    absorbed: &Absorbed,
+) -> Option<Output> {
+    let shown = absorbed.unknown_own.filter(|dot| dot.origin == own)?;
+    let is_news = peer.doubt(shown);
+    is_news.then(|| unknown_own_alarm(id, shown, &head.vector))
+}
+
+pub(super) fn unknown_own_alarm(peer: ReplicaId, shown: Dot, held: &VersionVector) -> Output {
+    Output::Alarm(Alarm::OwnEventsUnknown {
+        peer,
+        origin: shown.origin,
+        shown: shown.seq,
+        held: held.get(shown.origin),
+    })
+}
+
+pub(super) fn fork_alarm(peer: ReplicaId, origin: Origin) -> Output {
+    Output::Alarm(Alarm::Fork { peer, origin })
 }

@@ -1,16 +1,19 @@
 //! What goes into the core and what comes out of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
-use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::envelope::RawEvent;
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Absorbed, Head};
 
 use crate::alarm::Alarm;
-use crate::failure::{CallFailure, LinkError};
+use crate::failure::{CallFailure, LinkError, StoreFailure};
 use crate::plan::Push;
 use crate::presence::Online;
+use crate::wire::events::Decoded;
 use crate::wire::{Digest, PushAnswer, Refusal};
 
 /// Something that happened.
@@ -46,13 +49,15 @@ pub enum Input {
         /// The answer.
         result: Result<Box<Digest>, LinkError>,
     },
-    /// A peer pushed events, and the log took them in. Yields exactly one
-    /// [`Output::PushAnswer`].
+    /// A peer that was admitted pushed events. Yields exactly one [`Output::PushAnswer`], perhaps
+    /// only with a later step.
     PushCalled {
         /// Who pushed.
         from: ReplicaId,
-        /// What became of them.
-        absorbed: Absorbed,
+        /// Names the push in its answer. Never used before.
+        ticket: u64,
+        /// What it pushed.
+        events: Vec<RawEvent>,
     },
     /// A push was answered, or not.
     PushDone {
@@ -63,14 +68,22 @@ pub enum Input {
         /// The answer.
         result: Result<PushAnswer, CallFailure>,
     },
-    /// A pulled batch is in the log, or not.
+    /// A pull was answered, or not.
     PullDone {
         /// Who was asked.
         peer: ReplicaId,
-        /// What became of the events.
-        result: Result<Absorbed, CallFailure>,
-        /// The next batch has been asked for already.
-        is_followed: bool,
+        /// The number of the call.
+        call: u64,
+        /// The batch.
+        result: Result<Decoded, LinkError>,
+    },
+    /// The log took events in, or not. What it holds with them comes before, as
+    /// [`Input::Committed`].
+    StoreDone {
+        /// The number of the output.
+        store: u64,
+        /// What became of them.
+        result: Result<Absorbed, StoreFailure>,
     },
     /// The log was asked for a chain.
     HashRead {
@@ -87,14 +100,20 @@ pub enum Input {
     },
 }
 
-/// Something to do. At most one call of each kind is under way with each peer: a new one takes the
-/// place of the former, which is dropped. Every call that is not dropped ends with its `…Done`.
+/// Something to do. At most one digest and one push is under way with each peer: a new one takes the
+/// place of the former, which is dropped. Every call that is neither dropped nor cancelled, and every
+/// store, ends with its `…Done`.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Answer the digest that was just taken in.
     Answer(Result<Box<Digest>, Refusal>),
-    /// Answer the push that was just taken in.
-    PushAnswer(PushAnswer),
+    /// Answer a push.
+    PushAnswer {
+        /// Which.
+        ticket: u64,
+        /// What is held now; or why its events could not be stored.
+        answer: Result<PushAnswer, StoreFailure>,
+    },
     /// Send a digest.
     Digest {
         /// To whom.
@@ -109,12 +128,42 @@ pub enum Output {
         /// What to read.
         push: Push,
     },
-    /// Ask for one batch and hand it to the log.
+    /// Ask for one batch.
     Pull {
         /// Whom.
         from: ReplicaId,
+        /// Names the call when it ends.
+        call: u64,
         /// Beyond what.
         after: VersionVector,
+        /// Most events to ask for.
+        limit: usize,
+    },
+    /// Give a pull up, where it is still under way.
+    CancelPull {
+        /// Who was asked.
+        from: ReplicaId,
+        /// The number of the call.
+        call: u64,
+    },
+    /// Hand events to the log.
+    Store {
+        /// Names them when that is done.
+        store: u64,
+        /// Who gave them.
+        from: ReplicaId,
+        /// The events, in the order in which they came.
+        events: Vec<RawEvent>,
+        /// What the events name of these origins is not awaited.
+        not_awaited: BTreeSet<Origin>,
+    },
+    /// Tell the operator that the log refuses an event: it was left out, and its origin waits behind
+    /// it.
+    LeftOut {
+        /// Who gave it.
+        from: ReplicaId,
+        /// Which.
+        dot: Dot,
     },
     /// Look a chain up in the log.
     ReadHash {
@@ -129,4 +178,12 @@ pub enum Output {
     },
     /// Tell the operator.
     Alarm(Alarm),
+    /// Go on with a new epoch: peers hold events of this origin of ours that are not here, or other
+    /// ones. This database is a former state of itself, and whatever is written from now on needs
+    /// numbers that were never given (F1). What the peers have of the former epoch is then pulled
+    /// like anyone's.
+    Renew {
+        /// Who is written as now.
+        former: Origin,
+    },
 }

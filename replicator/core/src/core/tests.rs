@@ -2,29 +2,35 @@
 
 mod alarms;
 mod callers;
+mod early;
 mod forks;
 mod hanging;
 mod not_awaited;
 mod own_events;
+mod prefetching;
 mod pulls;
 mod pushes;
 mod telling;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use causeway_domain::chain::Hash;
+use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Dot, Epoch};
+use causeway_domain::ids::{Dot, Epoch, Origin};
 use causeway_domain::names::UserId;
-use causeway_domain::version_vector::Range;
+use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::Absorbed;
 
-use crate::failure::LinkError;
+use crate::failure::{LinkError, StoreFailure};
+use crate::forks::FAR;
 use crate::instance::Instance;
 use crate::liveness::Status;
 use crate::orphans::tests::event;
-use crate::wire::PROTOCOL;
-use crate::wire::events::BATCH_EVENTS;
+use crate::pipeline::{Pull, Stage};
+use crate::presence::Report;
+use crate::wire::events::Decoded;
+use crate::wire::{Caller, Digest, PROTOCOL, PushAnswer};
 
 use super::*;
 
@@ -36,6 +42,7 @@ struct Given {
     core: Core,
     now: Now,
     arrival: i64,
+    tickets: u64,
 }
 
 impl Given {
@@ -54,6 +61,7 @@ impl Given {
             core,
             now,
             arrival: 0,
+            tickets: 0,
         }
     }
 
@@ -99,28 +107,75 @@ impl Given {
         self.step(Input::Committed(head(held, floor_ms, self.arrival)))
     }
 
+    /// The pull from a peer brings so many events, and all of them are stored.
     fn pulled(&mut self, peer: u16, stored: usize) -> Vec<Output> {
-        let result = Ok(Absorbed {
+        let absorbed = Absorbed {
             stored,
             ..Absorbed::default()
+        };
+        self.pull_is_stored(peer, absorbed)
+    }
+
+    /// The pull from a peer brings an event that waits for these.
+    fn stuck(&mut self, peer: u16, missing: &[Range]) -> Vec<Output> {
+        let absorbed = Absorbed {
+            missing: missing.to_vec(),
+            ..Absorbed::default()
+        };
+        self.pull_is_stored(peer, absorbed)
+    }
+
+    fn pull_is_stored(&mut self, peer: u16, absorbed: Absorbed) -> Vec<Output> {
+        let after = &self.pull_from(peer).after;
+        let wanted = self.core.peers[&id(peer)].wanted(after, &BTreeSet::new());
+        let dots = wanted.iter().flat_map(|range| {
+            let seqs = range.first..=range.last;
+            seqs.map(|seq| (range.origin.replica.get(), seq))
         });
+        let events: Vec<_> = dots
+            .chain([(peer, 1)])
+            .take(absorbed.stored.max(1))
+            .map(|(replica, seq)| event(replica, seq, &[]))
+            .collect();
+        let mut outputs = self.batch_comes(peer, events);
+        outputs.extend(self.stored(absorbed));
+        outputs
+    }
+
+    fn pull_from(&self, peer: u16) -> &Pull {
+        let pipeline = &self.core.peers[&id(peer)].pipeline;
+        pipeline.pull.as_ref().expect("a pull")
+    }
+
+    fn batch_comes(&mut self, peer: u16, events: Vec<RawEvent>) -> Vec<Output> {
+        let Stage::Asking { call, .. } = self.pull_from(peer).stage else {
+            panic!("a batch is asked for");
+        };
+        self.call_ends(peer, call, Ok(events))
+    }
+
+    fn call_ends(
+        &mut self,
+        peer: u16,
+        call: u64,
+        result: Result<Vec<RawEvent>, LinkError>,
+    ) -> Vec<Output> {
         self.step(Input::PullDone {
             peer: id(peer),
-            result,
-            is_followed: stored >= BATCH_EVENTS,
+            call,
+            result: result.map(|events| Decoded { events, flawed: 0 }),
         })
     }
 
-    fn stuck(&mut self, peer: u16, missing: &[Range]) -> Vec<Output> {
-        let result = Ok(Absorbed {
-            missing: missing.to_vec(),
-            ..Absorbed::default()
-        });
-        self.step(Input::PullDone {
-            peer: id(peer),
-            result,
-            is_followed: false,
-        })
+    fn stored(&mut self, absorbed: Absorbed) -> Vec<Output> {
+        self.store_ends(Ok(absorbed))
+    }
+
+    /// What the log was given last is stored, or not.
+    fn store_ends(&mut self, result: Result<Absorbed, StoreFailure>) -> Vec<Output> {
+        let last = self.core.stores.last_key_value();
+        let (&store, _) = last.expect("something to store");
+        self.step(Input::StoreDone { store, result })
     }
 
     fn is_renewed(&mut self, held: &[(u16, u64)]) {
@@ -130,10 +185,18 @@ impl Given {
         self.step(Input::Committed(Arc::new(renewed)));
     }
 
+    /// A peer pushes, and the log makes this of it; nothing waits.
     fn push_called(&mut self, from: u16, absorbed: Absorbed) -> Vec<Output> {
+        self.pushes(from, vec![]);
+        self.stored(absorbed)
+    }
+
+    fn pushes(&mut self, from: u16, events: Vec<RawEvent>) -> Vec<Output> {
+        self.tickets += 1;
         self.step(Input::PushCalled {
             from: id(from),
-            absorbed,
+            ticket: self.tickets,
+            events,
         })
     }
 

@@ -30,7 +30,7 @@ pub fn encode<'a>(events: impl IntoIterator<Item = &'a RawEvent>) -> Vec<u8> {
 }
 
 /// What was read from a body.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Decoded {
     /// The events, in the order sent.
     pub events: Vec<RawEvent>,

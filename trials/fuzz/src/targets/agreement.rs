@@ -1,19 +1,23 @@
 //! A conversation: what peers say goes through the decoders into the core, which must neither break
 //! nor owe anybody an answer, whatever they claim and in whatever order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
+use causeway_domain::envelope::{Envelope, RawEvent};
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin, ReplicaId};
+use causeway_domain::stamp::Stamp;
 use causeway_domain::version_vector::{Range, VersionVector};
 use causeway_domain::writing::{Absorbed, Head};
 use causeway_replicator_core::core::{Core, Input, Output};
-use causeway_replicator_core::failure::{CallFailure, LinkError};
+use causeway_replicator_core::failure::{CallFailure, LinkError, StoreFailure};
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::me::Me;
 use causeway_replicator_core::now::Now;
 use causeway_replicator_core::presence::{Held, Report};
+use causeway_replicator_core::wire::events::Decoded;
 use causeway_replicator_core::wire::{Digest, PROTOCOL, PushAnswer, Refusal};
 
 use crate::pieces::Pieces;
@@ -27,40 +31,68 @@ const MOST_STEPS: usize = 40;
 pub fn agreement(bytes: &[u8]) {
     let mut pieces = Pieces::of(bytes);
     let mut now = Now { ms: 1, wall_ms: 1 };
-    let mut head = head(&mut pieces, 0);
-    let mut core = Core::new(now, me(), Arc::clone(&head));
+    let mut open = Open::beside(head(&mut pieces, 0));
+    let mut core = Core::new(now, me(), Arc::clone(&open.head)).with_batches_of(2);
 
     for _ in 0..MOST_STEPS {
         if pieces.is_empty() {
             return;
         }
         now.ms += u64::from(pieces.byte()) * 8;
-        let Some(input) = input(&mut pieces, &mut head) else {
+        let Some(input) = input(&mut pieces, &mut open) else {
             continue;
         };
-        let owed = match input {
-            Input::DigestCalled(_) | Input::PushCalled { .. } => 1,
-            _ => 0,
-        };
+        let is_owed = matches!(input, Input::DigestCalled(_));
 
         let outputs = core.step(now, input);
 
-        assert_eq!(outputs.iter().filter(|o| is_answer(o)).count(), owed);
+        let is_answer = |output: &&Output| matches!(output, Output::Answer(_));
+        let answers = outputs.iter().filter(is_answer).count();
+        assert_eq!(answers, usize::from(is_owed));
         assert!(core.next_wake() > now.ms);
-        for output in outputs {
-            is_possible(&output);
+        for output in &outputs {
+            is_possible(output);
+            open.note(output);
         }
         let knowledge = core.knowledge();
-        assert!(knowledge.settled_floor <= head.floor);
+        assert!(knowledge.settled_floor <= open.head.floor);
         assert_eq!(
-            knowledge.view(now.ms, &head.vector).len(),
+            knowledge.view(now.ms, &open.head.vector).len(),
             knowledge.peers.len()
         );
     }
 }
 
-fn is_answer(output: &Output) -> bool {
-    matches!(output, Output::Answer(_) | Output::PushAnswer(_))
+/// What is under way.
+struct Open {
+    head: Arc<Head>,
+    pulls: Vec<(ReplicaId, u64)>,
+    stores: Vec<u64>,
+    pushes: BTreeSet<u64>,
+    last_ticket: u64,
+}
+
+impl Open {
+    fn beside(head: Arc<Head>) -> Self {
+        Self {
+            head,
+            pulls: Vec::new(),
+            stores: Vec::new(),
+            pushes: BTreeSet::new(),
+            last_ticket: 0,
+        }
+    }
+
+    fn note(&mut self, output: &Output) {
+        match output {
+            Output::Pull { from, call, .. } => self.pulls.push((*from, *call)),
+            Output::Store { store, .. } => self.stores.push(*store),
+            Output::PushAnswer { ticket, .. } => {
+                assert!(self.pushes.remove(ticket), "a push is answered once");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Nothing is said that a peer of the same version would not understand.
@@ -73,7 +105,9 @@ fn is_possible(output: &Output) {
                 &**digest
             );
         }
-        Output::PushAnswer(answer) => {
+        Output::PushAnswer {
+            answer: Ok(answer), ..
+        } => {
             let sent = serde_json::to_vec(answer).expect("an answer is JSON");
             assert_eq!(
                 &PushAnswer::parse(&sent).expect("ours is understood"),
@@ -84,15 +118,15 @@ fn is_possible(output: &Output) {
     }
 }
 
-fn input(pieces: &mut Pieces<'_>, head: &mut Arc<Head>) -> Option<Input> {
+fn input(pieces: &mut Pieces<'_>, open: &mut Open) -> Option<Input> {
     let peer = replica(pieces);
-    Some(match pieces.byte() % 8 {
+    Some(match pieces.byte() % 9 {
         0 => Input::Tick {
             random: pieces.number(),
         },
         1 => {
-            *head = self::head(pieces, head.arrival + 1);
-            Input::Committed(Arc::clone(head))
+            open.head = head(pieces, open.head.arrival + 1);
+            Input::Committed(Arc::clone(&open.head))
         }
         2 | 3 => Input::DigestCalled(digest(pieces, peer)?),
         4 => Input::DigestDone {
@@ -102,25 +136,68 @@ fn input(pieces: &mut Pieces<'_>, head: &mut Arc<Head>) -> Option<Input> {
                 _ => Err(LinkError::Refused(Refusal::Unknown)),
             },
         },
-        5 => Input::PushCalled {
-            from: peer,
-            absorbed: taken(pieces),
-        },
+        5 => {
+            open.last_ticket += 1;
+            open.pushes.insert(open.last_ticket);
+            Input::PushCalled {
+                from: peer,
+                ticket: open.last_ticket,
+                events: events(pieces),
+            }
+        }
         6 => Input::PushDone {
             peer,
             sent: vector(pieces),
             result: push_answer(pieces).ok_or(CallFailure::Log),
         },
-        _ => Input::PullDone {
-            peer,
-            result: if pieces.byte() < 200 {
-                Ok(taken(pieces))
-            } else {
-                Err(CallFailure::Link(LinkError::Unreachable))
+        7 => {
+            // Also one that was given up, or has ended.
+            let (peer, call) = *open.pulls.get(usize::from(pieces.byte()))?;
+            Input::PullDone {
+                peer,
+                call,
+                result: match pieces.byte() {
+                    0..200 => Ok(Decoded {
+                        events: events(pieces),
+                        flawed: usize::from(pieces.byte() / 200),
+                    }),
+                    _ => Err(LinkError::Unreachable),
+                },
+            }
+        }
+        _ => Input::StoreDone {
+            store: open.stores.pop()?,
+            result: match pieces.byte() {
+                0..150 => Ok(absorbed(pieces)),
+                150..220 => Err(StoreFailure::Unstorable),
+                _ => Err(StoreFailure::Unavailable),
             },
-            is_followed: pieces.byte() % 2 == 1,
         },
     })
+}
+
+fn events(pieces: &mut Pieces<'_>) -> Vec<RawEvent> {
+    let count = pieces.byte() % 4;
+    (0..count).map(|_| event(pieces)).collect()
+}
+
+fn event(pieces: &mut Pieces<'_>) -> RawEvent {
+    let envelope = Envelope {
+        stamp: Stamp {
+            origin: origin(u16::from(pieces.byte() % 5) + 1, pieces.byte() % 3),
+            seq: pieces.number() % (1 << 40) + 1,
+            hlc: Hlc::at_ms(1),
+            past: vector(pieces),
+        },
+        level: 1,
+        aggregate: "post".into(),
+        id: "x".into(),
+        group: None,
+        kind: "Posted".into(),
+        at: 0,
+        event: serde_json::value::RawValue::NULL.to_owned().into(),
+    };
+    RawEvent::create(envelope, Hash::START)
 }
 
 /// A digest as it comes off the wire, where it is one.
@@ -173,7 +250,7 @@ fn push_answer(pieces: &mut Pieces<'_>) -> Option<PushAnswer> {
     PushAnswer::parse(&sent).ok()
 }
 
-fn taken(pieces: &mut Pieces<'_>) -> Absorbed {
+fn absorbed(pieces: &mut Pieces<'_>) -> Absorbed {
     let missing = vector(pieces);
     let range = |(origin, last)| Range {
         origin,

@@ -1,25 +1,21 @@
 //! Calls between replicas: what `driver` does for a core, in simulated time. Events travel as the
 //! bytes they have on the wire.
 
-mod pulls;
-mod pushes;
+mod events;
 
-use std::collections::BTreeSet;
 use std::mem::discriminant;
 
-use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::ids::ReplicaId;
 use causeway_domain::version_vector::VersionVector;
-use causeway_domain::writing::Task;
-use causeway_replicator_core::core::{Core, Input, Output};
+use causeway_replicator_core::core::{Input, Output};
 use causeway_replicator_core::failure::{CallFailure, LinkError};
-use causeway_replicator_core::wire::{Caller, Digest, PushAnswer, Refusal, events};
+use causeway_replicator_core::wire::events::decode;
+use causeway_replicator_core::wire::{Caller, Digest, PushAnswer, Refusal};
 
 use crate::hits::Hit;
 use crate::net::Way;
 
-use self::pulls::Pulling;
 use super::{Happening, World};
 
 const DIGEST_TIMEOUT_MS: u64 = 2_000;
@@ -54,11 +50,8 @@ enum Kind {
     Push {
         sent: VersionVector,
     },
-    Pull(Pulling),
-    /// The next batch, while the last one is being stored.
-    Ahead {
-        asked: VersionVector,
-    },
+    /// The core knows it by this number.
+    Pull(u64),
 }
 
 /// The same push over and over.
@@ -88,13 +81,15 @@ impl World {
         let call = self.counter;
         let timeout_ms = match kind {
             Kind::Digest | Kind::Ask => DIGEST_TIMEOUT_MS,
-            Kind::Push { .. } | Kind::Pull(_) | Kind::Ahead { .. } => BULK_TIMEOUT_MS,
+            Kind::Push { .. } | Kind::Pull(_) => BULK_TIMEOUT_MS,
         };
-        // A new call takes the place of one of its kind.
+        // A new digest or push takes the place of the former.
         let is_former = |open: &Open| {
             (open.from, open.to) == (from, to) && discriminant(&open.kind) == discriminant(&kind)
         };
-        self.calls.retain(|_, open| !is_former(open));
+        if !matches!(kind, Kind::Pull(_)) {
+            self.calls.retain(|_, open| !is_former(open));
+        }
         let life = self.replicas[from].life;
         let open = Open {
             from,
@@ -153,14 +148,6 @@ impl World {
             // Nobody listens there.
             return self.plan(1, Happening::Fails { call });
         };
-        let refused = match &body {
-            Question::Digest(_) => None,
-            Question::Push(caller, _) => core.admit_push(caller).err(),
-            Question::Pull(caller, _) => core.admit_pull(caller).err(),
-        };
-        if let Some(refusal) = refused {
-            return self.answer(call, from, to, Answer::Refused(refusal));
-        }
         match body {
             Question::Digest(digest) => {
                 self.storms.remove(&(to, from));
@@ -172,28 +159,15 @@ impl World {
                 });
                 self.answer(call, from, to, answer.expect("every digest is answered"));
             }
-            Question::Push(_, body) => self.park(call, from, to, &body),
-            Question::Pull(_, after) => {
-                if self.replicas[to].away_until_ms > self.now_ms {
-                    return self.answer(call, from, to, Answer::Busy);
-                }
-                let after = core.servable_after(&after);
-                let held = self.replicas[to].read_beyond(&after, self.swarm.batch);
-                self.events_sent += held.len() as u64;
-                self.answer(call, from, to, Answer::Pull(events::encode(&held)));
-            }
+            Question::Push(caller, body) => match core.admit_push(&caller) {
+                Ok(()) => self.push_comes(call, from, to, &body),
+                Err(refusal) => self.answer(call, from, to, Answer::Refused(refusal)),
+            },
+            Question::Pull(caller, after) => match core.admit_pull(&caller, after, false) {
+                Ok(after) => self.give_events(call, from, to, &after),
+                Err(refusal) => self.answer(call, from, to, Answer::Refused(refusal)),
+            },
         }
-    }
-
-    fn absorb_task(&self, at: usize, events: Vec<RawEvent>, orphaned: &BTreeSet<Origin>) -> Task {
-        let mut forked = self.not_awaited(at);
-        forked.extend(orphaned);
-        Task::Absorb { events, forked }
-    }
-
-    fn not_awaited(&self, at: usize) -> BTreeSet<Origin> {
-        let core = self.replicas[at].core();
-        core.map(Core::not_awaited).unwrap_or_default()
     }
 
     fn answer(&mut self, call: u64, from: usize, to: usize, body: Answer) {
@@ -229,20 +203,16 @@ impl World {
         };
         let input = match (kind, result) {
             (Kind::Digest, Ok(Answer::Digest(digest))) => {
-                self.forget_ahead(from, peer);
                 self.storms.remove(&(from, slot(peer)));
                 Input::DigestDone {
                     peer,
                     result: Ok(digest),
                 }
             }
-            (Kind::Digest, Err(error)) => {
-                self.forget_ahead(from, peer);
-                Input::DigestDone {
-                    peer,
-                    result: Err(error),
-                }
-            }
+            (Kind::Digest, Err(error)) => Input::DigestDone {
+                peer,
+                result: Err(error),
+            },
             (Kind::Ask, Ok(Answer::Digest(digest))) => {
                 return self.floor_came(from, digest.floor);
             }
@@ -257,20 +227,15 @@ impl World {
                 sent,
                 result: Err(CallFailure::Link(error)),
             },
-            (Kind::Pull(pulling), Ok(Answer::Pull(body))) => {
-                return self.pull_came(from, peer, pulling, &body);
-            }
-            (Kind::Ahead { asked }, result) => {
-                let body = result.map(|answer| match answer {
-                    Answer::Pull(body) => body,
-                    _ => unreachable!("an answer of another kind"),
-                });
-                return self.ahead_came(from, peer, asked, body);
-            }
-            (Kind::Pull(_), Err(error)) => Input::PullDone {
+            (Kind::Pull(call), Ok(Answer::Pull(body))) => Input::PullDone {
                 peer,
-                result: Err(CallFailure::Link(error)),
-                is_followed: false,
+                call,
+                result: Ok(decode(&body)),
+            },
+            (Kind::Pull(call), Err(error)) => Input::PullDone {
+                peer,
+                call,
+                result: Err(error),
             },
             _ => unreachable!("an answer of another kind"),
         };
@@ -280,9 +245,9 @@ impl World {
     /// What waits to be taken in, where something does.
     pub(crate) fn waiting(&self, at: usize) -> Option<String> {
         let process = self.replicas[at].process.as_ref()?;
-        let (parked, tasks) = (process.parked.len(), process.inbox.len());
-        let waits = parked > 0 || tasks > 0;
-        waits.then(|| format!("{parked} pushes and {tasks} tasks"))
+        let (pushes, tasks) = (process.pushes.len(), process.inbox.len());
+        let waits = pushes > 0 || tasks > 0;
+        waits.then(|| format!("{pushes} pushes and {tasks} tasks"))
     }
 }
 

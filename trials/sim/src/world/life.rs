@@ -98,7 +98,7 @@ impl World {
             protocol,
         };
         let head = std::sync::Arc::new(process.writing.head().clone());
-        let core = Core::new(now, me.clone(), head);
+        let core = Core::new(now, me.clone(), head).with_batches_of(self.swarm.batch);
         let question = core.question();
         process.core = Some(core);
         let beginning = process.beginning;
@@ -300,8 +300,7 @@ impl Process {
             recorded_at_ms: None,
             is_file_tried: false,
             is_folding: false,
-            parked: Vec::new(),
-            foreseen: BTreeMap::new(),
+            pushes: BTreeMap::new(),
             online: Vec::new(),
             asked: 0,
             asked_floor: Hlc::default(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use causeway_replicator_core::alarm::Alarm;
 use causeway_replicator_core::core::{Input, Output};
 use causeway_replicator_core::now::Now;
+use causeway_replicator_core::prefetch::PrefetchCounts;
 use causeway_replicator_core::presence::Online;
 use causeway_replicator_core::view::Knowledge;
 
@@ -34,9 +35,11 @@ impl World {
             return Vec::new();
         };
         let revision = core.revision();
+        let before = core.prefetches();
         let outputs = core.step(now, input);
         let knowledge = (core.revision() != revision).then(|| core.knowledge());
         let wake_ms = core.next_wake();
+        let prefetches = core.prefetches();
         if let Some(ceiling_ms) = core.ceiling_ms() {
             process.ceiling_ms = Some(ceiling_ms);
         }
@@ -45,6 +48,7 @@ impl World {
             replica.settled = replica.settled.max(knowledge.settled_floor);
             self.expect_memory(at, &knowledge);
         }
+        self.count_prefetches(before, prefetches);
         let mut answers = Vec::new();
         for output in outputs {
             if self.trace.is_some() {
@@ -80,11 +84,39 @@ impl World {
         }
     }
 
+    fn count_prefetches(&mut self, before: PrefetchCounts, after: PrefetchCounts) {
+        let counts = [
+            (Hit::Foreseen, before.used, after.used),
+            (
+                Hit::ForeseenWider,
+                before.used_by_wider,
+                after.used_by_wider,
+            ),
+            (Hit::ForeseenInVain, before.dropped, after.dropped),
+        ];
+        for (hit, before, after) in counts {
+            for _ in before..after {
+                self.hit(hit);
+            }
+        }
+    }
+
     fn start_output(&mut self, at: usize, output: Output) -> Vec<Output> {
         match output {
             Output::Digest { to, digest } => self.send_digest(at, to, digest),
             Output::Push { to, push } => self.send_push(at, to, &push),
-            Output::Pull { from, after } => self.send_pull(at, from, after),
+            Output::Pull {
+                from, call, after, ..
+            } => self.send_pull(at, from, call, after),
+            Output::CancelPull { from, call } => self.cancel_pull(at, from, call),
+            Output::Store {
+                store,
+                events,
+                not_awaited,
+                ..
+            } => self.store_events(at, store, events, not_awaited),
+            Output::LeftOut { .. } => self.hit(Hit::LeftOut),
+            Output::PushAnswer { ticket, answer } => self.answer_push(at, ticket, answer),
             Output::ReadHash {
                 peer,
                 origin,
@@ -103,7 +135,8 @@ impl World {
                 return self.step(at, read);
             }
             Output::Alarm(alarm) => self.sound(at, alarm),
-            answer => return vec![answer],
+            Output::Renew { former } => self.renew(at, former),
+            answer @ Output::Answer(_) => return vec![answer],
         }
         Vec::new()
     }
@@ -120,11 +153,6 @@ impl World {
             }
             _ => {}
         }
-        if let Some(origin) = alarm.doubted()
-            && self.replicas[at].origin() == Some(origin)
-        {
-            self.renew(at, origin);
-        }
         self.ledger.alarms.push((self.replicas[at].id, alarm));
     }
 
@@ -139,7 +167,10 @@ impl World {
         let what = match output {
             Output::Answer(Ok(digest)) => format!("answers digest {}", digest.n),
             Output::Answer(Err(refusal)) => format!("refuses: {refusal}"),
-            Output::PushAnswer(answer) => format!("answers push {}", answer.n),
+            Output::PushAnswer { answer, .. } => {
+                let n = answer.as_ref().map(|answer| answer.n);
+                format!("answers push {n:?}")
+            }
             Output::Digest { to, digest } => format!(
                 "digest {} to {to}: {:?} floor {} forked {:?} withheld {:?}",
                 digest.n,
@@ -161,9 +192,17 @@ impl World {
                     .collect::<Vec<_>>()
             ),
             Output::Push { to, .. } => format!("push to {to}"),
-            Output::Pull { from, after } => format!("pull from {from} after {after:?}"),
+            Output::Pull {
+                from, call, after, ..
+            } => format!("pull {call} from {from} after {after:?}"),
+            Output::CancelPull { call, .. } => format!("gives up pull {call}"),
+            Output::Store { from, events, .. } => {
+                format!("stores {} events of {from}", events.len())
+            }
+            Output::LeftOut { dot, .. } => format!("leaves out {}:{}", dot.origin, dot.seq),
             Output::ReadHash { origin, seq, .. } => format!("looks up {origin}:{seq}"),
             Output::Alarm(alarm) => format!("ALARM {alarm:?}"),
+            Output::Renew { former } => format!("is to write as {former} no more"),
         };
         self.note(format_args!("{} {what}", at + 1));
     }
@@ -195,6 +234,5 @@ impl World {
     pub(crate) fn ring(&mut self, at: usize, head: causeway_domain::writing::Head) {
         self.step(at, Input::Committed(Arc::new(head)));
         self.fold_soon(at);
-        self.look_at_parked(at);
     }
 }

@@ -8,6 +8,7 @@ mod session;
 use causeway_domain::ids::Origin;
 use causeway_domain::rule::{self, Rule};
 use causeway_domain::writing::{Absorbed, Decided, Facts, Task, Verdict};
+use causeway_replicator_core::failure::StoreFailure;
 
 use crate::disk::Durable;
 use crate::hits::Hit;
@@ -207,7 +208,7 @@ impl World {
             }
             Fate::DiskFull => {
                 self.lose_connection(at);
-                self.refuse(at, batch);
+                self.refuse(at, batch, StoreFailure::Unavailable);
             }
             Fate::Rejected => {
                 self.lose_connection(at);
@@ -219,7 +220,7 @@ impl World {
     /// One piece that cannot be stored must not cost the others.
     fn split(&mut self, at: usize, batch: Batch) {
         if batch.tasks.len() < 2 {
-            return self.leave_out(at, batch);
+            return self.refuse(at, batch, StoreFailure::Unstorable);
         }
         self.hit(Hit::SplitBatch);
         let pieces = batch.tasks.into_iter().zip(batch.askers);
@@ -233,28 +234,10 @@ impl World {
         self.process(at).alone.extend(alone);
     }
 
-    /// One event of a peer that cannot be stored must not cost the others: what its origin wrote
-    /// after it waits, all else is taken in.
-    fn leave_out(&mut self, at: usize, mut batch: Batch) {
-        let Some(Task::Absorb { events, .. }) = batch.tasks.first_mut() else {
-            return self.refuse(at, batch);
-        };
-        let refused = self.replicas[at].refuses.clone();
-        events.retain(|event| Some(&event.envelope.id) != refused.as_ref());
-        self.hit(Hit::LeftOut);
-        if events.is_empty() {
-            for asker in batch.askers {
-                self.absorbed(at, &asker, Some(Absorbed::default()));
-            }
-        } else {
-            self.process(at).alone.push_back(batch);
-        }
-    }
-
     fn again(&mut self, at: usize, mut batch: Batch) {
         batch.attempts += 1;
         if batch.attempts >= ATTEMPTS {
-            self.refuse(at, batch);
+            self.refuse(at, batch, StoreFailure::Unavailable);
         } else {
             self.begin(at, batch);
         }
@@ -324,22 +307,20 @@ impl World {
                 (Asker::Client(request), Verdict::Submitted(answer)) => {
                     self.answer_client(at, request, answer);
                 }
-                (asker, Verdict::Absorbed(taken)) => {
-                    if !taken.missing.is_empty() {
+                (asker, Verdict::Absorbed(absorbed)) => {
+                    if !absorbed.missing.is_empty() {
                         self.hit(Hit::Early);
                     }
-                    self.absorbed(at, &asker, Some(taken));
+                    self.absorbed(at, &asker, Ok(absorbed));
                 }
                 _ => {}
             }
         }
     }
 
-    fn absorbed(&mut self, at: usize, asker: &Asker, taken: Option<Absorbed>) {
-        match *asker {
-            Asker::Pull(call) => self.pull_absorbed(at, call, taken),
-            Asker::Push(call) => self.push_absorbed(at, call, taken),
-            Asker::Client(_) | Asker::Nobody => {}
+    fn absorbed(&mut self, at: usize, asker: &Asker, result: Result<Absorbed, StoreFailure>) {
+        if let Asker::Store(store) = *asker {
+            self.stored(at, store, result);
         }
     }
 
@@ -357,12 +338,12 @@ impl World {
         }
     }
 
-    fn refuse(&mut self, at: usize, batch: Batch) {
+    fn refuse(&mut self, at: usize, batch: Batch, failure: StoreFailure) {
         for asker in batch.askers {
             if let Asker::Client(request) = asker {
                 self.fail_client(request);
             }
-            self.absorbed(at, &asker, None);
+            self.absorbed(at, &asker, Err(failure));
         }
     }
 }

@@ -122,7 +122,10 @@ fn a_clone_is_refused_also_when_it_pushes_or_pulls() {
         instance: clone.instance,
     };
     assert_eq!(given.core.admit_push(&caller), Err(refusal.clone()));
-    assert_eq!(given.core.admit_pull(&caller), Err(refusal));
+    assert_eq!(
+        given.core.admit_pull(&caller, vector(&[]), false),
+        Err(refusal)
+    );
 }
 
 #[test]

@@ -194,14 +194,10 @@ fn saying_forked(peer: u16, n: u64, seq: u64) -> Digest {
 
 impl Given {
     fn pulled_forked(&mut self, peer: u16, forked: u16) -> Vec<Output> {
-        let result = Ok(Absorbed {
+        let absorbed = Absorbed {
             forked: vec![origin(forked)],
             ..Absorbed::default()
-        });
-        self.step(Input::PullDone {
-            peer: id(peer),
-            result,
-            is_followed: false,
-        })
+        };
+        self.pull_is_stored(peer, absorbed)
     }
 }

@@ -28,7 +28,10 @@ fn what_peers_keep_back_because_of_a_fork_is_not_waited_for() {
 #[test]
 fn what_a_peer_gives_only_later_is_not_waited_for_unless_it_keeps_it_back() {
     let mut given = Given::peers(3);
-    let cycle = [event(3, 1, &[(2, 2)]), event(2, 2, &[(3, 1)])];
+    let cycle = Decoded {
+        events: vec![event(3, 1, &[(2, 2)]), event(2, 2, &[(3, 1)])],
+        flawed: 0,
+    };
     let after = vector(&[(2, 1)]);
     let orphaned = |given: &Given| given.core.orphaned_in_pull(id(2), &after, &cycle);
 

@@ -100,15 +100,14 @@ fn own_events_that_a_pull_brings_are_told_of() {
     given.holds(&[(1, 3)]);
     given.answered(digest(2, 1, &[(2, 9)]));
 
-    let brought = given.step(Input::PullDone {
-        peer: id(2),
-        result: Ok(Absorbed {
+    let brought = given.pull_is_stored(
+        2,
+        Absorbed {
             stored: 1,
             unknown_own: Some(dot(1, 5)),
             ..Absorbed::default()
-        }),
-        is_followed: false,
-    });
+        },
+    );
 
     assert_eq!(unknown_own(&brought), [(2, 5)]);
 }

@@ -158,7 +158,7 @@ fn the_peer_itself_may_push_and_pull() {
         instance: instance(2),
     };
 
-    assert!(given.core.admit_pull(&caller).is_ok());
+    assert!(given.core.admit_pull(&caller, vector(&[]), false).is_ok());
     assert!(given.core.admit_push(&caller).is_ok());
 }
 

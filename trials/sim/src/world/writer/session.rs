@@ -2,6 +2,7 @@
 
 use causeway_domain::ids::Origin;
 use causeway_domain::writing::{Decided, Record, Row, Verdict};
+use causeway_replicator_core::failure::StoreFailure;
 
 use super::super::{Happening, World};
 use super::{ATTEMPTS, PATIENCE_MS, RENEW_AGAIN_MS};
@@ -44,7 +45,7 @@ impl World {
             if decided.is_some() && batch.attempts < ATTEMPTS {
                 self.connect(at, Some((batch, decided)));
             } else {
-                self.refuse(at, batch);
+                self.refuse(at, batch, StoreFailure::Unavailable);
             }
             return;
         }
@@ -65,7 +66,7 @@ impl World {
             self.hit(Hit::RestoredBeneath);
             self.note(format_args!("{} {not_ours}", at + 1));
             if let Some((batch, _)) = waiting {
-                self.refuse(at, batch);
+                self.refuse(at, batch, StoreFailure::Unavailable);
             }
             return;
         }

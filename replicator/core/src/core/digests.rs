@@ -1,27 +1,20 @@
-//! What the core makes of what peers say.
+//! What the core makes of the digests of peers.
 
-use causeway_domain::ids::{Dot, Origin, ReplicaId};
+use causeway_domain::ids::{Dot, ReplicaId};
 use causeway_domain::rule::{self, Rule};
-use causeway_domain::version_vector::VersionVector;
-use causeway_domain::writing::Absorbed;
 
 use crate::alarm::Alarm;
-use crate::failure::{CallFailure, LinkError};
+use crate::failure::LinkError;
 use crate::identity::Admission;
 use crate::liveness::Outward;
 use crate::now::Now;
-use crate::peer::Peer;
 use crate::plan;
-use crate::wire::{Digest, PushAnswer, Refusal};
+use crate::wire::{Digest, Refusal};
 
-use super::{Core, Output};
+use super::{Core, Output, fork_alarm, unknown_own_alarm};
 
 /// How soon a peer that holds another version of our presence is told again.
 const RETELL_MS: u64 = 250;
-/// A pull that took so long, storing included, is no reason to go on with the same peer: another may
-/// be quicker.
-const SLOW_MS: u64 = 3_000;
-
 impl Core {
     pub(super) fn digest_called(
         &mut self,
@@ -88,6 +81,7 @@ impl Core {
         result: Result<Box<Digest>, LinkError>,
         out: &mut Vec<Output>,
     ) {
+        self.drop_idle_prefetch(id, out);
         let me = &self.me;
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
@@ -203,97 +197,6 @@ impl Core {
             out.push(fork_alarm(id, origin));
         }
     }
-
-    pub(super) fn push_called(
-        &mut self,
-        now: Now,
-        from: ReplicaId,
-        absorbed: &Absorbed,
-        out: &mut Vec<Output>,
-    ) {
-        let Some(peer) = self.peers.get_mut(&from) else {
-            return;
-        };
-        peer.hear(now);
-        if !absorbed.missing.is_empty() {
-            peer.learn_missing(now, &absorbed.missing);
-        }
-        out.extend(find_forks(now, peer, from, absorbed));
-        self.find_unknown_own(from, absorbed, out);
-    }
-
-    pub(super) fn push_done(
-        &mut self,
-        now: Now,
-        id: ReplicaId,
-        sent: &VersionVector,
-        result: Result<PushAnswer, CallFailure>,
-    ) {
-        let not_pulled = self.not_pulled();
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        peer.push.is_under_way = false;
-        match result {
-            Ok(answer) => {
-                self.revision += 1;
-                peer.hear(now);
-                peer.learn_push(now, sent, answer);
-                let wanted = peer.wanted(&self.head.vector, &not_pulled);
-                peer.want(now, &wanted, false);
-            }
-            Err(_) => peer.push_failed(),
-        }
-    }
-
-    pub(super) fn pull_done(
-        &mut self,
-        now: Now,
-        id: ReplicaId,
-        result: Result<Absorbed, CallFailure>,
-        is_followed: bool,
-        out: &mut Vec<Output>,
-    ) {
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        peer.pull.is_under_way = false;
-        match result {
-            Ok(taken) => {
-                peer.hear(now);
-                out.extend(find_forks(now, peer, id, &taken));
-                peer.orphans.miss(now.ms, &taken.missing);
-                if taken.stored > 0 {
-                    peer.pull_succeeded(now);
-                    let is_quick = now.ms < peer.pull.began_ms + SLOW_MS;
-                    self.goes_on = (is_followed && is_quick).then_some(id);
-                } else {
-                    peer.pull_failed(now);
-                    let missing = taken.missing.iter().map(|range| range.origin);
-                    let (left_out, stuck) =
-                        missing.partition(|origin| peer.pull.left_out.contains(origin));
-                    let held = &self.head.vector;
-                    self.blocked.add(now.ms, &stuck, &left_out, held);
-                }
-                self.find_unknown_own(id, &taken, out);
-            }
-            Err(_) => peer.pull_failed(now),
-        }
-    }
-
-    /// A peer gave events of our own that are not here. What was found before a new epoch was drawn
-    /// is settled by it.
-    fn find_unknown_own(&mut self, id: ReplicaId, taken: &Absorbed, out: &mut Vec<Output>) {
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        let is_own = |dot: &Dot| dot.origin == self.me.origin;
-        if let Some(dot) = taken.unknown_own.filter(is_own)
-            && peer.doubt(dot)
-        {
-            out.push(unknown_own_alarm(id, dot, &self.head.vector));
-        }
-    }
 }
 
 /// Checks what a digest that answers claims to be.
@@ -324,24 +227,4 @@ fn check_protocol(ours: [u16; 2], theirs: [u16; 2]) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::NoCommonProtocol { protocol: ours })
-}
-
-/// Marks origins of which a peer sent other events than are held.
-fn find_forks(now: Now, peer: &mut Peer, id: ReplicaId, taken: &Absorbed) -> Vec<Output> {
-    let news = taken.forked.iter();
-    let news = news.filter(|&&origin| peer.forks.find(now.ms, origin));
-    news.map(|&origin| fork_alarm(id, origin)).collect()
-}
-
-fn unknown_own_alarm(peer: ReplicaId, shown: Dot, held: &VersionVector) -> Output {
-    Output::Alarm(Alarm::OwnEventsUnknown {
-        peer,
-        origin: shown.origin,
-        shown: shown.seq,
-        held: held.get(shown.origin),
-    })
-}
-
-pub(super) fn fork_alarm(peer: ReplicaId, origin: Origin) -> Output {
-    Output::Alarm(Alarm::Fork { peer, origin })
 }
