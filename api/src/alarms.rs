@@ -68,7 +68,7 @@ fn quarantine(count: u64) -> Option<AlarmBody> {
         origin: None,
         detail: format!(
             "{count} event{} cannot be read by this version, or by its database: kept and passed on, \
-             but nobody is shown them here; the log says which and why",
+             but not shown here; the log says which and why",
             if count == 1 { "" } else { "s" }
         ),
     })
@@ -99,6 +99,6 @@ fn new_epoch(log: &Log, began_as: Origin) -> Option<AlarmBody> {
         kind: NEW_EPOCH.to_owned(),
         replica: None,
         origin: Some(origin.to_string()),
-        detail: format!("this replica goes on as {origin}, a new epoch: {why}"),
+        detail: format!("this replica continues as {origin}, a new epoch: {why}"),
     })
 }

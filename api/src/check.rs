@@ -87,8 +87,8 @@ pub async fn check(config: &Config) -> Findings {
     findings
 }
 
-/// Whether this replica is running now. Another program may answer at its public address; whoever is
-/// this replica has its port, too.
+/// Whether this replica is running now. Another program may answer at its public address; the replica
+/// itself holds the port as well.
 async fn is_running(config: &Config, probe: &Probe) -> bool {
     let url = &config.own_address().public_url;
     probe.is_alive(url).await.is_ok()

@@ -71,7 +71,7 @@ struct Hub {
     announcements: mpsc::UnboundedSender<PresenceChange>,
 }
 
-/// A group that somebody listens to, here or elsewhere.
+/// A group with readers, here or at other replicas.
 struct Room {
     channel: broadcast::Sender<Arc<Update>>,
     /// Users with streams here, and how many.

@@ -53,7 +53,7 @@ enum Command {
     Openapi,
     /// Says what is wrong with settings, database and peers, without starting anything
     Check(ConfigFile),
-    /// Builds the read models anew from the events; the replica must not be running
+    /// Rebuilds the read models from the events; the replica must not be running
     Rebuild(ConfigFile),
     /// Gives a replica a new epoch: to be run after every restore; the replica must not be running
     #[command(after_help = NEW_EPOCH_EXAMPLES)]
@@ -83,8 +83,8 @@ struct DevArguments {
 struct NewEpochArguments {
     #[command(flatten)]
     config: ConfigFile,
-    /// Yield to the peers after a fork: set aside what they hold otherwise, take theirs, and
-    /// write again what would be lost
+    /// Yield to the peers after a fork: set aside the events that differ from theirs, take theirs,
+    /// and write again what would be lost
     #[arg(long)]
     rescue: bool,
     /// The replica whose events are to stay, where the peers hold different ones themselves

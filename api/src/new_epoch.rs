@@ -71,8 +71,8 @@ async fn rescue_with(config: &Config, url: &str, asked: Rescue) -> anyhow::Resul
     let renewal = rescue::new_epoch(&options()?, &parting).await?;
 
     let (log, writer) = Log::open(options()?).await?;
-    let floors = answers.values().map(|answer| answer.digest.floor);
-    log.raise(floors.max().unwrap_or_default()).await?;
+    let closed = answers.values().map(|answer| answer.digest.floor);
+    log.raise(closed.max().unwrap_or_default()).await?;
     let severed = parting.0.keys().copied().collect();
     let followed = |peer: &&Peer<'_>| partings.is_empty() || partings.contains_key(&peer.id);
     let mut came = 0;
@@ -143,7 +143,7 @@ fn report(
     });
     lines.extend(parted);
     lines.push(format!(
-        "{} events set aside, {came} taken from peers, {} of those set aside among them\n\
+        "{} events set aside, {came} taken from peers, {} of them had been set aside\n\
          written again: {} messages, {} other events; not needed any more: {}\n",
         renewal.set_aside, rescued.returned, rescued.messages, rescued.others, rescued.superseded
     ));

@@ -77,7 +77,7 @@ fn none_quarantined(count: u64) -> Result<(), String> {
     match count {
         0 => Ok(()),
         count => Err(format!(
-            "events set aside: {count}; kept, passed on, shown by nobody; the log of the server \
+            "events set aside: {count}; kept and passed on, but not shown; the log of the server \
              says why, and after an upgrade `causeway-server rebuild` tries them again"
         )),
     }

@@ -30,7 +30,7 @@ pub(crate) fn check(request: &Request, operation: &Operation) -> Result<(), Prob
 ///
 /// `invalid`, naming the parameter.
 pub fn check_query(query: &str, known: &[String]) -> Result<(), Problem> {
-    let mut given: Vec<String> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = text(name)
@@ -38,13 +38,13 @@ pub fn check_query(query: &str, known: &[String]) -> Result<(), Problem> {
         if !known.contains(&name) {
             return Err(Problem::invalid(name, unknown(known)));
         }
-        if given.contains(&name) {
+        if seen.contains(&name) {
             return Err(Problem::invalid(name, "may be given only once"));
         }
         if text(value).is_none() {
             return Err(Problem::invalid(name, "must be UTF-8"));
         }
-        given.push(name);
+        seen.push(name);
     }
     Ok(())
 }

@@ -135,8 +135,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_in_pieces_is_put_together() {
-        let pieces = ["", "one ", "two", " ", "3"].map(Ok::<_, std::io::Error>);
-        let body = Body::from_bytes_stream(futures_util::stream::iter(pieces));
+        let chunks = ["", "one ", "two", " ", "3"].map(Ok::<_, std::io::Error>);
+        let body = Body::from_bytes_stream(futures_util::stream::iter(chunks));
 
         assert_eq!(receive(body, &LIMITS).await.unwrap(), b"one two 3"[..]);
     }

@@ -36,8 +36,8 @@ impl RequestIds {
 
     /// Returns the id that the client sent, if it is valid, or the next one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> RequestId {
-        let mut given = headers.get_all("x-request-id").iter();
-        match (given.next(), given.next()) {
+        let mut sent = headers.get_all("x-request-id").iter();
+        match (sent.next(), sent.next()) {
             (Some(id), None) if is_id(id.as_bytes()) => RequestId(id.clone()),
             _ => self.next(),
         }

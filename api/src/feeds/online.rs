@@ -16,7 +16,7 @@ use super::frame::{Frame, Update};
 use super::shapes::PresenceBody;
 use super::{Hub, Room};
 
-/// Who was online at each peer when last looked at.
+/// Who was online at each peer at the last comparison.
 #[derive(Default)]
 pub(super) struct PeersOnline {
     last: BTreeMap<ReplicaId, Arc<BTreeSet<Online>>>,

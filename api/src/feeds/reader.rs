@@ -244,12 +244,12 @@ impl Reader {
         let vectors = timelines.vectors_of(after, &entries).await?;
 
         let cursor = |progress: &Progress| self.cursor_of(progress);
-        let told = progress.take_step(&entries, &rivals, &vectors, self.max_frames, cursor);
+        let deliveries = progress.take_step(&entries, &rivals, &vectors, self.max_frames, cursor);
         let taken = entries.partition_point(|entry| entry.arrival <= progress.at());
         let is_last = !is_full && taken == entries.len();
         entries.truncate(taken);
         let maker = FrameMaker::new(&hub, &knowledge, &target.vector);
-        let fresh = self.frames(&maker, &progress, &entries, told, is_last);
+        let fresh = self.frames(&maker, &progress, &entries, deliveries, is_last);
         let fresh = fresh.await?;
         if is_last {
             progress.arrive();
@@ -272,11 +272,11 @@ impl Reader {
         maker: &FrameMaker<'_>,
         progress: &Progress,
         entries: &[FeedEntry],
-        told: Vec<Told<String>>,
+        deliveries: Vec<Told<String>>,
         is_last: bool,
     ) -> Result<Vec<(Frame, SortKey)>, ReadError> {
         let hub = &self.feeds.0;
-        let subjects = told.iter().map(|told| &entries[told.index]);
+        let subjects = deliveries.iter().map(|delivery| &entries[delivery.index]);
         let messages = hub.messages_of(subjects).await?;
         let has_more = !is_last && progress.is_sure();
         let has_more = has_more && messages.values().any(|seen| maker.is_settled(seen));
@@ -286,18 +286,18 @@ impl Reader {
         } else {
             None
         };
-        let mut fresh = Vec::with_capacity(told.len());
-        for told in told {
-            let (entry, kind) = (&entries[told.index], told.kind);
+        let mut fresh = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let (entry, kind) = (&entries[delivery.index], delivery.kind);
             let is_overtaken = |message: &Message| {
-                let later = entries[told.index + 1..].iter();
+                let later = entries[delivery.index + 1..].iter();
                 !progress.is_sure() || is_overtaken(message, later, beyond)
             };
             let message = messages.get(&entry.subject);
             let Some(data) = maker.data(entry, kind, message, is_overtaken) else {
                 continue;
             };
-            let frame = Frame::with_id(kind.as_str(), told.cursor, data);
+            let frame = Frame::with_id(kind.as_str(), delivery.cursor, data);
             fresh.push((frame, SortKey::of_entry(entry, kind)));
         }
         Ok(fresh)

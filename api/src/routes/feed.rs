@@ -38,7 +38,7 @@ pub struct Feed(pub Context);
 struct Change {
     /// `message`, `moved`, `like`, `unlike`, `join`, `leave` or `reset`.
     event: String,
-    /// Where to go on after it.
+    /// Where to resume after it.
     cursor: String,
     /// The message (`like` and `unlike`: with `by`) or the member.
     #[serde(serialize_with = "raw")]
@@ -48,9 +48,9 @@ struct Change {
 /// Changes of a group.
 #[derive(Object, Serialize)]
 struct Changes {
-    /// What has happened, in order.
+    /// The changes, in order.
     events: Vec<Change>,
-    /// Where to go on.
+    /// Where to resume.
     cursor: String,
     /// Whether this is all there is for now.
     caught_up: bool,
@@ -114,10 +114,10 @@ impl Feed {
         caller: Caller,
         /// The name of the group.
         group: Path<String>,
-        /// The `id` of the last frame received: goes on after it. Wins over `cursor`.
+        /// The `id` of the last frame received: the stream resumes after it. Overrides `cursor`.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<String>>,
-        /// A cursor to go on after. Without any the stream starts now.
+        /// A cursor to resume after. Without any the stream starts now.
         cursor: Query<Option<String>>,
         /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
@@ -149,8 +149,8 @@ impl Feed {
     /// Follows a group by asking again and again
     ///
     /// The same events as the stream, as JSON. Answers when there is something, or after
-    /// `wait_ms`. Where `caught_up` is false, ask again at once, also where there are no events:
-    /// the search for them goes on after the cursor. Does not make the caller online.
+    /// `wait_ms`. Where `caught_up` is false, ask again at once, even if there are no events: the
+    /// search continues after the cursor. Does not make the caller online.
     #[oai(
         path = "/v1/groups/:group/changes",
         method = "get",
@@ -161,7 +161,7 @@ impl Feed {
         caller: Caller,
         /// The name of the group.
         group: Path<String>,
-        /// Where to go on. Without it: from now.
+        /// Where to resume. Without it: from now.
         cursor: Query<Option<String>>,
         /// How long to wait for something to happen: 0 to 30,000 ms, default 0.
         wait_ms: Query<Option<i64>>,
@@ -178,8 +178,8 @@ impl Feed {
         self.known(&group).await?;
         let reader = Reader::open(&self.0.feeds, group, caller.user.id, resume, limit);
         let mut reader = reader.await.map_err(read_problem)?;
-        let patience = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
-        let changes = gather(&mut reader, limit, Instant::now() + patience);
+        let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
+        let changes = gather(&mut reader, limit, Instant::now() + wait);
         Ok(Reply(changes.await.map_err(read_problem)?))
     }
 }
@@ -196,10 +196,10 @@ impl Feed {
     fn resume(
         &self,
         field: &str,
-        given: Option<String>,
+        text: Option<String>,
         group: &GroupName,
     ) -> Result<Resume, Problem> {
-        let Some(text) = given else {
+        let Some(text) = text else {
             return Ok(Resume::Now);
         };
         let cursor = match self.0.cursors.decode(&text) {
@@ -250,7 +250,7 @@ fn frames(
 }
 
 /// Returns the events that are there, or waits for the first one. Stops to search the log after
-/// [`SEARCH_TIME`], with a cursor from which the next call goes on.
+/// [`SEARCH_TIME`], with a cursor from which the next call resumes.
 async fn gather(
     reader: &mut Reader,
     limit: usize,
@@ -277,7 +277,7 @@ async fn gather(
         events.extend(change(reader, &frame));
         cursor = frame.id.or(cursor);
     }
-    // Where frames are still queued, the next call goes on after the last one taken.
+    // Where frames are still queued, the next call resumes after the last one taken.
     let cursor = match cursor {
         Some(cursor) if !reader.is_empty() => cursor.to_string(),
         _ => reader.cursor(),

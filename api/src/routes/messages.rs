@@ -103,7 +103,7 @@ impl Messages {
         body: Body<NewMessage>,
     ) -> Result<Posted, Problem> {
         let group = group_name(&group.0)?;
-        let patience = self.patience(wait_for.0, timeout_ms.0)?;
+        let wait = self.wait(wait_for.0, timeout_ms.0)?;
         let reader = caller.user.id.clone();
         let (id, asked) = self.new_post(&group, caller.user, idempotency_key.0, &body.0)?;
         let above = match &body.0.seen {
@@ -121,11 +121,11 @@ impl Messages {
             self.0.await_shown(None).await?;
             let known = self.read(&group, &id.0, &reader).await?;
             let dot = known.message.position.dot();
-            self.wait_until_stored(patience, dot).await;
+            self.wait_until_stored(wait, dot).await;
             return Ok(Posted::Known(Reply(self.render(&known)), mark));
         };
         let posted = posted(&group, event);
-        self.wait_until_stored(patience, event.envelope.stamp.dot())
+        self.wait_until_stored(wait, event.envelope.stamp.dot())
             .await;
         Ok(Posted::Created(Reply(self.render(&posted)), mark))
     }
@@ -266,7 +266,7 @@ impl Messages {
 
 impl Messages {
     /// Returns how many replicas to wait for, and how long.
-    fn patience(
+    fn wait(
         &self,
         wait_for: Option<i64>,
         timeout_ms: Option<i64>,
@@ -362,10 +362,10 @@ impl Messages {
 
     async fn wait_until_stored(
         &self,
-        patience: Option<(usize, Duration)>,
+        wait: Option<(usize, Duration)>,
         dot: causeway_domain::ids::Dot,
     ) {
-        let Some((wait_for, patience)) = patience else {
+        let Some((wait_for, wait)) = wait else {
             return;
         };
         let log = self.0.log.clone();
@@ -373,7 +373,7 @@ impl Messages {
         let is_stored = knowledge
             .wait_for(|knowledge| knowledge.stored_on(dot, &log.head().vector).len() >= wait_for);
         // After a time-out the response says which replicas store it.
-        let _ = timeout(patience, is_stored).await;
+        let _ = timeout(wait, is_stored).await;
     }
 }
 

@@ -30,11 +30,11 @@ fn looks_like_rfc3339(text: &[u8]) -> bool {
             && text
                 .iter()
                 .zip(pattern)
-                .all(|(given, wanted)| match wanted {
-                    b'0' => given.is_ascii_digit(),
-                    b'T' => b"Tt ".contains(given),
-                    b'+' => b"+-".contains(given),
-                    _ => given == wanted,
+                .all(|(byte, pattern)| match pattern {
+                    b'0' => byte.is_ascii_digit(),
+                    b'T' => b"Tt ".contains(byte),
+                    b'+' => b"+-".contains(byte),
+                    _ => byte == pattern,
                 })
     };
     let zone = match rest.split_first() {
@@ -56,12 +56,12 @@ mod tests {
 
     #[test]
     fn a_moment_is_written_as_rfc_3339_says() {
-        for taken in [
+        for valid in [
             "2026-01-31T12:00:00Z",
             "2026-01-31t12:00:00.123456z",
             "2026-01-31 12:00:00+02:00",
         ] {
-            assert!(moment(taken).is_ok(), "{taken}");
+            assert!(moment(valid).is_ok(), "{valid}");
         }
         for refused in [
             "",

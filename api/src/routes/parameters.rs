@@ -22,11 +22,11 @@ pub fn text(parameter: &Query<Option<String>>) -> Option<&str> {
 /// Returns a number within bounds, or its default.
 pub fn bounded(
     name: &str,
-    given: Option<i64>,
+    value: Option<i64>,
     default: i64,
     bounds: std::ops::RangeInclusive<i64>,
 ) -> Result<i64, Problem> {
-    let number = given.unwrap_or(default);
+    let number = value.unwrap_or(default);
     if bounds.contains(&number) {
         return Ok(number);
     }
@@ -35,8 +35,8 @@ pub fn bounded(
 }
 
 /// Returns the size of a page.
-pub fn page_size(given: Option<i64>) -> Result<i64, Problem> {
-    bounded("limit", given, 50, 1..=500)
+pub fn page_size(value: Option<i64>) -> Result<i64, Problem> {
+    bounded("limit", value, 50, 1..=500)
 }
 
 /// Returns where a page of the history starts or ends: at most one of the three is given.

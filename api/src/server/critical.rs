@@ -66,7 +66,7 @@ impl CriticalTasks {
         });
     }
 
-    /// Takes over a task that ends by itself when nobody needs it any more, and is aborted on `stop`.
+    /// Supervises a task that ends by itself once it is no longer needed, and is aborted on `stop`.
     pub fn adopt(&self, name: &'static str, mut task: JoinHandle<()>) {
         let stop = self.stop.clone();
         self.spawn(name, async move {

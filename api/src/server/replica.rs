@@ -239,15 +239,15 @@ fn report_beginning(log: &Log) {
     }
     let origin = log.origin();
     match log.beginning() {
-        Beginning::Continued => tracing::info!(%origin, "goes on"),
-        Beginning::First => tracing::info!(%origin, "begins"),
+        Beginning::Continued => tracing::info!(%origin, "continues"),
+        Beginning::First => tracing::info!(%origin, "begins its first epoch"),
         Beginning::Renewed(why) => {
             tracing::warn!(%origin, %why, "begins a new epoch: it is not sure that nothing is lost");
         }
     }
 }
 
-/// Starts the streams, and the task that tells the peers who comes and goes.
+/// Starts the streams, and the task that announces presence to the peers.
 fn spawn_feeds(
     config: &Config,
     keys: &ClusterKeys,
