@@ -157,4 +157,5 @@ impl Config {
 }
 
 #[cfg(test)]
+#[expect(clippy::too_many_lines, reason = "every setting in one table")]
 mod tests;

@@ -1,6 +1,10 @@
 //! What Causeway promises, tested from outside with real servers, real HTTP and real Postgres. A file
 //! for each promise.
 #![expect(
+    clippy::too_many_lines,
+    reason = "a scenario is easier to read in one piece"
+)]
+#![expect(
     clippy::disallowed_methods,
     reason = "tests read the clock and make clients of their own"
 )]

@@ -1,6 +1,9 @@
 //! The terminal client as it is used: the real program, in a pipe or a pseudo-terminal, with a fake
 //! server that can be made to fail.
-
+#![expect(
+    clippy::too_many_lines,
+    reason = "a scenario is easier to read in one piece"
+)]
 #![expect(
     clippy::unwrap_used,
     reason = "a test ends where its own scaffold fails"

@@ -1,5 +1,9 @@
 //! The replicator as it runs: real logs in Postgres, real HTTP between them.
 #![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a scenario is easier to read in one piece"
+)]
 #![expect(clippy::disallowed_methods, reason = "a test has a clock of its own")]
 
 mod ahead;

@@ -66,19 +66,7 @@ pub(super) async fn cut(
             let Some(place) = position(connection, group, place).await? else {
                 return Ok(None);
             };
-            let mut messages = from(connection, group, place, true, limit + 1).await?;
-            let has_after = cut_to(&mut messages, limit);
-            let here = from(connection, group, place, false, 1).await?;
-            let stands_there = here
-                .first()
-                .is_some_and(|message| message.position == place);
-            let has_before =
-                stands_there || !before(connection, group, Some(place), 1).await?.is_empty();
-            Cut {
-                messages,
-                has_before,
-                has_after,
-            }
+            after(connection, group, place, limit).await?
         }
         Anchor::Around(place) => {
             let Some(place) = position(connection, group, place).await? else {
@@ -88,6 +76,24 @@ pub(super) async fn cut(
         }
     };
     Ok(Some(cut))
+}
+
+async fn after(
+    connection: &mut PgConnection,
+    group: &GroupName,
+    place: OrderKey,
+    limit: i64,
+) -> sqlx::Result<Cut> {
+    let mut messages = from(connection, group, place, true, limit + 1).await?;
+    let has_after = cut_to(&mut messages, limit);
+    let at = from(connection, group, place, false, 1).await?;
+    let is_at = at.first().is_some_and(|message| message.position == place);
+    let has_before = is_at || !before(connection, group, Some(place), 1).await?.is_empty();
+    Ok(Cut {
+        messages,
+        has_before,
+        has_after,
+    })
 }
 
 /// Half a page before the place, the rest from it on; near an end the other side fills the page.
