@@ -21,8 +21,8 @@ const GROUP_PAGES: usize = 10;
 /// A report of a background task.
 #[derive(Debug)]
 pub struct Report {
-    /// The connection that the task belongs to; reports of a former one are stale.
-    pub connection: u64,
+    /// Which connection the task belongs to; reports of a former one are stale.
+    pub generation: u64,
     /// What happened.
     pub event: Event,
 }
@@ -55,13 +55,13 @@ pub fn follow(
     client: Client,
     group: String,
     cursor: Option<String>,
-    connection: u64,
+    generation: u64,
     out: Sender<Report>,
 ) -> Task {
     let task = tokio::spawn(async move {
-        let event = follow_until_lost(&client, &group, cursor, connection, &out).await;
+        let event = follow_until_lost(&client, &group, cursor, generation, &out).await;
         // The receiver is gone only while the program exits.
-        let _ = out.send(Report { connection, event }).await;
+        let _ = out.send(Report { generation, event }).await;
     });
     Task(task.abort_handle())
 }
@@ -70,7 +70,7 @@ async fn follow_until_lost(
     client: &Client,
     group: &str,
     cursor: Option<String>,
-    connection: u64,
+    generation: u64,
     out: &Sender<Report>,
 ) -> Event {
     let mut last_id = cursor.unwrap_or_default();
@@ -86,7 +86,7 @@ async fn follow_until_lost(
             }
             Err(error) => return Event::Refused(error),
         };
-        if let Some(end) = read_until_it_ends(&mut stream, &mut last_id, connection, out).await {
+        if let Some(end) = read_until_it_ends(&mut stream, &mut last_id, generation, out).await {
             return end;
         }
         // At once, to tell a closed stream from a lost server; with a pause only if streams keep
@@ -104,7 +104,7 @@ async fn follow_until_lost(
 async fn read_until_it_ends(
     stream: &mut Stream,
     last_id: &mut String,
-    connection: u64,
+    generation: u64,
     out: &Sender<Report>,
 ) -> Option<Event> {
     while let Some(raw) = stream.next().await {
@@ -120,13 +120,13 @@ async fn read_until_it_ends(
         last_id.clone_from(&raw.id);
         let event = Event::Frame(Box::new(frame), raw.id);
         // The receiver is gone only while the program exits.
-        let _ = out.send(Report { connection, event }).await;
+        let _ = out.send(Report { generation, event }).await;
     }
     None
 }
 
 /// Reports the names of groups once, page by page. Errors are ignored.
-pub fn load_groups(client: Client, connection: u64, out: Sender<Report>) -> Task {
+pub fn load_groups(client: Client, generation: u64, out: Sender<Report>) -> Task {
     let task = tokio::spawn(async move {
         let mut after = None;
         for _ in 0..GROUP_PAGES {
@@ -138,7 +138,7 @@ pub fn load_groups(client: Client, connection: u64, out: Sender<Report>) -> Task
             let groups = groups.map(|group: Group| group.name).collect();
             let event = Event::Groups(groups);
             // The receiver is gone only while the program exits.
-            let _ = out.send(Report { connection, event }).await;
+            let _ = out.send(Report { generation, event }).await;
             after = page.next;
             if after.is_none() {
                 return;
@@ -149,7 +149,7 @@ pub fn load_groups(client: Client, connection: u64, out: Sender<Report>) -> Task
 }
 
 /// Probes the server until it is lost. A server of another cluster than `cluster` counts as lost.
-pub fn watch(client: Client, cluster: String, connection: u64, out: Sender<Report>) -> Task {
+pub fn watch(client: Client, cluster: String, generation: u64, out: Sender<Report>) -> Task {
     let task = tokio::spawn(async move {
         let reason = loop {
             tokio::time::sleep(WATCH).await;
@@ -164,7 +164,7 @@ pub fn watch(client: Client, cluster: String, connection: u64, out: Sender<Repor
         };
         let _ = out
             .send(Report {
-                connection,
+                generation,
                 event: Event::Lost(reason),
             })
             .await;

@@ -48,7 +48,7 @@ const REPORTS: usize = 256;
 
 /// The connection to a server.
 #[derive(Debug)]
-enum Link {
+enum Connection {
     /// No server yet.
     None,
     /// A server that answers.
@@ -79,7 +79,7 @@ enum Work {
     /// What was typed, and the key of the message that is stored for it.
     Typed(Typed, Option<String>),
     /// It is time to try a server.
-    Link,
+    Connect,
     Tick,
 }
 
@@ -98,7 +98,7 @@ pub struct Chat {
     style: Style,
     output: Output,
     http: Http,
-    link: Link,
+    connection: Connection,
     failover: bool,
     /// Shared, because lines entered early are stored while a command has the rest.
     outbox: Rc<RefCell<Outbox>>,
@@ -111,7 +111,7 @@ pub struct Chat {
     /// Groups, and when the next message of each is tried again.
     waits: Vec<(String, Instant)>,
     /// Counts connections, so that news of a former one is recognised.
-    connection: u64,
+    generation: u64,
     tasks: Vec<Task>,
     reports: Sender<Report>,
     incoming: Receiver<Report>,
@@ -144,14 +144,14 @@ impl Chat {
             style,
             output,
             http,
-            link: Link::None,
+            connection: Connection::None,
             failover,
             outbox: Rc::default(),
             written_here: HashSet::new(),
             storage,
             outbox_fault: None,
             waits: Vec::new(),
-            connection: 0,
+            generation: 0,
             tasks: Vec::new(),
             reports,
             incoming,
@@ -197,7 +197,7 @@ impl Chat {
                         }
                         None => break,
                     },
-                    () = sleep_until_some(self.try_again_at) => Work::Link,
+                    () = sleep_until_some(self.try_again_at) => Work::Connect,
                     _ = tick.tick() => Work::Tick,
                 }
             };
@@ -245,7 +245,7 @@ impl Chat {
             Work::Typed(Typed::Leave, _) => return false,
             // Handled by `TypeAhead`.
             Work::Typed(Typed::Early(_), _) => {}
-            Work::Link => self.maintain_link().await,
+            Work::Connect => self.maintain_connection().await,
             Work::Tick => self.maintain().await,
         }
         true
@@ -281,28 +281,31 @@ impl Chat {
             Input::Clear => self.output.clear(),
             Input::Quit | Input::Nothing => {}
         }
-        self.maintain_link().await;
+        self.maintain_connection().await;
     }
 
     /// Periodic work: the next server, waiting messages, replica counts of own messages.
     async fn maintain(&mut self) {
-        self.maintain_link().await;
+        self.maintain_connection().await;
         self.show_all_stored();
     }
 
     /// Renews an expired login, replaces a lost server and sends what waits, until nothing changes.
-    pub(super) async fn maintain_link(&mut self) {
+    pub(super) async fn maintain_connection(&mut self) {
         for _ in 0..3 {
-            if matches!(self.link, Link::Expired(_)) {
+            if matches!(self.connection, Connection::Expired(_)) {
                 self.renew_login().await;
             }
-            if matches!(self.link, Link::Lost(_)) {
+            if matches!(self.connection, Connection::Lost(_)) {
                 self.fail_over().await;
             }
-            if matches!(self.link, Link::LoggedIn(_)) {
+            if matches!(self.connection, Connection::LoggedIn(_)) {
                 self.send_what_waits().await;
             }
-            if !matches!(self.link, Link::Lost(_) | Link::Expired(_)) {
+            if !matches!(
+                self.connection,
+                Connection::Lost(_) | Connection::Expired(_)
+            ) {
                 return;
             }
         }
@@ -335,8 +338,8 @@ impl Chat {
 
     fn prompt_text(&self) -> String {
         let user = self.state.user.as_deref().unwrap_or_default();
-        let text = match (&self.link, &self.state.group) {
-            (Link::Lost(_), _) => format!("{user} (no server)"),
+        let text = match (&self.connection, &self.state.group) {
+            (Connection::Lost(_), _) => format!("{user} (no server)"),
             (_, Some(group)) => format!("{user}@{group}"),
             (_, None) => user.to_owned(),
         };

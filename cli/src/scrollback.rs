@@ -66,7 +66,7 @@ fn continuation(format: RowFormat) -> &'static str {
 
 /// The size of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct WindowSize {
     /// The width, and what the terminal understands.
     pub format: RowFormat,
     /// The number of rows; 0 if unknown.
@@ -78,7 +78,7 @@ pub struct Window {
 struct Last {
     name: String,
     rows: u16,
-    window: Window,
+    window: WindowSize,
 }
 
 /// Remembers what was printed last.
@@ -92,12 +92,12 @@ pub struct Scrollback {
 
 impl Scrollback {
     /// Prints a block that cannot be replaced.
-    pub fn print(&mut self, block: &Block, window: Window) -> String {
+    pub fn print(&mut self, block: &Block, window: WindowSize) -> String {
         self.last = None;
         self.write(block, window).0
     }
 
-    fn write(&mut self, block: &Block, window: Window) -> (String, u16) {
+    fn write(&mut self, block: &Block, window: WindowSize) -> (String, u16) {
         let (text, rows) = printed(block, window);
         self.recent.push(block.clone(), text.clone());
         self.printed = self.printed.saturating_add(rows);
@@ -105,7 +105,7 @@ impl Scrollback {
     }
 
     /// Prints a block that can be replaced by its name.
-    pub fn print_as(&mut self, name: &str, block: &Block, window: Window) -> String {
+    pub fn print_as(&mut self, name: &str, block: &Block, window: WindowSize) -> String {
         let (text, rows) = self.write(block, window);
         let can_be_replaced =
             window.format.has_codes && window.format.columns > 0 && rows < window.height;
@@ -123,7 +123,7 @@ impl Scrollback {
         name: &str,
         new_name: &str,
         block: &Block,
-        window: Window,
+        window: WindowSize,
     ) -> Option<String> {
         match &self.last {
             Some(last) if last.name == name && last.window == window => {
@@ -155,7 +155,7 @@ impl Scrollback {
     /// Lays out anew the blocks directly above, which the terminal has wrapped to the width of this
     /// window: as many as fit into `room` rows. Returns how many rows to clear, and what to write
     /// there.
-    pub fn lay_out_anew(&mut self, window: Window, room: u16) -> (u16, String) {
+    pub fn lay_out_anew(&mut self, window: WindowSize, room: u16) -> (u16, String) {
         self.last = None;
         let (rows, blocks) = self.recent.take_last(window.format.columns, room);
         let printed = self.printed;
@@ -169,7 +169,7 @@ impl Scrollback {
 }
 
 /// The output for a block, and the number of its rows.
-fn printed(block: &Block, window: Window) -> (String, u16) {
+fn printed(block: &Block, window: WindowSize) -> (String, u16) {
     let lines = block.rows(window.format);
     let total: usize = lines.iter().map(Vec::len).sum();
     let between = if window.format.has_codes { "" } else { "\r\n" };
@@ -207,7 +207,7 @@ fn printed(block: &Block, window: Window) -> (String, u16) {
 
 /// The number of rows from which a message is folded: half of the window, but in a narrow one
 /// enough for a few words.
-fn most_rows(window: Window) -> u16 {
+fn most_rows(window: WindowSize) -> u16 {
     if window.height == 0 || window.format.columns == 0 {
         return 0;
     }
@@ -233,8 +233,8 @@ pub fn clear_rows(rows: u16) -> String {
 mod tests {
     use super::*;
 
-    const fn window(columns: u16, height: u16) -> Window {
-        Window {
+    const fn window(columns: u16, height: u16) -> WindowSize {
+        WindowSize {
             format: RowFormat {
                 columns,
                 has_codes: true,

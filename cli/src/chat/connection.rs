@@ -3,7 +3,7 @@
 use causeway_client::{CallError, Client, Server, Session, Snapshot, Written};
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{Chat, Link, Start};
+use super::{Chat, Connection, Start};
 use crate::address::{Target, short};
 use crate::background;
 use crate::clock;
@@ -47,7 +47,7 @@ impl Chat {
             Err(ConnectError::Call(error))
                 if (error.is_lost() || error.passes()) && self.state.user.is_some() =>
             {
-                self.link = Link::Lost(address.clone());
+                self.connection = Connection::Lost(address.clone());
                 let waits = format!(
                     "No connection to {}: {error}. Trying again until it answers; c connects \
                      elsewhere, q leaves",
@@ -63,7 +63,7 @@ impl Chat {
                 self.report_failure(&format!("No connection to {}: {error}", short(&address)));
             }
         }
-        self.maintain_link().await;
+        self.maintain_connection().await;
     }
 
     /// `c`: connects to another server; user, group and cursor stay.
@@ -71,13 +71,13 @@ impl Chat {
         let Some(address) = self.address_of(&place) else {
             return;
         };
-        if let Link::Connected(client) | Link::LoggedIn(client) = &self.link
+        if let Connection::Connected(client) | Connection::LoggedIn(client) = &self.connection
             && client.base() == address
         {
             return self.note(&format!("You are already connected to {}", short(&address)));
         }
         if let Err(error) = self.use_server(&address, true).await {
-            let stays = if matches!(self.link, Link::None | Link::Lost(_)) {
+            let stays = if matches!(self.connection, Connection::None | Connection::Lost(_)) {
                 ""
             } else {
                 "; you stay where you were"
@@ -119,17 +119,17 @@ impl Chat {
         if changes_cluster && !may_change_cluster {
             return Err(ConnectError::OtherCluster(server.cluster));
         }
-        let mut link = Link::Connected(client.clone());
+        let mut connection = Connection::Connected(client.clone());
         let mut view = None;
         if let Some(user) = self.state.user.clone() {
             let session: Session = client.log_in(&user).await?;
             self.state.user = Some(session.user.name);
             let client = client.with_token(session.token);
             view = Some(client.view().await?);
-            link = Link::LoggedIn(client);
+            connection = Connection::LoggedIn(client);
         }
         self.new_connection();
-        let former = std::mem::replace(&mut self.link, link);
+        let former = std::mem::replace(&mut self.connection, connection);
         if changes_cluster {
             self.state.leave_cluster();
             self.note(
@@ -140,7 +140,7 @@ impl Chat {
         self.state.view = view.or(self.state.view.take());
         self.greet_server(&server, address);
         let lost = match &former {
-            Link::Lost(lost) if self.state.cluster.is_none() => lost,
+            Connection::Lost(lost) if self.state.cluster.is_none() => lost,
             _ => address,
         };
         self.outbox
@@ -170,7 +170,7 @@ impl Chat {
     }
 
     pub(super) fn new_connection(&mut self) {
-        self.connection += 1;
+        self.generation += 1;
         self.tasks.clear();
         self.catching_up = None;
     }
@@ -178,17 +178,19 @@ impl Chat {
     /// Starts the task that watches the server.
     pub(super) fn watch(&mut self) {
         self.load_groups();
-        if let Link::Connected(client) | Link::LoggedIn(client) = &self.link {
+        if let Connection::Connected(client) | Connection::LoggedIn(client) = &self.connection {
             let cluster = self.state.cluster.clone().unwrap_or_default();
             let (client, news) = (client.clone(), self.reports.clone());
             self.tasks
-                .push(background::watch(client, cluster, self.connection, news));
+                .push(background::watch(client, cluster, self.generation, news));
         }
     }
 
     /// Joins the current group and follows it from the cursor; without a cursor, shows a snapshot.
     pub(super) async fn take_up_group(&mut self) {
-        let (Link::LoggedIn(client), Some(group)) = (&self.link, self.state.group.clone()) else {
+        let (Connection::LoggedIn(client), Some(group)) =
+            (&self.connection, self.state.group.clone())
+        else {
             return;
         };
         let client = client.clone();
@@ -223,7 +225,7 @@ impl Chat {
             client,
             group,
             Some(cursor),
-            self.connection,
+            self.generation,
             self.reports.clone(),
         ));
     }

@@ -2,7 +2,7 @@
 
 use tokio::time::{Duration, Instant};
 
-use super::{Announced, Chat, Link};
+use super::{Announced, Chat, Connection};
 use crate::address::short;
 use crate::backoff::chance;
 
@@ -12,11 +12,13 @@ const GOOD: Duration = Duration::from_secs(10);
 impl Chat {
     /// Ends the connection to a server that no longer answers.
     pub(super) fn lose_server(&mut self, reason: &str) {
-        let (Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client)) = &self.link
+        let (Connection::Connected(client)
+        | Connection::LoggedIn(client)
+        | Connection::Expired(client)) = &self.connection
         else {
             return;
         };
-        self.link = Link::Lost(client.base().to_owned());
+        self.connection = Connection::Lost(client.base().to_owned());
         self.new_connection();
         let logged_out = if self.state.user.is_some() {
             ": you are logged out"
@@ -62,7 +64,9 @@ impl Chat {
 
     /// Tries the servers of the last view in turn, once the pause is over.
     pub(super) async fn fail_over(&mut self) {
-        let Link::Lost(lost) = &self.link else { return };
+        let Connection::Lost(lost) = &self.connection else {
+            return;
+        };
         let is_time = self.try_again_at.is_some_and(|at| at <= Instant::now());
         if !self.looks_for_servers() || !is_time {
             return;

@@ -9,7 +9,7 @@ use crate::screen;
 impl Chat {
     /// Handles a report of a background task; reports of a former connection are ignored.
     pub(super) async fn handle_report(&mut self, report: Report) {
-        if report.connection != self.connection {
+        if report.generation != self.generation {
             return;
         }
         match report.event {
@@ -24,7 +24,7 @@ impl Chat {
             Event::Refused(error) if error.is("invalid") => self.start_again().await,
             Event::Refused(error) => self.refuse_group(&error),
         }
-        self.maintain_link().await;
+        self.maintain_connection().await;
     }
 
     async fn handle_frame(&mut self, frame: Frame) {

@@ -2,7 +2,7 @@
 
 use causeway_client::{CallError, Liked, Message, Page, Snapshot, User, Window};
 
-use super::{Chat, Link};
+use super::{Chat, Connection};
 use crate::names;
 use crate::pager::Section;
 use crate::pages::{Pages, first_position};
@@ -56,7 +56,9 @@ impl Chat {
 
     /// The stream could not be resumed: shows a new snapshot and follows the group from there.
     pub(super) async fn start_again(&mut self) {
-        let (Link::LoggedIn(client), Some(group)) = (&self.link, self.state.group.clone()) else {
+        let (Connection::LoggedIn(client), Some(group)) =
+            (&self.connection, self.state.group.clone())
+        else {
             return;
         };
         let client = client.clone();

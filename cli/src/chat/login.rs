@@ -3,7 +3,7 @@
 use causeway_client::Session;
 use tokio::time::{Duration, Instant};
 
-use super::{Chat, Link};
+use super::{Chat, Connection};
 use crate::names;
 
 /// A login that expires sooner than this counts as a fault of the server.
@@ -12,7 +12,7 @@ const SHORTEST_LOGIN: Duration = Duration::from_secs(10);
 impl Chat {
     /// `u`: logs in under this name.
     pub(super) async fn log_in(&mut self, name: &str) {
-        if let (Link::LoggedIn(_), Some(user)) = (&self.link, &self.state.user)
+        if let (Connection::LoggedIn(_), Some(user)) = (&self.connection, &self.state.user)
             && names::are_same(user, name)
         {
             return self.note(&format!("You are already {name}"));
@@ -23,7 +23,8 @@ impl Chat {
                 "{waiting} not sent yet under the current name; log in again once they are sent"
             ));
         }
-        let (Link::Connected(client) | Link::LoggedIn(client)) = &self.link else {
+        let (Connection::Connected(client) | Connection::LoggedIn(client)) = &self.connection
+        else {
             return self.report_failure(self.needs_login());
         };
         let client = client.clone();
@@ -45,7 +46,7 @@ impl Chat {
                 self.state.user = Some(session.user.name);
                 self.open_outbox();
                 self.state.view = client.view().await.ok().or(self.state.view.take());
-                self.link = Link::LoggedIn(client);
+                self.connection = Connection::LoggedIn(client);
                 self.watch();
             }
             Err(error) => self.call_failed(&error),
@@ -53,7 +54,7 @@ impl Chat {
     }
 
     async fn log_out_former(&self) {
-        if let Link::LoggedIn(former) = &self.link {
+        if let Connection::LoggedIn(former) = &self.connection {
             // If the server does not receive this, the session expires on its own.
             let _ = former.log_out().await;
         }
@@ -61,26 +62,27 @@ impl Chat {
 
     /// The server no longer accepts the token.
     pub(super) fn login_ended(&mut self) {
-        if let Link::LoggedIn(client) = &self.link {
-            self.link = Link::Expired(client.clone());
+        if let Connection::LoggedIn(client) = &self.connection {
+            self.connection = Connection::Expired(client.clone());
             self.new_connection();
         }
     }
 
     /// Logs in again after the login has expired, at the same server, which is healthy.
     pub(super) async fn renew_login(&mut self) {
-        let (Link::Expired(client), Some(user)) = (&self.link, self.state.user.clone()) else {
+        let (Connection::Expired(client), Some(user)) = (&self.connection, self.state.user.clone())
+        else {
             return;
         };
         let client = client.clone();
-        self.link = Link::Connected(client.clone());
+        self.connection = Connection::Connected(client.clone());
         if self.renewed.is_some_and(|at| at.elapsed() < SHORTEST_LOGIN) {
             return self.lose_server("it rejects the login that it has just issued");
         }
         match client.log_in::<Session>(&user).await {
             Ok(session) => {
                 self.renewed = Some(Instant::now());
-                self.link = Link::LoggedIn(client.with_token(session.token));
+                self.connection = Connection::LoggedIn(client.with_token(session.token));
                 self.note(
                     "the login had expired and was renewed; repeat the last command if it had no \
                      effect",

@@ -2,18 +2,18 @@
 
 use causeway_client::{CallError, Client};
 
-use super::{Chat, Link};
+use super::{Chat, Connection};
 use crate::address::short;
 
 impl Chat {
     /// Why no server can be called now.
     pub(super) fn needs_login(&self) -> &'static str {
-        match self.link {
-            Link::None => "Not connected. Type c and a server, as in: c 127.0.0.1:12001",
-            Link::Lost(_) | Link::Expired(_) => {
+        match self.connection {
+            Connection::None => "Not connected. Type c and a server, as in: c 127.0.0.1:12001",
+            Connection::Lost(_) | Connection::Expired(_) => {
                 "No server answers now. Type c and another server, as in: c 2"
             }
-            Link::Connected(_) | Link::LoggedIn(_) => {
+            Connection::Connected(_) | Connection::LoggedIn(_) => {
                 "Log in first: type u and your name, as in: u ann"
             }
         }
@@ -21,7 +21,7 @@ impl Chat {
 
     /// The client if logged in; otherwise reports what to do first.
     pub(super) fn logged_in(&mut self) -> Option<Client> {
-        if let Link::LoggedIn(client) = &self.link {
+        if let Connection::LoggedIn(client) = &self.connection {
             return Some(client.clone());
         }
         self.report_failure(self.needs_login());
@@ -51,12 +51,12 @@ impl Chat {
     }
 
     pub(super) fn server_name(&self) -> String {
-        match &self.link {
-            Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client) => {
-                short(client.base()).to_owned()
-            }
-            Link::Lost(address) => short(address).to_owned(),
-            Link::None => "no server".to_owned(),
+        match &self.connection {
+            Connection::Connected(client)
+            | Connection::LoggedIn(client)
+            | Connection::Expired(client) => short(client.base()).to_owned(),
+            Connection::Lost(address) => short(address).to_owned(),
+            Connection::None => "no server".to_owned(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use causeway_client::{CallError, Client, Message, NewMessage, Snapshot, Written};
 use tokio::time::{Duration, Instant};
 
-use super::{Chat, Link};
+use super::{Chat, Connection};
 use crate::clock;
 use crate::names;
 use crate::outbox::{Outcome, Unsent, draw_key, outcome_of};
@@ -35,11 +35,12 @@ impl Chat {
             return self.report_failure(&format!("Not sent: {why}. Arrow up brings the line back"));
         }
         if may_wait {
-            let when = if matches!(self.link, Link::Expired(_)) || self.looks_for_servers() {
-                "as soon as a server answers"
-            } else {
-                "once you connect. Type c and a server, as in: c 2"
-            };
+            let when =
+                if matches!(self.connection, Connection::Expired(_)) || self.looks_for_servers() {
+                    "as soon as a server answers"
+                } else {
+                    "once you connect. Type c and a server, as in: c 2"
+                };
             self.note(&format!("kept; it will be sent {when}"));
         }
         self.update_terminal();
@@ -50,8 +51,10 @@ impl Chat {
     /// The group of a message written now, and whether it must wait for a server; otherwise reports
     /// what to do first.
     fn group_to_send(&mut self) -> Option<(String, bool)> {
-        let may_wait =
-            matches!(self.link, Link::Lost(_) | Link::Expired(_)) && self.state.user.is_some();
+        let may_wait = matches!(
+            self.connection,
+            Connection::Lost(_) | Connection::Expired(_)
+        ) && self.state.user.is_some();
         if !may_wait && self.logged_in().is_none() {
             return None;
         }
@@ -66,12 +69,12 @@ impl Chat {
 
     /// A new message for this cluster.
     pub(super) fn unsent(&self, group: String, text: String) -> Unsent {
-        let server = match &self.link {
-            Link::Connected(client) | Link::LoggedIn(client) | Link::Expired(client) => {
-                client.base().to_owned()
-            }
-            Link::Lost(address) => address.clone(),
-            Link::None => String::new(),
+        let server = match &self.connection {
+            Connection::Connected(client)
+            | Connection::LoggedIn(client)
+            | Connection::Expired(client) => client.base().to_owned(),
+            Connection::Lost(address) => address.clone(),
+            Connection::None => String::new(),
         };
         Unsent {
             key: draw_key(),
@@ -112,7 +115,9 @@ impl Chat {
         }
         let now = Instant::now();
         self.waits.retain(|(_, until)| *until > now);
-        while let (Link::LoggedIn(client), Some(unsent)) = (&self.link, self.next_unsent()) {
+        while let (Connection::LoggedIn(client), Some(unsent)) =
+            (&self.connection, self.next_unsent())
+        {
             let client = client.clone();
             let tried = self.outbox.borrow_mut().tried(&unsent.key);
             if let Err(error) = tried {

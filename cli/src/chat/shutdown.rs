@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Chat, Link, TICK};
+use super::{Chat, Connection, TICK};
 
 /// How long shutdown waits for answers when the input is a pipe.
 const LAST_CHANCE: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ impl Chat {
         while self.unsent_here() > 0 && Instant::now() < deadline {
             tokio::select! {
                 Some(report) = self.incoming.recv() => self.handle_report(report).await,
-                () = tokio::time::sleep(TICK / 4) => self.maintain_link().await,
+                () = tokio::time::sleep(TICK / 4) => self.maintain_connection().await,
             }
         }
         while let Ok(report) = self.incoming.try_recv() {
@@ -39,7 +39,7 @@ impl Chat {
             self.report_failure(&format!("{unsent} not sent{kept}"));
         }
         self.tasks.clear();
-        if let Link::LoggedIn(client) = &self.link {
+        if let Connection::LoggedIn(client) = &self.connection {
             // The program exits whether or not the server receives this.
             let _ = tokio::time::timeout(TICK, client.log_out()).await;
         }

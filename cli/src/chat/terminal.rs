@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use causeway_client::User;
 
-use super::{Chat, Link};
+use super::{Chat, Connection};
 use crate::background;
 use crate::complete::Vocabulary;
 use crate::folders;
@@ -50,9 +50,11 @@ impl Chat {
             return;
         }
         self.output.set_status(Status {
-            replica: match self.link {
-                Link::Connected(_) | Link::LoggedIn(_) | Link::Expired(_) => self.state.replica,
-                Link::None | Link::Lost(_) => None,
+            replica: match self.connection {
+                Connection::Connected(_) | Connection::LoggedIn(_) | Connection::Expired(_) => {
+                    self.state.replica
+                }
+                Connection::None | Connection::Lost(_) => None,
             },
             replicas: self.state.replicas(),
             unreached: self.state.unreached(),
@@ -77,13 +79,13 @@ impl Chat {
 
     /// Loads the names of groups for completion, if a person is typing.
     pub(super) fn load_groups(&mut self) {
-        if let Link::LoggedIn(client) = &self.link
+        if let Connection::LoggedIn(client) = &self.connection
             && self.output.is_terminal()
         {
             let news = self.reports.clone();
             self.tasks.push(background::load_groups(
                 client.clone(),
-                self.connection,
+                self.generation,
                 news,
             ));
         }

@@ -9,7 +9,7 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::status::Status;
 use crate::layout::{self, Cell};
-use crate::scrollback::{NARROW, Window};
+use crate::scrollback::{NARROW, WindowSize};
 use crate::text::{excerpt, sanitised, sanitised_line};
 
 /// Separates the prompt from the text.
@@ -40,7 +40,7 @@ pub(super) struct Area {
 }
 
 /// Lays out a scene for a window.
-pub(super) fn area(scene: Scene<'_>, window: Window) -> Area {
+pub(super) fn area(scene: Scene<'_>, window: WindowSize) -> Area {
     let columns = window.format.columns.max(1);
     let height = usize::from(window.height.max(1));
     // The rest of the window stays free, so that new messages are seen.
@@ -264,8 +264,8 @@ mod tests {
     use super::*;
     use crate::layout::RowFormat;
 
-    fn window(columns: u16, height: u16) -> Window {
-        Window {
+    fn window(columns: u16, height: u16) -> WindowSize {
+        WindowSize {
             format: RowFormat {
                 columns,
                 has_codes: true,

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::area::{Area, Scene, area, plain_line};
 use crate::layout::RowFormat;
-use crate::scrollback::{Window, clear_rows};
+use crate::scrollback::{WindowSize, clear_rows};
 
 /// The size assumed for a window that reports none.
 const USUAL_SIZE: (u16, u16) = (80, 24);
@@ -36,7 +36,7 @@ pub(super) struct Canvas {
 #[derive(Debug, PartialEq, Eq)]
 struct Painted {
     area: Area,
-    window: Window,
+    window: WindowSize,
 }
 
 /// Of the terminals that wrap rows again, only tmux can be recognised. Its variable may be
@@ -60,12 +60,12 @@ impl Canvas {
     }
 
     /// The current size of the window.
-    pub(super) fn window(&self) -> Window {
+    pub(super) fn window(&self) -> WindowSize {
         let size = crossterm::terminal::size().ok();
         let (columns, height) = size
             .filter(|(columns, height)| *columns > 0 && *height > 0)
             .unwrap_or(USUAL_SIZE);
-        Window {
+        WindowSize {
             format: RowFormat {
                 columns,
                 has_codes: self.has_codes,

@@ -10,7 +10,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use super::TerminalEvent;
 use super::thread::TerminalThread;
 use crate::pager::{KeyMeaning, Move, PagerExit, Section, last_screenful, meaning, question};
-use crate::scrollback::Window;
+use crate::scrollback::WindowSize;
 use crate::text::{excerpt, sanitised_line};
 
 /// How often to check whether the caller still waits for the answer.
@@ -53,7 +53,7 @@ impl TerminalThread {
         Ok(exit)
     }
 
-    fn begin_section(&mut self, section: &Section, window: Window, room: usize) -> PagerExit {
+    fn begin_section(&mut self, section: &Section, window: WindowSize, room: usize) -> PagerExit {
         let mut exit = PagerExit {
             top: None,
             next: 0,

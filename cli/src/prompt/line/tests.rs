@@ -6,7 +6,7 @@ use super::*;
 use crate::layout::RowFormat;
 use crate::prompt::area::{Scene, area};
 use crate::prompt::status::Status;
-use crate::scrollback::Window;
+use crate::scrollback::WindowSize;
 
 fn line_with(typed: &[&str]) -> LineEditor {
     let mut recall = Recall::default();
@@ -197,7 +197,7 @@ proptest! {
         for key in keys {
             line.press(key, &vocabulary());
             prop_assert!(line.text().is_char_boundary(line.cursor()));
-            let window = Window { format: RowFormat { columns, has_codes: true }, height };
+            let window = WindowSize { format: RowFormat { columns, has_codes: true }, height };
             let scene = Scene {
                 status: &status,
                 prompt: "ann@lobby",
