@@ -150,8 +150,9 @@ fn what_does_not_fit_is_told_with_what_to_do() {
             "view",
             "-u",
             "ann",
+            // A last attempt that is cut short would report that instead.
             "--timeout",
-            "1",
+            "3",
             "-s",
             &address,
             "--ca",
