@@ -4,6 +4,7 @@ use causeway_postgres::{Options, PrivatePostgres};
 
 use crate::config::Config;
 use crate::data_folder;
+use crate::failure::UserError;
 
 /// An available database.
 #[derive(Debug)]
@@ -32,6 +33,23 @@ impl Database {
             url: private.url(),
             private: Some(private),
         })
+    }
+
+    /// Opens the database of a replica whose server may run. Nothing is made where there is none.
+    pub async fn open_beside(config: &Config) -> anyhow::Result<Self> {
+        if config.database_url.is_some() {
+            return Self::open(config).await;
+        }
+        let folder = config.data_dir.join("postgres");
+        if let Some(url) = PrivatePostgres::url_of_another(&folder) {
+            return Ok(Self { url, private: None });
+        }
+        if !data_folder::is_ours(&config.data_dir) {
+            let folder = config.data_dir.display();
+            let said = format!("`{folder}` holds no data of a replica");
+            return Err(UserError(said).into());
+        }
+        Self::open(config).await
     }
 
     /// Stops the private Postgres in order. To be called when the database is no longer in use.

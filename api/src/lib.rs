@@ -17,6 +17,7 @@ pub mod failure;
 pub mod feeds;
 pub mod health;
 pub mod init;
+pub mod inspect;
 pub mod keys;
 pub mod links;
 pub mod log;

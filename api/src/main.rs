@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use causeway_api::config::Config;
 use causeway_api::dev::{self, DevOptions};
 use causeway_api::failure::{UserError, exit_code, print_notice, sentence};
+use causeway_api::inspect::Wanted;
 use causeway_api::log::Log;
 use causeway_api::new_epoch::Rescue;
-use causeway_api::{check, init, new_epoch, open_files, rebuild, server, stop};
+use causeway_api::{check, init, inspect, new_epoch, open_files, rebuild, server, stop};
 use causeway_domain::ids::ReplicaId;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
@@ -53,6 +54,10 @@ enum Command {
     Openapi,
     /// Says what is wrong with settings, database and peers, without starting anything
     Check(ConfigFile),
+    /// Shows the history and the state of a group or message, from the events of this replica; its
+    /// server may run meanwhile
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArguments),
     /// Rebuilds the read models from the events; the replica must not be running
     Rebuild(ConfigFile),
     /// Gives a replica a new epoch: to be run after every restore; the replica must not be running
@@ -77,6 +82,19 @@ struct DevArguments {
     /// Forget the data of former runs first
     #[arg(long)]
     fresh: bool,
+}
+
+#[derive(Args)]
+struct InspectArguments {
+    /// What it is
+    kind: Kind,
+    /// The name of the group, or the id of the message
+    id: String,
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Show the texts of messages, too
+    #[arg(long)]
+    texts: bool,
 }
 
 #[derive(Args)]
@@ -127,9 +145,21 @@ When:
   Nothing is deleted, running it again does no harm. It needs a peer that answers. Every replica that
   holds events of the side that yields has to be rescued so.";
 
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  causeway-server inspect group lobby --config conf/causeway-1.toml
+  causeway-server inspect post 4be0643f1d98573b97cdca98a65347dd --config conf/causeway-1.toml";
+
 const INIT_EXAMPLES: &str = "\
 Example:
   causeway-server init --replicas a.example,b.example,c.example --out conf";
+
+/// The aggregates that can be inspected.
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Group,
+    Post,
+}
 
 #[derive(Args)]
 struct ConfigFile {
@@ -193,6 +223,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             print(&findings.to_string());
             return Ok(ExitCode::from(if findings.are_fine() { 0 } else { 2 }));
         }
+        Command::Inspect(arguments) => inspect(arguments).await?,
         Command::Rebuild(config) => rebuild::rebuild(config.load()?).await?,
         Command::NewEpoch(arguments) => new_epoch(arguments).await?,
         Command::Init(InitArguments {
@@ -213,6 +244,16 @@ async fn dev(arguments: DevArguments) -> anyhow::Result<()> {
     };
     open_files::raise();
     dev::run(options, stop::requested(false)?.cancelled_owned()).await
+}
+
+async fn inspect(arguments: InspectArguments) -> anyhow::Result<()> {
+    let wanted = match arguments.kind {
+        Kind::Group => Wanted::Group(arguments.id),
+        Kind::Post => Wanted::Post(arguments.id),
+    };
+    let config = arguments.config.load()?;
+    print(&inspect::inspect(config, wanted, arguments.texts).await?);
+    Ok(())
 }
 
 async fn new_epoch(arguments: NewEpochArguments) -> anyhow::Result<()> {

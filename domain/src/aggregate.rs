@@ -31,10 +31,12 @@ pub struct Stamped<E> {
 }
 
 impl<E: Event> Stamped<E> {
-    /// Reads the event inside an envelope.
-    pub fn read(envelope: Arc<Envelope>) -> Result<Self, serde_json::Error> {
-        let event = E::read(&envelope.kind, envelope.event.get())?.into();
-        Ok(Self { envelope, event })
+    /// Reads the event inside an envelope. One that is not what its type says changes nothing: it
+    /// was written by another version or is broken, and must not stop the log (F27).
+    pub fn read(envelope: Arc<Envelope>) -> Self {
+        let event = E::read(&envelope.kind, envelope.event.get());
+        let event = event.unwrap_or_else(|_| E::unknown()).into();
+        Self { envelope, event }
     }
 }
 
@@ -52,7 +54,7 @@ impl<E> Serialize for Stamped<E> {
 
 impl<'de, E: Event> Deserialize<'de> for Stamped<E> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::read(Envelope::deserialize(deserializer)?.into()).map_err(serde::de::Error::custom)
+        Ok(Self::read(Envelope::deserialize(deserializer)?.into()))
     }
 }
 

@@ -82,6 +82,12 @@ impl Folder {
     }
 }
 
+/// Whether a living process has the folder.
+pub(crate) fn is_locked(path: &Path) -> bool {
+    File::open(path.join("lock"))
+        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn is_ours(path: &Path) -> io::Result<bool> {
     let is_empty = fs::read_dir(path)?.next().is_none();
     // The marker is checked last: another process may be making the same folder right now.

@@ -13,7 +13,7 @@ use crate::launch::Launcher;
 use crate::programs::{Missing, Programs};
 use crate::socket::Socket;
 use crate::supervisor::{self, Leash};
-use crate::{Options, initdb, orphan};
+use crate::{Options, folder, initdb, orphan};
 
 /// Why a private Postgres could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -149,9 +149,17 @@ impl PrivatePostgres {
 
     /// Returns the URL of another database, which the caller has made with `CREATE DATABASE`.
     pub fn database_url(&self, database: &str) -> String {
-        let folder = encoded(&self.socket.folder);
-        // Everything is spelled out; otherwise PGPORT and PGSSLMODE would apply.
-        format!("postgres://causeway@localhost:5432/{database}?host={folder}&sslmode=disable")
+        url(&self.socket, database)
+    }
+
+    /// The address of the server that another process runs in `dir`, where one does.
+    pub fn url_of_another(dir: &Path) -> Option<String> {
+        let path = dir.canonicalize().ok()?;
+        if !folder::is_locked(&path) {
+            return None;
+        }
+        let socket = Socket::at(&path, Account::choose()?);
+        Some(url(&socket, "postgres"))
     }
 
     /// Deletes a folder that [`start`](Self::start) has made, with the database in it. Refuses any other
@@ -190,6 +198,12 @@ impl Drop for PrivatePostgres {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn url(socket: &Socket, database: &str) -> String {
+    let folder = encoded(&socket.folder);
+    // Everything is spelled out; otherwise PGPORT and PGSSLMODE would apply.
+    format!("postgres://causeway@localhost:5432/{database}?host={folder}&sslmode=disable")
 }
 
 /// Returns the programs of the version that made the database.

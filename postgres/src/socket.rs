@@ -25,8 +25,12 @@ impl Socket {
     /// Chooses the data folder itself where the server can bind there, else a folder in the system's
     /// temporary one with a name made from the data folder's path.
     pub(crate) fn of(folder: &Folder) -> Self {
-        let account = folder.account;
-        let inside = folder.path.join("socket");
+        Self::at(&folder.path, folder.account)
+    }
+
+    /// As `of`, for a folder that another process has.
+    pub(crate) fn at(path: &Path, account: Account) -> Self {
+        let inside = path.join("socket");
         if fits(&inside) && account.reaches(&inside) {
             return Self {
                 folder: inside,
@@ -35,7 +39,7 @@ impl Socket {
             };
         }
         let mut hasher = DefaultHasher::new();
-        folder.path.hash(&mut hasher);
+        path.hash(&mut hasher);
         let name = format!("causeway-{:016x}", hasher.finish());
         let outside = std::env::temp_dir().join(&name);
         let outside = if fits(&outside) && account.reaches(&outside) {

@@ -28,11 +28,12 @@ use causeway_domain::envelope::{Envelope, RawEvent};
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
-use causeway_domain::writing::{Absorbed, Beginning, Command, Head, Task, Unstamped};
+use causeway_domain::writing::{Absorbed, Beginning, Command, Head, Task};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 pub(crate) use connection::{connect_reader, options, shared, within};
+pub use cqrs::{EventRepository, History, OFFSET};
 pub use durability::{Unsafe, examine as unsafe_settings};
 pub use failure::{OpenError, ReadError, SubmitError};
 pub use look::look;
@@ -285,14 +286,6 @@ impl Log {
             answer,
         };
         self.send(work).await?;
-        answered.await.map_err(|_| SubmitError::Unavailable)?
-    }
-
-    async fn persist(&self, events: Vec<Unstamped>) -> Result<(), SubmitError> {
-        self.refuse_without_room()?;
-        let (answer, answered) = oneshot::channel();
-        self.send(Work::Write(Task::Persist(events), Asker::Persist(answer)))
-            .await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 

@@ -33,6 +33,7 @@ mod forks;
 mod frames;
 mod full_disk;
 mod idempotency;
+mod inspect;
 mod key_rotation;
 mod likes;
 mod links;

@@ -32,6 +32,10 @@ impl Event for GroupEvent {
         }
     }
 
+    fn unknown() -> Self {
+        Self::Unknown
+    }
+
     fn read(kind: &str, event: &str) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct About {

@@ -51,6 +51,10 @@ impl Event for PostEvent {
         }
     }
 
+    fn unknown() -> Self {
+        Self::Unknown
+    }
+
     fn read(kind: &str, event: &str) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Posted {

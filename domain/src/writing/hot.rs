@@ -10,21 +10,8 @@ use cqrs_es::Aggregate;
 
 use crate::aggregate::{self, Asked, Stamped};
 use crate::envelope::Envelope;
-use crate::event::Event;
 use crate::group::{Group, GroupCommand, GroupEvent, Membership};
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
-
-/// Folds a stored event in. One that cannot be read changes nothing here: it was written by
-/// another version or is broken, and must not stop the log (F27).
-fn fold<A, E>(aggregate: &mut A, envelope: Arc<Envelope>)
-where
-    A: Aggregate<Event = Stamped<E>>,
-    E: Event,
-{
-    if let Ok(event) = Stamped::read(envelope) {
-        aggregate.apply(event);
-    }
-}
 
 /// Users of groups, and posts with those who like them, at hand.
 const MEMBERS: usize = 100_000;
@@ -205,7 +192,8 @@ impl Groups {
     /// Folds an event of a group in, if the group is at hand.
     pub fn fold(&mut self, id: &str, envelope: Arc<Envelope>) {
         if self.0.get(id).is_some() {
-            self.0.change(id, |(group, _)| fold(group, envelope));
+            self.0
+                .change(id, |(group, _)| group.apply(Stamped::read(envelope)));
         }
     }
 
@@ -267,7 +255,7 @@ impl Posts {
     pub fn fold(&mut self, id: &str, sequence: i64, envelope: Arc<Envelope>) {
         if self.holds(id) {
             self.0.change(id, |(post, last)| {
-                fold(post, envelope);
+                post.apply(Stamped::read(envelope));
                 *last = sequence;
             });
         }

@@ -165,7 +165,7 @@ where
     let mut aggregate = A::default();
     for event in events {
         if event.envelope.aggregate == A::TYPE && event.envelope.id == id {
-            aggregate.apply(Stamped::read(event.envelope.clone()).unwrap());
+            aggregate.apply(Stamped::read(event.envelope.clone()));
         }
     }
     aggregate

@@ -190,6 +190,14 @@ pub(super) fn pool(database_url: &str) -> Result<PgPool, OpenError> {
     Ok(shared(READERS).connect_lazy_with(options(database_url).map_err(unreachable)?))
 }
 
+/// Connects for reading alone.
+pub(super) async fn read_only(database_url: &str) -> Result<PgPool, OpenError> {
+    let options = options(database_url).map_err(unreachable)?;
+    let options = options.options([("default_transaction_read_only", "on")]);
+    let connecting = shared(1).connect_with(options);
+    connecting.await.map_err(unreachable)
+}
+
 /// How readers share connections.
 pub(crate) fn shared(connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()

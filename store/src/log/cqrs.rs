@@ -1,47 +1,111 @@
-//! The log as cqrs-es knows an event repository.
+//! The log as cqrs-es knows an event repository: for reading. Events are written by the one writer
+//! alone, which gives each its stamp.
 //!
 //! Reading one aggregate is left to postgres-es, whose table this is. Its streams are not used: where
-//! the database fails they end like a history that is whole (F14). `persist` hands over to the one
-//! writer and returns after its commit: the stamp an event came with is replaced by the writer's.
+//! the database fails they end like a history that is whole (F14).
 
-use causeway_domain::envelope::Envelope;
-use causeway_domain::writing::Unstamped;
-use cqrs_es::Aggregate;
+use std::collections::BTreeMap;
+
+use causeway_domain::ids::ReplicaId;
 use cqrs_es::persist::{
-    PersistedEventRepository, PersistenceError, ReplayStream, SerializedEvent, SerializedSnapshot,
+    PersistedEventRepository, PersistedEventStore, PersistenceError, ReplayStream, SerializedEvent,
+    SerializedSnapshot,
 };
+use cqrs_es::{Aggregate, AggregateError, EventEnvelope, EventStore};
 use postgres_es::PostgresEventRepository;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sqlx::PgPool;
 
-use super::{Log, SubmitError, rows};
+use super::connection::read_only;
+use super::{OpenError, look, rows};
 
 /// Events that a stream reads at once.
 const PAGE: usize = 200;
+/// The key in an event's metadata under which its place in this log stands.
+pub const OFFSET: &str = "offset";
 
-impl Log {
+/// The events of a replica, aggregate by aggregate. A clone shares the connections.
+#[derive(Clone)]
+pub struct EventRepository {
+    pool: PgPool,
+}
+
+/// What has happened to an aggregate, in the order in which this replica stored it, and its state.
+#[derive(Debug)]
+pub struct History<A: Aggregate> {
+    /// Its events. Their metadata hold their [`OFFSET`].
+    pub events: Vec<EventEnvelope<A>>,
+    /// What they were folded to.
+    pub state: A,
+}
+
+impl EventRepository {
+    /// Opens the events of a replica, also while its server runs. Nothing can be written through it.
+    pub async fn open(
+        database_url: &str,
+        cluster: &str,
+        replica: ReplicaId,
+    ) -> Result<Self, OpenError> {
+        let pool = read_only(database_url).await?;
+        let mut connection = pool.acquire().await?;
+        look(&mut connection, cluster, replica, true).await?;
+        let is_used: bool = sqlx::query_scalar("SELECT to_regclass('events') IS NOT NULL")
+            .fetch_one(&mut *connection)
+            .await?;
+        drop(connection);
+        if is_used {
+            Ok(Self { pool })
+        } else {
+            Err(OpenError::Empty)
+        }
+    }
+
+    /// Reads an aggregate; nothing where no event is about it.
+    pub async fn history<A: Aggregate>(
+        &self,
+        id: &str,
+    ) -> Result<Option<History<A>>, AggregateError<A::Error>> {
+        let store = PersistedEventStore::<_, A>::new_event_store(self.clone());
+        let events = store.load_events(id).await?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let state = store.load_aggregate(id).await?.aggregate;
+        Ok(Some(History { events, state }))
+    }
+
     fn stored(&self) -> PostgresEventRepository {
         PostgresEventRepository::new(self.pool.clone())
     }
+
+    /// Writes into each event's metadata where it stands in this log.
+    async fn placed<A: Aggregate>(
+        &self,
+        id: &str,
+        mut events: Vec<SerializedEvent>,
+    ) -> Result<Vec<SerializedEvent>, PersistenceError> {
+        let offsets = rows::offsets(&self.pool, A::TYPE, id).await;
+        let offsets: BTreeMap<usize, String> = offsets.map_err(unavailable)?;
+        for event in &mut events {
+            if let Some(offset) = offsets.get(&event.sequence) {
+                event.metadata = json!({ OFFSET: offset });
+            }
+        }
+        Ok(events)
+    }
 }
 
-fn unstamped<A: Aggregate>(event: &SerializedEvent) -> Result<Unstamped, PersistenceError> {
-    let frame: Envelope = serde_json::from_value(event.payload.clone())?;
-    Ok(Unstamped {
-        aggregate: A::TYPE.to_owned(),
-        id: event.aggregate_id.clone(),
-        sequence: i64::try_from(event.sequence).unwrap_or(i64::MAX),
-        group: frame.group,
-        kind: frame.kind,
-        event: frame.event,
-    })
+fn unavailable(failure: sqlx::Error) -> PersistenceError {
+    PersistenceError::ConnectionError(failure.into())
 }
 
-impl PersistedEventRepository for Log {
+impl PersistedEventRepository for EventRepository {
     async fn get_events<A: Aggregate>(
         &self,
         aggregate_id: &str,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        self.stored().get_events::<A>(aggregate_id).await
+        let events = self.stored().get_events::<A>(aggregate_id).await?;
+        self.placed::<A>(aggregate_id, events).await
     }
 
     async fn get_last_events<A: Aggregate>(
@@ -49,11 +113,12 @@ impl PersistedEventRepository for Log {
         aggregate_id: &str,
         last_sequence: usize,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        self.stored()
-            .get_last_events::<A>(aggregate_id, last_sequence)
-            .await
+        let stored = self.stored();
+        let events = stored.get_last_events::<A>(aggregate_id, last_sequence);
+        self.placed::<A>(aggregate_id, events.await?).await
     }
 
+    /// There are none: states are folded from events.
     async fn get_snapshot<A: Aggregate>(
         &self,
         _: &str,
@@ -61,21 +126,14 @@ impl PersistedEventRepository for Log {
         Ok(None)
     }
 
+    /// Refuses: only the writer can give an event its stamp.
     async fn persist<A: Aggregate>(
         &self,
-        events: &[SerializedEvent],
+        _: &[SerializedEvent],
         _: Option<(String, Value, usize)>,
     ) -> Result<(), PersistenceError> {
-        let events = events
-            .iter()
-            .map(unstamped::<A>)
-            .collect::<Result<Vec<_>, _>>()?;
-        Self::persist(self, events)
-            .await
-            .map_err(|refused| match refused {
-                SubmitError::Conflict => PersistenceError::OptimisticLockError,
-                other => PersistenceError::ConnectionError(other.into()),
-            })
+        let refused = "events are written through the log's writer alone";
+        Err(PersistenceError::UnknownError(refused.into()))
     }
 
     async fn stream_events<A: Aggregate>(
@@ -104,9 +162,7 @@ impl PersistedEventRepository for Log {
                 let page = match rows::of_type(&pool, A::TYPE, after, PAGE).await {
                     Ok(page) => page,
                     Err(failure) => {
-                        let _ = feed
-                            .push(Err(PersistenceError::ConnectionError(failure.into())))
-                            .await;
+                        let _ = feed.push(Err(unavailable(failure))).await;
                         return;
                     }
                 };

@@ -14,7 +14,7 @@ use sqlx::{PgConnection, Row as _};
 
 pub(super) use batch::{insert, insert_unless_sent_before, look_up};
 pub(crate) use reads::read_after;
-pub(super) use reads::{hash_at, of_type, read_ranges};
+pub(super) use reads::{hash_at, of_type, offsets, read_ranges};
 
 /// The advisory lock that the writer's session holds, drawn once at random for this program.
 const WRITER_LOCK: i64 = 0x6361_7573_6577_6179;

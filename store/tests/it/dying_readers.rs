@@ -6,7 +6,7 @@ use std::time::Duration;
 use causeway_domain::names::UserId;
 use causeway_domain::post::Post;
 use causeway_domain::version_vector::VersionVector;
-use causeway_store::log::Log;
+use causeway_store::log::{EventRepository, Log};
 use causeway_store::timelines::{Anchor, Page, Timelines, rebuild};
 use cqrs_es::persist::{PersistedEventRepository as _, PersistenceError};
 use sqlx::{Connection, PgConnection};
@@ -62,6 +62,9 @@ async fn a_replay_while_postgres_dies_is_whole_or_ends_with_an_error() {
     for i in 0..MESSAGES {
         replica.say("lobby", "anna", &i.to_string()).await;
     }
+    let options = &store.options;
+    let events = EventRepository::open(&options.database_url, &options.cluster, options.replica);
+    let events = events.await.unwrap();
     let (mut failed, mut whole) = (0, 0);
 
     for round in 0..200_u64 {
@@ -69,7 +72,7 @@ async fn a_replay_while_postgres_dies_is_whole_or_ends_with_an_error() {
             Duration::from_micros(round * 997 % 9_000),
             &store.options.database_url,
         );
-        let outcome = replayed(&replica.log).await;
+        let outcome = replayed(&events).await;
         match outcome {
             Ok(count) => {
                 assert_eq!(count, MESSAGES);
@@ -85,8 +88,8 @@ async fn a_replay_while_postgres_dies_is_whole_or_ends_with_an_error() {
 }
 
 /// Counts the events of posts that cqrs-es is given.
-async fn replayed(log: &Log) -> Result<usize, PersistenceError> {
-    let mut stream = log.stream_all_events::<Post>().await?;
+async fn replayed(events: &EventRepository) -> Result<usize, PersistenceError> {
+    let mut stream = events.stream_all_events::<Post>().await?;
     let mut count = 0;
     while let Some(event) = stream.next::<Post>(&[]).await {
         event?;

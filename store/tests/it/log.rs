@@ -325,36 +325,31 @@ async fn tables(of: &Open) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn cqrs_es_reads_and_writes_the_same_log() {
-    use causeway_domain::aggregate::Asked;
-    use causeway_domain::group::Group;
-    use causeway_domain::hlc::Hlc;
-    use causeway_domain::stamp::Stamp;
-    use causeway_domain::version_vector::VersionVector;
-    use cqrs_es::CqrsFramework;
-    use cqrs_es::persist::PersistedEventStore;
+async fn cqrs_es_reads_what_the_writer_wrote_and_writes_nothing() {
+    use causeway_domain::group::{Group, Membership};
+    use causeway_store::log::{EventRepository, OFFSET};
+    use cqrs_es::persist::PersistedEventRepository as _;
 
     let store = Store::create(1).await;
     let replica = store.open().await;
-    let events = PersistedEventStore::<_, Group>::new_event_store(replica.log.clone());
-    let framework = CqrsFramework::new(events, vec![], ());
+    replica.join("lobby", "anna").await;
+    replica.say("lobby", "anna", "hello").await;
+    replica.leave("lobby", "anna").await;
+    let options = &store.options;
+    let events = EventRepository::open(&options.database_url, &options.cluster, options.replica);
+    let events = events.await.unwrap();
 
-    for _ in 0..2 {
-        let join = Asked {
-            id: "lobby".to_owned(),
-            group: name("lobby"),
-            stamp: Stamp {
-                origin: replica.log.origin(),
-                seq: 1,
-                hlc: Hlc::default(),
-                past: VersionVector::default(),
-            },
-            at_ms: 0,
-            command: GroupCommand::Join { user: user("anna") },
-        };
-        framework.execute("lobby", join).await.unwrap();
-    }
-    let posted = replica.say("lobby", "anna", "hello").await;
+    let lobby = events.history::<Group>("lobby").await.unwrap().unwrap();
+    let attic = events.history::<Group>("attic").await.unwrap();
+    let refused = events.persist::<Group>(&[], None).await;
 
-    assert_eq!(posted.event.unwrap().envelope.stamp.seq, 3);
+    let offsets = lobby
+        .events
+        .iter()
+        .map(|event| event.metadata[OFFSET].as_str());
+    assert_eq!(offsets.collect::<Vec<_>>(), ["1", "3"]);
+    let anna = user("anna").id;
+    assert_eq!(lobby.state.membership(&anna), Membership::NotAMember);
+    assert!(attic.is_none());
+    assert!(refused.is_err());
 }

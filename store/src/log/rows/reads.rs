@@ -1,5 +1,6 @@
 //! Reading the log: for peers, for the read model, for whoever compares chains.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_domain::chain::Hash;
@@ -128,6 +129,24 @@ fn event_from(arrival: i64, payload: String, hash: Vec<u8>) -> Result<RawEvent, 
         tracing::error!(arrival, %reason, "a stored event cannot be read");
         ReadError::Corrupt(arrival)
     })
+}
+
+/// Reads where the events of an aggregate stand in this log, by their sequence.
+pub(in crate::log) async fn offsets(
+    pool: &PgPool,
+    aggregate_type: &str,
+    id: &str,
+) -> sqlx::Result<BTreeMap<usize, String>> {
+    let query = sqlx::query_as(
+        "SELECT sequence, arrival::text FROM events
+         WHERE aggregate_type = $1 AND aggregate_id = $2 ORDER BY sequence",
+    )
+    .bind(aggregate_type)
+    .bind(id);
+    let rows: Vec<(i64, String)> = within(query.fetch_all(pool)).await?;
+    let rows = rows.into_iter();
+    let placed = rows.map(|(sequence, offset)| (usize::try_from(sequence).unwrap_or(0), offset));
+    Ok(placed.collect())
 }
 
 /// Reads events of aggregates of one type as cqrs-es knows them, with their places in this log, beyond
