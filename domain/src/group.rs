@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use event::GroupEvent;
 
 use crate::names::{User, UserId};
+use crate::register::Register;
 use crate::stamp::OrderKey;
 
 /// What may be asked of a group.
@@ -43,14 +44,9 @@ pub enum Membership {
 /// The members of one group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    users: BTreeMap<UserId, Standing>,
+    /// Whether a user is a member.
+    members: BTreeMap<UserId, Register<bool>>,
     exists: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Standing {
-    since: OrderKey,
-    is_member: bool,
 }
 
 impl Group {
@@ -71,30 +67,21 @@ impl Group {
             GroupEvent::Unknown => return,
         };
         self.exists |= is_member;
-        let standing = self.users.entry(user.id.clone()).or_insert(Standing {
-            since: key,
-            is_member,
-        });
-        if key > standing.since {
-            *standing = Standing {
-                since: key,
-                is_member,
-            };
-        }
+        Register::write_at(&mut self.members, user.id.clone(), key, is_member);
     }
 
     /// Tells where a user stands.
     pub fn membership(&self, user: &UserId) -> Membership {
-        match self.users.get(user) {
+        match self.members.get(user) {
             _ if !self.exists => Membership::NoSuchGroup,
-            Some(standing) if standing.is_member => Membership::Member,
+            Some(member) if member.value => Membership::Member,
             _ => Membership::NotAMember,
         }
     }
 
     /// How many users it remembers, members or not: what it costs to keep.
     pub fn weight(&self) -> usize {
-        self.users.len()
+        self.members.len()
     }
 }
 

@@ -13,6 +13,7 @@ pub mod hlc;
 pub mod ids;
 pub mod names;
 pub mod post;
+pub mod register;
 pub mod rescue;
 pub mod rule;
 pub mod stamp;

@@ -14,6 +14,7 @@ pub use event::PostEvent;
 
 use crate::group::Membership;
 use crate::names::{GroupName, User, UserId, key_digest};
+use crate::register::Register;
 use crate::stamp::OrderKey;
 use crate::text::{IdempotencyKey, MessageText};
 
@@ -91,7 +92,8 @@ pub enum Refusal {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
     original: Option<Original>,
-    likes: BTreeMap<UserId, Like>,
+    /// Whether a user likes it.
+    likes: BTreeMap<UserId, Register<bool>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,12 +110,6 @@ impl Original {
             named == group.as_str() || GroupName::parse(named).as_ref() == Ok(group)
         })
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Like {
-    since: OrderKey,
-    is_liked: bool,
 }
 
 impl Post {
@@ -166,7 +162,7 @@ impl Post {
     }
 
     fn is_liked_by(&self, user: &UserId) -> bool {
-        self.likes.get(user).is_some_and(|like| like.is_liked)
+        self.likes.get(user).is_some_and(|like| like.value)
     }
 
     /// Folds one event in, in any order. `group` is the one its envelope names.
@@ -192,13 +188,7 @@ impl Post {
     }
 
     fn apply_like(&mut self, since: OrderKey, user: &User, is_liked: bool) {
-        let like = self
-            .likes
-            .entry(user.id.clone())
-            .or_insert(Like { since, is_liked });
-        if since > like.since {
-            *like = Like { since, is_liked };
-        }
+        Register::write_at(&mut self.likes, user.id.clone(), since, is_liked);
     }
 
     /// How many users it remembers: what it costs to keep.

@@ -17,6 +17,7 @@ pub use overtaking::is_overtaken;
 pub use progress::{Fate, Progress, Search, Told};
 
 use crate::names::{GroupName, User};
+use crate::register::Register;
 use crate::stamp::OrderKey;
 use crate::version_vector::VersionVector;
 use fact::What;
@@ -44,13 +45,11 @@ pub struct Message {
     pub likes_count: i64,
 }
 
-/// Where a user stands towards a group or message: in or out, since which event.
+/// What a user declared of a group or message: to be a member of it or not, to like it or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Declaration {
     /// The name the user had then.
     pub user_name: String,
-    /// The event that decided it.
-    pub since: OrderKey,
     /// Member, or liked.
     pub is_in: bool,
 }
@@ -112,13 +111,13 @@ pub struct Step {
     pub messages: BTreeMap<String, Message>,
     /// Messages known before whose number of likes changed.
     pub likes_counts: BTreeMap<String, i64>,
-    /// (message, user) → standing. Former ones are put in.
-    pub likes: BTreeMap<(String, String), Standing>,
-    /// (group, user) → standing. Former ones are put in.
-    pub members: BTreeMap<(String, String), Standing>,
-    /// Which of the standings have changed.
+    /// Likes by (message, user). Former ones are put in.
+    pub likes: BTreeMap<(String, String), Register<Declaration>>,
+    /// Memberships by (group, user). Former ones are put in.
+    pub members: BTreeMap<(String, String), Register<Declaration>>,
+    /// Which of these registers have changed.
     pub changed_likes: BTreeSet<(String, String)>,
-    /// Which of the standings have changed.
+    /// Which of these registers have changed.
     pub changed_members: BTreeSet<(String, String)>,
     /// By how much each group grew or shrank; 0 for a group that merely exists now.
     pub growth: BTreeMap<GroupName, i64>,
@@ -207,7 +206,7 @@ impl Step {
 
     fn fold_like(&mut self, id: &str, word: &Word) -> Effect {
         let key = (id.to_owned(), word.user.id.0.clone());
-        let effect = stand(&mut self.likes, &key, word);
+        let effect = write(&mut self.likes, &key, word);
         if effect == Effect::Shown {
             self.count_like(id, word.change());
         }
@@ -232,7 +231,7 @@ impl Step {
 
     fn fold_member(&mut self, group: &GroupName, word: &Word) -> Effect {
         let key = (group.as_str().to_owned(), word.user.id.0.clone());
-        let effect = stand(&mut self.members, &key, word);
+        let effect = write(&mut self.members, &key, word);
         // A group exists from its first join, also one that lost against a later leave.
         if word.is_in {
             self.growth.entry(group.clone()).or_default();
@@ -247,7 +246,7 @@ impl Step {
     }
 }
 
-/// What a user says of themselves: I am in, I am out.
+/// A declaration as an event makes it.
 struct Word<'a> {
     user: &'a User,
     since: OrderKey,
@@ -264,33 +263,24 @@ impl<'a> Word<'a> {
     }
 }
 
-/// For each user the event with the highest key wins. Returns what it did here.
-fn stand(
-    standings: &mut BTreeMap<(String, String), Standing>,
+/// Writes a user's register. Returns what that did here.
+fn write(
+    registers: &mut BTreeMap<(String, String), Register<Declaration>>,
     key: &(String, String),
     word: &Word,
 ) -> Effect {
-    let former = standings.get(key);
-    let was_in = former.is_some_and(|former| former.is_in);
+    let former = registers.get(key);
+    let was_in = former.is_some_and(|former| former.value.is_in);
     let is_contrary = was_in != word.is_in;
-    if former.is_some_and(|former| former.since > word.since) {
-        return if is_contrary {
-            Effect::Overruled
-        } else {
-            Effect::Lost
-        };
-    }
-    standings.insert(
-        key.clone(),
-        Standing {
-            user_name: word.user.name.clone(),
-            since: word.since,
-            is_in: word.is_in,
-        },
-    );
-    if is_contrary {
-        Effect::Shown
-    } else {
-        Effect::Won
+    let declared = Declaration {
+        user_name: word.user.name.clone(),
+        is_in: word.is_in,
+    };
+    let wins = Register::write_at(registers, key.clone(), word.since, declared);
+    match (wins, is_contrary) {
+        (true, true) => Effect::Shown,
+        (true, false) => Effect::Won,
+        (false, true) => Effect::Overruled,
+        (false, false) => Effect::Lost,
     }
 }

@@ -18,7 +18,7 @@ async fn an_aggregate_is_inspected_beside_its_server_and_without_it() {
     let (group, post) = (told(&group), told(&post));
     assert!(group.starts_with("group lobby, events: 1\n"), "{group}");
     assert!(group.contains("MemberJoined    ann ("), "{group}");
-    assert!(group.contains("\"is_member\": true"), "{group}");
+    assert!(group.contains("\"value\": true"), "{group}");
     assert!(post.contains("MessagePosted   ann ("), "{post}");
     assert!(!post.contains("a secret"), "{post}");
     assert!(told(&with_text).contains("\"a secret\""), "{with_text:?}");

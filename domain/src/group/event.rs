@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::envelope::MAX_FRAME_NAME_BYTES;
 use crate::event::Event;
 use crate::names::User;
 
@@ -21,6 +22,18 @@ pub enum GroupEvent {
     },
     /// A type this version does not know: kept and passed on, changes nothing.
     Unknown,
+}
+
+impl GroupEvent {
+    /// Whose membership it is about. Nobody can log in under an id that no index holds, so nobody
+    /// asks for such a one.
+    pub(crate) fn member(&self) -> Option<&str> {
+        let (Self::MemberJoined { user } | Self::MemberLeft { user }) = self else {
+            return None;
+        };
+        let id = user.id.0.as_str();
+        (id.len() <= MAX_FRAME_NAME_BYTES && !id.contains('\0')).then_some(id)
+    }
 }
 
 impl Event for GroupEvent {

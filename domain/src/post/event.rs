@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::names::User;
+use crate::names::{User, key_digest};
 
 /// A fact about one message. Its group is named by the envelope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +39,17 @@ pub enum PostEvent {
 impl PostEvent {
     /// The type of [`PostEvent::MessagePosted`].
     pub(crate) const POSTED: &str = "MessagePosted";
+
+    /// What the message is looked up by, where it was sent under a key.
+    pub(crate) fn key_digest(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::MessagePosted { author, key, .. } => {
+                let key = key.as_ref()?;
+                Some(key_digest(&author.id, key))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Event for PostEvent {

@@ -17,7 +17,7 @@ use super::{FeedEntry, Kind};
 /// membership of a group.
 type Object = (bool, GroupName, String);
 /// What one event decides: the place of a message, or one user's like of it or membership.
-type Register = (Object, Option<UserId>);
+type RegisterKey = (Object, Option<UserId>);
 /// How many stale entries there are of each origin.
 type Origins = BTreeMap<Origin, usize>;
 
@@ -26,9 +26,9 @@ type Origins = BTreeMap<Origin, usize>;
 #[derive(Debug, Default)]
 pub(super) struct Rivals {
     /// What decides each register among all that was delivered.
-    outcomes: BTreeMap<Register, (OrderKey, Kind)>,
+    outcomes: BTreeMap<RegisterKey, (OrderKey, Kind)>,
     stale_of_object: BTreeMap<Object, Origins>,
-    stale_of_register: BTreeMap<Register, Origins>,
+    stale_of_register: BTreeMap<RegisterKey, Origins>,
     is_empty: bool,
 }
 
@@ -136,7 +136,7 @@ fn object(entry: &FeedEntry) -> Object {
     (is_membership, entry.group.clone(), entry.subject.clone())
 }
 
-fn register(entry: &FeedEntry) -> Register {
+fn register(entry: &FeedEntry) -> RegisterKey {
     let user = (!entry.kind.is_copy()).then(|| entry.user.id.clone());
     (object(entry), user)
 }

@@ -9,18 +9,17 @@ mod needs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::aggregate::Asked;
+use crate::aggregate::{Asked, Stamped};
 use crate::chain::Hash;
 use crate::envelope::{Envelope, LEVEL, RawEvent};
-use crate::group::{Group, GroupCommand};
+use crate::group::{Group, GroupCommand, GroupEvent};
 use crate::hlc::Clock;
 use crate::ids::Origin;
 use crate::names::MessageId;
-use crate::post::{Post, PostCommand, Refusal};
+use crate::post::{Post, PostCommand, PostEvent, Refusal};
 use crate::rule::{self, Rule};
 use crate::stamp::Stamp;
 
-use absorb::{key_of, member_of};
 pub use needs::{Facts, Needs};
 
 use super::hot::Hot;
@@ -28,6 +27,13 @@ use super::{Action, Command, Conflict, Head, NewRow, Task, Time, Unstamped, Verd
 
 const GROUP: &str = <Group as cqrs_es::Aggregate>::TYPE;
 const POST: &str = <Post as cqrs_es::Aggregate>::TYPE;
+
+/// What the log keeps of an event beside its bytes, to find it by.
+#[derive(Default)]
+struct FoundBy {
+    key_digest: Option<[u8; 16]>,
+    member: Option<String>,
+}
 
 /// A batch while it is decided.
 pub(super) struct Batch<'a> {
@@ -107,7 +113,11 @@ impl<'a> Batch<'a> {
         let sequence = self.next_sequence(GROUP, id);
         let accepted = self.hot.groups.decide(id, asked)?;
         self.clock = clock;
-        Ok(self.create(accepted.envelope, sequence, None))
+        let found_by = FoundBy {
+            member: accepted.event.member().map(str::to_owned),
+            ..FoundBy::default()
+        };
+        Ok(self.create(accepted.envelope, sequence, found_by))
     }
 
     fn submit_to_post(
@@ -128,7 +138,11 @@ impl<'a> Batch<'a> {
         let posts = &mut self.hot.posts;
         let accepted = posts.decide(&id.0, sequence, membership, asked)?;
         self.clock = clock;
-        Ok(self.create(accepted.envelope, sequence, digest))
+        let found_by = FoundBy {
+            key_digest: digest,
+            ..FoundBy::default()
+        };
+        Ok(self.create(accepted.envelope, sequence, found_by))
     }
 
     /// Puts a command as its aggregate takes it, with the stamp of the event it may yield, and
@@ -165,7 +179,7 @@ impl<'a> Batch<'a> {
                 event: event.event.clone(),
             };
             let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
-            self.fold_in(raw, None);
+            self.fold_in(raw);
         }
         Ok(())
     }
@@ -178,8 +192,7 @@ impl<'a> Batch<'a> {
                 ..event.clone()
             };
             let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
-            let digest = key_of(&raw);
-            self.fold_in(raw, digest);
+            self.fold_in(raw);
         }
     }
 
@@ -204,37 +217,38 @@ impl<'a> Batch<'a> {
     }
 
     /// Makes the bytes of an event of this replica that its aggregate has applied, and adds its row.
-    fn create(
-        &mut self,
-        envelope: Arc<Envelope>,
-        sequence: i64,
-        key_digest: Option<[u8; 16]>,
-    ) -> RawEvent {
+    fn create(&mut self, envelope: Arc<Envelope>, sequence: i64, found_by: FoundBy) -> RawEvent {
         let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
-        self.append(raw.clone(), sequence, key_digest);
+        self.append(raw.clone(), sequence, found_by);
         raw
     }
 
     /// Lets an event's aggregate apply it, where it is at hand, and adds its row.
-    fn fold_in(&mut self, event: RawEvent, key_digest: Option<[u8; 16]>) {
+    fn fold_in(&mut self, event: RawEvent) {
         let envelope = &event.envelope;
         let sequence = self.next_sequence(&envelope.aggregate, &envelope.id);
+        let mut found_by = FoundBy::default();
         match envelope.aggregate.as_str() {
             POST => {
-                let posts = &mut self.hot.posts;
-                posts.fold(&envelope.id, sequence, envelope.clone());
+                let stamped = Stamped::<PostEvent>::read(envelope.clone());
+                found_by.key_digest = stamped.event.key_digest();
+                self.hot.posts.fold(&envelope.id, sequence, stamped);
             }
-            GROUP => self.hot.groups.fold(&envelope.id, envelope.clone()),
+            GROUP => {
+                let stamped = Stamped::<GroupEvent>::read(envelope.clone());
+                found_by.member = stamped.event.member().map(str::to_owned);
+                self.hot.groups.fold(&envelope.id, stamped);
+            }
             _ => {}
         }
-        self.append(event, sequence, key_digest);
+        self.append(event, sequence, found_by);
     }
 
     /// Adds a row, and what follows from it for whatever is decided next.
-    fn append(&mut self, event: RawEvent, sequence: i64, key_digest: Option<[u8; 16]>) {
+    fn append(&mut self, event: RawEvent, sequence: i64, found_by: FoundBy) {
         let envelope = &event.envelope;
         self.count(envelope, sequence);
-        if let Some(digest) = key_digest {
+        if let Some(digest) = found_by.key_digest {
             let known = self.keys.entry(digest).or_default();
             known.insert(envelope.id.clone());
         }
@@ -248,8 +262,8 @@ impl<'a> Batch<'a> {
         self.rows.push(NewRow {
             arrival: self.head.arrival,
             sequence,
-            key_digest,
-            member: member_of(&event),
+            key_digest: found_by.key_digest,
+            member: found_by.member,
             event,
         });
     }

@@ -4,12 +4,10 @@
 //! because then the rows alone are true (F14).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use cqrs_es::Aggregate;
 
 use crate::aggregate::{self, Asked, Stamped};
-use crate::envelope::Envelope;
 use crate::group::{Group, GroupCommand, GroupEvent, Membership};
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
 
@@ -190,10 +188,9 @@ impl Groups {
     }
 
     /// Folds an event of a group in, if the group is at hand.
-    pub fn fold(&mut self, id: &str, envelope: Arc<Envelope>) {
+    pub fn fold(&mut self, id: &str, event: Stamped<GroupEvent>) {
         if self.0.get(id).is_some() {
-            self.0
-                .change(id, |(group, _)| group.apply(Stamped::read(envelope)));
+            self.0.change(id, |(group, _)| group.apply(event));
         }
     }
 
@@ -252,10 +249,10 @@ impl Posts {
     }
 
     /// Folds an event of a post in, if the post is at hand.
-    pub fn fold(&mut self, id: &str, sequence: i64, envelope: Arc<Envelope>) {
+    pub fn fold(&mut self, id: &str, sequence: i64, event: Stamped<PostEvent>) {
         if self.holds(id) {
             self.0.change(id, |(post, last)| {
-                post.apply(Stamped::read(envelope));
+                post.apply(event);
                 *last = sequence;
             });
         }
@@ -296,7 +293,7 @@ mod tests {
     #[test]
     fn what_is_not_at_hand_is_neither_folded_nor_numbered() {
         let mut posts = Posts::new(4);
-        let liked: Arc<Envelope> = serde_json::from_str(
+        let liked: Stamped<PostEvent> = serde_json::from_str(
             r#"{"stamp":{"origin":"1.00000007","seq":1,"hlc":1,"past":{}},"level":1,
                 "aggregate":"post","id":"a","type":"MessageLiked","at":0,
                 "event":{"user":{"id":"u1","name":"anna"}}}"#,

@@ -6,8 +6,9 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::event::Event;
 use causeway_domain::group::GroupEvent;
 use causeway_domain::post::PostEvent;
+use causeway_domain::register::Register;
 use causeway_domain::stamp::OrderKey;
-use causeway_domain::timeline::{Fact, Message, Standing};
+use causeway_domain::timeline::{Declaration, Fact, Message};
 
 /// (message or group, user).
 pub type Pair = (String, String);
@@ -16,8 +17,8 @@ pub type Pair = (String, String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub messages: BTreeMap<String, Message>,
-    pub likes: BTreeMap<Pair, Standing>,
-    pub members: BTreeMap<Pair, Standing>,
+    pub likes: BTreeMap<Pair, Register<Declaration>>,
+    pub members: BTreeMap<Pair, Register<Declaration>>,
     /// Group → number of members.
     pub groups: BTreeMap<String, i64>,
 }
@@ -43,7 +44,7 @@ pub fn expected(events: &[RawEvent]) -> Seen {
                     seen.groups.entry(id.clone()).or_default();
                 }
                 seen.members
-                    .insert((id, user.id.0), standing(user.name, key, is_in));
+                    .insert((id, user.id.0), declared(user.name, key, is_in));
             }
             _ => match PostEvent::read(&envelope.kind, content).unwrap() {
                 PostEvent::MessagePosted { .. } => {
@@ -51,11 +52,11 @@ pub fn expected(events: &[RawEvent]) -> Seen {
                     seen.messages.entry(id).or_insert(message.unwrap());
                 }
                 PostEvent::MessageLiked { user } => {
-                    let liked = standing(user.name, key, true);
+                    let liked = declared(user.name, key, true);
                     seen.likes.insert((id, user.id.0), liked);
                 }
                 PostEvent::MessageUnliked { user } => {
-                    let unliked = standing(user.name, key, false);
+                    let unliked = declared(user.name, key, false);
                     seen.likes.insert((id, user.id.0), unliked);
                 }
                 PostEvent::Unknown => unreachable!("not made here"),
@@ -64,21 +65,20 @@ pub fn expected(events: &[RawEvent]) -> Seen {
     }
     for ((group, _), member) in &seen.members {
         if let Some(count) = seen.groups.get_mut(group) {
-            *count += i64::from(member.is_in);
+            *count += i64::from(member.value.is_in);
         }
     }
     for ((message, _), like) in &seen.likes {
         if let Some(message) = seen.messages.get_mut(message) {
-            message.likes_count += i64::from(like.is_in);
+            message.likes_count += i64::from(like.value.is_in);
         }
     }
     seen
 }
 
-fn standing(user_name: String, since: OrderKey, is_in: bool) -> Standing {
-    Standing {
-        user_name,
+fn declared(user_name: String, since: OrderKey, is_in: bool) -> Register<Declaration> {
+    Register {
         since,
-        is_in,
+        value: Declaration { user_name, is_in },
     }
 }

@@ -7,7 +7,8 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::event::Event;
 use causeway_domain::group::Group;
 use causeway_domain::post::Post;
-use causeway_domain::timeline::{Effect, FeedEntry, Kind, Message, Standing, VECTOR_EVERY};
+use causeway_domain::register::Register;
+use causeway_domain::timeline::{Declaration, Effect, FeedEntry, Kind, Message, VECTOR_EVERY};
 use cqrs_es::Aggregate;
 use proptest::prelude::*;
 
@@ -186,13 +187,13 @@ fn is_contradicted(entry: &FeedEntry, seen: &Seen) -> bool {
         Kind::Like | Kind::Unlike => seen.likes.get(&(entry.subject.clone(), user)),
         Kind::Join | Kind::Leave => seen.members.get(&(entry.group.to_string(), user)),
     };
-    decides.unwrap().is_in != entry.kind.is_in()
+    decides.unwrap().value.is_in != entry.kind.is_in()
 }
 
 /// What people can tell apart: not which event decided, nor a group that nobody is in.
 fn visible(seen: &Seen) -> (Vec<&Message>, Vec<&Pair>, Vec<&Pair>) {
-    fn within(of: &BTreeMap<Pair, Standing>) -> Vec<&Pair> {
-        let of = of.iter().filter(|(_, standing)| standing.is_in);
+    fn within(of: &BTreeMap<Pair, Register<Declaration>>) -> Vec<&Pair> {
+        let of = of.iter().filter(|(_, register)| register.value.is_in);
         of.map(|(pair, _)| pair).collect()
     }
     let messages = seen.messages.values().collect();

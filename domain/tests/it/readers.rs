@@ -293,7 +293,7 @@ impl Reader {
 fn standings(table: &Table) -> Vec<(bool, String, String)> {
     let mut standings = Vec::new();
     for (is_member, of) in [(false, &table.seen.likes), (true, &table.seen.members)] {
-        let within = of.iter().filter(|(_, standing)| standing.is_in);
+        let within = of.iter().filter(|(_, register)| register.value.is_in);
         standings.extend(within.map(|((of, user), _)| (is_member, of.clone(), user.clone())));
     }
     standings.sort();

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use causeway_domain::envelope::RawEvent;
+use causeway_domain::register::Register;
 use causeway_domain::timeline::{
-    Checkpoint, Fact, FeedEntry, Former, Needs, Search, Standing, Step,
+    Checkpoint, Declaration, Fact, FeedEntry, Former, Needs, Search, Step,
 };
 use causeway_domain::version_vector::VersionVector;
 
@@ -114,8 +115,11 @@ impl Table {
     }
 }
 
-fn only(of: &BTreeMap<Pair, Standing>, wanted: &BTreeSet<Pair>) -> BTreeMap<Pair, Standing> {
+fn only(
+    of: &BTreeMap<Pair, Register<Declaration>>,
+    wanted: &BTreeSet<Pair>,
+) -> BTreeMap<Pair, Register<Declaration>> {
     let of = of.iter().filter(|(pair, _)| wanted.contains(pair));
-    of.map(|(pair, standing)| (pair.clone(), standing.clone()))
+    of.map(|(pair, register)| (pair.clone(), register.clone()))
         .collect()
 }

@@ -1,8 +1,8 @@
 //! The log as cqrs-es knows an event repository: for reading. Events are written by the one writer
 //! alone, which gives each its stamp.
 //!
-//! Reading one aggregate is left to postgres-es, whose table this is. Its streams are not used: where
-//! the database fails they end like a history that is whole (F14).
+//! Reading one aggregate is left to postgres-es, whose table this is. Its streams are not used:
+//! where the database fails they end like a history that is whole (F14).
 
 use std::collections::BTreeMap;
 

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::hlc::Hlc;
+use causeway_domain::register::Register;
 use causeway_domain::stamp::OrderKey;
-use causeway_domain::timeline::{Checkpoint, FeedEntry, Former, Message, Standing, Step};
+use causeway_domain::timeline::{Checkpoint, Declaration, FeedEntry, Former, Message, Step};
 use causeway_domain::version_vector::VersionVector;
 use sqlx::{PgConnection, Row as _};
 
@@ -76,8 +77,8 @@ pub(super) async fn former(
 pub(super) async fn likes(
     connection: &mut PgConnection,
     wanted: &BTreeSet<(String, String)>,
-) -> sqlx::Result<BTreeMap<(String, String), Standing>> {
-    standings(
+) -> sqlx::Result<BTreeMap<(String, String), Register<Declaration>>> {
+    registers(
         connection,
         wanted,
         "SELECT l.message_id, l.user_id, l.user_name, l.since, l.is_liked
@@ -90,8 +91,8 @@ pub(super) async fn likes(
 pub(super) async fn members(
     connection: &mut PgConnection,
     wanted: &BTreeSet<(String, String)>,
-) -> sqlx::Result<BTreeMap<(String, String), Standing>> {
-    standings(
+) -> sqlx::Result<BTreeMap<(String, String), Register<Declaration>>> {
+    registers(
         connection,
         wanted,
         "SELECT m.group_name, m.user_id, m.user_name, m.since, m.is_member
@@ -101,11 +102,11 @@ pub(super) async fn members(
     .await
 }
 
-async fn standings(
+async fn registers(
     connection: &mut PgConnection,
     wanted: &BTreeSet<(String, String)>,
     query: &'static str,
-) -> sqlx::Result<BTreeMap<(String, String), Standing>> {
+) -> sqlx::Result<BTreeMap<(String, String), Register<Declaration>>> {
     let (of, users): (Vec<&str>, Vec<&str>) = wanted
         .iter()
         .map(|(of, user)| (of.as_str(), user.as_str()))
@@ -117,12 +118,13 @@ async fn standings(
         .await?;
     rows.iter()
         .map(|row| {
-            let standing = Standing {
+            let value = Declaration {
                 user_name: row.try_get(2)?,
-                since: position_from(&row.try_get::<String, _>(3)?)?,
                 is_in: row.try_get(4)?,
             };
-            Ok(((row.try_get(0)?, row.try_get(1)?), standing))
+            let since = position_from(&row.try_get::<String, _>(3)?)?;
+            let register = Register { since, value };
+            Ok(((row.try_get(0)?, row.try_get(1)?), register))
         })
         .collect()
 }
@@ -255,7 +257,7 @@ pub(super) async fn store_likes_counts(
 }
 
 pub(super) async fn store_likes(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
-    store_standings(
+    store_registers(
         connection,
         &step.likes,
         &step.changed_likes,
@@ -268,7 +270,7 @@ pub(super) async fn store_likes(connection: &mut PgConnection, step: &Step) -> s
 }
 
 pub(super) async fn store_members(connection: &mut PgConnection, step: &Step) -> sqlx::Result<()> {
-    store_standings(
+    store_registers(
         connection,
         &step.members,
         &step.changed_members,
@@ -280,22 +282,22 @@ pub(super) async fn store_members(connection: &mut PgConnection, step: &Step) ->
     .await
 }
 
-async fn store_standings(
+async fn store_registers(
     connection: &mut PgConnection,
-    standings: &BTreeMap<(String, String), Standing>,
+    registers: &BTreeMap<(String, String), Register<Declaration>>,
     changed: &BTreeSet<(String, String)>,
     query: &'static str,
 ) -> sqlx::Result<()> {
-    let rows: Vec<(&str, &str, &Standing)> = changed
+    let rows: Vec<(&str, &str, &Register<Declaration>)> = changed
         .iter()
-        .filter_map(|key| Some((key.0.as_str(), key.1.as_str(), standings.get(key)?)))
+        .filter_map(|key| Some((key.0.as_str(), key.1.as_str(), registers.get(key)?)))
         .collect();
     sqlx::query(query)
         .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
         .bind(
             rows.iter()
-                .map(|row| row.2.user_name.as_str())
+                .map(|row| row.2.value.user_name.as_str())
                 .collect::<Vec<_>>(),
         )
         .bind(
@@ -303,7 +305,7 @@ async fn store_standings(
                 .map(|row| row.2.since.to_string())
                 .collect::<Vec<_>>(),
         )
-        .bind(rows.iter().map(|row| row.2.is_in).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.2.value.is_in).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())

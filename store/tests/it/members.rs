@@ -44,7 +44,10 @@ async fn asks_everybody(replica: &Open, events: &[RawEvent], number: usize) {
     for group in ["lobby", "attic"] {
         for user in [person(0), person(1)] {
             let pair = (group.to_owned(), user.id.0.clone());
-            let is_member = seen.members.get(&pair).is_some_and(|member| member.is_in);
+            let is_member = seen
+                .members
+                .get(&pair)
+                .is_some_and(|member| member.value.is_in);
             let id = format!("{group} {} {}", user.name, replica.log.head().arrival);
             let command = Command {
                 group: name(group),

@@ -91,7 +91,7 @@ impl Object {
         let message = table.seen.messages.get(id)?;
         let likes = table.seen.likes.range((id.to_owned(), String::new())..);
         let likes = likes.take_while(|((of, _), _)| of == id);
-        let likers = likes.filter(|(_, like)| like.is_in);
+        let likers = likes.filter(|(_, like)| like.value.is_in);
         Some(Self {
             position: message.position,
             likers: likers.map(|((_, user), _)| user.clone()).collect(),

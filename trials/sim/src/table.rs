@@ -9,8 +9,9 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::event::Event;
 use causeway_domain::group::GroupEvent;
 use causeway_domain::post::PostEvent;
+use causeway_domain::register::Register;
 use causeway_domain::timeline::{
-    Checkpoint, Fact, FeedEntry, Former, Message, Needs, Search, Standing, Step,
+    Checkpoint, Declaration, Fact, FeedEntry, Former, Message, Needs, Search, Step,
 };
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::NewRow;
@@ -22,8 +23,8 @@ type Pair = (String, String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub messages: BTreeMap<String, Message>,
-    pub likes: BTreeMap<Pair, Standing>,
-    pub members: BTreeMap<Pair, Standing>,
+    pub likes: BTreeMap<Pair, Register<Declaration>>,
+    pub members: BTreeMap<Pair, Register<Declaration>>,
     /// Group → number of members.
     pub groups: BTreeMap<String, i64>,
 }
@@ -98,7 +99,7 @@ impl Table {
         let early = |id: &String| {
             let of_message = self.seen.likes.range((id.clone(), String::new())..);
             let of_message = of_message.take_while(|((of, _), _)| of == id);
-            let count = of_message.filter(|(_, like)| like.is_in).count();
+            let count = of_message.filter(|(_, like)| like.value.is_in).count();
             let is_early = !self.seen.messages.contains_key(id) && count > 0;
             is_early.then(|| (id.clone(), i64::try_from(count).expect("a few")))
         };
@@ -129,7 +130,10 @@ impl Table {
     }
 }
 
-fn only(of: &BTreeMap<Pair, Standing>, wanted: &BTreeSet<Pair>) -> BTreeMap<Pair, Standing> {
+fn only(
+    of: &BTreeMap<Pair, Register<Declaration>>,
+    wanted: &BTreeSet<Pair>,
+) -> BTreeMap<Pair, Register<Declaration>> {
     let found = |pair: &Pair| Some((pair.clone(), of.get(pair)?.clone()));
     wanted.iter().filter_map(found).collect()
 }
@@ -150,10 +154,9 @@ pub(crate) fn expected<'a>(events: impl IntoIterator<Item = &'a RawEvent>) -> Se
             seen.messages.entry(id).or_insert(message);
             continue;
         }
-        let stand = |user_name, is_in| Standing {
-            user_name,
+        let stand = |user_name, is_in| Register {
             since,
-            is_in,
+            value: Declaration { user_name, is_in },
         };
         let content = envelope.event.get();
         match GroupEvent::read(&envelope.kind, content) {
@@ -182,12 +185,12 @@ pub(crate) fn expected<'a>(events: impl IntoIterator<Item = &'a RawEvent>) -> Se
     }
     for ((group, _), member) in &seen.members {
         if let Some(count) = seen.groups.get_mut(group) {
-            *count += i64::from(member.is_in);
+            *count += i64::from(member.value.is_in);
         }
     }
     for ((message, _), like) in &seen.likes {
         if let Some(message) = seen.messages.get_mut(message) {
-            message.likes_count += i64::from(like.is_in);
+            message.likes_count += i64::from(like.value.is_in);
         }
     }
     seen

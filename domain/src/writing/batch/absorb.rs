@@ -1,17 +1,13 @@
-//! Events of peers: which can be stored now, and what of them the log keeps beside their bytes.
+//! Events of peers: which can be stored now.
 
 use std::collections::BTreeSet;
 
-use crate::envelope::{MAX_FRAME_NAME_BYTES, RawEvent};
-use crate::event::Event;
-use crate::group::GroupEvent;
+use crate::envelope::RawEvent;
 use crate::ids::Origin;
-use crate::names::key_digest;
-use crate::post::PostEvent;
 use crate::rule::{self, Rule};
 use crate::writing::Absorbed;
 
-use super::{Batch, GROUP, POST};
+use super::Batch;
 
 impl Batch<'_> {
     /// Takes a peer's events in, in the order given: each one after all in its past, with the
@@ -53,8 +49,7 @@ impl Batch<'_> {
                 forked.insert(stamp.origin);
                 continue;
             }
-            let digest = key_of(event);
-            self.fold_in(event.clone(), digest);
+            self.fold_in(event.clone());
             stored += 1;
         }
         Absorbed {
@@ -63,37 +58,5 @@ impl Batch<'_> {
             forked: forked.into_iter().collect(),
             unknown_own,
         }
-    }
-}
-
-/// Whose membership an event is about.
-pub(super) fn member_of(event: &RawEvent) -> Option<String> {
-    let envelope = &event.envelope;
-    if envelope.aggregate != GROUP {
-        return None;
-    }
-    match GroupEvent::read(&envelope.kind, envelope.event.get()) {
-        Ok(GroupEvent::MemberJoined { user } | GroupEvent::MemberLeft { user }) => {
-            // Nobody can log in under an id that no index holds, so nobody asks for it.
-            let id = user.id.0;
-            (id.len() <= MAX_FRAME_NAME_BYTES && !id.contains('\0')).then_some(id)
-        }
-        Ok(GroupEvent::Unknown) | Err(_) => None,
-    }
-}
-
-/// The key a peer's message was sent under.
-pub(super) fn key_of(event: &RawEvent) -> Option<[u8; 16]> {
-    let envelope = &event.envelope;
-    if envelope.aggregate != POST {
-        return None;
-    }
-    match PostEvent::read(&envelope.kind, envelope.event.get()) {
-        Ok(PostEvent::MessagePosted {
-            author,
-            key: Some(key),
-            ..
-        }) => Some(key_digest(&author.id, &key)),
-        _ => None,
     }
 }

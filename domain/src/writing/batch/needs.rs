@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::aggregate::Stamped;
 use crate::envelope::Envelope;
 use crate::names::User;
 use crate::post::{PostCommand, PostEvent};
@@ -45,13 +46,14 @@ impl Batch<'_> {
             self.hot.groups.learn(group, user);
         }
         for (group, envelope) in found.members {
-            self.hot.groups.fold(&group, envelope.into());
+            self.hot.groups.fold(&group, Stamped::read(envelope.into()));
         }
         for id in &needs.posts {
             self.hot.posts.put(id);
         }
         for (id, sequence, envelope) in found.posts {
-            self.hot.posts.fold(&id, sequence, envelope.into());
+            let stamped = Stamped::read(envelope.into());
+            self.hot.posts.fold(&id, sequence, stamped);
         }
         for (aggregate, id, sequence) in found.sequences {
             let of_type = self.sequences.entry(aggregate).or_default();

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::ids::Origin;
+use causeway_domain::register::Register;
 use causeway_domain::rescue::Subject;
-use causeway_domain::timeline::Standing;
+use causeway_domain::timeline::Declaration;
 use causeway_replicator_core::alarm::Alarm;
 use causeway_replicator_core::liveness::Status;
 
@@ -107,8 +108,8 @@ struct Said {
 
 impl Said {
     pub(super) fn of(seen: &Seen) -> Self {
-        let is_in = |of: &BTreeMap<(String, String), Standing>| {
-            let within = of.iter().filter(|(_, standing)| standing.is_in);
+        let is_in = |of: &BTreeMap<(String, String), Register<Declaration>>| {
+            let within = of.iter().filter(|(_, register)| register.value.is_in);
             within.map(|(pair, _)| pair.clone()).collect()
         };
         Self {

@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use causeway_domain::register::Register;
 use causeway_domain::rescue::Subject;
-use causeway_domain::timeline::{Fate, Standing};
+use causeway_domain::timeline::{Declaration, Fate};
 use causeway_domain::version_vector::Range;
 use causeway_replicator_core::core::Core;
 use causeway_replicator_core::liveness::Status;
@@ -141,8 +142,8 @@ impl World {
             let message = seen.messages.get(of);
             message.map_or(of, |message| message.group.as_str()) == reader.group.as_str()
         };
-        let mut expected = standing(true, &seen.members);
-        expected.extend(standing(false, &seen.likes));
+        let mut expected = declared(true, &seen.members);
+        expected.extend(declared(false, &seen.likes));
         expected.retain(|(_, of, _)| is_of_group(of));
         let differing = told.symmetric_difference(&expected);
         let differing: Vec<_> = differing
@@ -162,8 +163,11 @@ impl World {
     }
 }
 
-fn standing(is_membership: bool, of: &BTreeMap<(String, String), Standing>) -> BTreeSet<About> {
-    let within = of.iter().filter(|(_, standing)| standing.is_in);
+fn declared(
+    is_membership: bool,
+    of: &BTreeMap<(String, String), Register<Declaration>>,
+) -> BTreeSet<About> {
+    let within = of.iter().filter(|(_, register)| register.value.is_in);
     within
         .map(|((of, user), _)| (is_membership, of.clone(), user.clone()))
         .collect()
