@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod keys;
 pub mod links;
 pub mod log;
+pub mod manual;
 pub mod new_epoch;
 mod offline;
 pub mod open_files;

@@ -15,9 +15,9 @@ use causeway_api::failure::{UserError, exit_code, print_notice, sentence};
 use causeway_api::inspect::Wanted;
 use causeway_api::log::Log;
 use causeway_api::new_epoch::Rescue;
-use causeway_api::{check, init, inspect, new_epoch, open_files, rebuild, server, stop};
+use causeway_api::{check, init, inspect, manual, new_epoch, open_files, rebuild, server, stop};
 use causeway_domain::ids::ReplicaId;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
@@ -66,6 +66,16 @@ enum Command {
     /// Writes a configuration for each replica of a new cluster, with a new key
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArguments),
+    /// Prints the completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page of the program, or of one command (roff)
+    Man {
+        /// Which command
+        command: Option<String>,
+    },
 }
 
 #[derive(Args)]
@@ -218,6 +228,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         } => run(config.load()?, until_stdin_closes).await?,
         Command::Dev(arguments) => dev(arguments).await?,
         Command::Openapi => print(&server::openapi()),
+        Command::Completions { shell } => manual::completions(Arguments::command(), shell),
+        Command::Man { command } => manual::page(Arguments::command(), command.as_deref())?,
         Command::Check(config) => {
             let findings = check::check(&config.load()?).await;
             print(&findings.to_string());
