@@ -124,6 +124,9 @@ impl Dev {
         let base = free_base();
         let mut child = Command::new(env!("CARGO_BIN_EXE_causeway-server"))
             .args(dev_arguments(folder, base))
+            // As on a fresh machine, which has no authorities' certificates.
+            .env("SSL_CERT_FILE", "/nonexistent")
+            .env("SSL_CERT_DIR", "/nonexistent")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
