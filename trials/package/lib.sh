@@ -102,7 +102,8 @@ dpkg_arch() {
 }
 
 # Starts a chroot as a machine of its own: its processes, its mounts, and no network but its loopback.
-# Its first process is its systemd, or the command that is named. Sets `machine` to its process 1; `halt` ends it with everything in it.
+# Its first process is systemd, or the command that is named. Sets `machine` to that process; `halt`
+# ends it with everything in it.
 boot() {
     local chroot=$1 joined=$out/cgroup.$$
     shift
@@ -110,7 +111,6 @@ boot() {
     first_process=$(basename "${1/%init/systemd}")
     # A group of its own, where its systemd may make others.
     : >"$joined"
-    # shellcheck disable=SC2016
     unshare --mount --net --uts --ipc sh -euc '
         for line in $(grep -E "^[0-9]+:(name=systemd)?:" /proc/self/cgroup); do
             case $line in
@@ -131,7 +131,6 @@ boot() {
     eventually find_machine || { cat "$joined.log"; return 1; }
 }
 
-# shellcheck disable=SC2016
 inside_of_machine='
     cd "$1"
     hostname trial
@@ -191,7 +190,6 @@ in_chroot() {
     local chroot=$1
     shift
     cp /etc/resolv.conf "$chroot/etc/"
-    # shellcheck disable=SC2016
     unshare --mount --pid --fork --kill-child sh -euc '
         cd "$1"
         shift
