@@ -215,7 +215,7 @@ impl Core {
     }
 
     fn committed(&mut self, head: Arc<Head>, out: &mut Vec<Output>) {
-        // The bell and the answers of the log take different ways here: never go back.
+        // The commit signal and the answers of the log take different ways here: never go back.
         if head.arrival < self.head.arrival || head.floor < self.head.floor {
             return;
         }

@@ -1,11 +1,13 @@
 //! What we know of one peer: what it holds, whether it is there, what is under way with it.
 
+mod calls;
+mod closed;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Dot, Origin};
-use causeway_domain::rule::{self, Rule};
+use causeway_domain::mutant;
 use causeway_domain::version_vector::{Range, VersionVector};
 
 use crate::clock::PeerClock;
@@ -20,6 +22,9 @@ use crate::plan;
 use crate::presence::{Held, PeerPresence, Report};
 use crate::run::Run;
 use crate::wire::{Digest, PushAnswer, Refusal};
+
+use calls::{DigestCall, PullCall, PushCall};
+use closed::ClosedReport;
 
 /// The first wait after a pull that brought nothing.
 const PULL_BACKOFF_MS: u64 = 250;
@@ -43,7 +48,7 @@ pub(crate) struct Peer {
     pub forks: Forks,
     pub orphans: Orphans,
     pub clock: PeerClock,
-    pub report: FloorReport,
+    pub report: ClosedReport,
     /// What it holds of our own presence.
     pub holds_of_us: Option<Held>,
     /// The refusal of ours that it was last heard with.
@@ -65,37 +70,6 @@ pub(crate) struct Peer {
     long_held: VersionVector,
 }
 
-/// The digests to one peer.
-#[derive(Debug, Default)]
-pub(crate) struct DigestCall {
-    /// When the one under way was sent.
-    pub sent_ms: Option<u64>,
-    /// When the next is to be sent.
-    pub due_ms: u64,
-}
-
-/// The pushes to one peer.
-#[derive(Debug, Default)]
-pub(crate) struct PushCall {
-    pub is_under_way: bool,
-    is_in_step: bool,
-    is_stalled: bool,
-}
-
-/// The pulls from one peer.
-#[derive(Debug, Default)]
-pub(crate) struct PullCall {
-    pub is_under_way: bool,
-    /// When to pull what the peer shows beyond ours.
-    pub due_ms: Option<u64>,
-    /// Origins that the pull under way does not ask for.
-    pub left_out: BTreeSet<Origin>,
-    /// When the one under way began.
-    pub began_ms: u64,
-    not_before_ms: u64,
-    backoff_ms: u64,
-}
-
 impl Peer {
     /// A peer not heard of yet. Its first digest is due in a moment.
     pub fn unheard(now: Now) -> Self {
@@ -106,7 +80,7 @@ impl Peer {
             forks: Forks::default(),
             orphans: Orphans::default(),
             clock: PeerClock::default(),
-            report: FloorReport::default(),
+            report: ClosedReport::default(),
             holds_of_us: None,
             refusal: None,
             digest: DigestCall {
@@ -181,9 +155,14 @@ impl Peer {
 
     /// Tells whether this is newer than all it has said; what is older is to be ignored.
     pub fn is_news(&mut self, n: u64) -> bool {
-        let is_news = n > self.n || !rule::holds(Rule::OldIsIgnored);
+        let is_news = self.is_newer(n);
         self.n = self.n.max(n);
         is_news
+    }
+
+    fn is_newer(&self, n: u64) -> bool {
+        mutant!(OldIsIgnored => true);
+        n > self.n
     }
 
     /// As what it runs; nothing before its first digest.
@@ -194,10 +173,7 @@ impl Peer {
     /// Takes in what a digest says it holds. What was known before is replaced, never merged.
     pub fn learn_vector(&mut self, now: Now, own: Origin, held: &VersionVector, digest: &Digest) {
         self.run = Some(Run::of(digest, now, self.run));
-        let mut known = digest.held();
-        if !rule::holds(Rule::KnownIsReplaced) {
-            known.merge(self.known.as_deref().unwrap_or(&self.hint));
-        }
+        let known = self.known_after(digest);
         self.hint = VersionVector::default();
         self.is_pulling = digest.pulling || now.ms < self.back_since_ms + PULLS_FIRST_MS;
         if now.ms >= self.held_noted_ms + LONG_MS {
@@ -210,6 +186,16 @@ impl Peer {
         self.push.is_stalled = false;
         self.orphans.compare(now.ms, &known);
         self.known = Some(Arc::new(known));
+    }
+
+    /// What it is known to hold after a digest: what that says, and nothing that was known before.
+    fn known_after(&self, digest: &Digest) -> VersionVector {
+        mutant!(KnownIsReplaced => {
+            let mut merged = digest.held();
+            merged.merge(self.known.as_deref().unwrap_or(&self.hint));
+            merged
+        });
+        digest.held()
     }
 
     /// Takes in its presence report; tells whether its users changed.
@@ -272,19 +258,19 @@ impl Peer {
         if self.push.is_under_way || !self.is_reachable() {
             return None;
         }
-        let standing = plan::Standing {
+        let peer = plan::PushState {
             known,
             long_held: &self.long_held,
             is_pulling: self.is_pulling,
             is_in_step: self.push.is_in_step,
-            is_stalled: self.push.is_stalled && rule::holds(Rule::StalledPushWaits),
+            is_stalled: self.push.waits(),
         };
         let withheld = self.forks.withheld();
         if withheld.is_empty() {
-            return plan::push(own, held, excluded, standing);
+            return plan::push(own, held, excluded, peer);
         }
         let excluded = excluded.union(withheld).copied().collect();
-        plan::push(own, held, &excluded, standing)
+        plan::push(own, held, &excluded, peer)
     }
 
     /// Tells whether it was heard of lately and answers.
@@ -360,37 +346,6 @@ impl Peer {
         let longer = (self.pull.backoff_ms * 2).clamp(PULL_BACKOFF_MS, MAX_PULL_BACKOFF_MS);
         self.pull.backoff_ms = longer;
         self.pull.not_before_ms = now.ms + longer;
-    }
-}
-
-/// The floors one replica reported, and which of them count: those whose vector, taken together
-/// with the floor, is held here.
-#[derive(Debug, Default)]
-pub(crate) struct FloorReport {
-    settled: Hlc,
-    pending: Option<(Hlc, Arc<VersionVector>)>,
-}
-
-impl FloorReport {
-    /// Takes in the newest report.
-    pub fn report(&mut self, floor: Hlc, vector: Arc<VersionVector>, held: &VersionVector) {
-        self.pending = Some((floor, vector));
-        self.recheck(held);
-    }
-
-    /// Counts the pending report if all it names is held by now.
-    pub fn recheck(&mut self, held: &VersionVector) {
-        let counts = |vector: &VersionVector| {
-            held.covers_all(vector) || !rule::holds(Rule::FloorWaitsForVector)
-        };
-        if let Some((floor, _)) = self.pending.take_if(|(_, vector)| counts(vector)) {
-            self.settled = self.settled.max(floor);
-        }
-    }
-
-    /// The highest floor that counts.
-    pub fn settled(&self) -> Hlc {
-        self.settled
     }
 }
 

@@ -45,9 +45,9 @@ impl Push {
     }
 }
 
-/// How a peer stands towards us, as far as pushing goes.
+/// What decides whether and what a peer is pushed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing<'a> {
+pub(crate) struct PushState<'a> {
     /// What it is known to hold.
     pub known: &'a VersionVector,
     /// What we held already when its newest but one digest came.
@@ -65,7 +65,7 @@ pub(crate) fn push(
     own: Origin,
     held: &VersionVector,
     excluded: &BTreeSet<Origin>,
-    peer: Standing<'_>,
+    peer: PushState<'_>,
 ) -> Option<Push> {
     if peer.is_stalled {
         return None;
@@ -211,7 +211,7 @@ mod tests {
     fn a_backlog_is_not_pushed_to_a_peer_that_pulls() {
         let held = vector(&[(1, 5), (2, 7)]);
         let known = vector(&[(1, 5)]);
-        let peer = Standing {
+        let peer = PushState {
             is_pulling: true,
             ..in_step(&known, &held)
         };
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn own_events_are_not_pushed_by_thousands_to_a_peer_that_pulls_them() {
         let known = vector(&[(1, 1_000)]);
-        let peer = Standing {
+        let peer = PushState {
             is_pulling: true,
             ..in_step(&known, &known)
         };
@@ -236,7 +236,7 @@ mod tests {
     fn a_push_that_taught_nothing_is_not_repeated_until_the_peer_speaks() {
         let held = vector(&[(1, 5)]);
         let known = vector(&[(1, 4)]);
-        let peer = Standing {
+        let peer = PushState {
             is_stalled: true,
             ..in_step(&known, &held)
         };
@@ -284,8 +284,8 @@ mod tests {
         }
     }
 
-    fn in_step<'a>(known: &'a VersionVector, long_held: &'a VersionVector) -> Standing<'a> {
-        Standing {
+    fn in_step<'a>(known: &'a VersionVector, long_held: &'a VersionVector) -> PushState<'a> {
+        PushState {
             known,
             long_held,
             is_pulling: false,

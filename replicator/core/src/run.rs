@@ -20,7 +20,7 @@ pub(crate) struct Run {
     /// When the digest came.
     spoke_ms: u64,
     /// All that the replica writes after the digest has a higher clock reading.
-    floor: Hlc,
+    closed_ts: Hlc,
 }
 
 impl Run {
@@ -37,20 +37,23 @@ impl Run {
             instance,
             since_ms: former.filter(is_same).map_or(now.ms, |it| it.since_ms),
             spoke_ms: now.ms,
-            floor: digest.floor,
+            closed_ts: digest.floor,
         }
     }
 }
 
 /// Returns a clock reading that was past at every replica when it last said what it holds: nothing
 /// before all have been heard since each of them runs as it does, and since what was under way then
-/// has arrived or failed. `floor`: our own.
-pub(crate) fn all_past(floor: Hlc, peers: impl Iterator<Item = Option<Run>>) -> Option<Hlc> {
+/// has arrived or failed. `closed_ts`: our own.
+pub(crate) fn all_past(closed_ts: Hlc, peers: impl Iterator<Item = Option<Run>>) -> Option<Hlc> {
     let known: Vec<Run> = peers.collect::<Option<_>>()?;
     let since_ms = known.iter().map(|it| it.since_ms).max().unwrap_or(0);
     let is_over = known
         .iter()
         .all(|it| it.spoke_ms >= since_ms + IN_FLIGHT_MS);
-    let past = known.iter().map(|it| it.floor).fold(floor, Hlc::min);
+    let past = known
+        .iter()
+        .map(|it| it.closed_ts)
+        .fold(closed_ts, Hlc::min);
     is_over.then_some(past)
 }

@@ -59,19 +59,16 @@ pub(super) async fn talk<L: Link>(
                     Some(Call::Digest(say)) => digest.put(send_digest(peer, link, say)),
                     Some(Call::Push(plan)) => push.put(send_push(engine, peer, link, plan)),
                     Some(Call::Pull { call, after, limit }) => {
-                        let cancelled = CancellationToken::new();
-                        cancels.insert(call, cancelled.clone());
-                        pulls.push(async move {
-                            let pull = pull(engine, peer, link, &after, limit);
-                            (call, cancelled.run_until_cancelled(pull).await)
-                        });
+                        let cancel = CancellationToken::new();
+                        cancels.insert(call, cancel.clone());
+                        let pull = pull(engine, peer, link, after, limit);
+                        pulls.push(async move { (call, cancel.run_until_cancelled(pull).await) });
                     }
                     Some(Call::CancelPull(call)) => {
                         cancels.get(&call).inspect(|it| it.cancel());
                     }
                     Some(Call::ReadHash(origin, seq, theirs)) => {
-                        let read = read_hash(engine, peer, origin, seq, theirs);
-                        others.push(Either::Left(read));
+                        others.push(Either::Left(read_hash(engine, peer, origin, seq, theirs)));
                     }
                     Some(Call::Ask(question, answer)) => {
                         others.push(Either::Right(ask(link, question, answer)));
@@ -154,10 +151,10 @@ async fn pull<L: Link>(
     engine: &Engine,
     peer: ReplicaId,
     link: &L,
-    after: &VersionVector,
+    after: VersionVector,
     limit: usize,
 ) -> Result<Decoded, LinkError> {
-    let pulled = link.pull(after, limit).await?;
+    let pulled = link.pull(&after, limit).await?;
     engine.traffic.received(peer, pulled.events.len());
     engine.traffic.left_out(peer, pulled.flawed);
     if pulled.flawed > 0 {

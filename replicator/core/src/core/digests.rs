@@ -1,13 +1,17 @@
 //! What the core makes of the digests of peers.
 
-use causeway_domain::ids::{Dot, ReplicaId};
-use causeway_domain::rule::{self, Rule};
+use std::collections::BTreeSet;
+
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
+use causeway_domain::mutant;
+use causeway_domain::version_vector::{Range, VersionVector};
 
 use crate::alarm::Alarm;
 use crate::failure::LinkError;
 use crate::identity::Admission;
 use crate::liveness::Outward;
 use crate::now::Now;
+use crate::peer::Peer;
 use crate::plan;
 use crate::wire::{Digest, Refusal};
 
@@ -137,8 +141,9 @@ impl Core {
         peer.learn_vector(now, own, held, &digest);
         let (forked, doubts) = peer.forks.compare(now.ms, &digest.vector, &self.head);
         let forks = &mut peer.forks;
-        let told = forks.hear(own, digest.forked, digest.withheld, digest.rumours);
-        out.extend(forked.into_iter().chain(told).map(|o| fork_alarm(id, o)));
+        let reported = forks.hear(own, digest.forked, digest.withheld, digest.rumours);
+        let forked = forked.into_iter().chain(reported);
+        out.extend(forked.map(|origin| fork_alarm(id, origin)));
         out.extend(doubts.into_iter().map(|doubt| Output::ReadHash {
             peer: id,
             origin: doubt.origin,
@@ -165,15 +170,13 @@ impl Core {
         if !is_told {
             peer.digest.due_ms = peer.digest.due_ms.min(now.ms + RETELL_MS);
         }
-        let wanted = peer.wanted(held, &not_pulled);
-        if rule::holds(Rule::DigestCompares) {
-            peer.want(now, &wanted, was_away);
-        }
+        let wanted = wanted(peer, held, &not_pulled);
+        peer.want(now, &wanted, was_away);
     }
 
     /// Looks whether a peer that was asked before anything was written here knows more of our own
     /// events than we do, or another one in the place of our last: nothing can have been quicker than the
-    /// bell yet, so that is certain.
+    /// commit signal yet, so that is certain.
     pub(super) fn answered_before(
         &mut self,
         now: Now,
@@ -197,6 +200,12 @@ impl Core {
             out.push(fork_alarm(id, origin));
         }
     }
+}
+
+/// What a peer's digest shows beyond ours, and is pulled.
+fn wanted(peer: &Peer, held: &VersionVector, not_pulled: &BTreeSet<Origin>) -> Vec<Range> {
+    mutant!(DigestCompares => Vec::new());
+    peer.wanted(held, not_pulled)
 }
 
 /// Checks what a digest that answers claims to be.

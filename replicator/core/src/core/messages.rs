@@ -24,7 +24,7 @@ pub enum Input {
         /// Fresh random bits.
         random: u64,
     },
-    /// The log committed, or its floor has risen.
+    /// The log committed, or its closed timestamp has risen.
     Committed(Arc<Head>),
     /// Users of this replica opened their first or closed their last stream on a group.
     Presence {

@@ -201,45 +201,16 @@ impl World {
             Ok(Answer::Busy) => Err(LinkError::Busy),
             other => other,
         };
-        let input = match (kind, result) {
-            (Kind::Digest, Ok(Answer::Digest(digest))) => {
-                self.storms.remove(&(from, slot(peer)));
-                Input::DigestDone {
-                    peer,
-                    result: Ok(digest),
-                }
+        if let (Kind::Digest, Ok(_)) = (&kind, &result) {
+            self.storms.remove(&(from, slot(peer)));
+        }
+        match (kind, result) {
+            (Kind::Ask, Ok(Answer::Digest(digest))) => self.floor_came(from, digest.floor),
+            (Kind::Ask, _) => self.floor_came(from, Hlc::default()),
+            (kind, result) => {
+                self.step(from, ended(peer, kind, result));
             }
-            (Kind::Digest, Err(error)) => Input::DigestDone {
-                peer,
-                result: Err(error),
-            },
-            (Kind::Ask, Ok(Answer::Digest(digest))) => {
-                return self.floor_came(from, digest.floor);
-            }
-            (Kind::Ask, Err(_)) => return self.floor_came(from, Hlc::default()),
-            (Kind::Push { sent }, Ok(Answer::Push(answer))) => Input::PushDone {
-                peer,
-                sent,
-                result: Ok(answer),
-            },
-            (Kind::Push { sent }, Err(error)) => Input::PushDone {
-                peer,
-                sent,
-                result: Err(CallFailure::Link(error)),
-            },
-            (Kind::Pull(call), Ok(Answer::Pull(body))) => Input::PullDone {
-                peer,
-                call,
-                result: Ok(decode(&body)),
-            },
-            (Kind::Pull(call), Err(error)) => Input::PullDone {
-                peer,
-                call,
-                result: Err(error),
-            },
-            _ => unreachable!("an answer of another kind"),
-        };
-        self.step(from, input);
+        }
     }
 
     /// What waits to be taken in, where something does.
@@ -248,6 +219,38 @@ impl World {
         let (pushes, tasks) = (process.pushes.len(), process.inbox.len());
         let waits = pushes > 0 || tasks > 0;
         waits.then(|| format!("{pushes} pushes and {tasks} tasks"))
+    }
+}
+
+/// What a call that has ended is to the core of its caller.
+fn ended(peer: ReplicaId, kind: Kind, result: Result<Answer, LinkError>) -> Input {
+    match (kind, result) {
+        (Kind::Digest, result) => Input::DigestDone {
+            peer,
+            result: result.map(|answer| match answer {
+                Answer::Digest(digest) => digest,
+                _ => unreachable!("a digest is answered with a digest"),
+            }),
+        },
+        (Kind::Push { sent }, result) => Input::PushDone {
+            peer,
+            sent,
+            result: result
+                .map_err(CallFailure::Link)
+                .map(|answer| match answer {
+                    Answer::Push(answer) => answer,
+                    _ => unreachable!("a push is answered as a push"),
+                }),
+        },
+        (Kind::Pull(call), result) => Input::PullDone {
+            peer,
+            call,
+            result: result.map(|answer| match answer {
+                Answer::Pull(body) => decode(&body),
+                _ => unreachable!("a pull is answered with events"),
+            }),
+        },
+        (Kind::Ask, _) => unreachable!("the core does not ask"),
     }
 }
 

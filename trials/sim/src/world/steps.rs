@@ -86,13 +86,13 @@ impl World {
 
     fn count_prefetches(&mut self, before: PrefetchCounts, after: PrefetchCounts) {
         let counts = [
-            (Hit::Foreseen, before.used, after.used),
+            (Hit::Prefetched, before.used, after.used),
             (
-                Hit::ForeseenWider,
+                Hit::PrefetchedNarrow,
                 before.used_by_wider,
                 after.used_by_wider,
             ),
-            (Hit::ForeseenInVain, before.dropped, after.dropped),
+            (Hit::PrefetchDropped, before.dropped, after.dropped),
         ];
         for (hit, before, after) in counts {
             for _ in before..after {

@@ -153,7 +153,7 @@ impl World {
         self.step(at, Input::StoreDone { store, result });
         let core = self.replicas[at].core();
         if core.is_some_and(|core| core.waiting_pushes() > before) {
-            self.hit(Hit::Parked);
+            self.hit(Hit::PushWaited);
         }
     }
 }
