@@ -96,10 +96,8 @@ pub enum InputError {
 /// The line is not a command, or its operand is wrong; the text is the sentence to show.
 pub fn parse(line: &str) -> Result<Input, InputError> {
     let line = line.trim();
-    let (word, rest) = match line.split_once(char::is_whitespace) {
-        Some((word, rest)) => (word, rest.trim()),
-        None => (line, ""),
-    };
+    let (word, operand) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = operand.trim();
     if word.is_empty() {
         return Ok(Input::Nothing);
     }
@@ -116,7 +114,7 @@ pub fn parse(line: &str) -> Result<Input, InputError> {
         "/leave" => one_word(letter, rest, "the name of a group", "/leave lobby")
             .map(|group| Input::Leave(Some(group))),
         "a" | "/send" if rest.is_empty() => Err(misuse("a needs the text to send, as in: a hello")),
-        "a" | "/send" => Ok(Input::Send(rest.to_owned())),
+        "a" | "/send" => Ok(Input::Send(text_of(operand).to_owned())),
         "l" | "/like" => number(letter, rest).map(Input::Like),
         "r" | "/unlike" => number(letter, rest).map(Input::Unlike),
         "p" | "/history" => alone(letter, rest, Input::History),
@@ -127,6 +125,20 @@ pub fn parse(line: &str) -> Result<Input, InputError> {
         "h" | "/help" => help(rest),
         "x" | "/clear" => alone(letter, rest, Input::Clear),
         _ => alone(letter, rest, Input::Quit),
+    }
+}
+
+/// What is to be sent. Between a command and one line of text any space may stand; where there are
+/// several lines, the first keeps its indentation.
+fn text_of(operand: &str) -> &str {
+    if !operand.contains('\n') {
+        return operand.trim();
+    }
+    let text = operand.trim_end();
+    let indented = text.len() - text.trim_start().len();
+    match text[..indented].rfind('\n') {
+        Some(line_end) => &text[line_end + 1..],
+        None => text,
     }
 }
 
@@ -181,7 +193,7 @@ fn outbox(rest: &str) -> Result<OutboxCommand, InputError> {
     let (what, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let rest = rest.trim_start();
     let (number, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    let text = text.trim();
+    let text = text_of(text);
     let number = number.parse().ok().filter(|number| *number > 0);
     match (what.to_lowercase().as_str(), number) {
         ("", _) => Ok(OutboxCommand::List),
@@ -344,6 +356,20 @@ mod tests {
 
     #[test]
     fn the_text_keeps_its_own_lines() {
-        assert_eq!(parse("a one\n two"), Ok(Input::Send("one\n two".into())));
+        for (line, text) in [
+            ("a one\n two", "one\n two"),
+            ("a     indented\n  two\n ", "    indented\n  two"),
+            ("a\n \n\tcode", "\tcode"),
+            ("a   one line ", "one line"),
+        ] {
+            assert_eq!(parse(line), Ok(Input::Send(text.into())), "{line:?}");
+        }
+        assert_eq!(
+            parse("/outbox edit 2   a\n b"),
+            Ok(Input::Outbox(OutboxCommand::Edit(
+                2,
+                Some("  a\n b".into())
+            )))
+        );
     }
 }

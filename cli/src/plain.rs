@@ -6,6 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::prompt::Typed;
+use crate::text::without_mark;
 
 /// Reads lines to the end of the input, each only after the one before was processed.
 pub fn lines() -> Receiver<Typed> {
@@ -13,10 +14,13 @@ pub fn lines() -> Receiver<Typed> {
     tokio::spawn(async move {
         let mut input = BufReader::new(tokio::io::stdin());
         let mut line = Vec::new();
+        let mut is_first = true;
         // Input that cannot be read any more has ended.
         while let Ok(1..) = input.read_until(b'\n', &mut line).await {
             // Bytes in another encoding would be sent as text that nobody wrote.
-            let line_of_text = match std::str::from_utf8(&line) {
+            let bytes = if is_first { without_mark(&line) } else { &line };
+            is_first = false;
+            let line_of_text = match std::str::from_utf8(bytes) {
                 Ok(text) => Typed::Line(text.to_owned()),
                 Err(_) => Typed::NotUtf8,
             };

@@ -96,6 +96,11 @@ fn is_right_to_left(c: char) -> bool {
         )
 }
 
+/// The bytes of a file after the byte order mark that some programs begin one with.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 /// A name for display.
 pub fn name(text: &str) -> String {
     isolated(&sanitised_line(text))

@@ -11,6 +11,8 @@ use crate::problem::Problem;
 /// `malformed` for text that is not JSON, whatever else is wrong with it; `invalid`, naming the field,
 /// for JSON of another shape.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // RFC 8259 lets a reader pass over the byte order mark that some programs put first.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // Nearly every body is valid; the rest finds out what is wrong with the others.
     if bytes.trim_ascii_start().starts_with(b"{")
         && let Ok(value) = serde_json::from_slice(bytes)
@@ -95,6 +97,16 @@ mod tests {
 
         assert_eq!(letter.text, "hi");
         assert_eq!(letter.copies.unwrap()[0].to, "ann");
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_is_passed_over() {
+        let letter: Letter = parse("\u{feff} {\"text\": \"\u{feff}hi\"}".as_bytes()).unwrap();
+
+        assert_eq!(letter.text, "\u{feff}hi");
+        for body in ["\u{feff}", "\u{feff}\u{feff}{}", "{\u{feff}}"] {
+            assert_eq!(refusal(body.as_bytes()).0, "malformed", "{body:?}");
+        }
     }
 
     #[test]

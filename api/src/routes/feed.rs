@@ -123,7 +123,8 @@ impl Feed {
         at_least: AtLeast,
     ) -> Result<Streamed, Problem> {
         let group = group_name(&group.0)?;
-        let resume = match (last_event_id.0, cursor.0) {
+        let last_event_id = last_event_id.0.filter(|id| !id.is_empty());
+        let resume = match (last_event_id, cursor.0) {
             (Some(id), _) => self.resume("Last-Event-ID", Some(id), &group)?,
             (None, cursor) => self.resume("cursor", cursor, &group)?,
         };
@@ -199,7 +200,7 @@ impl Feed {
         text: Option<String>,
         group: &GroupName,
     ) -> Result<Resume, Problem> {
-        let Some(text) = text else {
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
             return Ok(Resume::Now);
         };
         let cursor = match self.0.cursors.decode(&text) {

@@ -14,9 +14,11 @@ use crate::problem::Problem;
 /// `at_least`: a cursor or mark that the answering replica must hold first.
 pub type AtLeast = Query<Option<String>>;
 
-/// Returns the text of an optional parameter.
+/// Returns the text of an optional cursor or mark. An empty one is none: clients that have none
+/// yet send it so.
 pub fn text(parameter: &Query<Option<String>>) -> Option<&str> {
-    parameter.0.as_deref()
+    // Not `text.is_empty()`, which is that of `Type` here, and never true.
+    parameter.0.as_deref().filter(|text| !str::is_empty(text))
 }
 
 /// Returns a number within bounds, or its default.
@@ -45,6 +47,12 @@ pub fn anchor(
     after: Option<String>,
     around: Option<String>,
 ) -> Result<Anchor, Problem> {
+    let places = [("before", &before), ("after", &after), ("around", &around)];
+    for (name, place) in places {
+        if place.as_deref() == Some("") {
+            return Err(Problem::invalid(name, EMPTY_PLACE));
+        }
+    }
     match (before, after, around) {
         (None, None, None) => Ok(Anchor::Newest),
         (Some(place), None, None) => Ok(Anchor::Before(Place::read(&place))),
@@ -55,6 +63,7 @@ pub fn anchor(
     }
 }
 
+const EMPTY_PLACE: &str = "must be the id or the `position` of a message, not empty";
 const ONE_PLACE: &str = "give one of `before`, `after` and `around`, not several";
 
 /// Parses the id of a message; a text that cannot be one is an unknown message.

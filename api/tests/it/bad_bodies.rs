@@ -35,6 +35,19 @@ async fn what_is_not_json_is_malformed() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_in_front_of_a_body_is_passed_over() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+
+    let body = "\u{feff}{\"text\": \"marked\"}";
+    send(&ann, MESSAGES, body.as_bytes()).await.with(201);
+    let body = "\u{feff}{\"name\": \"bob\"}";
+    send(&ann, "/v1/sessions", body.as_bytes()).await.with(201);
+
+    assert_eq!(texts(&ann.history("lobby").await), ["marked"]);
+}
+
+#[tokio::test]
 async fn json_of_a_wrong_shape_is_invalid_and_the_field_is_named() {
     let replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::Replica;
+use crate::harness::{Replica, Stream};
 
 #[tokio::test]
 async fn a_parameter_that_does_not_exist_is_refused_by_name() {
@@ -90,5 +90,34 @@ async fn odd_query_strings_harm_nothing() {
             answer.status,
             answer.body
         );
+    }
+}
+
+#[tokio::test]
+async fn an_empty_cursor_is_none_and_an_empty_place_is_refused_by_name() {
+    let replica = Replica::start().await;
+    let ann = replica.member("ann", "lobby").await;
+    ann.says("lobby", "before").await;
+
+    for path in [
+        "/v1/groups/lobby/changes?cursor=",
+        "/v1/groups/lobby/changes?cursor&at_least=",
+        "/v1/groups/lobby?at_least=",
+        "/v1/groups?at_least=&after=",
+        "/v1/groups/lobby/members?after=",
+        "/v1/server?at_least=",
+    ] {
+        let answer = ann.get(path).await.with(200);
+        assert_ne!(answer["caught_up"], false, "{path}");
+    }
+    let request = ann.request(Method::GET, "/v1/groups/lobby/events?cursor=");
+    let mut stream = Stream::open(request.header("Last-Event-ID", "")).await;
+    assert!(stream.catches_up().await.is_empty(), "it starts now");
+    for place in ["before", "after", "around"] {
+        let answer = ann
+            .get(&format!("/v1/groups/lobby/messages?{place}="))
+            .await;
+        let detail = answer.refused(422, "invalid");
+        assert!(detail.contains(&format!("`{place}`")), "{detail}");
     }
 }

@@ -12,7 +12,7 @@ use super::lists::parsed;
 use super::print::Printer;
 use crate::clock;
 use crate::outbox::{Outbox, Outcome, Storage, Unsent, draw_key, outcome_of};
-use crate::text::excerpt;
+use crate::text::{excerpt, without_mark};
 
 const NOT_UTF8: &str = "nothing of it is sent; convert it first, as in: iconv -f latin1 -t utf-8";
 
@@ -78,6 +78,7 @@ async fn all_of_input() -> Result<String, Failure> {
         .read_to_end(&mut bytes)
         .await
         .map_err(|error| format!("standard input cannot be read: {error}"))?;
+    let bytes = without_mark(&bytes).to_owned();
     String::from_utf8(bytes)
         .map_err(|_| Failure::Error(format!("standard input is not UTF-8: {NOT_UTF8}")))
 }
@@ -118,7 +119,12 @@ impl Sender {
                 return Ok(());
             }
             number += 1;
-            let Ok(text) = std::str::from_utf8(&line) else {
+            let bytes = if number == 1 {
+                without_mark(&line)
+            } else {
+                &line
+            };
+            let Ok(text) = std::str::from_utf8(bytes) else {
                 return Err(Failure::Error(format!(
                     "line {number} is not UTF-8: {NOT_UTF8}"
                 )));

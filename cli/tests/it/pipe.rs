@@ -13,7 +13,7 @@ fn commands_from_a_pipe_are_carried_out_one_after_the_other() {
 
     let output = run(
         &["--server", &server.name()],
-        "u ann\nj lobby\na hi bob\nl 1\n",
+        "\u{feff}u ann\nj lobby\na hi bob\r\nl 1\n",
     );
 
     assert!(output.status.success(), "{output:?}");

@@ -49,6 +49,26 @@ fn a_text_is_sent_from_the_command_line_or_from_standard_input() {
 }
 
 #[test]
+fn a_file_of_another_system_is_sent_as_it_reads() {
+    let trial = Trial::new();
+
+    let whole = trial.run(
+        &["send", "-g", "lobby"],
+        b"\xef\xbb\xbf    indented\r\n  two\r\n",
+    );
+    assert_done(&whole, "m1\n");
+    let each = trial.run(
+        &["send", "-g", "lobby", "--lines"],
+        b"\xef\xbb\xbfone\r\n  two\r\n",
+    );
+    assert_done(&each, "m2\nm3\n");
+
+    // The server makes line feeds of the line ends inside.
+    let texts = ["    indented\r\n  two", "one", "  two"];
+    assert_eq!(trial.cluster.texts(), texts);
+}
+
+#[test]
 fn input_that_is_not_utf8_or_no_text_at_all_is_refused() {
     let trial = Trial::new();
 
