@@ -5,6 +5,7 @@ use poem::http::StatusCode;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route};
 
 use crate::context::{Context, Parts};
+use crate::document::Document;
 use crate::edge::Edge;
 use crate::health;
 use crate::problem::Problem;
@@ -26,10 +27,15 @@ pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
     .page("/docs")
     .page("/openapi.yaml")
     .page("/openapi.json");
-    let json = service.spec();
-    let yaml = service.spec_yaml();
+    let document = Document::of_generated(&service.spec_yaml());
+    let (json, yaml) = (document.to_json(), document.to_yaml());
+    let try_it = docs(
+        &service.swagger_ui_html(),
+        &service.spec(),
+        &document.to_page_json(),
+    );
     let pages = Route::new()
-        .nest("/docs", service.swagger_ui())
+        .at("/docs", page("text/html; charset=utf-8", try_it))
         .at("/openapi.json", page("application/json", json))
         .at("/openapi.yaml", page("application/yaml", yaml))
         .at("/healthz", page("text/plain", "alive\n".to_owned()))
@@ -58,7 +64,22 @@ impl Endpoint for Application {
 
 /// Returns the document of the API as YAML.
 pub fn openapi_yaml() -> String {
+    Document::of_generated(&generated_yaml()).to_yaml()
+}
+
+/// What the framework makes of the code.
+pub(crate) fn generated_yaml() -> String {
     routes::service(&Context::default()).spec_yaml()
+}
+
+/// The page on which the API can be tried. It calls the replica it came from, by whatever address
+/// and under whatever path a proxy has put it there.
+fn docs(html: &str, generated: &str, document: &str) -> String {
+    const SERVERS: &str =
+        "[{url: location.pathname.replace(/\\/docs\\/?$/, ''), description: 'This replica'}]";
+    let here = format!("Object.assign({document}, {{servers: {SERVERS}}})");
+    html.replace(generated, &here)
+        .replace("<title>Swagger UI</title>", "<title>Causeway API</title>")
 }
 
 fn page(content_type: &'static str, text: String) -> impl Endpoint {

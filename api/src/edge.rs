@@ -7,6 +7,7 @@
 
 pub mod accept;
 pub mod body;
+mod heads;
 pub mod json;
 pub mod parameters;
 mod receive;

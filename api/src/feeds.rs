@@ -23,7 +23,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 pub use frame::Frame;
 pub use reader::{Reader, Resume};
-pub use shapes::FrameData;
+pub use shapes::{LikeBody, MergedBody, PresenceBody, StoredBody};
 
 use crate::bodies::UserBody;
 use crate::cursor::Cursors;

@@ -12,6 +12,7 @@ pub mod data_folder;
 pub mod database;
 pub mod dev;
 pub mod disk;
+mod document;
 pub mod edge;
 pub mod failure;
 pub mod feeds;

@@ -8,6 +8,7 @@ mod document;
 mod framework;
 
 pub use document::ProblemBody;
+pub(crate) use document::examples;
 
 use std::error::Error;
 
@@ -70,6 +71,12 @@ pub enum Problem {
         /// The limit.
         limit_bytes: usize,
     },
+    /// The address is longer than any.
+    #[error("The address of the request is too long. It may have at most 65,534 bytes.")]
+    UriTooLong,
+    /// The headers are too long or too many.
+    #[error("The head of the request is too large. Send at most 64 KiB and 100 headers.")]
+    HeadTooLarge,
     /// The body is not declared as JSON.
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
     UnsupportedMediaType,
@@ -195,6 +202,11 @@ impl Problem {
             Self::KeyReused => row(S::CONFLICT, "key_reused", "Key used before"),
             Self::NameTaken { .. } => row(S::CONFLICT, "name_taken", "Name taken"),
             Self::TooLarge { .. } => row(S::PAYLOAD_TOO_LARGE, "too_large", "Body too large"),
+            Self::UriTooLong => row(S::URI_TOO_LONG, "too_large", "Address too long"),
+            Self::HeadTooLarge => {
+                let status = S::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                row(status, "too_large", "Head too large")
+            }
             Self::UnsupportedMediaType => {
                 let code = "unsupported_media_type";
                 row(S::UNSUPPORTED_MEDIA_TYPE, code, "Not declared as JSON")
@@ -213,6 +225,11 @@ impl Problem {
         }
     }
 
+    /// Returns the body of the response, JSON.
+    pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
+        ProblemBody::of(self, &self.row(), request_id).to_json()
+    }
+
     /// Returns the response for a client, and logs the cause of a failure that is ours.
     pub fn render(&self, request_id: &str) -> Response {
         if let Self::Unavailable(cause) | Self::Internal(cause) = self {
@@ -223,7 +240,7 @@ impl Problem {
         let mut response = Response::builder()
             .status(row.status)
             .content_type(ProblemBody::CONTENT_TYPE)
-            .body(ProblemBody::of(self, &row, request_id).to_json());
+            .body(self.body(request_id));
         let headers = response.headers_mut();
         if let Self::Unauthenticated { .. } = self {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

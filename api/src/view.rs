@@ -5,7 +5,7 @@ use causeway_replicator::driver::Replicator;
 use causeway_replicator_core::liveness::{Outward, Status};
 use causeway_replicator_core::view::PeerView;
 use causeway_store::timelines::Timelines;
-use poem_openapi::{Enum, Object};
+use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::alarms::{self, AlarmBody};
@@ -14,6 +14,7 @@ use crate::config::{Config, ReplicaAddress};
 
 /// The answering replica.
 #[derive(Object, Serialize)]
+#[oai(rename = "ThisReplica")]
 struct SelfBody {
     /// Its number.
     replica: u16,
@@ -25,32 +26,9 @@ struct SelfBody {
     vector: Vec<u64>,
 }
 
-/// Whether a peer is alive.
-#[derive(Clone, Copy, Enum, Serialize)]
-#[oai(rename_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
-enum PeerStatus {
-    /// Heard of recently.
-    Up,
-    /// Silent for one interval.
-    Suspect,
-    /// Silent for three intervals, or never heard of.
-    Down,
-}
-
-/// Whether calling a peer works.
-#[derive(Clone, Copy, Enum, Serialize)]
-#[oai(rename_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
-enum PeerOut {
-    /// The last call was answered.
-    Ok,
-    /// The last call failed, or none was answered yet.
-    Failing,
-}
-
 /// A peer, as the answering replica knows it.
 #[derive(Object, Serialize)]
+#[oai(rename = "Peer")]
 struct PeerBody {
     /// Its number.
     replica: u16,
@@ -58,10 +36,12 @@ struct PeerBody {
     public_url: String,
     /// Where the answering replica calls it.
     internal_url: String,
-    /// Judged by when it was last heard of, in either direction.
-    status: PeerStatus,
-    /// Whether calling it works.
-    out: PeerOut,
+    /// Judged by when it was last heard of, in either direction: `up`, recently; `suspect`, silent
+    /// for one interval; `down`, for three, or never heard of. Later versions may add values.
+    status: String,
+    /// `ok`: the last call to it was answered; `failing`: it failed, or none was answered yet. Later
+    /// versions may add values.
+    out: String,
     /// When `status` last changed. RFC 3339, UTC.
     since: String,
     /// How long ago it was last heard of.
@@ -155,13 +135,13 @@ impl ClusterView {
             public_url: url(|address| &address.public_url),
             internal_url: url(|address| &address.internal_url),
             status: match view.status {
-                Status::Up => PeerStatus::Up,
-                Status::Suspect => PeerStatus::Suspect,
-                Status::Down => PeerStatus::Down,
+                Status::Up => "up".into(),
+                Status::Suspect => "suspect".into(),
+                Status::Down => "down".into(),
             },
             out: match view.out {
-                Outward::Ok => PeerOut::Ok,
-                Outward::Failing => PeerOut::Failing,
+                Outward::Ok => "ok".into(),
+                Outward::Failing => "failing".into(),
             },
             since: rfc3339(view.since_wall_ms),
             last_heard_ms: view.last_heard_ms,

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::accept::ConnectionLimits;
+use super::heads::ProblemHeads;
 
 /// Most buffered bytes of one connection, in each direction.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -94,7 +95,7 @@ async fn serve_one<I, E>(
         .timer(TokioTimer::new())
         .header_read_timeout(head)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(io), service);
+        .serve_connection(TokioIo::new(ProblemHeads::new(io)), service);
     tokio::pin!(connection);
     // How a connection ends is up to the client; failed requests are logged elsewhere.
     let ended = tokio::select! {

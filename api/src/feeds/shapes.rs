@@ -1,32 +1,9 @@
 //! The `data` of each frame of a stream, also for the document of the API.
 
-use poem_openapi::{Object, Union};
+use poem_openapi::Object;
 use serde::Serialize;
 
-use crate::bodies::{MemberBody, MessageBody, UserBody};
-use crate::view::ViewBody;
-
-/// The `data` of a frame, by its `event`: `message` and `moved` a `Message`, `like` and `unlike` a
-/// `Like`, `join` and `leave` a `Member`, `presence`, `stored` and `merged` what is named so, `view`
-/// a `View`. `caught_up` and `reset` carry an empty object. Clients ignore frames of other names.
-#[derive(Union)]
-#[oai(one_of = true)]
-pub enum FrameData {
-    /// Of `message` and `moved`.
-    Message(MessageBody),
-    /// Of `like` and `unlike`.
-    Like(LikeBody),
-    /// Of `join` and `leave`.
-    Member(MemberBody),
-    /// Of `presence`.
-    Presence(PresenceBody),
-    /// Of `stored`.
-    Stored(StoredBody),
-    /// Of `merged`.
-    Merged(MergedBody),
-    /// Of `view`.
-    View(ViewBody),
-}
+use crate::bodies::{MessageBody, UserBody};
 
 /// A message that was liked, or is liked by one user less.
 #[derive(Object, Serialize)]

@@ -49,7 +49,7 @@ impl ProblemBody {
 }
 
 /// Every status with its codes, for the API document; a test compares it with the table.
-const DOCUMENTED: [(u16, &str); 12] = [
+const DOCUMENTED: [(u16, &str); 14] = [
     (400, "`malformed`: the body is not JSON"),
     (
         401,
@@ -62,6 +62,7 @@ const DOCUMENTED: [(u16, &str); 12] = [
         "`own_message`, `not_liked`, `key_reused` or `name_taken`",
     ),
     (413, "`too_large`: the body is above the limit"),
+    (414, "`too_large`: the address is above the limit"),
     (
         415,
         "`unsupported_media_type`: the body is not declared as JSON",
@@ -71,6 +72,7 @@ const DOCUMENTED: [(u16, &str); 12] = [
         "`invalid`: a field or parameter is not valid; `detail` names it",
     ),
     (429, "`rate_limited`: try again after `Retry-After` seconds"),
+    (431, "`too_large`: the headers are above the limit"),
     (500, "`internal`: a failure of the replica"),
     (
         503,
@@ -125,6 +127,49 @@ fn headers_of(status: u16) -> Vec<MetaHeader> {
     }
 }
 
+/// A body for every code: its status, the code, what is answered.
+pub(crate) fn examples() -> impl Iterator<Item = (u16, &'static str, ProblemBody)> {
+    one_of_each().into_iter().map(|problem| {
+        let row = problem.row();
+        let body = ProblemBody::of(&problem, &row, "9c5e1f3a7b2d4680-1f");
+        (row.status.as_u16(), row.code, body)
+    })
+}
+
+fn one_of_each() -> Vec<Problem> {
+    let lobby = || "lobby".to_owned();
+    vec![
+        Problem::Malformed {
+            why: "The body is not JSON: EOF while parsing a value at line 1 column 9.".into(),
+        },
+        Problem::Unauthenticated {
+            why: "Log in, and send the token as `Authorization: Bearer <token>`.",
+        },
+        Problem::NotAMember { group: lobby() },
+        Problem::not_found("group `lobby`"),
+        Problem::MethodNotAllowed {
+            allow: "GET, HEAD".into(),
+        },
+        Problem::OwnMessage,
+        Problem::NotLiked,
+        Problem::KeyReused,
+        Problem::NameTaken { name: "ann".into() },
+        Problem::TooLarge {
+            limit_bytes: 65_536,
+        },
+        Problem::UriTooLong,
+        Problem::HeadTooLarge,
+        Problem::UnsupportedMediaType,
+        Problem::invalid("limit", "must be 1 to 500"),
+        Problem::RateLimited { retry_after_s: 1 },
+        Problem::Busy,
+        Problem::unavailable("down"),
+        Problem::Behind,
+        Problem::DiskFull,
+        Problem::internal("defect"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,29 +193,5 @@ mod tests {
                 row.status
             );
         }
-    }
-
-    fn one_of_each() -> Vec<Problem> {
-        let text = String::new;
-        vec![
-            Problem::Malformed { why: text() },
-            Problem::Unauthenticated { why: "" },
-            Problem::NotAMember { group: text() },
-            Problem::not_found("page"),
-            Problem::MethodNotAllowed { allow: text() },
-            Problem::OwnMessage,
-            Problem::NotLiked,
-            Problem::KeyReused,
-            Problem::NameTaken { name: text() },
-            Problem::TooLarge { limit_bytes: 1 },
-            Problem::UnsupportedMediaType,
-            Problem::invalid("limit", "no"),
-            Problem::RateLimited { retry_after_s: 1 },
-            Problem::Busy,
-            Problem::unavailable("down"),
-            Problem::Behind,
-            Problem::DiskFull,
-            Problem::internal("defect"),
-        ]
     }
 }

@@ -9,7 +9,7 @@ use futures_util::{Stream, stream};
 use poem::{Body, IntoResponse, Response};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Payload;
-use poem_openapi::registry::{MetaSchemaRef, Registry};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{Any, Type};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Serialize, Serializer};
@@ -18,12 +18,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Tag;
 use super::parameters::{AtLeast, bounded, page_size, text};
-use crate::bodies::Reply;
+use crate::bodies::{MemberBody, MessageBody, Reply};
 use crate::context::{Context, group_name, read_problem, unknown_group};
 use crate::cursor::CursorError;
-use crate::feeds::{Frame, FrameData, OpenStream, Reader, Resume};
+use crate::feeds::{
+    Frame, LikeBody, MergedBody, OpenStream, PresenceBody, Reader, Resume, StoredBody,
+};
 use crate::problem::Problem;
 use crate::token::Caller;
+use crate::view::ViewBody;
 
 /// Interval of the comments on a quiet stream, from which proxies and clients see that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -75,11 +78,29 @@ impl Payload for Frames {
     const CONTENT_TYPE: &'static str = "text/event-stream";
 
     fn schema_ref() -> MetaSchemaRef {
-        FrameData::schema_ref()
+        // What a frame carries; `document::frames` makes frames of it.
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            one_of: vec![
+                MessageBody::schema_ref(),
+                LikeBody::schema_ref(),
+                MemberBody::schema_ref(),
+                PresenceBody::schema_ref(),
+                StoredBody::schema_ref(),
+                MergedBody::schema_ref(),
+                ViewBody::schema_ref(),
+            ],
+            ..MetaSchema::ANY
+        }))
     }
 
     fn register(registry: &mut Registry) {
-        FrameData::register(registry);
+        MessageBody::register(registry);
+        LikeBody::register(registry);
+        MemberBody::register(registry);
+        PresenceBody::register(registry);
+        StoredBody::register(registry);
+        MergedBody::register(registry);
+        ViewBody::register(registry);
     }
 }
 

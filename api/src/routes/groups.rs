@@ -22,6 +22,7 @@ pub struct Groups(pub Context);
 
 /// A group in the list of groups.
 #[derive(Object, Serialize)]
+#[oai(rename = "GroupSummary")]
 struct GroupLine {
     /// Its name.
     name: String,

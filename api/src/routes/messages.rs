@@ -27,6 +27,7 @@ pub struct Messages(pub Context);
 
 /// A message to post.
 #[derive(Debug, Deserialize, Object)]
+#[oai(rename = "MessageDraft")]
 #[serde(deny_unknown_fields)]
 pub struct NewMessage {
     /// What to say: after trimming 1 to 4,000 characters (a setting), no control characters but

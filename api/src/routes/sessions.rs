@@ -16,6 +16,7 @@ pub struct Sessions(pub Context);
 
 /// A login.
 #[derive(Debug, Deserialize, Object)]
+#[oai(rename = "Login")]
 #[serde(deny_unknown_fields)]
 pub struct NewSession {
     /// The user's name: 1 to 32 letters, digits, `-`, `_`, `.`; case does not matter.

@@ -42,6 +42,50 @@ async fn noise_on_the_public_port_disturbs_nobody() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_not_taken_is_answered_with_a_problem() {
+    let replica = Replica::start().await;
+    let long = "a".repeat(70_000);
+
+    for (request, status, code) in [
+        (
+            format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"),
+            414,
+            "too_large",
+        ),
+        (
+            format!("GET /v1/server?at_least={long} HTTP/1.1\r\nHost: x\r\n\r\n"),
+            414,
+            "too_large",
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}{long}{long}\r\n\r\n"),
+            431,
+            "too_large",
+        ),
+        (
+            format!(
+                "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+                "A: b\r\n".repeat(200)
+            ),
+            431,
+            "too_large",
+        ),
+        ("HELLO\r\n\r\n".to_owned(), 400, "malformed"),
+    ] {
+        let said = talk(&replica, request.as_bytes(), Then::Leave).await;
+        let (head, body) = said.split_once("\r\n\r\n").expect("an answer");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(head.contains("application/problem+json"), "{head}");
+        assert!(head.contains("x-request-id: "), "{head}");
+        let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(
+            (&problem["code"], &problem["status"]),
+            (&code.into(), &status.into())
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_in_the_middle_disturbs_nobody() {
     let replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Replica, run_to_its_end};
+use crate::harness::{Replica, Schemas, run_to_its_end};
 
 const CALLS: [(&str, &str); 16] = [
     ("post", "/v1/sessions"),
@@ -72,6 +72,7 @@ async fn every_call_describes_its_refusals() {
     let replica = Replica::start().await;
 
     let spec = replica.door.get("/openapi.json").await.with(200);
+    let schemas = Schemas::of(&spec);
 
     for (path, operations) in spec["paths"].as_object().expect("paths") {
         if !path.starts_with("/v1/groups") {
@@ -80,7 +81,8 @@ async fn every_call_describes_its_refusals() {
         for (method, operation) in operations.as_object().expect("operations") {
             let responses = operation["responses"].as_object().expect("responses");
             for status in ["401", "422"] {
-                let content = responses.get(status).map(|it| &it["content"]);
+                let response = responses.get(status).map(|it| schemas.resolved(it));
+                let content = response.map(|it| &it["content"]);
                 let is_problem =
                     content.is_some_and(|it| it.to_string().contains("application/problem+json"));
                 assert!(is_problem, "{method} {path} says nothing of {status}");
@@ -137,4 +139,22 @@ async fn the_documentation_works_without_the_internet() {
 fn has_bearer(spec: &Value) -> bool {
     let schemes = spec["components"]["securitySchemes"].as_object();
     schemes.is_some_and(|schemes| schemes.values().any(|scheme| scheme["scheme"] == "bearer"))
+}
+
+#[test]
+fn the_bots_in_the_documentation_are_those_that_are_tried() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("it is there");
+    let documentation = read("docs/API.md");
+
+    for (path, language) in [
+        ("trials/bots/bot.py", "python"),
+        ("trials/bots/bot.ts", "typescript"),
+    ] {
+        let block = format!("```{language}\n{}```", read(path));
+        assert!(
+            documentation.contains(&block),
+            "docs/API.md differs from {path}"
+        );
+    }
 }

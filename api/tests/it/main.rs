@@ -29,6 +29,7 @@ mod clones;
 mod crashes;
 mod cursors;
 mod documents;
+mod examples;
 mod forks;
 mod frames;
 mod full_disk;
