@@ -3,6 +3,7 @@
 //! command line, and nothing of the code behind them.
 
 mod answer;
+mod browser;
 mod cluster;
 mod database;
 mod later;
@@ -16,6 +17,7 @@ mod user;
 mod way;
 
 pub use answer::Answer;
+pub use browser::Browser;
 pub use cluster::Cluster;
 pub use database::Database;
 pub use later::Later;

@@ -21,6 +21,7 @@ mod bad_programs;
 mod bad_requests;
 mod bad_settings;
 mod bad_tokens;
+mod browser;
 mod busy;
 mod changes;
 mod checks;
