@@ -28,6 +28,7 @@ use causeway_domain::envelope::{Envelope, RawEvent};
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::machine::{Renewal, Work, chunks};
 use causeway_domain::writing::{Absorbed, Beginning, Command, Head, Task};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -87,36 +88,24 @@ pub struct Done {
     pub head: Arc<Head>,
 }
 
-enum Work {
-    Write(Task, Asker),
-    Renew {
-        former: Origin,
-        fresh_epoch: u32,
-        answer: oneshot::Sender<Result<Origin, SubmitError>>,
-    },
-}
-
-/// Who waits for what becomes of a task.
-enum Asker {
+/// Who waits for the writer.
+enum Reply {
     /// Keeps its place among those who wait until it is answered, also when nobody listens any more.
     Submit(
         oneshot::Sender<Result<Done, SubmitError>>,
         OwnedSemaphorePermit,
     ),
-    /// With how many events the peer sent at once.
-    Absorb(
-        oneshot::Sender<Result<(Absorbed, Arc<Head>), SubmitError>>,
-        usize,
-    ),
+    Absorb(oneshot::Sender<Result<(Absorbed, Arc<Head>), SubmitError>>),
     Persist(oneshot::Sender<Result<(), SubmitError>>),
-    Raise(oneshot::Sender<()>),
+    Raise(oneshot::Sender<Result<(), SubmitError>>),
+    Renew(oneshot::Sender<Result<Origin, SubmitError>>),
 }
 
 /// A handle on the open log. Cheap to clone.
 #[derive(Clone)]
 pub struct Log {
     pool: PgPool,
-    inbox: mpsc::Sender<Work>,
+    inbox: mpsc::Sender<Work<Reply>>,
     places: Arc<Semaphore>,
     head: watch::Receiver<Arc<Head>>,
     tail: Arc<Tail>,
@@ -223,8 +212,7 @@ impl Log {
         let place = place.map_err(|_| SubmitError::Busy)?;
         let (answer, answered) = oneshot::channel();
         let task = Task::Submit(Box::new(command));
-        self.send(Work::Write(task, Asker::Submit(answer, place)))
-            .await?;
+        self.write(task, Reply::Submit(answer, place)).await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
@@ -247,20 +235,23 @@ impl Log {
         self.refuse_without_room()?;
         let mut waiting = Vec::new();
         let sent_at_once = events.len();
-        for events in writer::pieces(events) {
+        for events in chunks(events) {
             let (answer, answered) = oneshot::channel();
             let forked = forked.clone();
-            let task = Task::Absorb { events, forked };
-            let asker = Asker::Absorb(answer, sent_at_once);
-            self.send(Work::Write(task, asker)).await?;
+            let work = Work::Write {
+                task: Task::Absorb { events, forked },
+                reply: Reply::Absorb(answer),
+                sent_at_once,
+            };
+            self.send(work).await?;
             waiting.push(answered);
         }
         let mut whole: Option<(Absorbed, Arc<Head>)> = None;
         for answered in waiting {
-            let (piece, head) = answered.await.map_err(|_| SubmitError::Unavailable)??;
+            let (chunk, head) = answered.await.map_err(|_| SubmitError::Unavailable)??;
             let absorbed = match whole {
-                Some((before, _)) => before.and(piece),
-                None => piece,
+                Some((before, _)) => before.and(chunk),
+                None => chunk,
             };
             whole = Some((absorbed, head));
         }
@@ -270,9 +261,8 @@ impl Log {
     /// Lifts the clock: every later event of this replica lies above `seen`.
     pub async fn raise(&self, seen: Hlc) -> Result<(), SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Work::Write(Task::Raise(seen), Asker::Raise(answer)))
-            .await?;
-        answered.await.map_err(|_| SubmitError::Unavailable)
+        self.write(Task::Raise(seen), Reply::Raise(answer)).await?;
+        answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
     /// Draws a new epoch, because peers know events of `former` that are not held here: its numbers
@@ -280,12 +270,12 @@ impl Log {
     /// `former` is not written as any more.
     pub async fn renew(&self, former: Origin, fresh_epoch: u32) -> Result<Origin, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        let work = Work::Renew {
+        let renewal = Renewal {
             former,
             fresh_epoch,
-            answer,
+            reply: Reply::Renew(answer),
         };
-        self.send(work).await?;
+        self.send(Work::Renew(renewal)).await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
@@ -295,8 +285,8 @@ impl Log {
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();
-        let work = Work::Write(Task::Restamp(envelopes), Asker::Persist(answer));
-        self.send(work).await?;
+        self.write(Task::Restamp(envelopes), Reply::Persist(answer))
+            .await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
@@ -309,7 +299,16 @@ impl Log {
         }
     }
 
-    async fn send(&self, work: Work) -> Result<(), SubmitError> {
+    async fn write(&self, task: Task, reply: Reply) -> Result<(), SubmitError> {
+        let work = Work::Write {
+            task,
+            reply,
+            sent_at_once: 0,
+        };
+        self.send(work).await
+    }
+
+    async fn send(&self, work: Work<Reply>) -> Result<(), SubmitError> {
         self.inbox
             .send(work)
             .await

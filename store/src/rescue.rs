@@ -13,7 +13,7 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::ids::{Dot, Origin};
 use causeway_domain::rescue::{Parting, Speakers, Subject};
 use causeway_domain::stamp::OrderKey;
-use causeway_domain::writing::{Record, draw};
+use causeway_domain::writing::{Record, Row, draw};
 use sqlx::Connection;
 
 use crate::log::connection::{self, Start};
@@ -69,7 +69,7 @@ pub async fn new_epoch(options: &Options, parting: &Parting) -> Result<Renewal, 
         sidecar,
         ..
     } = connection::find(options, LOCK).await?;
-    let row = found.row.ok_or(OpenError::Empty)?;
+    let former = found.row.ok_or(OpenError::Empty)?;
     let (file_hlc, file_origin) = (
         found.file.as_ref().map(|file| file.hlc).unwrap_or_default(),
         found.file.as_ref().map(|file| file.origin),
@@ -79,20 +79,19 @@ pub async fn new_epoch(options: &Options, parting: &Parting) -> Result<Renewal, 
     let (aside, highest_aside) = aside::origins_aside(&mut transaction).await?;
     let origin = draw(options.replica, options.fresh_epoch, |origin| {
         found.head.vector.get(origin) > 0
-            || origin == row.origin
+            || origin == former.origin
             || file_origin == Some(origin)
             || aside.contains(&origin)
     });
-    let promised = [row.reserved, file_hlc, found.head.highest, highest_aside];
+    let promised = [former.reserved, file_hlc, found.head.highest, highest_aside];
     let reserved = promised.into_iter().max().unwrap_or_default();
-    rows::store_identity(
-        &mut transaction,
-        &options.cluster,
+    let row = Row {
         origin,
         reserved,
-        &found.server,
-    )
-    .await?;
+        system_identifier: found.server.system_identifier.clone(),
+        timeline: found.server.timeline.clone(),
+    };
+    rows::store_identity(&mut transaction, &options.cluster, &row).await?;
     transaction.commit().await?;
     // Where this is not reached, the file contradicts the database and the next start draws anew.
     let record = Record {
@@ -107,7 +106,7 @@ pub async fn new_epoch(options: &Options, parting: &Parting) -> Result<Renewal, 
         .map_err(|failure| connection::unusable(&sidecar, failure))?;
     connection.close().await?;
     Ok(Renewal {
-        former: row.origin,
+        former: former.origin,
         origin,
         set_aside,
     })

@@ -74,6 +74,11 @@ impl Writing {
         self.is_file_stuck = true;
     }
 
+    /// Tells whether the file could not be written the last time.
+    pub fn is_file_stuck(&self) -> bool {
+        self.is_file_stuck
+    }
+
     /// Tells whether own events may be written, and those that were be answered: not while the file
     /// cannot be written, because a database that is put back would not be seen to lack them (F1).
     pub fn may_give_numbers(&self) -> bool {

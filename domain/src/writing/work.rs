@@ -114,6 +114,8 @@ pub enum Verdict {
     Persisted(Result<(), Conflict>),
     /// The clock is lifted.
     Raised,
+    /// Who is written as from now on.
+    Renewed(Origin),
 }
 
 /// What became of a peer's events.

@@ -133,7 +133,8 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
     let wall_ms = (options.order)();
     let (mut writing, beginning) =
         Writing::begin(options.replica, found, wall_ms, options.fresh_epoch);
-    store_identity(&mut connection, options, &writing, writing.origin()).await?;
+    let row = writing.row(writing.origin());
+    rows::store_identity(&mut connection, &options.cluster, &row).await?;
     let record = writing.record(writing.reserved());
     let first = record.clone();
     at_a_start(&sidecar, move |sidecar| sidecar.write(&first)).await?;
@@ -145,17 +146,6 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
         writing,
         sidecar,
     })
-}
-
-/// Writes the identity row: `origin` is who writes from now on.
-pub(super) async fn store_identity(
-    connection: &mut PgConnection,
-    options: &Options,
-    writing: &Writing,
-    origin: Origin,
-) -> sqlx::Result<()> {
-    let (reserved, server) = (writing.reserved(), writing.server());
-    rows::store_identity(connection, &options.cluster, origin, reserved, server).await
 }
 
 /// Connects and takes the one lock that lets a session write. The session of a former connection

@@ -108,9 +108,7 @@ pub(super) async fn identity(connection: &mut PgConnection) -> sqlx::Result<Opti
 pub(crate) async fn store_identity(
     connection: &mut PgConnection,
     cluster: &str,
-    origin: Origin,
-    reserved: Hlc,
-    server: &Server,
+    row: &Row,
 ) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO identity (cluster, replica, epoch, reserved_hlc, system_identifier, timeline)
@@ -121,11 +119,11 @@ pub(crate) async fn store_identity(
              system_identifier = excluded.system_identifier",
     )
     .bind(cluster)
-    .bind(i32::from(origin.replica.get()))
-    .bind(i64::from(origin.epoch.0))
-    .bind(signed(reserved.get()))
-    .bind(&server.system_identifier)
-    .bind(&server.timeline)
+    .bind(i32::from(row.origin.replica.get()))
+    .bind(i64::from(row.origin.epoch.0))
+    .bind(signed(row.reserved.get()))
+    .bind(&row.system_identifier)
+    .bind(&row.timeline)
     .execute(connection)
     .await?;
     Ok(())

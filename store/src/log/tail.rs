@@ -27,12 +27,12 @@ pub(crate) struct Stored {
     pub event: RawEvent,
 }
 
-impl From<&NewRow> for Stored {
-    fn from(row: &NewRow) -> Self {
+impl From<NewRow> for Stored {
+    fn from(row: NewRow) -> Self {
         Self {
             arrival: row.arrival,
             sequence: row.sequence,
-            event: row.event.clone(),
+            event: row.event,
         }
     }
 }
@@ -49,7 +49,7 @@ struct Kept {
 
 impl Tail {
     /// Adds what was just committed, in the order of the log.
-    pub fn push(&self, committed: Vec<Stored>) {
+    pub fn push(&self, committed: impl IntoIterator<Item = Stored>) {
         let mut kept = self.kept();
         for stored in committed {
             let next = kept.events.back().map(|last| last.arrival + 1);

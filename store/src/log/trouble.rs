@@ -22,9 +22,9 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// Notes whether the file beside the database can be written; tells what was noted before.
-    pub fn file_is_stuck(&self, is_stuck: bool) -> bool {
-        self.is_file_stuck.swap(is_stuck, Ordering::Relaxed)
+    /// Notes whether the file beside the database can be written.
+    pub fn file_is_stuck(&self, is_stuck: bool) {
+        self.is_file_stuck.store(is_stuck, Ordering::Relaxed);
     }
 
     /// Whether the file beside the database could not be written the last time.
@@ -40,6 +40,12 @@ impl Trouble {
     /// Whether the database is another one than at the start.
     pub fn is_not_ours(&self) -> bool {
         self.is_not_ours.load(Ordering::Relaxed)
+    }
+
+    /// Notes and logs why there is no session.
+    pub fn has_no_session(&self, why: String) {
+        tracing::warn!(%why, "the database cannot be written to");
+        self.session(Some(why));
     }
 
     /// Notes why there is no session, or that there is one.

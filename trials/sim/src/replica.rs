@@ -1,14 +1,14 @@
 //! One replica: its disk, and the process that runs on it, if one does.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
-use causeway_domain::rule::{self, Rule};
 use causeway_domain::version_vector::VersionVector;
-use causeway_domain::writing::{Beginning, Decided, Record, Task, Verdict, Writing};
+use causeway_domain::writing::machine::{Insertion, Machine};
+use causeway_domain::writing::{Beginning, Head, Needs, Writing};
 use causeway_replicator_core::core::Core;
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::presence::Online;
@@ -58,25 +58,19 @@ pub(crate) struct Replica {
 )]
 pub(crate) struct Process {
     pub instance: Instance,
-    pub writing: Writing,
+    pub writer: Writer,
     pub beginning: Beginning,
     pub core: Option<Core>,
     pub is_serving: bool,
-    pub is_connected: bool,
+    /// Statements reach the database.
+    pub has_session: bool,
     /// The database is not the one it began with: it writes no more until it is started again.
     pub is_cut_off: bool,
     pub doing: Doing,
+    /// When the writer is to be woken.
+    pub wakes_ms: Option<u64>,
     /// What is on its way to the disk.
     pub pending: Option<Durable>,
-    pub inbox: Vec<(Task, Asker)>,
-    pub alone: VecDeque<Batch>,
-    /// What is written next: decided on what the batch under way will have made of the log.
-    pub ahead: Option<(Batch, Decided)>,
-    pub renewals: VecDeque<Origin>,
-    pub is_tick_due: bool,
-    pub recorded_at_ms: Option<u64>,
-    /// The file was tried again before what waits.
-    pub is_file_tried: bool,
     pub is_folding: bool,
     /// The calls that brought the pushes which are not answered, and their callers, by ticket.
     pub pushes: BTreeMap<u64, (u64, usize)>,
@@ -90,6 +84,13 @@ pub(crate) struct Process {
     pub known: BTreeMap<ReplicaId, Arc<VersionVector>>,
 }
 
+/// The one writer of a process.
+pub(crate) enum Writer {
+    /// Before the identity row and the file are written.
+    Starting(Option<Box<Writing>>),
+    Running(Box<Machine<Waiter>>),
+}
+
 /// Who waits for what becomes of a task.
 #[derive(Clone, Debug)]
 pub(crate) enum Asker {
@@ -101,12 +102,13 @@ pub(crate) enum Asker {
     Nobody,
 }
 
-/// Tasks of one transaction.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    pub tasks: Vec<Task>,
-    pub askers: Vec<Asker>,
-    pub attempts: u32,
+/// Who waits for the writer.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    /// For what becomes of a task.
+    Task(Asker),
+    /// For a new epoch in place of this origin's.
+    Renewal(Origin),
 }
 
 /// How a statement ends for the process.
@@ -120,6 +122,8 @@ pub(crate) enum Fate {
     DiskFull,
     /// The database does not take one of the rows.
     Rejected,
+    /// It did nothing, as something was there that it was to go without.
+    NotNew,
 }
 
 /// What the writer waits for.
@@ -128,15 +132,14 @@ pub(crate) enum Doing {
     Nothing,
     /// The identity row of a start.
     Starting,
-    /// The facts that a batch needs.
-    Reading(Batch),
-    Committing(Batch, Decided, Fate),
-    /// A new connection; until when the batch, whose commit may have been lost, waits for it.
-    Connecting(Option<(Batch, Option<Decided>)>, u64),
-    Reserving(Hlc, Fate),
-    Renewing(Origin, Fate),
-    /// The file beside the database; then a batch is answered.
-    Recording(Record, Fate, Option<(Batch, Vec<Verdict>)>),
+    Connecting,
+    /// What a batch is decided on.
+    Reading(Needs),
+    Inserting(Insertion, Fate),
+    Reserving(Fate),
+    Renewing(Fate),
+    /// The file beside the database.
+    Recording(Fate),
 }
 
 impl Replica {
@@ -167,15 +170,15 @@ impl Replica {
     /// Reads what is given to a peer: nothing that the writer does not know to be committed, though it
     /// may be on the disk.
     pub fn read_beyond(&self, held: &VersionVector, limit: usize) -> Vec<RawEvent> {
-        let writing = self.process.as_ref().map(|process| &process.writing);
-        let known = writing.map(|writing| writing.head().vector.clone());
+        let head = self.process.as_ref().map(|process| process.writer.head());
+        let known = head.map(|head| head.vector.clone());
         let known = known.unwrap_or_default();
         self.disk.read_beyond(held, &known, limit)
     }
 
     /// Who is written as, where a process runs.
     pub fn origin(&self) -> Option<Origin> {
-        Some(self.process.as_ref()?.writing.origin())
+        Some(self.process.as_ref()?.writer.head().origin)
     }
 
     /// Clients are served here.
@@ -188,23 +191,33 @@ impl Replica {
     }
 }
 
+impl Writer {
+    /// What is held, as the writer says.
+    pub fn head(&self) -> &Head {
+        match self {
+            Self::Starting(writing) => writing.as_ref().expect("it has not begun").head(),
+            Self::Running(machine) => machine.head(),
+        }
+    }
+
+    /// The machine, once it runs.
+    pub fn machine(&self) -> Option<&Machine<Waiter>> {
+        match self {
+            Self::Starting(_) => None,
+            Self::Running(machine) => Some(machine),
+        }
+    }
+
+    /// The machine, once it runs.
+    pub fn machine_mut(&mut self) -> Option<&mut Machine<Waiter>> {
+        match self {
+            Self::Starting(_) => None,
+            Self::Running(machine) => Some(machine),
+        }
+    }
+}
+
 impl Process {
-    /// Tells whether peers alone have something to be written.
-    pub fn is_of_peers_alone(&self) -> bool {
-        self.inbox.iter().all(|(task, _)| !task.gives_numbers())
-    }
-
-    /// What was decided ahead is not true, or not next: its tasks wait in their old place.
-    pub fn let_ahead_fall(&mut self) {
-        if !rule::holds(Rule::AheadFalls) {
-            return;
-        }
-        if let Some((batch, _)) = self.ahead.take() {
-            let tasks = batch.tasks.into_iter().zip(batch.askers);
-            self.inbox.splice(0..0, tasks);
-        }
-    }
-
     pub fn caller(&self, replica: ReplicaId) -> Caller {
         Caller {
             cluster: CLUSTER.into(),

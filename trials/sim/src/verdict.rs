@@ -110,7 +110,7 @@ impl World {
                     && replica
                         .process
                         .as_ref()
-                        .is_some_and(|process| Ok(process.writing.head().arrival) == rows)
+                        .is_some_and(|process| Ok(process.writer.head().arrival) == rows)
                     && Ok(replica.disk.table.checkpoint.arrival) == rows
                     && replica.core().is_some()
                     && without(&self.held(at), &kept_back) == first

@@ -61,8 +61,10 @@ pub struct World {
 
 pub(crate) enum Happening {
     Wake(usize, u64),
-    Tick(usize, u64),
+    /// What the writer waits for has ended.
     Writer(usize, u64),
+    /// The writer wanted to be woken.
+    WriterWakes(usize, u64),
     /// What is on its way to the disk becomes durable.
     Lands(usize, u64),
     Fold(usize, u64),
@@ -226,8 +228,8 @@ impl World {
         }
         match happening {
             Happening::Wake(at, life) if self.is_alive(at, life) => self.wake(at),
-            Happening::Tick(at, life) if self.is_alive(at, life) => self.tick(at),
             Happening::Writer(at, life) if self.is_alive(at, life) => self.writer_goes_on(at),
+            Happening::WriterWakes(at, life) if self.is_alive(at, life) => self.wake_writer(at),
             Happening::Lands(at, life) if self.is_alive(at, life) => self.land(at),
             Happening::Fold(at, life) if self.is_alive(at, life) => self.fold(at),
             Happening::RenewAgain(at, life, origin) if self.is_alive(at, life) => {
@@ -264,8 +266,8 @@ impl World {
     fn needs_process(&self, happening: &Happening) -> Option<usize> {
         match *happening {
             Happening::Wake(at, _)
-            | Happening::Tick(at, _)
             | Happening::Writer(at, _)
+            | Happening::WriterWakes(at, _)
             | Happening::Fold(at, _)
             | Happening::RenewAgain(at, ..)
             | Happening::Serve(at, _)

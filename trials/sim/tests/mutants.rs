@@ -15,7 +15,7 @@ const MUTANTS: [(Rule, u64); 28] = [
     (Rule::CursorIsVector, 50),
     (Rule::AcknowledgedByEntry, 20),
     (Rule::RecheckIsOfTheObject, 300),
-    (Rule::SettledForTheReader, 20),
+    (Rule::SettledForTheReader, 50),
     (Rule::NextIsAsked, 100),
     (Rule::PastIsAsked, 50),
     (Rule::AllIsRelayed, 100),
@@ -25,7 +25,7 @@ const MUTANTS: [(Rule, u64); 28] = [
     (Rule::FloorIsReserved, 20),
     (Rule::FloorWaitsForVector, 50),
     (Rule::KeyIsLookedUp, 20),
-    (Rule::ChainIsChecked, 300),
+    (Rule::ChainIsChecked, 1_500),
     (Rule::MemoryIsForgotten, 50),
     (Rule::SessionIsProven, 100),
     (Rule::StalledPushWaits, 200),
@@ -49,9 +49,10 @@ fn the_loss_of_a_rule_is_noticed() {
     assert!(!chosen.is_empty(), "{ONE} names no rule: {only:?}");
     let mut missed = Vec::new();
     for &&(rule, most) in &chosen {
-        let noticed = (0..most).find_map(|seed| {
-            let outcome = without(rule, || Run::of(seed).go());
-            outcome.violation.map(|what| (seed + 1, what))
+        let mut runs = (0..most).map(Run::of).filter(|run| is_met(rule, run));
+        let noticed = runs.find_map(|run| {
+            let outcome = without(rule, || run.go());
+            outcome.violation.map(|what| (run.seed + 1, what))
         });
         match noticed {
             Some((seeds, what)) => eprintln!("{rule:?}: after {seeds} seeds: {what}"),
@@ -60,4 +61,9 @@ fn the_loss_of_a_rule_is_noticed() {
     }
 
     assert!(missed.is_empty(), "nobody misses {missed:?}");
+}
+
+/// Only where a number can come to have two contents does a chain not fit.
+fn is_met(rule: Rule, run: &Run) -> bool {
+    rule != Rule::ChainIsChecked || run.can_fork()
 }

@@ -1,40 +1,55 @@
-//! What is told whoever waits for a batch.
+//! What is told whoever waits for the writer.
 
 use std::sync::Arc;
 
+use causeway_domain::writing::machine::WriteFailure;
 use causeway_domain::writing::{Head, Verdict};
 
-use crate::log::{Asker, Done, SubmitError};
+use crate::log::{Done, Reply, SubmitError};
+
+impl From<WriteFailure> for SubmitError {
+    fn from(why: WriteFailure) -> Self {
+        match why {
+            WriteFailure::Unavailable => Self::Unavailable,
+            WriteFailure::FileStuck => Self::FileStuck,
+            WriteFailure::DiskFull => Self::DiskFull,
+            WriteFailure::Unstorable => Self::Unstorable,
+        }
+    }
+}
 
 /// An answer nobody waits for any more is dropped: the write stands all the same (F13).
-pub(super) fn answer(asker: Asker, verdict: Verdict, head: &Arc<Head>) {
-    match (asker, verdict) {
-        (Asker::Submit(to, place), Verdict::Submitted(decided)) => {
+pub(super) fn answer(reply: Reply, verdict: Verdict, head: Arc<Head>) {
+    match (reply, verdict) {
+        (Reply::Submit(to, place), Verdict::Submitted(decided)) => {
             // Before the answer: whoever has it may write again at once.
             drop(place);
-            let head = head.clone();
             let done = decided.map(|event| Done { event, head });
             let _ = to.send(done.map_err(SubmitError::Refused));
         }
-        (Asker::Absorb(to, _), Verdict::Absorbed(absorbed)) => {
-            let _ = to.send(Ok((absorbed, head.clone())));
+        (Reply::Absorb(to), Verdict::Absorbed(absorbed)) => {
+            let _ = to.send(Ok((absorbed, head)));
         }
-        (Asker::Persist(to), Verdict::Persisted(decided)) => {
+        (Reply::Persist(to), Verdict::Persisted(decided)) => {
             let _ = to.send(decided.map_err(|_| SubmitError::Conflict));
         }
-        (Asker::Raise(to), Verdict::Raised) => {
-            let _ = to.send(());
+        (Reply::Raise(to), Verdict::Raised) => {
+            let _ = to.send(Ok(()));
+        }
+        (Reply::Renew(to), Verdict::Renewed(origin)) => {
+            let _ = to.send(Ok(origin));
         }
         _ => unreachable!("a verdict is of the kind of its task"),
     }
 }
 
 /// Tells why nothing was written, or why it cannot be answered for.
-pub(super) fn refuse(asker: Asker, failure: &SubmitError) {
-    match asker {
-        Asker::Submit(to, _) => drop(to.send(Err(failure.clone()))),
-        Asker::Absorb(to, _) => drop(to.send(Err(failure.clone()))),
-        Asker::Persist(to) => drop(to.send(Err(failure.clone()))),
-        Asker::Raise(to) => drop(to),
+pub(super) fn fail(reply: Reply, why: WriteFailure) {
+    let why = SubmitError::from(why);
+    match reply {
+        Reply::Submit(to, _) => drop(to.send(Err(why))),
+        Reply::Absorb(to) => drop(to.send(Err(why))),
+        Reply::Persist(to) | Reply::Raise(to) => drop(to.send(Err(why))),
+        Reply::Renew(to) => drop(to.send(Err(why))),
     }
 }

@@ -8,6 +8,7 @@ use std::mem::discriminant;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::machine::Machine;
 use causeway_replicator_core::core::{Input, Output};
 use causeway_replicator_core::failure::{CallFailure, LinkError};
 use causeway_replicator_core::wire::events::decode;
@@ -216,7 +217,8 @@ impl World {
     /// What waits to be taken in, where something does.
     pub(crate) fn waiting(&self, at: usize) -> Option<String> {
         let process = self.replicas[at].process.as_ref()?;
-        let (pushes, tasks) = (process.pushes.len(), process.inbox.len());
+        let tasks = process.writer.machine().map_or(0, Machine::waiting);
+        let pushes = process.pushes.len();
         let waits = pushes > 0 || tasks > 0;
         waits.then(|| format!("{pushes} pushes and {tasks} tasks"))
     }

@@ -5,7 +5,7 @@ use causeway_domain::group::GroupCommand;
 use causeway_domain::names::{GroupName, MessageId, User, key_digest};
 use causeway_domain::post::{PostCommand, Refusal};
 use causeway_domain::text::{IdempotencyKey, MessageText};
-use causeway_domain::writing::{Action, Command, NewRow, Task, Unstamped};
+use causeway_domain::writing::{Action, Command, Task, Unstamped};
 
 use super::{Happening, World};
 use crate::hits::Hit;
@@ -122,9 +122,7 @@ impl World {
         let above = self.rng.permille(300).then(|| {
             let heads = self.replicas[..self.size].iter();
             let processes = heads.filter_map(|replica| replica.process.as_ref());
-            processes
-                .map(|process| process.writing.head().highest)
-                .max()
+            processes.map(|process| process.writer.head().highest).max()
         });
         let command = Command {
             group,
@@ -259,15 +257,6 @@ impl World {
             return self.violate(|| format!("{} answers a repeat of {id}, not committed", at + 1));
         }
         self.ledger.messages.insert(id.0.clone());
-    }
-
-    /// What a writer that tells before it has committed would do.
-    pub(super) fn answer_early(&mut self, at: usize, asker: &Asker, rows: &[NewRow]) {
-        if let Asker::Client(request) = asker
-            && let [row] = rows
-        {
-            self.answer_client(at, *request, Ok(Some(row.event.clone())));
-        }
     }
 
     /// An event that some or all replicas can make nothing of.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin};
-use causeway_domain::writing::{Beginning, Row, Task, Writing};
+use causeway_domain::writing::machine::{Effect, Input as Came, Machine, Statement};
+use causeway_domain::writing::{Beginning, Task, Writing};
 use causeway_replicator_core::core::{Core, Input};
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::me::Me;
@@ -12,8 +13,9 @@ use causeway_replicator_core::me::Me;
 use crate::disk::{Disk, Durable};
 use crate::hits::Hit;
 use crate::net::Way;
-use crate::replica::{Asker, CLUSTER, Doing, Fate, Process};
+use crate::replica::{Asker, CLUSTER, Doing, Fate, Process, Writer};
 
+use super::writer::PACING;
 use super::{Happening, World, number};
 
 /// How long a start waits for the floors of peers.
@@ -42,12 +44,7 @@ impl World {
         untold.retain(|&(dot, hash)| !disk.holds(dot, hash));
         let found = replica.disk.found(nobody);
         let (writing, beginning) = Writing::begin(replica.id, found, wall_ms, fresh_epoch);
-        let row = Row {
-            origin: writing.origin(),
-            reserved: writing.reserved(),
-            system_identifier: writing.server().system_identifier.clone(),
-            timeline: writing.server().timeline.clone(),
-        };
+        let row = writing.row(writing.origin());
         replica.life += 1;
         replica.is_exchanged = false;
         let life = replica.life;
@@ -76,36 +73,43 @@ impl World {
 
     /// First the row, then the file, then the core; a new origin asks its peers for their floors.
     pub(super) fn start_goes_on(&mut self, at: usize) {
-        let now = self.now(at);
+        let (now, since) = (self.now(at), self.moment(at));
         let peers = (0..self.size).map(number);
         let replica = &mut self.replicas[at];
         let (id, life, protocol) = (replica.id, replica.life, replica.protocol);
         let Some(process) = &mut replica.process else {
             return;
         };
-        let record = process.writing.record(process.writing.reserved());
-        if replica.disk.file.as_ref() != Some(&record) {
+        let Writer::Starting(starting) = &mut process.writer else {
+            return;
+        };
+        let record = starting.as_ref().map(|it| it.record(it.reserved()));
+        if let Some(record) = record.filter(|it| replica.disk.file.as_ref() != Some(it)) {
             process.doing = Doing::Starting;
             return self.begin_step(at, Durable::File(record), life);
         }
-        process.writing.recorded(record);
+        let Some(mut writing) = starting.take() else {
+            return;
+        };
+        writing.recorded(writing.record(writing.reserved()));
         replica.stuck_at = None;
         let me = Me {
-            origin: process.writing.origin(),
+            origin: writing.origin(),
             instance: process.instance,
             cluster: CLUSTER.into(),
             peers: peers.filter(|&peer| peer != id).collect(),
             protocol,
         };
-        let head = std::sync::Arc::new(process.writing.head().clone());
+        let head = std::sync::Arc::new(writing.head().clone());
+        let machine = Machine::new(since, *writing, PACING);
+        process.writer = Writer::Running(Box::new(machine));
         let core = Core::new(now, me.clone(), head).with_batches_of(self.swarm.batch);
         let question = core.question();
         process.core = Some(core);
         let beginning = process.beginning;
         self.plan(1, Happening::Wake(at, life));
-        let tick_ms = self.rng.below(500);
-        self.plan(tick_ms, Happening::Tick(at, life));
         self.fold_soon(at);
+        self.drive(at, Came::Woken);
         if beginning == Beginning::Continued {
             self.look_back(at);
             return self.serve(at);
@@ -175,19 +179,19 @@ impl World {
         self.hit(match &process.doing {
             Doing::Starting => Hit::CrashStarting,
             Doing::Reading(_) => Hit::CrashReading,
-            Doing::Committing(_, _, Fate::Done) if is_pending => Hit::CrashBeforeCommit,
-            Doing::Committing(_, _, Fate::Done) => Hit::CrashAfterCommit,
-            Doing::Recording(..) if is_pending => Hit::CrashBeforeFile,
-            Doing::Recording(..) => Hit::CrashAfterFile,
+            Doing::Inserting(_, Fate::Done) if is_pending => Hit::CrashBeforeCommit,
+            Doing::Inserting(_, Fate::Done) => Hit::CrashAfterCommit,
+            Doing::Recording(_) if is_pending => Hit::CrashBeforeFile,
+            Doing::Recording(_) => Hit::CrashAfterFile,
             _ => Hit::CrashIdle,
         });
         let lands = self.rng.permille(500);
+        let own = process.writer.head().origin;
         self.note(format_args!("{} crashes", at + 1));
         if let Some(step) = process.pending.filter(|_| lands) {
             if let Durable::Rows(rows) = &step {
                 let events = rows.iter().map(|row| &row.event);
                 let events = events.map(|event| (event.envelope.stamp.dot(), event.hash));
-                let own = process.writing.origin();
                 let own = events.filter(|(dot, _)| dot.origin == own);
                 self.ledger.untold.extend(own);
             }
@@ -198,23 +202,48 @@ impl World {
 
     /// Ends a process that has nothing left to do, in order.
     pub(super) fn stop(&mut self, at: usize) {
-        if !self.is_writer_idle(at) {
+        let process = self.replicas[at].process.as_ref();
+        let machine = process.and_then(|process| process.writer.machine());
+        if !machine.is_some_and(Machine::is_idle) {
             return;
         }
         let Some(process) = self.replicas[at].process.take() else {
             return;
         };
-        if process.is_connected && process.core.is_some() {
+        if process.has_session {
             self.hit(Hit::StoppedInOrder);
-            let reserved = process.writing.last_reservation();
-            let record = process.writing.record(reserved);
-            self.make_durable(at, Durable::Reservation(reserved));
-            if self.replicas[at].stuck_until_ms <= self.now_ms {
-                self.make_durable(at, Durable::File(record));
-            }
+            self.finish(at, process);
         }
         self.note(format_args!("{} stops", at + 1));
         self.end(at);
+    }
+
+    /// Carries out, at once, what the writer wants before it ends.
+    fn finish(&mut self, at: usize, mut process: Process) {
+        let now = self.moment(at);
+        let Some(machine) = process.writer.machine_mut() else {
+            return;
+        };
+        let (mut came, mut effects) = (Some(Came::Closed), Vec::new());
+        while let Some(input) = came.take() {
+            machine.step(now, input, &mut effects);
+            for effect in effects.drain(..) {
+                match effect {
+                    Effect::Run(Statement::Reserve { reserved, .. }) => {
+                        self.make_durable(at, Durable::Reservation(reserved));
+                        came = Some(Came::Reserved(Ok(())));
+                    }
+                    Effect::Record(record) => {
+                        let is_written = self.replicas[at].stuck_until_ms <= self.now_ms;
+                        if is_written {
+                            self.make_durable(at, Durable::File(record));
+                        }
+                        came = Some(Came::Recorded(is_written));
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// Whoever was connected to a process that has ended finds out.
@@ -284,21 +313,15 @@ impl Process {
     fn new(instance: Instance, writing: Writing, beginning: Beginning) -> Self {
         Self {
             instance,
-            writing,
+            writer: Writer::Starting(Some(Box::new(writing))),
             beginning,
             core: None,
             is_serving: false,
-            is_connected: true,
+            has_session: true,
             is_cut_off: false,
             doing: Doing::Starting,
+            wakes_ms: None,
             pending: None,
-            inbox: Vec::new(),
-            alone: std::collections::VecDeque::new(),
-            ahead: None,
-            renewals: std::collections::VecDeque::new(),
-            is_tick_due: false,
-            recorded_at_ms: None,
-            is_file_tried: false,
             is_folding: false,
             pushes: BTreeMap::new(),
             online: Vec::new(),

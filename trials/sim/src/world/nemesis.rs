@@ -244,18 +244,17 @@ impl World {
         self.replicas[at].is_exchanged = true;
         if let Some(process) = &mut self.replicas[at].process {
             process.pending = None;
-            if let Doing::Committing(_, _, fate)
-            | Doing::Reserving(_, fate)
-            | Doing::Renewing(_, fate)
-            | Doing::Recording(_, fate, _) = &mut process.doing
+            process.has_session = false;
+            if let Doing::Inserting(_, fate)
+            | Doing::Reserving(fate)
+            | Doing::Renewing(fate)
+            | Doing::Recording(fate) = &mut process.doing
             {
                 *fate = Fate::Failed;
             }
             if matches!(process.doing, Doing::Starting) {
                 self.crash(at);
                 self.start_later(at);
-            } else {
-                self.lose_connection(at);
             }
         }
         self.exchange_disk(at, disk);

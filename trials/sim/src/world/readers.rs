@@ -37,7 +37,7 @@ impl World {
             return;
         }
         let disk = &mut replica.disk;
-        let told = disk.rows.len().min(places(process.writing.head().arrival));
+        let told = disk.rows.len().min(places(process.writer.head().arrival));
         let first = places(disk.table.checkpoint.arrival);
         let last = told.min(first + most);
         if let Some(rows) = disk.rows.get(first..last) {

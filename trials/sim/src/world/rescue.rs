@@ -68,7 +68,7 @@ impl World {
         let mut writing = self.open(at);
         let floors = self.places().filter_map(|other| {
             let process = self.replicas[other].process.as_ref()?;
-            Some(process.writing.head().floor)
+            Some(process.writer.head().floor)
         });
         let floor = floors.max().unwrap_or_default();
         self.store(at, &mut writing, Task::Raise(floor));
@@ -147,12 +147,7 @@ impl World {
         };
         let found = replica.disk.found(nobody);
         let (writing, _) = Writing::begin(replica.id, found, wall_ms, fresh_epoch);
-        let row = Row {
-            origin: writing.origin(),
-            reserved: writing.reserved(),
-            system_identifier: writing.server().system_identifier.clone(),
-            timeline: writing.server().timeline.clone(),
-        };
+        let row = writing.row(writing.origin());
         self.make_durable(at, Durable::Identity(row));
         let record = writing.record(writing.reserved());
         self.make_durable(at, Durable::File(record));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use causeway_domain::writing::Head;
 use causeway_replicator_core::alarm::Alarm;
 use causeway_replicator_core::core::{Input, Output};
 use causeway_replicator_core::now::Now;
@@ -231,8 +232,8 @@ impl World {
     }
 
     /// Tells the core and whoever waits that the log has grown or its floor risen.
-    pub(crate) fn ring(&mut self, at: usize, head: causeway_domain::writing::Head) {
-        self.step(at, Input::Committed(Arc::new(head)));
+    pub(crate) fn ring(&mut self, at: usize, head: Arc<Head>) {
+        self.step(at, Input::Committed(head));
         self.fold_soon(at);
     }
 }

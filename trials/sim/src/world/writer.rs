@@ -1,28 +1,32 @@
-//! The shell of a replica's one writer: what `log/writer` does, statement by statement, each of
-//! which may fail, be lost, or be cut short by a crash.
+//! Carries out what the writer's machine wants, statement by statement, each of which may fail, be lost,
+//! or be cut short by a crash.
 
-mod ahead;
+mod answers;
 mod durable;
-mod session;
 
+use std::time::Duration;
+
+use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::Origin;
-use causeway_domain::rule::{self, Rule};
-use causeway_domain::writing::{Absorbed, Decided, Facts, Task, Verdict};
-use causeway_replicator_core::failure::StoreFailure;
+use causeway_domain::writing::machine::{
+    Effect, Input, Insertion, Machine, Now, Pacing, Renewal, Session, Statement, StatementFailure,
+    Work,
+};
+use causeway_domain::writing::{Head, Record, Task};
 
 use crate::disk::Durable;
 use crate::hits::Hit;
-use crate::replica::{Asker, Batch, Doing, Fate, Process};
+use crate::replica::{Asker, Doing, Fate, Process, Waiter};
 
 use super::{Happening, World};
 
-/// How long a batch waits for the database to come back.
-const PATIENCE_MS: u64 = 3_000;
-const RECORD_EVERY_MS: u64 = 20;
-const IDLE_TICK_MS: u64 = 500;
-const ATTEMPTS: u32 = 3;
-const BATCH: usize = 512;
 const RENEW_AGAIN_MS: u64 = 1_000;
+/// Runs are short: what peers send is a backlog however little it is, and may be decided while what people
+/// wrote is being inserted.
+pub(super) const PACING: Pacing = Pacing {
+    backlog_events: 0,
+    shared_for: Duration::ZERO,
+};
 
 impl World {
     fn process(&mut self, at: usize) -> &mut Process {
@@ -32,76 +36,120 @@ impl World {
 
     /// Gives the writer something to do.
     pub(super) fn hand_over(&mut self, at: usize, task: Task, asker: Asker) {
-        self.process(at).inbox.push((task, asker));
-        self.look_for_work(at);
+        let work = Work::Write {
+            task,
+            reply: Waiter::Task(asker),
+            sent_at_once: 1,
+        };
+        self.accept(at, work);
     }
 
     /// Asks for a new epoch.
     pub(super) fn renew(&mut self, at: usize, former: Origin) {
-        self.process(at).renewals.push_back(former);
-        self.look_for_work(at);
-    }
-
-    pub(super) fn tick(&mut self, at: usize) {
-        let life = self.replicas[at].life;
-        self.plan(IDLE_TICK_MS, Happening::Tick(at, life));
-        self.process(at).is_tick_due = true;
-        self.look_for_work(at);
-    }
-
-    /// Ends when everything is written that waits.
-    pub(super) fn is_writer_idle(&self, at: usize) -> bool {
-        let process = self.replicas[at].process.as_ref();
-        process.is_none_or(|p| {
-            matches!(p.doing, Doing::Nothing) && p.inbox.is_empty() && p.alone.is_empty()
-        })
-    }
-
-    fn look_for_work(&mut self, at: usize) {
-        let process = self.process(at);
-        if matches!(process.doing, Doing::Committing(..)) {
-            return self.decide_ahead(at);
-        }
-        if !matches!(process.doing, Doing::Nothing) || process.core.is_none() {
-            return;
-        }
-        if std::mem::take(&mut process.is_tick_due) {
-            return self.tick_now(at);
-        }
-        if process.ahead.is_some() {
-            return self.go_on_with_ahead(at);
-        }
-        if let Some(batch) = process.alone.pop_front() {
-            return self.begin(at, batch);
-        }
-        if let Some(former) = process.renewals.pop_front() {
-            return self.begin_renewal(at, former);
-        }
-        if process.inbox.is_empty() {
-            return;
-        }
-        if !process.writing.may_give_numbers() {
-            if !std::mem::take(&mut process.is_file_tried) {
-                let record = process.writing.record(process.writing.reserved());
-                return self.begin_record(at, record, None);
-            }
-            self.turn_numbers_away(at);
-        }
-        let process = self.process(at);
-        if process.inbox.is_empty() {
-            return;
-        }
-        let count = process.inbox.len().min(BATCH);
-        let (tasks, askers) = process.inbox.drain(..count).unzip();
-        if count > 1 {
-            self.hit(Hit::GroupCommit);
-        }
-        let batch = Batch {
-            tasks,
-            askers,
-            attempts: 0,
+        let renewal = Renewal {
+            former,
+            fresh_epoch: self.rng.bits(),
+            reply: Waiter::Renewal(former),
         };
-        self.begin(at, batch);
+        self.accept(at, Work::Renew(renewal));
+    }
+
+    fn accept(&mut self, at: usize, work: Work<Waiter>) {
+        if let Some(machine) = self.process(at).writer.machine_mut() {
+            machine.accept(work);
+            self.drive(at, Input::Woken);
+        }
+    }
+
+    pub(super) fn wake_writer(&mut self, at: usize) {
+        let now_ms = self.now_ms;
+        let wakes_ms = &mut self.process(at).wakes_ms;
+        if wakes_ms.take_if(|wakes_ms| *wakes_ms <= now_ms).is_some() {
+            self.drive(at, Input::Woken);
+        }
+    }
+
+    /// A moment as the writer of a replica knows it.
+    pub(super) fn moment(&mut self, at: usize) -> Now {
+        Now {
+            since_start: Duration::from_millis(self.now_ms),
+            time: self.time(at),
+        }
+    }
+
+    /// Tells the writer what has happened, and carries out what it wants.
+    pub(super) fn drive(&mut self, at: usize, input: Input) {
+        let now = self.moment(at);
+        let Some(machine) = self.process(at).writer.machine_mut() else {
+            return;
+        };
+        let is_settling = matches!(input, Input::Connected(_));
+        let was_pipelining = machine.is_pipelining();
+        let mut effects = Vec::new();
+        machine.step(now, input, &mut effects);
+        let is_pipelining = machine.is_pipelining();
+        self.note_pipelining(was_pipelining, is_pipelining, &effects);
+        let is_committed = |effect: &Effect<_>| matches!(effect, Effect::Committed(_));
+        if is_settling && effects.iter().any(is_committed) {
+            self.hit(Hit::CommittedAfterAll);
+        }
+        for effect in effects {
+            self.carry_out(at, effect);
+        }
+        self.plan_wake(at);
+    }
+
+    fn note_pipelining(&mut self, was: bool, is: bool, effects: &[Effect<Waiter>]) {
+        let is_inserted = effects.iter().any(|effect| match effect {
+            Effect::Run(Statement::Insert(insertion)) => insertion.is_pipelined,
+            _ => false,
+        });
+        match (was, is) {
+            (false, true) => self.hit(Hit::DecidedAhead),
+            (true, false) if !is_inserted => self.hit(Hit::AheadFell),
+            _ => {}
+        }
+    }
+
+    fn plan_wake(&mut self, at: usize) {
+        let (now_ms, life) = (self.now_ms, self.replicas[at].life);
+        let process = self.process(at);
+        let wakes = process.writer.machine().and_then(Machine::next_wake);
+        let wakes_ms = wakes.map(|at| u64::try_from(at.as_millis()).expect("runs are short"));
+        if process.wakes_ms != wakes_ms {
+            process.wakes_ms = wakes_ms;
+            if let Some(wakes_ms) = wakes_ms {
+                let in_ms = wakes_ms.saturating_sub(now_ms);
+                self.plan(in_ms, Happening::WriterWakes(at, life));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, effect: Effect<Waiter>) {
+        match effect {
+            Effect::Run(statement) => self.run_statement(at, statement),
+            Effect::Record(record) => self.record(at, record),
+            Effect::Publish(head) => self.published(at, &head),
+            Effect::Answer { reply, verdict, .. } => self.answer_waiter(at, reply, verdict),
+            Effect::Fail { reply, why } => self.fail_waiter(at, reply, why),
+            Effect::FileIsStuck(is_stuck) => {
+                let head = self.process(at).writer.head();
+                let own = head.vector.get(head.origin);
+                self.replicas[at].stuck_at = is_stuck.then_some(own);
+            }
+            Effect::NotOurs(not_ours) => {
+                self.hit(Hit::RestoredBeneath);
+                self.note(format_args!("{} {not_ours}", at + 1));
+                let replica = &self.replicas[at];
+                let (life, is_exchanged) = (replica.life, replica.is_exchanged);
+                self.plan(2_000, Happening::Restart(at, life));
+                self.process(at).is_cut_off = true;
+                if !is_exchanged && at < self.size {
+                    self.violate(|| format!("{} does not know its own database", at + 1));
+                }
+            }
+            Effect::Committed(_) | Effect::End => {}
+        }
     }
 
     fn does(&mut self, at: usize, doing: Doing, in_ms: u64) {
@@ -114,177 +162,136 @@ impl World {
         }
     }
 
-    fn begin(&mut self, at: usize, batch: Batch) {
-        if self.process(at).is_connected {
-            let in_ms = self.rng.below(3);
-            self.does(at, Doing::Reading(batch), in_ms);
-        } else {
-            self.connect(at, Some((batch, None)));
+    fn run_statement(&mut self, at: usize, statement: Statement) {
+        match statement {
+            Statement::Connect { .. } => {
+                let in_ms = self.rng.between(1, 20);
+                self.does(at, Doing::Connecting, in_ms);
+            }
+            Statement::Read(needs) => {
+                let in_ms = self.rng.below(3);
+                self.does(at, Doing::Reading(needs), in_ms);
+            }
+            Statement::Insert(insertion) => self.insert(at, insertion),
+            Statement::Reserve { reserved, .. } => {
+                let fate = self.fate_in_session(at);
+                let in_ms = self.send_to_disk(at, Durable::Reservation(reserved), fate);
+                self.does(at, Doing::Reserving(fate), in_ms);
+            }
+            Statement::StoreIdentity(row) => {
+                let fate = self.fate_in_session(at);
+                let in_ms = self.send_to_disk(at, Durable::Identity(row), fate);
+                self.does(at, Doing::Renewing(fate), in_ms);
+            }
         }
+    }
+
+    fn insert(&mut self, at: usize, insertion: Insertion) {
+        let rows = insertion.rows.clone();
+        let mut fate = self.fate_in_session(at);
+        let replica = &self.replicas[at];
+        let refuses = replica.refuses.as_ref();
+        let is_refused = refuses.is_some_and(|id| rows.iter().any(|r| r.event.envelope.id == *id));
+        let unmet = insertion.unmet.as_ref();
+        let is_known = unmet.is_some_and(|needs| {
+            let found = replica.disk.facts(needs);
+            !(found.sequences.is_empty() && found.keys.is_empty())
+        });
+        fate = match fate {
+            Fate::Done if is_known => Fate::NotNew,
+            Fate::AnswerLost if is_known => Fate::Failed,
+            Fate::Done | Fate::AnswerLost | Fate::DiskFull if is_refused => {
+                self.hit(Hit::Unstorable);
+                Fate::Rejected
+            }
+            fate => fate,
+        };
+        let process = self.process(at);
+        let tasks = process.writer.machine().map_or(0, Machine::tasks_under_way);
+        if tasks > 1 {
+            self.hit(Hit::GroupCommit);
+            if fate == Fate::Rejected {
+                self.hit(Hit::SplitBatch);
+            }
+        }
+        let in_ms = self.send_to_disk(at, Durable::Rows(rows), fate);
+        self.does(at, Doing::Inserting(insertion, fate), in_ms);
+    }
+
+    fn record(&mut self, at: usize, record: Record) {
+        let replica = &self.replicas[at];
+        let is_stuck = replica.full_until_ms.max(replica.stuck_until_ms) > self.now_ms;
+        let fate = if is_stuck { Fate::Failed } else { Fate::Done };
+        let in_ms = self.send_to_disk(at, Durable::File(record), fate);
+        self.does(at, Doing::Recording(fate), in_ms);
     }
 
     pub(super) fn writer_goes_on(&mut self, at: usize) {
         let doing = std::mem::replace(&mut self.process(at).doing, Doing::Nothing);
-        match doing {
-            Doing::Nothing => {}
-            Doing::Starting => self.start_goes_on(at),
-            Doing::Reading(batch) => self.decide(at, batch),
-            Doing::Committing(batch, decided, fate) => self.committed(at, batch, decided, fate),
-            Doing::Connecting(waiting, until_ms) => self.connected(at, waiting, until_ms),
-            Doing::Reserving(reserved, fate) => {
-                if fate == Fate::Done {
-                    let record = self.process(at).writing.record(reserved);
-                    self.hit(Hit::Reserved);
-                    return self.begin_record(at, record, None);
+        let input = match doing {
+            Doing::Nothing => return,
+            Doing::Starting => return self.start_goes_on(at),
+            Doing::Connecting => Input::Connected(self.new_session(at)),
+            Doing::Reading(needs) => {
+                let fate = self.fate(at, false);
+                let found = self.outcome(at, fate);
+                let found = found.map(|_| self.replicas[at].disk.facts(&needs));
+                Input::Read(needs, found)
+            }
+            Doing::Inserting(insertion, fate) => {
+                if fate == Fate::AnswerLost {
+                    self.hit(Hit::AnswerLost);
                 }
-                self.lose_connection(at);
+                Input::Inserted(insertion, self.outcome(at, fate))
             }
-            Doing::Renewing(origin, fate) => self.renewed(at, origin, fate),
-            Doing::Recording(record, fate, then) => self.recorded(at, record, fate, then),
-        }
-        self.look_for_work(at);
+            Doing::Reserving(fate) => {
+                let outcome = self.outcome(at, fate);
+                if outcome.is_ok() {
+                    self.hit(Hit::Reserved);
+                }
+                Input::Reserved(outcome.map(drop))
+            }
+            Doing::Renewing(fate) => Input::IdentityStored(self.outcome(at, fate).map(drop)),
+            Doing::Recording(fate) => Input::Recorded(fate == Fate::Done),
+        };
+        self.drive(at, input);
     }
 
-    fn decide(&mut self, at: usize, batch: Batch) {
-        // A session that has ended meanwhile answers no more.
-        if self.fate(at, false) != Fate::Done || !self.process(at).is_connected {
-            self.lose_connection(at);
-            return self.again(at, batch);
+    /// Tells whether a statement did what it was to do. The session does not outlive a failure, nor the
+    /// database's exchange.
+    fn outcome(&mut self, at: usize, fate: Fate) -> Result<bool, StatementFailure> {
+        let has_session = &mut self.process(at).has_session;
+        let outcome = match fate {
+            _ if !*has_session => Err(StatementFailure::Lost),
+            Fate::Done => Ok(true),
+            Fate::NotNew => Ok(false),
+            Fate::Failed | Fate::AnswerLost => Err(StatementFailure::Lost),
+            Fate::DiskFull => Err(StatementFailure::DiskFull),
+            Fate::Rejected => Err(StatementFailure::Rejected),
+        };
+        *has_session = outcome.is_ok();
+        outcome
+    }
+
+    fn new_session(&mut self, at: usize) -> Option<Session> {
+        if self.fate(at, false) != Fate::Done {
+            return None;
         }
-        let time = self.time(at);
+        // The lock is free only when the former session has ended.
+        self.land(at);
+        self.process(at).has_session = true;
+        let replica = &self.replicas[at];
+        let origin = replica.origin()?;
+        Some(Session {
+            server: replica.disk.server.clone(),
+            row: replica.disk.identity.clone(),
+            head: replica.disk.head(origin),
+        })
+    }
+
+    /// What the writer says it holds is what the rows say, and is told to whoever waits.
+    fn published(&mut self, at: usize, head: &std::sync::Arc<Head>) {
         let replica = &mut self.replicas[at];
-        let process = replica.process.as_mut().expect("it runs");
-        let needs = process.writing.needs(&batch.tasks);
-        let facts = replica.disk.facts(&needs);
-        let (writing, tasks) = (&mut process.writing, &batch.tasks);
-        let mut decided = None;
-        if writing.is_likely_new(tasks, &needs) {
-            // Decided at once, and for good if the insert finds nothing in its way.
-            let presumed = writing.decide(time, tasks, &needs, Facts::default());
-            let is_so = facts.sequences.is_empty() && facts.keys.is_empty();
-            decided = (is_so && !presumed.rows().is_empty()).then_some(presumed);
-        }
-        let decided = decided.unwrap_or_else(|| writing.decide(time, tasks, &needs, facts));
-        if decided.rows().is_empty() {
-            let verdicts = self.process(at).writing.committed(decided);
-            return self.written(at, batch, verdicts);
-        }
-        self.commit(at, batch, decided);
-    }
-
-    /// Sends what was decided to the disk.
-    fn commit(&mut self, at: usize, batch: Batch, decided: Decided) {
-        let rows = decided.rows().to_vec();
-        let mut fate = self.fate(at, true);
-        let refuses = self.replicas[at].refuses.as_ref();
-        let is_refused = refuses.is_some_and(|id| rows.iter().any(|r| r.event.envelope.id == *id));
-        if is_refused && fate != Fate::Failed {
-            self.hit(Hit::Unstorable);
-            fate = Fate::Rejected;
-        }
-        if !rule::holds(Rule::AnsweredAfterCommit) {
-            for asker in &batch.askers {
-                self.answer_early(at, asker, &rows);
-            }
-        }
-        let in_ms = self.send_to_disk(at, Durable::Rows(rows), fate);
-        self.does(at, Doing::Committing(batch, decided, fate), in_ms);
-    }
-
-    fn committed(&mut self, at: usize, batch: Batch, decided: Decided, fate: Fate) {
-        match fate {
-            Fate::Done => {
-                let verdicts = self.process(at).writing.committed(decided);
-                self.written(at, batch, verdicts);
-            }
-            Fate::AnswerLost => {
-                self.hit(Hit::AnswerLost);
-                self.lose_connection(at);
-                self.connect(at, Some((batch, Some(decided))));
-            }
-            Fate::Failed => {
-                self.lose_connection(at);
-                self.connect(at, Some((batch, Some(decided))));
-            }
-            Fate::DiskFull => {
-                self.lose_connection(at);
-                self.refuse(at, batch, StoreFailure::Unavailable);
-            }
-            Fate::Rejected => {
-                self.lose_connection(at);
-                self.split(at, batch);
-            }
-        }
-    }
-
-    /// One piece that cannot be stored must not cost the others.
-    fn split(&mut self, at: usize, batch: Batch) {
-        if batch.tasks.len() < 2 {
-            return self.refuse(at, batch, StoreFailure::Unstorable);
-        }
-        self.hit(Hit::SplitBatch);
-        let pieces = batch.tasks.into_iter().zip(batch.askers);
-        let alone: Vec<Batch> = pieces
-            .map(|(task, asker)| Batch {
-                tasks: vec![task],
-                askers: vec![asker],
-                attempts: 0,
-            })
-            .collect();
-        self.process(at).alone.extend(alone);
-    }
-
-    fn again(&mut self, at: usize, mut batch: Batch) {
-        batch.attempts += 1;
-        if batch.attempts >= ATTEMPTS {
-            self.refuse(at, batch, StoreFailure::Unavailable);
-        } else {
-            self.begin(at, batch);
-        }
-    }
-
-    /// A batch is in the rows: peers are told, then comes the file, unless that was written just now,
-    /// then the answers.
-    fn written(&mut self, at: usize, batch: Batch, verdicts: Vec<Verdict>) {
-        let now_ms = self.now_ms;
-        let process = self.process(at);
-        let is_due = process
-            .recorded_at_ms
-            .is_none_or(|at_ms| now_ms >= at_ms + RECORD_EVERY_MS);
-        if is_due && !process.writing.is_recorded() {
-            let record = process.writing.record(process.writing.reserved());
-            self.begin_record(at, record, Some((batch, verdicts)));
-            return self.publish(at);
-        }
-        self.publish(at);
-        self.respond(at, batch, verdicts);
-    }
-
-    fn tick_now(&mut self, at: usize) {
-        let order_ms = self.time(at).order_ms;
-        let process = self.process(at);
-        if !process.is_connected {
-            return self.connect(at, None);
-        }
-        let writing = &process.writing;
-        if let Some(reserved) = writing.due_reservation(order_ms) {
-            let fate = self.fate(at, true);
-            let in_ms = self.send_to_disk(at, Durable::Reservation(reserved), fate);
-            return self.does(at, Doing::Reserving(reserved, fate), in_ms);
-        }
-        if !writing.is_recorded() {
-            let record = writing.record(writing.reserved());
-            return self.begin_record(at, record, None);
-        }
-        self.publish(at);
-        self.look_for_work(at);
-    }
-
-    pub(super) fn publish(&mut self, at: usize) {
-        let order_ms = self.time(at).order_ms;
-        let replica = &mut self.replicas[at];
-        let process = replica.process.as_mut().expect("it runs");
-        let head = process.writing.publish(order_ms);
         replica.promised = replica.promised.max(head.floor);
         let recount = replica.disk.head(head.origin);
         // A database exchanged beneath it is noticed with the next statement.
@@ -296,54 +303,17 @@ impl World {
             self.violate(|| format!("{} says it holds {told:?}, and holds {held:?}", at + 1));
         }
         self.expect_remembered(at, head.floor, recount.highest);
-        self.ring(at, head);
+        self.ring(at, std::sync::Arc::clone(head));
     }
 
-    fn respond(&mut self, at: usize, batch: Batch, verdicts: Vec<Verdict>) {
-        let may_answer = self.process(at).writing.may_give_numbers();
-        for (asker, verdict) in batch.askers.into_iter().zip(verdicts) {
-            match (asker, verdict) {
-                (Asker::Client(request), _) if !may_answer => self.fail_client(request),
-                (Asker::Client(request), Verdict::Submitted(answer)) => {
-                    self.answer_client(at, request, answer);
-                }
-                (asker, Verdict::Absorbed(absorbed)) => {
-                    if !absorbed.missing.is_empty() {
-                        self.hit(Hit::Early);
-                    }
-                    self.absorbed(at, &asker, Ok(absorbed));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn absorbed(&mut self, at: usize, asker: &Asker, result: Result<Absorbed, StoreFailure>) {
-        if let Asker::Store(store) = *asker {
-            self.stored(at, store, result);
-        }
-    }
-
-    /// While the file cannot be written nothing of our own is.
-    fn turn_numbers_away(&mut self, at: usize) {
-        let inbox = &mut self.process(at).inbox;
-        let own: Vec<_> = inbox
-            .extract_if(.., |(task, _)| task.gives_numbers())
-            .collect();
-        for (_, asker) in own {
-            self.hit(Hit::NumbersHeld);
-            if let Asker::Client(request) = asker {
-                self.fail_client(request);
-            }
-        }
-    }
-
-    fn refuse(&mut self, at: usize, batch: Batch, failure: StoreFailure) {
-        for asker in batch.askers {
-            if let Asker::Client(request) = asker {
-                self.fail_client(request);
-            }
-            self.absorbed(at, &asker, Err(failure));
+    /// A start begins above every floor that was ever told, whenever the crash comes.
+    fn expect_remembered(&mut self, at: usize, floor: Hlc, highest: Hlc) {
+        let disk = &self.replicas[at].disk;
+        let in_row = disk.identity.as_ref().map(|row| row.reserved);
+        let in_file = disk.file.as_ref().map(|file| file.hlc);
+        let remembered = in_row.max(in_file).max(Some(highest));
+        if Some(floor) > remembered && !self.swarm.loses_state() {
+            self.violate(|| format!("{} tells a floor that a crash makes it forget", at + 1));
         }
     }
 }

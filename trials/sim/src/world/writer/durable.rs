@@ -1,6 +1,5 @@
 //! How statements end, and what becomes durable.
 
-use causeway_domain::hlc::Hlc;
 use causeway_domain::writing::NewRow;
 
 use super::super::{Happening, World};
@@ -30,6 +29,16 @@ impl World {
             return Fate::AnswerLost;
         }
         Fate::Failed
+    }
+
+    /// How the next statement ends that changes something.
+    pub(super) fn fate_in_session(&mut self, at: usize) -> Fate {
+        let fate = self.fate(at, true);
+        if self.process(at).has_session {
+            fate
+        } else {
+            Fate::Failed
+        }
     }
 
     /// Sends something to the disk; tells how long its answer takes. It is durable some time
@@ -100,17 +109,6 @@ impl World {
             let user = row.member.as_deref().unwrap_or_default();
             let user = user.get(..4).unwrap_or_default();
             self.note(format_args!("{} commits {dot} {kind} {id} {user}", at + 1));
-        }
-    }
-
-    /// A start begins above every floor that was ever told, whenever the crash comes.
-    pub(super) fn expect_remembered(&mut self, at: usize, floor: Hlc, highest: Hlc) {
-        let disk = &self.replicas[at].disk;
-        let in_row = disk.identity.as_ref().map(|row| row.reserved);
-        let in_file = disk.file.as_ref().map(|file| file.hlc);
-        let remembered = in_row.max(in_file).max(Some(highest));
-        if Some(floor) > remembered && !self.swarm.loses_state() {
-            self.violate(|| format!("{} tells a floor that a crash makes it forget", at + 1));
         }
     }
 }

@@ -1,0 +1,188 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::chain::Hash;
+use crate::group::GroupCommand;
+use crate::hlc::Hlc;
+use crate::names::{GroupName, User, UserId};
+use crate::writing::{Action, Command};
+
+const NOW: Duration = Duration::from_secs(100);
+const BACKLOG: usize = 256;
+const SHARED: Duration = Duration::from_secs(1);
+const ONE_CHUNK: usize = CHUNK_EVENTS;
+const FULL: usize = ALONE_EVENTS / CHUNK_EVENTS;
+
+#[test]
+fn what_people_write_goes_before_what_peers_sent_and_none_is_left() {
+    let mut queue = queue_of((0..4).map(|_| chunk(ONE_CHUNK)));
+    queue.push(local());
+
+    assert_eq!(kinds(queue.take(NOW)), "lp", "one chunk beside");
+    queue.push(local());
+    assert_eq!(kinds(queue.take(NOW)), "lp");
+    assert_eq!(kinds(queue.take(NOW)), "p", "somebody may write again");
+    assert_eq!(kinds(queue.take(NOW + SHARED)), "p");
+    assert!(!queue.is_ready(NOW, true));
+}
+
+#[test]
+fn peers_alone_are_served_as_fast_as_it_goes() {
+    let sizes = [vec![ONE_CHUNK; FULL], vec![1, ALONE_EVENTS + 1]].concat();
+    let mut queue = queue_of(sizes.into_iter().map(chunk));
+
+    assert_eq!(kinds(queue.take(NOW)), "p".repeat(FULL));
+    assert_eq!(kinds(queue.take(NOW)), "p");
+    assert_eq!(kinds(queue.take(NOW)), "p", "too large, but there");
+}
+
+#[test]
+fn chunks_are_whole_and_in_order() {
+    for count in [0, 1, ONE_CHUNK, ONE_CHUNK + 1, 3 * ONE_CHUNK] {
+        let chunks = chunks(events(count));
+
+        assert_eq!(chunks.iter().map(Vec::len).sum::<usize>(), count);
+        assert!(chunks.iter().all(|chunk| chunk.len() <= ONE_CHUNK));
+        let ids: Vec<_> = chunks.concat().into_iter().map(|e| e.envelope.at).collect();
+        assert!(ids.is_sorted());
+        assert_eq!(ids.len().div_ceil(ONE_CHUNK).max(1), chunks.len());
+    }
+}
+
+#[test]
+fn a_backlog_pauses_between_its_chunks_while_people_write_and_only_then() {
+    let sent_at_once = [BACKLOG, BACKLOG, BACKLOG, BACKLOG - 1, BACKLOG];
+    let mut queue = queue_of(sent_at_once.map(|sent| chunk_sent_in(ONE_CHUNK, sent)));
+    queue.push(local());
+    let took = Duration::from_millis(3);
+    let mut now = NOW;
+    let mut next = |queue: &mut Queue<()>| {
+        if let Some(end) = queue.wakes_at() {
+            assert!(!queue.is_ready(now, false));
+            now = end;
+        }
+        assert!(queue.is_ready(now, false));
+        let begun = now;
+        let kinds = kinds(queue.take(now));
+        now += took;
+        queue.written(now);
+        (kinds, begun)
+    };
+
+    assert_eq!(next(&mut queue), ("lp".to_owned(), NOW));
+    queue.push(local());
+    let people_go_on = NOW + took;
+    assert_eq!(next(&mut queue), ("l".to_owned(), people_go_on));
+    queue.push(chunk(1));
+    let paused = NOW + (1 + PAUSE_FACTOR) * took;
+    assert_eq!(next(&mut queue), ("p".to_owned(), paused));
+    let paused_again = paused + (1 + PAUSE_FACTOR) * took;
+    assert_eq!(next(&mut queue).1, paused_again);
+    let few = paused_again + (1 + PAUSE_FACTOR) * took;
+    assert_eq!(next(&mut queue).1, few);
+    assert_eq!(next(&mut queue).1, few + took, "no pause after few events");
+}
+
+#[test]
+fn a_pause_ends_when_nobody_is_left_who_could_write() {
+    let mut queue = queue_of([local(), chunk(BACKLOG), chunk(BACKLOG)]);
+    queue.take(NOW);
+    queue.written(NOW + Duration::from_millis(1));
+
+    assert!(!queue.is_ready(NOW, false));
+    assert!(queue.is_ready(NOW, true));
+}
+
+#[test]
+fn only_a_backlog_is_taken_alone_and_goes_back_to_its_place() {
+    let sent_at_once = std::iter::repeat_n(BACKLOG, FULL + 1).chain([1]);
+    let mut queue = queue_of(sent_at_once.map(|sent| chunk_sent_in(ONE_CHUNK, sent)));
+
+    let batch = queue.take_backlog(NOW).unwrap();
+    assert_eq!(batch.tasks.len(), FULL);
+    queue.put_back(batch);
+    assert_eq!(queue.len(), FULL + 2);
+    assert_eq!(queue.take_backlog(NOW).unwrap().tasks.len(), FULL, "again");
+    let rest = queue.take_backlog(NOW).unwrap();
+    assert_eq!(rest.tasks.len(), 2, "what comes after it goes with it");
+    queue.put_back(rest);
+    queue.push(local());
+    assert!(queue.take_backlog(NOW).is_none(), "people first");
+    assert_eq!(kinds(queue.take(NOW)), "lp");
+    assert!(queue.take_backlog(NOW).is_none(), "somebody writes");
+    assert!(queue.take_backlog(NOW + SHARED).is_none(), "no backlog");
+}
+
+#[test]
+fn what_is_no_writing_of_people_holds_no_peer_up() {
+    let raise = Work::Write {
+        task: Task::Raise(Hlc::default()),
+        reply: (),
+        sent_at_once: 0,
+    };
+    let mut queue = queue_of(
+        [raise]
+            .into_iter()
+            .chain((0..FULL).map(|_| chunk(ONE_CHUNK))),
+    );
+
+    assert_eq!(kinds(queue.take(NOW)), format!("l{}", "p".repeat(FULL)));
+}
+
+fn queue_of(works: impl IntoIterator<Item = Work<()>>) -> Queue<()> {
+    let mut queue = Queue::new(Pacing::default());
+    works.into_iter().for_each(|work| queue.push(work));
+    queue
+}
+
+fn kinds(taken: Taken<()>) -> String {
+    let kind = |(task, _): (Task, Waiter<()>)| match task {
+        Task::Absorb { .. } => 'p',
+        _ => 'l',
+    };
+    taken.batch.into_tasks().map(kind).collect()
+}
+
+fn local() -> Work<()> {
+    let command = Command {
+        group: GroupName::parse("lobby").unwrap(),
+        action: Action::Group(GroupCommand::Join {
+            user: User {
+                id: UserId("u".to_owned()),
+                name: "ann".to_owned(),
+            },
+        }),
+        above: None,
+    };
+    Work::Write {
+        task: Task::Submit(Box::new(command)),
+        reply: (),
+        sent_at_once: 0,
+    }
+}
+
+fn chunk(count: usize) -> Work<()> {
+    chunk_sent_in(count, count)
+}
+
+fn chunk_sent_in(count: usize, sent_at_once: usize) -> Work<()> {
+    let task = Task::Absorb {
+        events: events(count),
+        forked: BTreeSet::new(),
+    };
+    Work::Write {
+        task,
+        reply: (),
+        sent_at_once,
+    }
+}
+
+fn events(count: usize) -> Vec<RawEvent> {
+    let event = |at: usize| {
+        let text = format!(
+            r#"{{"stamp":{{"origin":"1.00000007","seq":1,"hlc":1,"past":{{}}}},"level":1,"aggregate":"post","id":"m","type":"Odd","at":{at},"event":{{}}}}"#
+        );
+        RawEvent::parse(text.into(), Hash::START).unwrap()
+    };
+    (0..count).map(event).collect()
+}

@@ -1,0 +1,129 @@
+//! What the writer does beside batches: keeps the closed timestamp rising and its reservation ahead of it,
+//! draws new epochs, ends in order.
+
+use std::time::Duration;
+
+use crate::hlc::Hlc;
+use crate::writing::Verdict;
+
+use super::file::AfterFile;
+use super::session::Then;
+use super::{
+    Effect, IDLE_TICK, Machine, Renewal, State, Statement, StatementFailure, WriteFailure,
+};
+
+/// How often the database is asked anyhow whether it takes a reservation: where the clock is ahead of
+/// the wall none is due for long.
+const RESERVE_AGAIN: Duration = Duration::from_secs(5);
+
+impl<R> Machine<R> {
+    pub(super) fn tick(&mut self) {
+        self.next_tick = self.now.since_start + IDLE_TICK;
+        if self.is_connected {
+            self.tick_in_session();
+        } else {
+            self.connect(Then::Tick);
+        }
+    }
+
+    pub(super) fn tick_in_session(&mut self) {
+        let due = self.writing.due_reservation(self.now.time.order_ms);
+        let is_due = |at| self.now.since_start >= at + RESERVE_AGAIN;
+        let is_to_prove = self.reserved_at.is_none_or(is_due);
+        if due.is_some() || is_to_prove {
+            self.reserve(due.unwrap_or(self.writing.reserved()), false);
+        } else if !self.writing.is_recorded() {
+            self.record(self.writing.reserved(), AfterFile::Tick);
+        } else {
+            self.publish();
+        }
+    }
+
+    /// Stores a reservation, in the database and then in the file.
+    pub(super) fn reserve(&mut self, reserved: Hlc, is_last: bool) {
+        let statement = Statement::Reserve {
+            reserved,
+            origin: self.writing.origin(),
+            arrival: self.writing.head().arrival,
+        };
+        self.run(statement, State::Reserving { reserved, is_last });
+    }
+
+    pub(super) fn reserved(&mut self, outcome: Result<(), StatementFailure>) {
+        let State::Reserving { reserved, is_last } = self.take_state() else {
+            unreachable!("a reservation ends only while one is waited for")
+        };
+        if outcome.is_ok() {
+            self.reserved_at = Some(self.now.since_start);
+            let then = if is_last {
+                AfterFile::End
+            } else {
+                AfterFile::Tick
+            };
+            return self.record(reserved, then);
+        }
+        self.forget();
+        if is_last {
+            self.state = State::Ended;
+        } else {
+            self.publish();
+        }
+    }
+
+    /// Draws a new epoch and makes it durable, in the database and in the file.
+    pub(super) fn renew(&mut self, renewal: Renewal<R>) {
+        if renewal.former != self.writing.origin() {
+            return self.tell_origin(renewal.reply);
+        }
+        if !self.is_connected {
+            return self.connect(Then::Renew(renewal));
+        }
+        let Renewal {
+            former,
+            fresh_epoch,
+            reply,
+        } = renewal;
+        match self.writing.renew(former, fresh_epoch) {
+            Some(origin) => {
+                let row = self.writing.row(origin);
+                self.run(
+                    Statement::StoreIdentity(row),
+                    State::Renewing(origin, reply),
+                );
+            }
+            None => self.tell_origin(reply),
+        }
+    }
+
+    pub(super) fn renewed(&mut self, outcome: Result<(), StatementFailure>) {
+        let State::Renewing(origin, reply) = self.take_state() else {
+            unreachable!("the identity row is written only while that is waited for")
+        };
+        if outcome.is_ok() {
+            self.writing.renewed(origin);
+            return self.record(self.writing.reserved(), AfterFile::Renewed(reply));
+        }
+        self.forget();
+        self.fail(reply, WriteFailure::Unavailable);
+    }
+
+    /// Answers as whom is written now.
+    pub(super) fn tell_origin(&mut self, reply: R) {
+        let head = self.publish();
+        let verdict = Verdict::Renewed(head.origin);
+        self.effects.push(Effect::Answer {
+            reply,
+            verdict,
+            head,
+        });
+    }
+
+    /// Ends in order, so that the next start need not begin ahead of the clock.
+    pub(super) fn finish(&mut self) {
+        if self.is_connected {
+            self.reserve(self.writing.last_reservation(), true);
+        } else {
+            self.connect(Then::Finish);
+        }
+    }
+}
