@@ -23,7 +23,7 @@ const PAGE: Figure = Figure::of("PAGE", 1_470);
 /// A post and its frame to 1,000 readers of one group: all get the same bytes, and each connection
 /// costs three.
 const FRAMES: Figure = Figure::of("FRAMES", 3_387);
-/// 500 events of a peer, into the log: fewer than seven for each, most of them to decode it.
-const ABSORBED: Figure = Figure::of("ABSORBED", 3_306);
+/// 500 events of a peer, into the log: fewer than eight for each, most of them to decode it.
+const ABSORBED: Figure = Figure::of("ABSORBED", 3_807);
 /// 500 events into a read model that opens: reading the log and writing the rows.
 const FOLDED: Figure = Figure::of("FOLDED", 11_419);
