@@ -8,7 +8,6 @@ mod cluster;
 mod command;
 mod console;
 mod folder;
-mod network;
 mod ports;
 mod replica;
 mod status;

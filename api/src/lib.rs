@@ -20,7 +20,6 @@ pub mod health;
 pub mod init;
 pub mod inspect;
 pub mod keys;
-pub mod links;
 pub mod log;
 pub mod manual;
 pub mod new_epoch;

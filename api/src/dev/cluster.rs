@@ -5,11 +5,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use causeway_rig::Network;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::folder::{Addresses, Folder};
-use super::network::Network;
 use super::ports::Ports;
 use super::replica::{Happening, Process, last_words, log_beside};
 use super::status::{Condition, Row, how, joined, table, welcome};
@@ -69,22 +69,21 @@ impl Cluster {
             folder.empty()?;
         }
         folder.ensure_key()?;
-        let internal: Vec<_> = ports
-            .iter()
-            .map(|(number, own)| (*number, own.internal))
-            .collect();
-        let network = Network::between(&internal).await?;
+        let numbers: Vec<u16> = ports.iter().map(|(number, _)| *number).collect();
+        let network = Network::between(&numbers).await?;
+        for (number, own) in &ports {
+            network.aim(*number, own.internal);
+        }
         let mut replicas = BTreeMap::new();
         for &(number, own) in &ports {
-            let near = |to, it: Ports| network.near_end(number, to).unwrap_or(it.internal);
+            let near = |to| network.link(number, to).address();
             let all = ports
                 .iter()
-                .map(|&(to, it)| (to, it.public, near(to, it)))
+                .map(|&(to, it)| (to, it.public, near(to)))
                 .collect();
             let settings = folder.write_settings(number, &Addresses { own, all })?;
             replicas.insert(number, Replica::at_rest(own, settings));
         }
-        let numbers = replicas.keys().copied().collect();
         Ok(Self {
             folder,
             numbers,

@@ -1,11 +1,11 @@
 //! The folder of a local cluster: a key, and for each replica its settings, log and data.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use causeway_postgres::{Options, PrivatePostgres};
+use causeway_rig::Settings;
 
 use super::ports::Ports;
 use crate::data_folder;
@@ -72,7 +72,7 @@ impl Folder {
         self.of_replica(number).join("postgres/cluster").is_dir()
     }
 
-    /// Writes the settings of one replica, to which the others are found at `addresses`.
+    /// Writes the settings of one replica.
     pub(super) fn write_settings(
         &self,
         number: u16,
@@ -80,24 +80,25 @@ impl Folder {
     ) -> anyhow::Result<PathBuf> {
         let folder = self.of_replica(number);
         data_folder::claim(&folder)?;
-        let own = &addresses.own;
-        let mut text = format!(
-            "# Written by `causeway-server dev` at each start.\n\
-             cluster = \"dev\"\nreplica = {number}\ndata_dir = {}\ncluster_key_file = {}\nauth = \"open\"\n\
-             public_listen = \"{}\"\ninternal_listen = \"{}\"\n",
-            quoted(&folder),
-            quoted(&self.key()),
-            own.public,
-            own.internal,
-        );
-        for (id, public, internal) in &addresses.all {
-            write!(
-                text,
-                "\n[[replicas]]\nid = {id}\npublic_url = \"http://{public}\"\ninternal_url = \"http://{internal}\"\n"
-            )?;
-        }
+        let url = |address: &SocketAddr| format!("http://{address}");
+        let all = addresses.all.iter();
+        let settings = Settings {
+            key_file: Some(self.key()),
+            listen: (
+                addresses.own.public.to_string(),
+                addresses.own.internal.to_string(),
+            ),
+            replicas: all
+                .map(|(id, public, internal)| (*id, url(public), url(internal)))
+                .collect(),
+            ..Settings::new("dev", number, &folder, "")
+        };
         let path = folder.join("causeway.toml");
-        fs::write(&path, text)?;
+        let toml = settings.toml();
+        fs::write(
+            &path,
+            format!("# Written by `causeway-server dev` at each start.\n{toml}"),
+        )?;
         Ok(path)
     }
 
@@ -112,11 +113,6 @@ pub(super) struct Addresses {
     pub(super) own: Ports,
     /// Number, public and internal address; the internal ones are the near ends of links.
     pub(super) all: Vec<(u16, SocketAddr, SocketAddr)>,
-}
-
-/// A path as TOML writes a text.
-fn quoted(path: &Path) -> toml::Value {
-    toml::Value::String(path.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -3,18 +3,15 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use causeway_rig::hide_settings;
+use tokio::process::Command;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 const LOG_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
-/// Variables that are meant for the replicas as much as for us; others would spoil their settings.
-const HANDED_ON: &[&str] = &["CAUSEWAY_PG_BIN", "CAUSEWAY_LOG"];
 
 /// What a replica's process does.
 #[derive(Debug)]
@@ -25,12 +22,18 @@ pub(super) enum Happening {
     Ended(io::Result<ExitStatus>),
 }
 
-/// A running process; it ends by itself when this value, or we, are gone.
+/// How a process is to end.
+#[derive(Debug)]
+enum Order {
+    /// In order; killed when that takes longer.
+    Stop(Duration),
+    Kill,
+}
+
+/// A process that is watched; it ends with us.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Closed to have it stop in order.
-    leash: Option<ChildStdin>,
-    kill: oneshot::Sender<()>,
+    order: oneshot::Sender<Order>,
     watching: JoinHandle<()>,
 }
 
@@ -38,83 +41,54 @@ impl Process {
     /// Starts a replica and tells what happens to it.
     pub(super) fn start(
         settings: &Path,
-        tell: impl Fn(Happening) + Send + 'static,
+        tell: impl Fn(Happening) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let log = open_log(&log_beside(settings))?;
         let mut command = Command::new(std::env::current_exe()?);
-        command
-            .args(["run", "--until-stdin-closes", "--config"])
-            .arg(settings);
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            if name.starts_with("CAUSEWAY_") && !HANDED_ON.contains(&&*name) {
-                command.env_remove(&*name);
-            }
-        }
-        // Ctrl-C is for us alone: we stop the replicas in order.
-        command
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log);
-        let mut child = command.spawn()?;
-        let leash = child.stdin.take();
-        let said = child
-            .stdout
-            .take()
-            .expect("standard output was asked to be a pipe");
-        let (kill, killed) = oneshot::channel();
-        let watching = tokio::spawn(watch(child, said, killed, tell));
-        Ok(Self {
-            leash,
-            kill,
-            watching,
-        })
+        hide_settings(&mut command);
+        let log = open_log(&log_beside(settings))?;
+        let process = causeway_rig::Process::spawn(command, settings, log)?;
+        let (order, ordered) = oneshot::channel();
+        let watching = tokio::spawn(watch(process, ordered, tell));
+        Ok(Self { order, watching })
     }
 
     /// Asks it to stop in order, waits, and kills it when that takes too long.
-    pub(super) async fn stop(mut self, patience: Duration) {
-        self.leash.take();
-        if timeout(patience, &mut self.watching).await.is_err() {
-            self.kill().await;
-        }
+    pub(super) async fn stop(self, patience: Duration) {
+        self.end(Order::Stop(patience)).await;
     }
 
     /// Ends it as `kill -9` does, and waits for its end.
     pub(super) async fn kill(self) {
+        self.end(Order::Kill).await;
+    }
+
+    async fn end(self, order: Order) {
         // It may have ended by itself.
-        let _ = self.kill.send(());
+        let _ = self.order.send(order);
         let _ = self.watching.await;
     }
 }
 
 /// Follows a process to its end.
 async fn watch(
-    mut child: Child,
-    said: ChildStdout,
-    mut killed: oneshot::Receiver<()>,
+    mut process: causeway_rig::Process,
+    mut ordered: oneshot::Receiver<Order>,
     tell: impl Fn(Happening),
 ) {
-    let mut lines = BufReader::new(said).lines();
-    let mut is_talking = true;
-    let mut can_be_killed = true;
-    let status = loop {
-        tokio::select! {
-            status = child.wait() => break status,
-            line = lines.next_line(), if is_talking => match line {
-                Ok(Some(line)) if line == "ready" => tell(Happening::Ready),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => is_talking = false,
-            },
-            order = &mut killed, if can_be_killed => {
-                can_be_killed = false;
-                if order.is_ok() && let Err(error) = child.start_kill() {
-                    break Err(error);
-                }
-            }
+    let serving = async {
+        if process.ready().await.is_ok() {
+            tell(Happening::Ready);
         }
+        process.ended().await
     };
-    tell(Happening::Ended(status));
+    let order = tokio::select! {
+        status = serving => return tell(Happening::Ended(status)),
+        order = &mut ordered => order,
+    };
+    tell(Happening::Ended(match order {
+        Ok(Order::Stop(patience)) => process.stop(patience).await,
+        Ok(Order::Kill) | Err(_) => process.kill().await,
+    }));
 }
 
 /// Where a replica with these settings logs.

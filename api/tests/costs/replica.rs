@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use causeway_api::config::Config;
 use causeway_api::server;
+use causeway_rig::Settings;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
@@ -76,18 +77,14 @@ impl Replica {
 }
 
 fn config(store: &Store) -> Config {
-    let folder = store.folder.path();
-    let path = folder.join("causeway.toml");
-    let (data, url) = (folder.join("data"), &store.url);
-    let toml = format!(
-        "cluster = \"costs\"\nreplica = 1\ndata_dir = \"{}\"\nauth = \"open\"\n\
-         cluster_key = \"a key for tests, longer than thirty-two bytes\"\n\
-         public_listen = \"127.0.0.1:0\"\ninternal_listen = \"127.0.0.1:0\"\n\
-         database_url = {url:?}\nallow_unsafe_postgres = true\n\
-         [[replicas]]\nid = 1\npublic_url = \"http://127.0.0.1:12001\"\n\
-         internal_url = \"http://127.0.0.1:11001\"\n",
-        data.display()
-    );
-    std::fs::write(&path, toml).expect("a file can be written");
+    let data = store.folder.path().join("data");
+    let key = "a key for tests, longer than thirty-two bytes";
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let settings = Settings {
+        database_url: Some(store.url.clone()),
+        replicas: vec![(1, url(12001), url(11001))],
+        ..Settings::new("costs", 1, &data, key)
+    };
+    let path = settings.write().expect("a file can be written");
     Config::load(&path).expect("the settings are good")
 }

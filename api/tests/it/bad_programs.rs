@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
 
-use crate::harness::{Database, Replica, Settings, run_to_its_end};
+use crate::harness::{Database, Replica, run_to_its_end, settings_alone, write};
 
 #[tokio::test]
 async fn a_port_in_use_is_named() {
@@ -13,7 +13,7 @@ async fn a_port_in_use_is_named() {
 
     for listen in ["public_listen", "internal_listen"] {
         let replica = Replica::prepare().await;
-        let config = replica.settings.write();
+        let config = write(&replica.settings);
         let free = format!("{listen} = \"127.0.0.1:0\"");
         let toml = replica
             .settings
@@ -30,7 +30,7 @@ async fn a_port_in_use_is_named() {
 #[tokio::test]
 async fn without_postgres_programs_one_sentence_says_how_to_install_them() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let config = Settings::alone(folder.path()).write();
+    let config = write(&settings_alone(folder.path()));
     let nowhere = folder.path().display().to_string();
 
     let output = run_with(&config, ("CAUSEWAY_PG_BIN", nowhere)).await;
@@ -44,10 +44,10 @@ async fn without_postgres_programs_one_sentence_says_how_to_install_them() {
 async fn a_database_url_that_is_none_is_named() {
     for url in ["junk", "http://127.0.0.1/x", ""] {
         let folder = tempfile::tempdir().expect("a folder can be made");
-        let mut settings = Settings::alone(folder.path());
+        let mut settings = settings_alone(folder.path());
         settings.database_url = Some(url.into());
 
-        let sentence = last_sentence(&run(&settings.write()).await);
+        let sentence = last_sentence(&run(&write(&settings)).await);
 
         assert!(sentence.contains("database_url"), "{url}: {sentence}");
     }
@@ -59,10 +59,10 @@ async fn a_database_that_does_not_exist_is_said_and_no_password_is_shown() {
     let (place, query) = missing.split_once('?').unwrap_or((&missing, ""));
     let with_password = format!("{}?{query}", place.replacen('@', ":hunter2@", 1));
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let mut settings = Settings::alone(folder.path());
+    let mut settings = settings_alone(folder.path());
     settings.database_url = Some(with_password);
 
-    let output = run(&settings.write()).await;
+    let output = run(&write(&settings)).await;
 
     last_sentence(&output);
     assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
@@ -71,7 +71,7 @@ async fn a_database_that_does_not_exist_is_said_and_no_password_is_shown() {
 #[tokio::test]
 async fn a_postgres_that_can_lose_what_it_acknowledged_is_refused() {
     let replica = Replica::prepare().await;
-    let config = replica.settings.write();
+    let config = write(&replica.settings);
     for setting in ["synchronous_commit", "fsync"] {
         let mut settings = replica.settings.clone();
         let url = settings.database_url.take().expect("it has a database");
@@ -95,7 +95,7 @@ async fn a_postgres_that_can_lose_what_it_acknowledged_is_refused() {
 #[tokio::test]
 async fn a_data_folder_that_is_not_ours_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let settings = Settings::alone(folder.path());
+    let settings = settings_alone(folder.path());
     let photo = settings.data_dir.join("postgres/holiday.jpg");
     let other = settings.data_dir.join("holiday.jpg");
     std::fs::create_dir_all(settings.data_dir.join("postgres")).expect("a folder can be made");
@@ -103,7 +103,7 @@ async fn a_data_folder_that_is_not_ours_is_left_alone() {
         std::fs::write(file, "not ours").expect("a file can be written");
     }
 
-    let sentence = last_sentence(&run(&settings.write()).await);
+    let sentence = last_sentence(&run(&write(&settings)).await);
 
     assert!(
         sentence.contains(folder.path().to_str().expect("a path of text")),

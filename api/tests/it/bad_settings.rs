@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::{Connection, PgConnection};
 
-use crate::harness::{Replica, Settings, run_to_its_end};
+use crate::harness::{Replica, run_to_its_end, settings_alone, write};
 
 #[test]
 fn a_missing_setting_is_named() {
@@ -108,7 +108,7 @@ fn a_file_that_is_no_configuration_is_refused() {
 #[test]
 fn a_setting_from_the_environment_is_checked_by_its_name_too() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let config = Settings::alone(folder.path()).write();
+    let config = write(&settings_alone(folder.path()));
 
     let output = run_to_its_end(
         &["run", "--config", text(&config)],
@@ -125,9 +125,9 @@ fn a_setting_from_the_environment_is_checked_by_its_name_too() {
 #[test]
 fn a_check_finds_what_a_start_would_trip_over() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let mut settings = Settings::alone(folder.path());
+    let mut settings = settings_alone(folder.path());
     settings.more = "color = \"red\"\n".into();
-    let config = settings.write();
+    let config = write(&settings);
 
     let output = run_to_its_end(&["check", "--config", text(&config)], &[]);
 
@@ -146,7 +146,7 @@ async fn a_check_tells_of_events_that_want_a_hand() {
     let mut connection = PgConnection::connect(&replica.database_url())
         .await
         .expect("it runs");
-    let config = replica.settings.write();
+    let config = write(&replica.settings);
     let look = || {
         let output = run_to_its_end(&["check", "--config", text(&config)], &[]);
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -174,8 +174,8 @@ async fn a_check_tells_of_events_that_want_a_hand() {
 /// Runs a server with changed settings and returns its one sentence.
 fn refused_with(change: impl FnOnce(String) -> String) -> String {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let settings = Settings::alone(folder.path());
-    let config = settings.write();
+    let settings = settings_alone(folder.path());
+    let config = write(&settings);
     std::fs::write(&config, change(settings.toml())).expect("a file can be written");
 
     let output = run_to_its_end(&["run", "--config", text(&config)], &[]);

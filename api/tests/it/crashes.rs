@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::harness::{
-    Answer, Cluster, Door, Process, Replica, Settings, eventually, ids, run_with, texts,
+    Answer, Cluster, Door, Process, Replica, Settings, eventually, ids, run_with, texts, write,
 };
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn a_server_takes_over_from_one_that_is_killed_while_it_waits() {
     let mut replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;
     ann.says("lobby", "before").await;
-    let config = replica.settings.write();
+    let config = write(&replica.settings);
     let second = tokio::spawn(async move { Process::start(&config).await });
     crate::harness::passes(std::time::Duration::from_secs(2)).await;
     assert!(

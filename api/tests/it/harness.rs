@@ -11,10 +11,11 @@ mod patience;
 mod process;
 mod replica;
 mod schema;
-mod settings;
 mod stream;
 mod user;
 mod way;
+
+pub use causeway_rig::Settings;
 
 pub use answer::Answer;
 pub use browser::Browser;
@@ -22,10 +23,9 @@ pub use cluster::Cluster;
 pub use database::Database;
 pub use later::Later;
 pub use patience::{PATIENCE, all_at_once, always, eventually, passes};
-pub use process::{Process, run_to_its_end, run_with};
+pub use process::{Process, run_to_its_end, run_with, settings_alone, write};
 pub use replica::{Door, Replica};
 pub use schema::Schemas;
-pub use settings::Settings;
 pub use stream::{Frame, Stream};
 pub use user::{User, ids, names, texts};
 pub use way::{Passage, Way};

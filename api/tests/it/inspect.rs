@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::harness::{Replica, User, run_to_its_end};
+use crate::harness::{Replica, User, run_to_its_end, write};
 
 #[tokio::test]
 async fn an_aggregate_is_inspected_beside_its_server_and_without_it() {
@@ -53,7 +53,7 @@ async fn a_message(replica: &Replica) -> (User, String) {
 }
 
 async fn inspect(replica: &Replica, asked: &[&str]) -> Output {
-    let config = replica.settings.write();
+    let config = write(&replica.settings);
     let mut arguments = vec!["inspect".to_owned()];
     arguments.extend(asked.iter().map(|&it| it.to_owned()));
     arguments.extend(["--config".to_owned(), config.display().to_string()]);

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::harness::{Replica, Settings};
+use crate::harness::{Replica, settings_alone, write};
 
 #[tokio::test]
 async fn a_replica_whose_log_cannot_be_written_serves_and_stops_in_order() {
@@ -39,7 +39,7 @@ async fn a_command_that_nobody_listens_to_does_its_work() {
     let mut replica = Replica::prepare().await;
     replica.restart().await;
     replica.stop().await;
-    let config = replica.settings.write();
+    let config = write(&replica.settings);
 
     let rebuilds = Command::new(env!("CARGO_BIN_EXE_causeway-server"))
         .args(["rebuild", "--config"])
@@ -53,12 +53,12 @@ async fn a_command_that_nobody_listens_to_does_its_work() {
 #[test]
 fn a_failure_that_nobody_listens_to_still_has_its_exit_code() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let mut settings = Settings::alone(folder.path());
+    let mut settings = settings_alone(folder.path());
     settings.database_url = Some("junk".into());
 
     let fails = Command::new(env!("CARGO_BIN_EXE_causeway-server"))
         .args(["run", "--config"])
-        .arg(settings.write())
+        .arg(write(&settings))
         .stderr(nobody())
         .status();
 

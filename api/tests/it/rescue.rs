@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Cluster, Database, all_at_once, eventually, passes, run_with, texts};
+use crate::harness::{Cluster, Database, all_at_once, eventually, passes, run_with, texts, write};
 
 #[tokio::test]
 async fn a_replica_rolled_back_with_its_file_that_wrote_alone_is_rescued_with_all_it_wrote() {
@@ -35,7 +35,7 @@ async fn a_rescue_that_is_killed_anywhere_and_run_again_repeats_nothing() {
     cluster.at_mut(2).stop().await;
 
     for ms in [30, 60, 90, 120, 160, 200, 250, 300, 400] {
-        let config = cluster.at(2).settings.write();
+        let config = write(&cluster.at(2).settings);
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_causeway-server"));
         command
             .args(["new-epoch", "--rescue", "--config"])

@@ -22,7 +22,7 @@ const POSTING: usize = 50;
 pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let count = setup.sizes.streams;
     let folder = setup.folder("fanout")?;
-    let replica = Cluster::plan(folder.path(), 1)?.start(0)?;
+    let replica = Cluster::plan(folder.path(), 1)?.start(0).await?;
     let poster = posters(replica.public, "fanout", 1, 1).await?.remove(0);
     let everybody = vec![poster.clone(); count];
     eprintln!("fanout: opening {count} streams of the server");
@@ -51,7 +51,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     }
     drop((ours, theirs, bare));
     let spread = spread_over_groups(setup, replica.public).await?;
-    replica.stop()?;
+    replica.stop().await?;
     let a_round = |cpu: Duration| (cpu / setup.runs).as_millis();
     let note = format!(
         "of this, reading took {} ms of a core, and {} ms",

@@ -12,8 +12,8 @@ use crate::write::{CONNECTIONS, GROUPS};
 
 pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
     let folder = setup.folder("grow")?;
-    let empty = Cluster::plan(folder.path(), 1)?.start(0)?;
-    let grown = history.cluster.start(0)?;
+    let empty = Cluster::plan(folder.path(), 1)?.start(0).await?;
+    let grown = history.cluster.start(0).await?;
     let at_empty = posters(empty.public, "grow", CONNECTIONS, GROUPS).await?;
     let at_grown = posters(grown.public, "grow", CONNECTIONS, GROUPS).await?;
     let compare = Compare {
@@ -51,8 +51,8 @@ pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> 
     let what = format!("{online} users online in another group");
     lines.push(compare.line(&what, &at_grown).await?);
     drop(readers);
-    empty.stop()?;
-    grown.stop()?;
+    empty.stop().await?;
+    grown.stop().await?;
     Ok(lines)
 }
 

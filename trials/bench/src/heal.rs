@@ -33,22 +33,22 @@ pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> 
 async fn run_small(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let folder = setup.folder("heal")?;
     let cluster = Cluster::plan(folder.path(), 2)?;
-    let first = cluster.start(0)?;
+    let first = cluster.start(0).await?;
     let posters = posters(first.public, "heal", CONNECTIONS, GROUPS).await?;
     eprintln!("heal: filling with {}", setup.sizes.whole);
     load::fill(first.public, &posters, setup.sizes.whole).await?;
     shows_all(first.public).await?;
     let lines = catch_up(setup, &cluster, &first, setup.runs).await?;
-    first.stop()?;
+    first.stop().await?;
     Ok(lines)
 }
 
 /// Catches up with the large history, once: it takes minutes.
 async fn run_large(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
-    let first = history.cluster.start(0)?;
+    let first = history.cluster.start(0).await?;
     let mut lines = catch_up(setup, &history.cluster, &first, 1).await?;
     lines.truncate(1);
-    first.stop()?;
+    first.stop().await?;
     Ok(lines)
 }
 
@@ -66,7 +66,7 @@ async fn catch_up(
     for run in 0..runs {
         held = Held::at(first.public).await?.events;
         eprintln!("heal: {held} events, run {} of {runs}", run + 1);
-        let second = cluster.start(1)?;
+        let second = cluster.start(1).await?;
         let meter = Meter::begin(&[first.pid(), second.pid()])?;
         let begun = Instant::now();
         let before = Held::at(second.public).await?.readable();
@@ -82,7 +82,7 @@ async fn catch_up(
         moved = moved.max(ratio(received, held - before));
         let rows_there = cluster.count(1, "SELECT count(*) FROM events").await?;
         ensure!(rows_there >= held, "{rows_there} rows of {held} events");
-        second.stop()?;
+        second.stop().await?;
         std::fs::remove_dir_all(cluster.data_dir(1))?;
         pairs.push((ours, rows.insert(&mut yardstick.emptied().await?).await?));
         if runs > 1 {
@@ -114,7 +114,7 @@ async fn catch_up(
 /// it catches up with meanwhile.
 async fn posts_meanwhile(cluster: &Cluster, first: &Replica) -> anyhow::Result<(f64, f64, f64)> {
     let held = Held::at(first.public).await?.events;
-    let second = cluster.start(1)?;
+    let second = cluster.start(1).await?;
     let posters = posters(second.public, "meanwhile", 1, 1).await?;
     let mut watched = Connection::open(second.public).await?;
     let mut busy = Vec::new();
@@ -126,7 +126,7 @@ async fn posts_meanwhile(cluster: &Cluster, first: &Replica) -> anyhow::Result<(
     let caught_up = rate(held.saturating_sub(before), begun.elapsed());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut calm = some_posts(&second, &posters[0], busy.len().max(50)).await?;
-    second.stop()?;
+    second.stop().await?;
     std::fs::remove_dir_all(cluster.data_dir(1))?;
     Ok((
         percentile_ms(&mut busy, 0.99),

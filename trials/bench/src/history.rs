@@ -22,7 +22,7 @@ const PAGES: usize = 100;
 
 pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
     let cluster = &history.cluster;
-    let replica = cluster.start(0)?;
+    let replica = cluster.start(0).await?;
     let address = replica.public;
     let small = History::member(address, SMALL).await?;
     let large = History::member(address, LARGE).await?;
@@ -80,7 +80,7 @@ pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> 
         setup.sizes.whole
     );
     lines.push(paired("R2", what, "ms", &pairs, Goal::at_most(1.5, 1.1)));
-    replica.stop()?;
+    replica.stop().await?;
     Ok(lines)
 }
 

@@ -37,7 +37,7 @@ impl History {
     pub async fn make(setup: &Setup) -> anyhow::Result<Self> {
         let folder = setup.folder("made")?;
         let cluster = Cluster::plan(folder.path(), 2)?;
-        let replica = cluster.start(0)?;
+        let replica = cluster.start(0).await?;
         let sizes = &setup.sizes;
         let groups = [
             (SMALL, sizes.small),
@@ -64,7 +64,7 @@ impl History {
             );
         }
         let events = Held::at(replica.public).await?.events;
-        replica.stop()?;
+        replica.stop().await?;
         Ok(Self {
             cluster,
             events,

@@ -1,18 +1,21 @@
 //! Real servers, built for release, with databases that wait for the disk.
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::ops::Range;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Stdio;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail};
+use causeway_rig::{Process, Settings, ports, program};
+use rustix::process::Signal;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long a server may take to start, with a large history, and to stop.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The ports and folder of every replica of a cluster.
 #[derive(Clone, Debug)]
@@ -23,8 +26,7 @@ pub struct Cluster {
 
 /// One running server; ended when this value goes.
 pub struct Replica {
-    child: Child,
-    stdin: Option<ChildStdin>,
+    process: Process,
     pub public: SocketAddr,
     /// From the start of the process until it said that it is ready.
     pub start: Duration,
@@ -33,8 +35,7 @@ pub struct Replica {
 impl Cluster {
     /// Plans `size` replicas under a folder.
     pub fn plan(folder: &Path, size: usize) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let ports = free_ports(size * 2)?;
+        let ports = ports::choose(size * 2).context("no ports are free")?;
         Ok(Self {
             folder: folder.to_owned(),
             ports: ports.chunks(2).map(|pair| (pair[0], pair[1])).collect(),
@@ -43,7 +44,7 @@ impl Cluster {
 
     /// The data folder of a replica, counted from 0.
     pub fn data_dir(&self, index: usize) -> PathBuf {
-        self.folder.join(format!("data-{}", index + 1))
+        self.folder.join((index + 1).to_string()).join("data")
     }
 
     /// The folder in which the private Postgres of a running replica listens: the fifth line of the
@@ -84,124 +85,84 @@ impl Cluster {
     }
 
     /// Starts a replica, counted from 0, and waits until it is ready.
-    pub fn start(&self, index: usize) -> anyhow::Result<Replica> {
-        let path = self.folder.join(format!("causeway-{}.toml", index + 1));
-        std::fs::write(&path, self.settings(index)?)?;
-        Replica::start(&path)
+    pub async fn start(&self, index: usize) -> anyhow::Result<Replica> {
+        std::fs::create_dir_all(self.data_dir(index))?;
+        Replica::start(&self.settings(index)?).await
     }
 
     /// Starts all of them, one after the other.
-    pub fn start_all(&self) -> anyhow::Result<Vec<Replica>> {
-        (0..self.ports.len())
-            .map(|index| self.start(index))
-            .collect()
-    }
-
-    fn settings(&self, index: usize) -> anyhow::Result<String> {
-        let (public, internal) = self.ports[index];
-        let mut text = format!(
-            "cluster = \"bench\"\nreplica = {}\ndata_dir = \"{}\"\nauth = \"open\"\n\
-             cluster_key = \"a key for benchmarks, longer than 32 bytes\"\n\
-             public_listen = \"127.0.0.1:{public}\"\ninternal_listen = \"127.0.0.1:{internal}\"\n",
-            index + 1,
-            self.data_dir(index).display(),
-        );
-        for (id, (public, internal)) in (1..).zip(&self.ports) {
-            write!(
-                text,
-                "[[replicas]]\nid = {id}\npublic_url = \"http://127.0.0.1:{public}\"\n\
-                 internal_url = \"http://127.0.0.1:{internal}\"\n"
-            )?;
+    pub async fn start_all(&self) -> anyhow::Result<Vec<Replica>> {
+        let mut replicas = Vec::new();
+        for index in 0..self.ports.len() {
+            replicas.push(self.start(index).await?);
         }
-        Ok(text)
+        Ok(replicas)
     }
-}
 
-/// Ports that nobody has, below those that systems give to connections: a replica that is started
-/// later must still find its own free.
-fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    const RANGE: Range<u16> = 16_000..30_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % u32::from(RANGE.end - RANGE.start))?;
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let ports: Vec<u16> = RANGE
-        .map(|_| first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)))
-        .map(|number| RANGE.start + number % (RANGE.end - RANGE.start))
-        .filter(is_free)
-        .take(count)
-        .collect();
-    ensure!(ports.len() == count, "no ports are free");
-    Ok(ports)
+    fn settings(&self, index: usize) -> anyhow::Result<Settings> {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let (public, internal) = self.ports[index];
+        let key = "a key for benchmarks, longer than 32 bytes";
+        let number = u16::try_from(index + 1)?;
+        Ok(Settings {
+            listen: (local(public), local(internal)),
+            replicas: (1..)
+                .zip(&self.ports)
+                .map(|(id, (public, internal))| (id, url(*public), url(*internal)))
+                .collect(),
+            ..Settings::new("bench", number, &self.data_dir(index), key)
+        })
+    }
 }
 
 impl Replica {
-    fn start(config: &Path) -> anyhow::Result<Self> {
+    async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let config = settings.write()?;
         let begun = Instant::now();
-        let mut child = Command::new(server_program()?)
-            .args(["run", "--until-stdin-closes", "--config"])
-            .arg(config)
-            .env("CAUSEWAY_LOG", "error")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdin = child.stdin.take();
-        let lines = BufReader::new(child.stdout.take().context("it is piped")?).lines();
-        let mut public = None;
-        for line in lines {
-            let line = line?;
-            if let Some(address) = line.strip_prefix("public http://") {
-                public = Some(address.parse()?);
-            }
-            if line == "ready" {
-                let public = public.context("a server is ready without an address")?;
-                return Ok(Self {
-                    child,
-                    stdin,
-                    public,
-                    start: begun.elapsed(),
-                });
-            }
-        }
-        let status = child.wait()?;
-        bail!("the server ended before it was ready: {status}")
+        let mut command = Command::new(server_program()?);
+        command.env("CAUSEWAY_LOG", "error");
+        let mut process = Process::spawn(command, &config, Stdio::inherit())?;
+        let ready = timeout(PATIENCE, process.ready()).await;
+        let addresses = ready.context("a server is not ready in time")?;
+        Ok(Self {
+            process,
+            public: addresses
+                .context("a server ended before it was ready")?
+                .public,
+            start: begun.elapsed(),
+        })
     }
 
     /// The number of its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process
+            .id()
+            .expect("it is not waited for while it is used")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Stops it in order.
-    pub fn stop(mut self) -> anyhow::Result<()> {
-        self.stdin.take();
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while self.child.try_wait()?.is_none() {
-            if Instant::now() > deadline {
-                bail!("a server does not stop");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let stopped = self.process.stop(PATIENCE).await;
+        stopped.context("a server does not stop")?;
         Ok(())
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Chooses the program that is measured: a given one, or this project's, which is built for release
+/// Chooses the program that is measured: a given one, or this project's, built as this program was,
 /// so that what is measured is what is here.
 pub fn choose(given: Option<PathBuf>) -> anyhow::Result<()> {
     let program = match given {
-        Some(given) => given,
-        None => build("causeway-server")?,
+        Some(given) => program::named(&given)?,
+        None => program::built("causeway-server")?,
     };
-    ensure!(program.exists(), "there is no `{}`", program.display());
     PROGRAM
         .set(program)
         .map_err(|_| anyhow!("the server is chosen once"))
@@ -210,17 +171,4 @@ pub fn choose(given: Option<PathBuf>) -> anyhow::Result<()> {
 /// The program that is measured.
 pub fn server_program() -> anyhow::Result<&'static PathBuf> {
     PROGRAM.get().context("no server was chosen")
-}
-
-/// Builds one of this project's programs.
-pub fn build(program: &str) -> anyhow::Result<PathBuf> {
-    eprintln!("building {program}");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--locked"])
-        .args(["--bin", program])
-        .status()?;
-    ensure!(status.success(), "{program} cannot be built");
-    // Cargo puts it beside this program, which it built the same way.
-    Ok(std::env::current_exe()?.with_file_name(program))
 }

@@ -36,10 +36,12 @@ struct Five {
 
 pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let folder = setup.folder("replicate")?;
-    let alone = Cluster::plan(&folder.path().join("alone"), 1)?.start(0)?;
+    let alone = Cluster::plan(&folder.path().join("alone"), 1)?
+        .start(0)
+        .await?;
     let lone = posters(alone.public, "replicate", CONNECTIONS, GROUPS).await?;
     let cluster = Cluster::plan(&folder.path().join("five"), SIZE)?;
-    let replicas = cluster.start_all()?;
+    let replicas = cluster.start_all().await?;
     let mut at_each = Vec::new();
     for replica in &replicas {
         at_each.push(posters(replica.public, "replicate", CONNECTIONS / SIZE, GROUPS).await?);
@@ -87,7 +89,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     }
     five.agree(&cluster).await?;
     for replica in five.replicas.into_iter().chain([alone]) {
-        replica.stop()?;
+        replica.stop().await?;
     }
     let note = format!(
         "lag {} ms at most; {}",

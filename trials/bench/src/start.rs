@@ -1,13 +1,13 @@
 //! B9 (idle), B10 and B11: what a replica costs before anybody writes.
 
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use causeway_postgres::{Options, PrivatePostgres};
+use causeway_rig::ports::is_free;
 
 use crate::made::History;
 use crate::process::{Meter, resident_bytes};
@@ -22,13 +22,15 @@ const CALM: Duration = Duration::from_secs(5);
 pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
     let mut lines = idle(setup).await?;
     lines.extend(dev(setup)?);
-    lines.push(large(setup, history)?);
+    lines.push(large(setup, history).await?);
     Ok(lines)
 }
 
 async fn idle(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let folder = setup.folder("idle")?;
-    let replicas = Cluster::plan(folder.path(), SIZE.into())?.start_all()?;
+    let replicas = Cluster::plan(folder.path(), SIZE.into())?
+        .start_all()
+        .await?;
     let pids: Vec<u32> = replicas.iter().map(Replica::pid).collect();
     tokio::time::sleep(CALM).await;
     let (mut all, mut servers) = (Vec::new(), Vec::new());
@@ -45,7 +47,7 @@ async fn idle(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         .map(|pid| Ok(megabytes(resident_bytes(*pid)?)))
         .collect::<anyhow::Result<Vec<f64>>>()?;
     for replica in replicas {
-        replica.stop()?;
+        replica.stop().await?;
     }
     let servers = servers.iter().sum::<f64>() / f64::from(setup.runs);
     Ok(vec![
@@ -112,14 +114,13 @@ fn start_dev(folder: &Path) -> anyhow::Result<f64> {
 
 /// A base port whose ports nobody has now.
 fn free_base() -> anyhow::Result<u16> {
-    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     (14_000..30_000)
         .step_by(100)
         .find(|base| (1..=SIZE).all(|i| is_free(base + i) && is_free(base - 1_000 + i)))
         .context("no ports are free")
 }
 
-fn large(setup: &Setup, history: &History) -> anyhow::Result<Line> {
+async fn large(setup: &Setup, history: &History) -> anyhow::Result<Line> {
     let cluster = &history.cluster;
     let mut over = Vec::new();
     for run in 0..setup.runs {
@@ -129,9 +130,9 @@ fn large(setup: &Setup, history: &History) -> anyhow::Result<Line> {
         let postgres = PrivatePostgres::start(&folder, &Options::default())?;
         let theirs = begun.elapsed();
         postgres.stop();
-        let replica = cluster.start(0)?;
+        let replica = cluster.start(0).await?;
         over.push(replica.start.as_secs_f64() - theirs.as_secs_f64());
-        replica.stop()?;
+        replica.stop().await?;
     }
     let what = format!(
         "`run` with {} events until ready, beyond Postgres' own start",

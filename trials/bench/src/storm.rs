@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::heal::some_posts;
 use crate::http::Connection;
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let folder = setup.folder("storm")?;
     let cluster = Cluster::plan(folder.path(), SIZE)?;
-    let replicas = cluster.start_all()?;
+    let replicas = cluster.start_all().await?;
     let (first, others) = replicas.split_first().context("there are five")?;
     let writers = posters(first.public, "storm", CONNECTIONS, GROUPS).await?;
     let missed = setup.sizes.whole / (SIZE as u64 - 1);
@@ -35,13 +35,13 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         have_shown(others, held).await?;
         let mut calm = some_posts(first, &writers[0], CALM).await?;
         eprintln!("storm: {missed} missed, run {} of {}", run + 1, setup.runs);
-        signal(others, Signal::STOP)?;
+        signal(others, Signal::STOP);
         load::fill(first.public, &writers, missed).await?;
         let held = Held::at(first.public).await?.events;
         let pids: Vec<u32> = replicas.iter().map(Replica::pid).collect();
         let meter = Meter::begin(&pids)?;
         let begun = Instant::now();
-        signal(others, Signal::CONT)?;
+        signal(others, Signal::CONT);
         let mut busy = Vec::new();
         while !show(others, held).await? {
             ensure!(begun.elapsed() < PATIENCE, "replicas do not catch up");
@@ -55,7 +55,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         ));
     }
     for replica in replicas {
-        replica.stop()?;
+        replica.stop().await?;
     }
     let what = "a post at the one that stayed while four come back, p99; when it is quiet, p99";
     let mut line = paired("B5", what, "ms", &pairs, Goal::at_most(3.0, 3.0));
@@ -68,12 +68,10 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     ))])
 }
 
-fn signal(replicas: &[Replica], signal: Signal) -> anyhow::Result<()> {
+fn signal(replicas: &[Replica], signal: Signal) {
     for replica in replicas {
-        let pid = i32::try_from(replica.pid()).ok().and_then(Pid::from_raw);
-        kill_process(pid.context("a process has a number")?, signal)?;
+        replica.signal(signal);
     }
-    Ok(())
 }
 
 /// Tells whether all of them show so many events.

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use causeway_client::{Message, NewMessage};
+use causeway_rig::program;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::history::by_pages;
 use crate::load::{self, Poster, posters, rate};
 use crate::process::resident_bytes;
-use crate::replica::{Cluster, build};
+use crate::replica::Cluster;
 use crate::report::{Goal, Line, alone, paired};
 use crate::setup::Setup;
 use crate::start::megabytes;
@@ -29,9 +30,9 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let folder = setup.folder("terminal")?;
-    let program = build("causeway")?;
+    let program = program::built("causeway")?;
     let cluster = Cluster::plan(folder.path(), 1)?;
-    let replica = cluster.start(0)?;
+    let replica = cluster.start(0).await?;
     let address = replica.public;
     let writers = posters(address, "terminal", WRITERS, 1).await?;
     let group = writers[0].groups[0].clone();
@@ -74,7 +75,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         let theirs = by_pages(address, &writers[0], all).await?;
         reading.push((client.reads_history(all)?, theirs));
     }
-    replica.stop()?;
+    replica.stop().await?;
     Ok(vec![
         alone(
             "B16",

@@ -17,7 +17,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let folder = setup.folder("write")?;
     let yardstick = Yardstick::start(folder.path()).await?;
     let cluster = Cluster::plan(folder.path(), 1)?;
-    let replica = cluster.start(0)?;
+    let replica = cluster.start(0).await?;
     let posters = posters(replica.public, "write", CONNECTIONS, GROUPS).await?;
     post(replica.public, &posters, setup.load / 2).await?;
     let rows_before = cluster.count(0, "SELECT count(*) FROM events").await?;
@@ -43,7 +43,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         rows == answered,
         "{answered} posts were answered, the database has {rows} more rows"
     );
-    replica.stop()?;
+    replica.stop().await?;
     let worst = p99.iter().copied().fold(0.0, f64::max);
     Ok(vec![
         paired(

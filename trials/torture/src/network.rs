@@ -7,7 +7,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_api::links::Link;
+use causeway_rig::Addresses;
+use causeway_rig::links::Link;
 
 use mangler::{Mangler, Mangling};
 
@@ -26,98 +27,98 @@ pub enum Harm {
     Again,
 }
 
-/// The way from one replica to another.
-#[derive(Debug)]
-struct Way {
-    link: Link,
-    mangler: Mangler,
-}
-
-impl Way {
-    async fn open() -> io::Result<Self> {
-        let (link, mangler) = (Link::open().await?, Mangler::open().await?);
-        link.set_target(mangler.address());
-        Ok(Self { link, mangler })
-    }
-
-    fn heal(&self) {
-        self.link.heal();
-        self.mangler.mangle(Mangling::None);
-    }
-}
-
 /// All links. Replicas are numbered from 1.
 #[derive(Debug)]
 pub struct Network {
-    between: BTreeMap<(u16, u16), Way>,
-    doors: BTreeMap<u16, Link>,
+    /// Those between replicas, each of which leads to a mangler.
+    links: causeway_rig::Network,
+    manglers: BTreeMap<(u16, u16), Mangler>,
+    /// Those by which clients come in.
+    public: BTreeMap<u16, Link>,
 }
 
 impl Network {
     /// Opens the links of so many replicas; they lead nowhere yet.
     pub async fn open(replicas: u16) -> io::Result<Self> {
-        let mut between = BTreeMap::new();
-        let mut doors = BTreeMap::new();
+        let numbers: Vec<u16> = (1..=replicas).collect();
+        let mut network = Self {
+            links: causeway_rig::Network::between(&numbers).await?,
+            manglers: BTreeMap::new(),
+            public: BTreeMap::new(),
+        };
         for from in 1..=replicas {
             for to in 1..=replicas {
-                between.insert((from, to), Way::open().await?);
+                let mangler = Mangler::open().await?;
+                network.links.link(from, to).set_target(mangler.address());
+                network.manglers.insert((from, to), mangler);
             }
-            let door = Link::open().await?;
-            door.cut();
-            doors.insert(from, door);
+            let public = Link::open().await?;
+            public.cut();
+            network.public.insert(from, public);
         }
-        Ok(Self { between, doors })
+        Ok(network)
     }
 
     /// Where the first calls the second.
-    pub fn near_end(&self, from: u16, to: u16) -> SocketAddr {
-        self.between[&(from, to)].link.address()
+    pub fn peer_address(&self, from: u16, to: u16) -> SocketAddr {
+        self.links.link(from, to).address()
     }
 
     /// Where clients call a replica, wherever it listens at the moment.
     pub fn public_address(&self, replica: u16) -> SocketAddr {
-        self.doors[&replica].address()
+        self.public[&replica].address()
     }
 
     /// Leads all links to a replica that listens here.
-    pub fn aim(&self, replica: u16, public: SocketAddr, internal: SocketAddr) {
-        self.doors[&replica].set_target(public);
-        for (_, way) in self.between.iter().filter(|((_, to), _)| *to == replica) {
-            way.mangler.set_target(internal);
+    pub fn aim(&self, replica: u16, addresses: Addresses) {
+        self.public[&replica].set_target(addresses.public);
+        let manglers = self.manglers.iter();
+        for (_, mangler) in manglers.filter(|((_, to), _)| *to == replica) {
+            mangler.set_target(addresses.internal);
         }
     }
 
     /// Lets clients in.
-    pub fn open_door(&self, replica: u16) {
-        self.doors[&replica].heal();
+    pub fn admit_clients(&self, replica: u16) {
+        self.public[&replica].heal();
     }
 
     /// Keeps clients out: nobody may reach another program that was given the port of one that ended.
-    pub fn close_door(&self, replica: u16) {
-        self.doors[&replica].cut();
+    pub fn refuse_clients(&self, replica: u16) {
+        self.public[&replica].cut();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        self.aim(replica, nowhere, nowhere);
+        self.aim(
+            replica,
+            Addresses {
+                public: nowhere,
+                internal: nowhere,
+            },
+        );
     }
 
-    /// Harms the way from the first to the second.
+    /// Harms the link from the first to the second.
     pub fn harm(&self, from: u16, to: u16, harm: Harm) {
-        let way = &self.between[&(from, to)];
+        let (link, mangler) = (self.links.link(from, to), &self.manglers[&(from, to)]);
         match harm {
-            Harm::Cut => way.link.cut(),
-            Harm::BlackHole => way.link.black_hole(),
-            Harm::Delay(delay) => way.link.delay(delay),
-            Harm::Tear(most) => way.mangler.mangle(Mangling::Tear(most)),
-            Harm::Again => way.mangler.mangle(Mangling::Again),
+            Harm::Cut => link.cut(),
+            Harm::BlackHole => link.black_hole(),
+            Harm::Delay(delay) => link.delay(delay),
+            Harm::Tear(most) => mangler.mangle(Mangling::Tear(most)),
+            Harm::Again => mangler.mangle(Mangling::Again),
         }
     }
 
-    /// Makes the way from the first to the second whole.
+    /// Makes the link from the first to the second whole.
     pub fn heal(&self, from: u16, to: u16) {
-        self.between[&(from, to)].heal();
+        self.links.link(from, to).heal();
+        self.manglers[&(from, to)].mangle(Mangling::None);
     }
 
-    /// Makes all ways between replicas whole.
+    /// Makes all links between replicas whole.
     pub fn heal_all(&self) {
-        self.between.values().for_each(Way::heal);
+        self.links.heal();
+        for mangler in self.manglers.values() {
+            mangler.mangle(Mangling::None);
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! The command line, and the server to torture.
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context, bail};
+use causeway_rig::program;
 use clap::{Parser, Subcommand};
 
 use crate::bounds;
@@ -73,30 +72,10 @@ impl Arguments {
 
 /// The server's program: the one that was named, or the one beside ours, freshly built.
 pub fn server(arguments: &Arguments) -> anyhow::Result<PathBuf> {
-    if let Some(server) = &arguments.server {
-        let found = server.canonicalize();
-        return found.with_context(|| format!("there is no `{}`", server.display()));
+    match &arguments.server {
+        Some(server) => program::named(server),
+        None => program::built("causeway-server"),
     }
-    let own = std::env::current_exe()?;
-    let folder = own.parent().context("a program lies in a folder")?;
-    if let Some(cargo) = std::env::var_os("CARGO") {
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--bin", "causeway-server"]);
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        if !build.status()?.success() {
-            bail!("the server cannot be built");
-        }
-    }
-    let server = folder.join("causeway-server");
-    if !server.is_file() {
-        bail!(
-            "there is no `{}`: run `cargo torture`, or name it with --server",
-            server.display()
-        );
-    }
-    Ok(server)
 }
 
 #[cfg(test)]

@@ -1,19 +1,10 @@
-//! Processes as the system sees them: what runs below one, and signals.
+//! Processes as the system sees them: what runs below one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
-
-/// Sends a signal; a process that is gone is fine.
-pub fn signal(pid: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, signal);
-    }
-}
-
 /// The postmaster that has this database, as the file it keeps there says and the system confirms.
 pub fn postmaster(cluster: &Path) -> Option<u32> {
     let text = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;

@@ -1,6 +1,5 @@
 //! One replica: its folder, its process, its database.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,9 +7,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use causeway_rig::{Addresses, Process, Settings, hide_settings};
 use rustix::process::Signal;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::disk;
@@ -28,12 +27,12 @@ const RESCUE: Duration = Duration::from_mins(3);
 /// A replica.
 #[derive(Debug)]
 pub struct Replica {
-    number: u16,
     program: PathBuf,
     folder: PathBuf,
-    process: Option<Child>,
+    settings: Settings,
+    previous_key: Option<String>,
+    process: Option<Process>,
     public: Option<SocketAddr>,
-    key: String,
 }
 
 impl Replica {
@@ -46,71 +45,65 @@ impl Replica {
         replicas: u16,
     ) -> anyhow::Result<Self> {
         let folder = root.join(number.to_string());
-        fs::create_dir_all(&folder)?;
+        let data = folder.join("data");
+        fs::create_dir_all(&data)?;
+        let url = |address: SocketAddr| format!("http://{address}");
+        let settings = Settings {
+            replicas: (1..=replicas)
+                .map(|other| {
+                    let public = url(network.public_address(other));
+                    (other, public, url(network.peer_address(number, other)))
+                })
+                .collect(),
+            ..Settings::new("torture", number, &data, FIRST_KEY)
+        };
         let replica = Self {
-            number,
             program: program.to_owned(),
             folder,
+            settings,
+            previous_key: None,
             process: None,
             public: None,
-            key: FIRST_KEY.to_owned(),
         };
-        fs::create_dir_all(replica.data())?;
-        let settings = replica.settings_text(network, replicas)?;
-        fs::write(replica.settings(), settings)?;
-        let mut replica = replica;
-        replica.set_keys(FIRST_KEY, None)?;
+        replica.write_settings()?;
         set_clock(&replica.folder, 0)?;
         Ok(replica)
     }
 
-    fn settings_text(&self, network: &Network, replicas: u16) -> anyhow::Result<String> {
-        let mut text = format!(
-            "cluster = \"torture\"\nreplica = {}\ndata_dir = \"{}\"\nauth = \"open\"\n\
-             public_listen = \"127.0.0.1:0\"\ninternal_listen = \"127.0.0.1:0\"\nclock_offset_file = \"{}\"\n",
-            self.number,
-            self.data().display(),
-            clock(&self.folder).display(),
-        );
-        for other in 1..=replicas {
-            let (public, internal) = (
-                network.public_address(other),
-                network.near_end(self.number, other),
-            );
-            write!(
-                text,
-                "\n[[replicas]]\nid = {other}\npublic_url = \"http://{public}\"\ninternal_url = \"http://{internal}\"\n"
-            )?;
-        }
-        Ok(text)
+    fn write_settings(&self) -> anyhow::Result<PathBuf> {
+        let clock = clock(&self.folder);
+        let mut more = vec![format!(
+            "clock_offset_file = {:?}",
+            clock.display().to_string()
+        )];
+        let previous = self.previous_key.iter();
+        more.extend(previous.map(|key| format!("previous_cluster_key = {key:?}")));
+        let settings = Settings {
+            more: more.join("\n") + "\n",
+            ..self.settings.clone()
+        };
+        Ok(settings.write()?)
     }
 
     /// The key it signs with.
     pub fn key(&self) -> &str {
-        &self.key
+        &self.settings.key
     }
 
-    /// Writes the keys into its settings, for its next start.
-    pub fn set_keys(&mut self, key: &str, previous: Option<&str>) -> anyhow::Result<()> {
-        let settings = fs::read_to_string(self.settings())?;
-        let others = settings
-            .lines()
-            .filter(|line| !line.contains("cluster_key"));
-        let mut lines = vec![format!("cluster_key = {key:?}")];
-        lines.extend(previous.map(|key| format!("previous_cluster_key = {key:?}")));
-        lines.extend(others.map(str::to_owned));
-        key.clone_into(&mut self.key);
-        Ok(fs::write(self.settings(), lines.join("\n"))?)
+    /// Sets the keys that it is given at its next start.
+    pub fn set_keys(&mut self, key: &str, previous: Option<&str>) {
+        key.clone_into(&mut self.settings.key);
+        self.previous_key = previous.map(str::to_owned);
     }
 
     /// Its number.
     pub fn number(&self) -> u16 {
-        self.number
+        self.settings.replica
     }
 
     /// Its data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder.join("data")
+        self.settings.data_dir.clone()
     }
 
     /// A place for a copy of its data folder, or for a dump.
@@ -123,53 +116,47 @@ impl Replica {
         self.data().join("postgres").join("cluster")
     }
 
-    /// Its settings.
-    pub fn settings(&self) -> PathBuf {
-        self.folder.join("causeway.toml")
-    }
-
     /// Starts it, waits until it serves, and leads the links to it; clients are let in when asked for.
-    pub async fn start(&mut self, network: &Network, lets_clients_in: bool) -> anyhow::Result<()> {
-        let (public, internal) = match self.start_beside().await {
+    pub async fn start(&mut self, network: &Network, admits_clients: bool) -> anyhow::Result<()> {
+        let addresses = match self.start_beside().await {
             Ok(addresses) => addresses,
             Err(failure) => {
                 self.kill(network);
                 return Err(failure);
             }
         };
-        network.aim(self.number, public, internal);
-        if lets_clients_in {
-            network.open_door(self.number);
+        network.aim(self.number(), addresses);
+        if admits_clients {
+            network.admit_clients(self.number());
         }
         Ok(())
     }
 
-    /// Starts it and waits until it serves, with no link that leads to it. Returns its public and its
-    /// internal address.
-    pub async fn start_beside(&mut self) -> anyhow::Result<(SocketAddr, SocketAddr)> {
-        let mut child = self.spawn()?;
-        let said = child.stdout.take().context("its output is a pipe")?;
-        let ready = timeout(START, addresses(said)).await;
-        self.process = Some(child);
+    /// Starts it and waits until it serves, with no link that leads to it.
+    pub async fn start_beside(&mut self) -> anyhow::Result<Addresses> {
+        let mut process = self.spawn()?;
+        let ready = timeout(START, process.ready()).await;
+        self.process = Some(process);
         let Ok(Ok(addresses)) = ready else {
             bail!(
                 "replica {} did not start; it said: {}",
-                self.number,
+                self.number(),
                 self.last_words()
             );
         };
-        self.public = Some(addresses.0);
+        self.public = Some(addresses.public);
         Ok(addresses)
     }
 
     /// Starts it and kills it after a while, ready or not.
     pub async fn start_and_kill(&self, after: Duration) -> anyhow::Result<()> {
-        let mut child = self.spawn()?;
+        let process = self.spawn()?;
         tokio::time::sleep(after).await;
-        Ok(child.kill().await?)
+        process.kill().await?;
+        Ok(())
     }
 
-    /// Where it listens for clients since its last start, whoever the doors let in.
+    /// Where it listens for clients since its last start, whether links lead to it or not.
     pub fn public(&self) -> Option<SocketAddr> {
         self.public
     }
@@ -177,13 +164,12 @@ impl Replica {
     /// Brings it back to its peers after a fork, while it does not run; kills that once on the way
     /// where asked for.
     pub async fn rescue(&self, killed_after: Option<Duration>) -> anyhow::Result<()> {
-        let arguments = ["new-epoch", "--rescue", "--config"];
         if let Some(after) = killed_after {
-            let mut child = self.command(&arguments).stderr(Stdio::null()).spawn()?;
+            let mut child = self.rescue_command()?.stderr(Stdio::null()).spawn()?;
             tokio::time::sleep(after).await;
             child.kill().await?;
         }
-        let ran = self.command(&arguments).stderr(Stdio::piped()).output();
+        let ran = self.rescue_command()?.stderr(Stdio::piped()).output();
         let output = timeout(RESCUE, ran)
             .await
             .context("a rescue does not end")??;
@@ -191,66 +177,61 @@ impl Replica {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("replica {} is not rescued: {}", self.number, said.trim());
+        bail!("replica {} is not rescued: {}", self.number(), said.trim());
+    }
+
+    fn rescue_command(&self) -> anyhow::Result<Command> {
+        let mut command = self.command();
+        command
+            .args(["new-epoch", "--rescue", "--config"])
+            .arg(self.write_settings()?)
+            .process_group(0)
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        Ok(command)
     }
 
     /// Prepares a second replica with this one's number, settings and a copy of its data.
     pub async fn copied(&self) -> anyhow::Result<Self> {
         let folder = self.folder.join("clone");
         let clone = Self {
-            number: self.number,
             program: self.program.clone(),
+            settings: Settings {
+                data_dir: folder.join("data"),
+                ..self.settings.clone()
+            },
             folder,
+            previous_key: self.previous_key.clone(),
             process: None,
             public: None,
-            key: self.key.clone(),
         };
         disk::copy(&self.data(), &clone.data()).await?;
-        let settings = fs::read_to_string(self.settings())?;
-        let (own, others) = (self.folder.display(), clone.folder.display());
-        let settings = settings.replace(&own.to_string(), &others.to_string());
-        fs::write(clone.settings(), settings)?;
         set_clock(&clone.folder, 0)?;
         Ok(clone)
     }
 
-    fn spawn(&self) -> anyhow::Result<Child> {
+    fn spawn(&self) -> anyhow::Result<Process> {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.folder.join("log"))?;
-        let mut command = self.command(&["run", "--until-stdin-closes", "--config"]);
-        command.stderr(log);
-        Ok(command.spawn()?)
+        Ok(Process::spawn(
+            self.command(),
+            &self.write_settings()?,
+            log,
+        )?)
     }
 
-    /// The server's program with these arguments and the settings, apart from our terminal and our
-    /// environment.
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("CAUSEWAY_") && name != "CAUSEWAY_PG_BIN" && name != "CAUSEWAY_LOG"
-            {
-                command.env_remove(name);
-            }
-        }
-        command
-            .args(arguments)
-            .arg(self.settings())
-            .process_group(0)
-            .kill_on_drop(true)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        hide_settings(&mut command);
         command
     }
 
     /// Whether its process runs, as far as anybody knows.
     pub fn is_running(&mut self) -> bool {
-        match &mut self.process {
-            Some(child) => matches!(child.try_wait(), Ok(None)),
-            None => false,
-        }
+        self.process.as_mut().is_some_and(Process::is_running)
     }
 
     /// Whether we want it to run.
@@ -260,68 +241,57 @@ impl Replica {
 
     /// Ends the server as `kill -9` does; its Postgres is ended by its guard.
     pub fn kill(&mut self, network: &Network) {
-        network.close_door(self.number);
-        if let Some(mut child) = self.process.take() {
-            let _ = child.start_kill();
-            // The system collects it in the background.
-            tokio::spawn(async move { child.wait().await });
-        }
+        network.refuse_clients(self.number());
+        self.process = None;
     }
 
     /// Ends server and Postgres as `kill -9` does, and waits until both are gone.
     pub async fn kill_all(&mut self, network: &Network) -> anyhow::Result<()> {
-        self.signal_postgres(Signal::KILL);
-        self.kill(network);
-        processes::postmaster_is_gone(&self.cluster()).await
+        network.refuse_clients(self.number());
+        self.end_beside().await
     }
 
     /// Ends a server to which no link leads, and its Postgres, as `kill -9` does.
     pub async fn end_beside(&mut self) -> anyhow::Result<()> {
         self.signal_postgres(Signal::KILL);
-        if let Some(mut child) = self.process.take() {
-            child.kill().await?;
-        }
+        self.process = None;
         processes::postmaster_is_gone(&self.cluster()).await
     }
 
     /// Asks the server to stop in order and waits for it.
     pub async fn stop(&mut self, network: &Network) -> anyhow::Result<()> {
-        if let Some(mut child) = self.process.take() {
-            if let Some(pid) = child.id() {
-                processes::signal(pid, Signal::TERM);
-            }
-            if timeout(STOP, child.wait()).await.is_err() {
-                let _ = child.start_kill();
-                bail!("replica {} does not stop when asked to", self.number);
-            }
+        if let Some(process) = self.process.take()
+            && process.stop(STOP).await.is_err()
+        {
+            bail!("replica {} does not stop when asked to", self.number());
         }
-        network.close_door(self.number);
+        network.refuse_clients(self.number());
         processes::postmaster_is_gone(&self.cluster()).await
     }
 
     /// The process of the server, while it runs.
     pub fn server_pid(&self) -> Option<u32> {
-        self.process.as_ref().and_then(Child::id)
+        self.process.as_ref().and_then(Process::id)
     }
 
     /// Sends a signal to the server.
     pub fn signal_server(&self, signal: Signal) {
-        if let Some(pid) = self.server_pid() {
-            processes::signal(pid, signal);
+        if let Some(process) = &self.process {
+            process.signal(signal);
         }
     }
 
     /// Sends a signal to Postgres and all its backends.
     pub fn signal_postgres(&self, signal: Signal) {
         for pid in postmaster(&self.cluster()).map(family).unwrap_or_default() {
-            processes::signal(pid, signal);
+            causeway_rig::signal(pid, signal);
         }
     }
 
     /// Sends a signal to the postmaster alone.
     pub fn signal_postmaster(&self, signal: Signal) {
         if let Some(pid) = postmaster(&self.cluster()) {
-            processes::signal(pid, signal);
+            causeway_rig::signal(pid, signal);
         }
     }
 
@@ -342,24 +312,4 @@ pub fn set_clock(folder: &Path, offset_ms: i64) -> anyhow::Result<()> {
 
 fn clock(folder: &Path) -> PathBuf {
     folder.join("clock-offset")
-}
-
-/// Reads where a server that starts says that it listens.
-async fn addresses(said: tokio::process::ChildStdout) -> anyhow::Result<(SocketAddr, SocketAddr)> {
-    let mut lines = BufReader::new(said).lines();
-    let (mut public, mut internal) = (None, None);
-    while let Some(line) = lines.next_line().await? {
-        match line.split_once(" http://") {
-            Some(("public", address)) => public = Some(address.parse()?),
-            Some(("internal", address)) => internal = Some(address.parse()?),
-            _ if line == "ready" => {
-                return Ok((
-                    public.context("it has a public address")?,
-                    internal.context("it has an internal address")?,
-                ));
-            }
-            _ => {}
-        }
-    }
-    bail!("it ended")
 }

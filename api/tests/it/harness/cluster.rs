@@ -1,8 +1,7 @@
 //! Several replicas joined by links that can be cut one by one.
 
-use std::collections::BTreeMap;
-
-use causeway_api::links::Link;
+use causeway_rig::Network;
+use causeway_rig::links::Link;
 use serde_json::Value;
 
 use super::{Replica, User, all_at_once, eventually, texts};
@@ -12,8 +11,7 @@ use super::{Replica, User, all_at_once, eventually, texts};
 #[derive(Debug)]
 pub struct Cluster {
     replicas: Vec<Replica>,
-    /// The link by which the first reaches the second.
-    links: BTreeMap<(u16, u16), Link>,
+    network: Network,
 }
 
 impl Cluster {
@@ -34,25 +32,23 @@ impl Cluster {
             replica.settings.replicas.clear();
             replicas.push(replica);
         }
-        let links = BTreeMap::new();
-        let mut cluster = Self { replicas, links };
+        let numbers: Vec<u16> = (1..=count).collect();
+        let network = Network::between(&numbers).await.expect("ports are free");
+        let mut cluster = Self { replicas, network };
         for from in 1..=count {
             for to in 1..=count {
-                cluster.link_up(from, to).await;
+                cluster.name_to(from, to);
             }
         }
         cluster
     }
 
-    /// Gives one replica its own way to another.
-    async fn link_up(&mut self, from: u16, to: u16) {
-        let link = Link::open().await.expect("a port is free");
-        self.at_mut(from).settings.replicas.push((
-            to,
-            format!("http://127.0.0.1:{}", 12000 + to),
-            format!("http://{}", link.address()),
-        ));
-        self.links.insert((from, to), link);
+    /// Writes into one replica's settings by which link it reaches another.
+    fn name_to(&mut self, from: u16, to: u16) {
+        let internal = format!("http://{}", self.link(from, to).address());
+        let public = format!("http://127.0.0.1:{}", 12000 + to);
+        let replicas = &mut self.at_mut(from).settings.replicas;
+        replicas.push((to, public, internal));
     }
 
     /// Makes one more replica and writes it into the settings of all others, who read them at
@@ -63,10 +59,11 @@ impl Cluster {
         newcomer.settings.replica = number;
         newcomer.settings.replicas.clear();
         self.replicas.push(newcomer);
+        self.network.add(number).await.expect("ports are free");
         for other in self.numbers() {
-            self.link_up(number, other).await;
+            self.name_to(number, other);
             if other != number {
-                self.link_up(other, number).await;
+                self.name_to(other, number);
                 self.aim(other);
             }
         }
@@ -137,33 +134,22 @@ impl Cluster {
 
     /// The link by which one replica reaches another.
     pub fn link(&self, from: u16, to: u16) -> &Link {
-        &self.links[&(from, to)]
+        self.network.link(from, to)
     }
 
     /// Cuts every link between two sides, both ways.
     pub fn cut(&self, one: &[u16], other: &[u16]) {
-        for (&(from, to), link) in &self.links {
-            let crosses = (one.contains(&from) && other.contains(&to))
-                || (one.contains(&to) && other.contains(&from));
-            if crosses {
-                link.cut();
-            }
-        }
+        self.network.cut(&[one, other]);
     }
 
     /// Cuts one replica off from all others.
     pub fn isolate(&self, number: u16) {
-        let others: Vec<u16> = self
-            .numbers()
-            .into_iter()
-            .filter(|it| *it != number)
-            .collect();
-        self.cut(&[number], &others);
+        self.network.isolate(number);
     }
 
     /// Heals every link.
     pub fn heal(&self) {
-        self.links.values().for_each(Link::heal);
+        self.network.heal();
     }
 
     /// Logs one name in at every replica and joins a group with it, waiting until all replicas
@@ -253,13 +239,8 @@ impl Cluster {
     }
 
     fn aim(&self, number: u16) {
-        let Some(internal) = self.at(number).internal() else {
-            return;
-        };
-        for (&(_, to), link) in &self.links {
-            if to == number {
-                link.set_target(internal);
-            }
+        if let Some(internal) = self.at(number).internal() {
+            self.network.aim(number, internal);
         }
     }
 }

@@ -1,23 +1,40 @@
 //! A server as an operating system sees it: started, stopped, killed, and never left behind.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::sync::mpsc;
+use rustix::process::Signal;
 
 use super::{PATIENCE, Settings};
 
+/// The key of every cluster here that does not ask for another one.
+const KEY: &str = "a key for tests, longer than thirty-two bytes";
+
+/// The settings of replica 1 of a cluster of one, with everything under a folder.
+pub fn settings_alone(folder: &Path) -> Settings {
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    Settings {
+        replicas: vec![(1, url(12001), url(11001))],
+        ..Settings::new("it", 1, &folder.join("data"), KEY)
+    }
+}
+
+/// Writes settings into their file.
+pub fn write(settings: &Settings) -> PathBuf {
+    settings.write().expect("a file can be written")
+}
+
 /// A running server. Killed when this value goes; it also ends by itself when the process of the
-/// tests dies, because its standard input closes then.
+/// tests dies.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
-    log: Arc<Mutex<String>>,
+    server: causeway_rig::Process,
+    log: Log,
     /// Where clients are served.
     pub public: SocketAddr,
     /// Where peers are served.
@@ -32,43 +49,41 @@ impl Process {
 
     /// Starts a server that logs to this, of this level, and waits until it says that it is ready.
     pub async fn start_telling(config: &Path, log: Stdio, level: &str) -> Self {
-        let mut child = server(&["run", "--until-stdin-closes", "--config"])
-            .arg(config)
-            .env("CAUSEWAY_LOG", level)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the server can be run");
-        let log = child.stderr.take().map(keep).unwrap_or_default();
-        let mut lines = follow(child.stdout.take().expect("it is piped"));
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut process = Self {
-            child,
-            log,
-            public: nowhere,
-            internal: nowhere,
+        let mut command = tokio::process::Command::from(server(&[]));
+        command.env("CAUSEWAY_LOG", level);
+        let started = causeway_rig::Process::spawn(command, config, log);
+        let mut server = started.expect("the server can be run");
+        let log = server.take_log().map(|pipe| {
+            let pipe = pipe.into_owned_fd().expect("a pipe is a file");
+            keep(File::from(pipe))
+        });
+        let log = log.unwrap_or_default();
+        let ready = tokio::time::timeout(PATIENCE * 2, server.ready()).await;
+        let Ok(Ok(addresses)) = ready else {
+            let said = log.lock().expect("no holder panics");
+            panic!("the server did not become ready ({ready:?}); it said:\n{said}");
         };
-        let ready = tokio::time::timeout(PATIENCE * 2, process.becomes_ready(&mut lines));
-        let is_ready = matches!(ready.await, Ok(true));
-        let said = process.log();
-        assert!(
-            is_ready,
-            "the server did not become ready; it said:
-{said}"
-        );
-        process
+        let log = Log {
+            server: addresses.public,
+            text: log,
+        };
+        Self {
+            server,
+            log,
+            public: addresses.public,
+            internal: addresses.internal,
+        }
     }
 
     /// What the server logged until now.
     pub fn log(&self) -> String {
-        self.log.lock().expect("no holder panics").clone()
+        self.log.text()
     }
 
     /// The soft and the hard limit of its open files, as the system tells them.
     #[cfg(target_os = "linux")]
     pub fn open_files(&self) -> (String, String) {
-        let path = format!("/proc/{}/limits", self.child.id());
+        let path = format!("/proc/{}/limits", self.server.id().expect("it runs"));
         let limits = std::fs::read_to_string(path).expect("it runs");
         let line = limits
             .lines()
@@ -79,56 +94,40 @@ impl Process {
     }
 
     /// Ends it as `kill -9` does.
-    pub fn kill9(mut self) {
-        self.end();
+    pub fn kill9(self) {
+        drop(self);
     }
 
     /// Asks it to stop, as a service manager does, and returns how it ended.
-    pub async fn terminate(mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
-                return status;
-            }
-            assert!(
-                Instant::now() < end,
-                "still there after SIGTERM:\n{}",
-                self.log()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    pub async fn terminate(self) -> ExitStatus {
+        let Self { server, log, .. } = self;
+        let stopped = server.stop(PATIENCE).await;
+        stopped.unwrap_or_else(|_| panic!("still there after SIGTERM:\n{}", log.text()))
     }
 
     /// Stops or continues the whole process (`SIGSTOP`, `SIGCONT`).
     pub fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(id.expect("a process has a number"), signal).expect("it is our child");
-    }
-
-    async fn becomes_ready(&mut self, lines: &mut mpsc::UnboundedReceiver<String>) -> bool {
-        while let Some(line) = lines.recv().await {
-            match line.split_once(" http://") {
-                Some(("public", address)) => self.public = address.parse().expect(&line),
-                Some(("internal", address)) => self.internal = address.parse().expect(&line),
-                _ if line == "ready" => return self.public.port() != 0,
-                _ => panic!("standard output says {line:?}"),
-            }
-        }
-        false
-    }
-
-    fn end(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.server.signal(signal);
     }
 }
 
-impl Drop for Process {
+/// What a server logged; its end is printed where a test fails.
+#[derive(Debug)]
+struct Log {
+    server: SocketAddr,
+    text: Arc<Mutex<String>>,
+}
+
+impl Log {
+    fn text(&self) -> String {
+        self.text.lock().expect("no holder panics").clone()
+    }
+}
+
+impl Drop for Log {
     fn drop(&mut self) {
-        self.end();
         if std::thread::panicking() {
-            eprintln!("--- server on {} ---\n{}", self.public, tail(&self.log()));
+            eprintln!("--- server on {} ---\n{}", self.server, tail(&self.text()));
         }
     }
 }
@@ -136,7 +135,7 @@ impl Drop for Process {
 /// Runs a command of the program with these settings until it ends; links and other servers of the
 /// test go on meanwhile.
 pub async fn run_with(settings: &Settings, command: &'static [&'static str]) -> Output {
-    let config = settings.write();
+    let config = write(settings);
     let config = config.to_str().expect("a path of text").to_owned();
     let run = move || run_to_its_end(&[command, &["--config", &config]].concat(), &[]);
     tokio::task::spawn_blocking(run).await.expect("it ends")
@@ -191,17 +190,6 @@ fn server(arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command
-}
-
-/// Hands on line by line what a process prints.
-fn follow(pipe: impl Read + Send + 'static) -> mpsc::UnboundedReceiver<String> {
-    let (lines, inbox) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            drop(lines.send(line));
-        }
-    });
-    inbox
 }
 
 /// Keeps all that a process prints.

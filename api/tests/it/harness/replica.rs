@@ -9,7 +9,7 @@ use causeway_client::{Client, Http, Limits};
 use reqwest::{Method, RequestBuilder};
 use tempfile::TempDir;
 
-use super::{Answer, Database, Process, Settings, User};
+use super::{Answer, Database, Process, Settings, User, settings_alone, write};
 
 /// The public address of a replica, which changes when it is started again.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ impl Replica {
     pub async fn prepare() -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let database = Database::empty().await;
-        let mut settings = Settings::alone(folder.path());
+        let mut settings = settings_alone(folder.path());
         settings.database_url = Some(database.url());
         Self {
             process: None,
@@ -103,14 +103,14 @@ impl Replica {
     /// Starts it (again) with its settings and waits until it is ready.
     pub async fn restart(&mut self) {
         self.process = None;
-        let process = Process::start(&self.settings.write()).await;
+        let process = Process::start(&write(&self.settings)).await;
         self.runs(process);
     }
 
     /// Starts it (again) with its log going there, and all of it.
     pub async fn restart_telling(&mut self, log: Stdio) {
         self.process = None;
-        let process = Process::start_telling(&self.settings.write(), log, "trace").await;
+        let process = Process::start_telling(&write(&self.settings), log, "trace").await;
         self.runs(process);
     }
 

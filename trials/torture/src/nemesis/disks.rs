@@ -106,7 +106,7 @@ impl Nemesis {
         self.roll_back(replica).await?;
         replica.start(&cluster.network, false).await?;
         let met = self.meets_its_peers(replica).await;
-        cluster.network.open_door(replica.number());
+        cluster.network.admit_clients(replica.number());
         met
     }
 

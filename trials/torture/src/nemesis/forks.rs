@@ -77,8 +77,8 @@ impl Nemesis {
         let since_us = self.history.now_us();
         let mut clone = replica.copied().await?;
         replica.start(&cluster.network, true).await?;
-        let (public, _) = clone.start_beside().await?;
-        let stranded = self.strand(number, public);
+        let addresses = clone.start_beside().await?;
+        let stranded = self.strand(number, addresses.public);
         self.hold_between(2_000, 10_000).await;
         stranded.ends().await?;
         clone.end_beside().await?;

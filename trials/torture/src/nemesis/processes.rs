@@ -109,7 +109,7 @@ impl Nemesis {
             for number in cluster.numbers() {
                 let mut replica = cluster.replica(number).await;
                 replica.stop(&cluster.network).await?;
-                replica.set_keys(key, Some(previous))?;
+                replica.set_keys(key, Some(previous));
                 replica.start(&cluster.network, true).await?;
             }
         }
