@@ -1,11 +1,12 @@
-//! Brings a replica back to the others after a fork: sets the events of the side that yields aside,
-//! and writes them again under a new epoch.
+//! Rejoins a replica after a fork: sets aside the events of the yielding side, and rewrites them
+//! under a new epoch.
 //!
-//! What leaves and what is written again is decided in `causeway_domain::rescue`; this is its hand.
-//! The server must not be running. Every step can be cut off and done again: the log changes in one
-//! transaction, and what is written again is known by what it says.
+//! `causeway_domain::rescue` decides which events leave the log and which are rewritten; this
+//! module runs the statements. The server must not be running. Every step can be interrupted and
+//! repeated: the log changes in one transaction, and a rewritten event is recognised by its
+//! content.
 
-mod aside;
+mod set_aside;
 
 use std::collections::BTreeMap;
 
@@ -20,48 +21,48 @@ use crate::log::connection::{self, Start};
 use crate::log::{LOCK, Log, OpenError, Options, ReadError, SubmitError, rows};
 use crate::timelines;
 
-/// Events read at once.
+/// Events per page.
 const PAGE: i64 = 500;
 
-/// A new epoch, and what had to leave for it.
+/// A new epoch, and the number of events that left the log for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewal {
-    /// Who was written as until now.
+    /// The origin until now.
     pub former: Origin,
-    /// Who is written as from the next start on.
+    /// The origin from the next start on.
     pub origin: Origin,
     /// How many events were set aside.
     pub set_aside: u64,
 }
 
-/// What became of the events that waited.
+/// The outcome for the events that were set aside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rescued {
-    /// Peers gave them again.
+    /// Events that peers returned.
     pub returned: u64,
-    /// Messages written again.
+    /// Messages rewritten.
     pub messages: u64,
-    /// Other events written again.
+    /// Other events rewritten.
     pub others: u64,
-    /// What they said is there already, or something newer.
+    /// Events whose content, or a newer write to the same register, is already in the log.
     pub superseded: u64,
-    /// Still set aside: events of other replicas of which this version does not know the type.
+    /// Events still set aside: events of other replicas, of a type unknown to this version.
     pub waiting: u64,
 }
 
-/// Why a rescue came to nothing.
+/// Why a rescue failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RescueError {
-    /// The database failed.
+    /// The database could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The log does not write.
+    /// The log could not be written.
     #[error(transparent)]
     Write(#[from] SubmitError),
 }
 
-/// Draws a new epoch for a replica whose server does not run, in the database and beside it. In the
-/// same transaction every event beyond a parting leaves the log.
+/// Draws a new epoch for a replica whose server is stopped, in the database and in the file beside
+/// it. The same transaction sets aside every event beyond a parting.
 pub async fn new_epoch(options: &Options, parting: &Parting) -> Result<Renewal, OpenError> {
     let Start {
         mut connection,
@@ -75,15 +76,20 @@ pub async fn new_epoch(options: &Options, parting: &Parting) -> Result<Renewal, 
         found.file.as_ref().map(|file| file.origin),
     );
     let mut transaction = connection.begin().await?;
-    let set_aside = sever(&mut transaction, parting).await?;
-    let (aside, highest_aside) = aside::origins_aside(&mut transaction).await?;
+    let set_aside = set_aside_beyond(&mut transaction, parting).await?;
+    let (former_origins, highest_set_aside) = set_aside::origins(&mut transaction).await?;
     let origin = draw(options.replica, options.fresh_epoch, |origin| {
         found.head.vector.get(origin) > 0
             || origin == former.origin
             || file_origin == Some(origin)
-            || aside.contains(&origin)
+            || former_origins.contains(&origin)
     });
-    let promised = [former.reserved, file_hlc, found.head.highest, highest_aside];
+    let promised = [
+        former.reserved,
+        file_hlc,
+        found.head.highest,
+        highest_set_aside,
+    ];
     let reserved = promised.into_iter().max().unwrap_or_default();
     let row = Row {
         origin,
@@ -93,7 +99,7 @@ pub async fn new_epoch(options: &Options, parting: &Parting) -> Result<Renewal, 
     };
     rows::store_identity(&mut transaction, &options.cluster, &row).await?;
     transaction.commit().await?;
-    // Where this is not reached, the file contradicts the database and the next start draws anew.
+    // After a crash before this line the file contradicts the database: the next start draws again.
     let record = Record {
         origin,
         seq_seen: 0,
@@ -112,38 +118,41 @@ pub async fn new_epoch(options: &Options, parting: &Parting) -> Result<Renewal, 
     })
 }
 
-/// Takes what lies beyond a parting out of the log; the read model is to be built anew then.
-async fn sever(connection: &mut sqlx::PgConnection, parting: &Parting) -> sqlx::Result<u64> {
+/// Sets aside every event beyond a parting, and clears the read model if there is one.
+async fn set_aside_beyond(
+    connection: &mut sqlx::PgConnection,
+    parting: &Parting,
+) -> sqlx::Result<u64> {
     let mut first = None;
     for (&origin, &seq) in &parting.0 {
-        let at = aside::first_beyond(connection, Dot { origin, seq }).await?;
+        let at = set_aside::first_beyond(connection, Dot { origin, seq }).await?;
         first = [first, at].into_iter().flatten().min();
     }
     let Some(mut from) = first else { return Ok(0) };
-    let mut taken = Vec::new();
+    let mut removed = Vec::new();
     loop {
-        let page = aside::page(connection, from, PAGE).await?;
+        let page = set_aside::page(connection, from, PAGE).await?;
         let Some(&(last, _)) = page.last() else { break };
         from = last + 1;
         let leaves = page
             .iter()
             .filter(|(_, event)| parting.takes(&event.envelope.stamp));
-        taken.extend(leaves.map(|&(arrival, _)| arrival));
+        removed.extend(leaves.map(|&(arrival, _)| arrival));
     }
-    for some in taken.chunks(10_000) {
-        aside::set_aside(connection, some).await?;
+    for some in removed.chunks(10_000) {
+        set_aside::remove(connection, some).await?;
     }
-    aside::close_gaps(connection).await?;
+    set_aside::close_gaps(connection).await?;
     timelines::clear(connection).await?;
-    Ok(taken.len() as u64)
+    Ok(removed.len() as u64)
 }
 
 impl Log {
-    /// Writes again what was set aside and is missed, in its old order, under the present epoch.
-    /// Calls `on_progress` with how many events have been looked at.
+    /// Rewrites the events that were set aside and are missed, in their old order, under the
+    /// current epoch. Calls `on_progress` with the number of events examined so far.
     pub async fn write_again(&self, on_progress: impl Fn(u64)) -> Result<Rescued, RescueError> {
         let mut rescued = Rescued {
-            returned: aside::mark_returned(self.pool()).await.map_err(read)?,
+            returned: set_aside::mark_returned(self.pool()).await.map_err(read)?,
             ..Rescued::default()
         };
         let mut speakers = Speakers::default();
@@ -159,23 +168,23 @@ impl Log {
             };
             last = Some(end);
         }
-        let (mut last, mut seen) = (None, 0);
+        let (mut last, mut examined) = (None, 0);
         loop {
             let page = self.waiting(last.as_ref()).await?;
             let Some(end) = page.last().cloned() else {
                 break;
             };
             last = Some(end);
-            seen += page.len() as u64;
+            examined += page.len() as u64;
             self.write_page_again(page, &speakers, &mut rescued).await?;
-            on_progress(seen);
+            on_progress(examined);
         }
-        rescued.waiting = aside::count_waiting(self.pool()).await.map_err(read)?;
+        rescued.waiting = set_aside::count_waiting(self.pool()).await.map_err(read)?;
         Ok(rescued)
     }
 
     async fn waiting(&self, after: Option<&RawEvent>) -> Result<Vec<RawEvent>, RescueError> {
-        Ok(aside::waiting(self.pool(), after, PAGE)
+        Ok(set_aside::waiting(self.pool(), after, PAGE)
             .await
             .map_err(read)?)
     }
@@ -186,20 +195,20 @@ impl Log {
         speakers: &Speakers,
         rescued: &mut Rescued,
     ) -> Result<(), RescueError> {
-        let decided = self.decided(&page).await?;
+        let newest = self.newest_keys(&page).await?;
         let (mut missed, mut superseded) = (Vec::new(), Vec::new());
         for event in page {
             let stamp = &event.envelope.stamp;
             let subject = Subject::of(&event.envelope);
             let is_missed = if subject == Subject::Unknown {
-                // Only its own replica knows whether it said it again already.
+                // Only the replica that wrote it knows whether it is already rewritten.
                 if stamp.origin.replica != self.origin().replica {
                     continue;
                 }
-                !self.is_said(&event).await?
+                !self.holds_copy_of(&event).await?
             } else {
-                let decided = decided.get(&subject).copied();
-                speakers.is_missed(&subject, stamp.order_key(), decided)
+                let newest = newest.get(&subject).copied();
+                speakers.is_missed(&subject, stamp.order_key(), newest)
             };
             if !is_missed {
                 superseded.push(event);
@@ -213,16 +222,16 @@ impl Log {
             missed.push(event);
         }
         rescued.superseded += superseded.len() as u64;
-        let outcome = aside::mark(self.pool(), &superseded, "superseded");
+        let outcome = set_aside::mark(self.pool(), &superseded, "superseded");
         outcome.await.map_err(read)?;
         let envelopes = missed.iter().map(|event| (*event.envelope).clone());
         self.restamp(envelopes.collect()).await?;
-        let outcome = aside::mark(self.pool(), &missed, "rewritten");
+        let outcome = set_aside::mark(self.pool(), &missed, "rewritten");
         Ok(outcome.await.map_err(read)?)
     }
 
-    /// The highest order key of what the log holds about each subject of some events.
-    async fn decided(
+    /// Returns the highest order key in the log for each subject of some events.
+    async fn newest_keys(
         &self,
         events: &[RawEvent],
     ) -> Result<BTreeMap<Subject, OrderKey>, RescueError> {
@@ -240,31 +249,31 @@ impl Log {
                 Subject::Unknown => {}
             }
         }
-        let mut held = aside::about(self.pool(), "post", &posts, None)
+        let mut held = set_aside::about(self.pool(), "post", &posts, None)
             .await
             .map_err(read)?;
-        let members = aside::about(self.pool(), "group", &groups, Some(&users));
+        let members = set_aside::about(self.pool(), "group", &groups, Some(&users));
         held.extend(members.await.map_err(read)?);
-        let mut decided = BTreeMap::new();
+        let mut newest = BTreeMap::new();
         for event in held {
             let key = event.envelope.stamp.order_key();
-            let newest = decided.entry(Subject::of(&event.envelope)).or_insert(key);
-            *newest = key.max(*newest);
+            let highest = newest.entry(Subject::of(&event.envelope)).or_insert(key);
+            *highest = key.max(*highest);
         }
-        Ok(decided)
+        Ok(newest)
     }
 
-    /// Tells whether the log holds an event that says just the same.
-    async fn is_said(&self, event: &RawEvent) -> Result<bool, RescueError> {
+    /// Whether the log holds an event with the same content.
+    async fn holds_copy_of(&self, event: &RawEvent) -> Result<bool, RescueError> {
         let envelope = &event.envelope;
         let ids = [envelope.id.as_str()];
-        let held = aside::about(self.pool(), &envelope.aggregate, &ids, None);
-        let says_the_same = |other: &RawEvent| {
+        let held = set_aside::about(self.pool(), &envelope.aggregate, &ids, None);
+        let has_same_content = |other: &RawEvent| {
             let other = &other.envelope;
             (&other.kind, other.at, other.event.get())
                 == (&envelope.kind, envelope.at, envelope.event.get())
         };
-        Ok(held.await.map_err(read)?.iter().any(says_the_same))
+        Ok(held.await.map_err(read)?.iter().any(has_same_content))
     }
 }
 

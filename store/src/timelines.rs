@@ -1,9 +1,9 @@
-//! The read model: follows the log by a checkpoint that is kept in the transaction of each step,
-//! and answers with pages in the one order.
+//! The read model: a projection of the log, which serves pages in order-key order. Each step writes
+//! the checkpoint in its own transaction.
 //!
-//! It knows nothing of streams or of who asks. What it holds can be dropped and rebuilt from the
-//! log, so its own commits do not wait for the disk; what a crash of Postgres takes back is made
-//! again before anybody reads.
+//! It does not depend on streams or on callers. The projection can be dropped and rebuilt from the
+//! log, so its commits are asynchronous; steps lost in a crash of Postgres are folded again before
+//! any reader sees the tables.
 
 mod demand;
 mod follow;
@@ -38,20 +38,20 @@ use crate::log::{Log, ReadError};
 use demand::Demand;
 use fresh::FreshEntries;
 
-/// How long an answer waits for the read model to show what was acknowledged before.
+/// How long an answer waits for the read model to show the writes acknowledged before it.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
-/// The read model does not catch up.
+/// The read model did not catch up in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the read model is behind the log")]
 pub struct Behind;
 
-/// How the following goes, for whoever looks after the server.
+/// The state of the projection task, for health checks and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Following {
-    /// Events that could not be folded: kept, passed on, shown by nobody (F27).
+    /// Events that could not be folded: stored and relayed, but not shown (F27).
     pub set_aside: u64,
-    /// Since when no step succeeds, though there is something to follow.
+    /// When steps started to fail, while the log is ahead of the checkpoint.
     pub failing_since: Option<Instant>,
 }
 
@@ -67,12 +67,12 @@ pub struct Timelines {
 }
 
 impl Timelines {
-    /// Starts to follow a log.
+    /// Starts the task that projects a log.
     pub async fn follow(log: Log, database_url: &str) -> Result<(Self, FollowTask), ReadError> {
         let followed = follow::spawn(log.clone(), database_url.to_owned()).await?;
-        let told = followed.checkpoint.clone();
+        let announced = followed.checkpoint.clone();
         let timelines = Self {
-            pool: session::pool(database_url, told, followed.went_back)?,
+            pool: session::pool(database_url, announced, followed.rolled_back)?,
             log,
             checkpoint: followed.checkpoint,
             following: followed.following,
@@ -82,39 +82,39 @@ impl Timelines {
         Ok((timelines, followed.task))
     }
 
-    /// The bell: rings after every step.
+    /// The commit signal of the read model: changes after every step.
     pub fn bell(&self) -> watch::Receiver<Arc<Checkpoint>> {
         self.checkpoint.clone()
     }
 
-    /// Follows each step as it comes: as long as nobody does, and nobody waits, what is new gathers for
-    /// some milliseconds.
+    /// Registers a follower of every step. Without followers or waiting calls, a step is delayed
+    /// for some milliseconds so that it covers several events.
     pub fn attend(&self) -> Attention {
         self.demand.attend()
     }
 
-    /// How the following goes.
+    /// Returns the state of the projection task.
     pub fn following(&self) -> Following {
         self.following.borrow().clone()
     }
 
-    /// How far it is now.
+    /// Returns the current checkpoint.
     pub fn checkpoint(&self) -> Arc<Checkpoint> {
         self.checkpoint.borrow().clone()
     }
 
-    /// Waits until all is shown that was acknowledged before this call.
+    /// Waits until every write acknowledged before this call is shown.
     pub async fn catch_up(&self) -> Result<(), Behind> {
         self.reach(self.log.head().arrival).await
     }
 
-    /// Waits until the event at this place in the log is shown.
+    /// Waits until the event at this offset is shown.
     pub async fn reach(&self, arrival: i64) -> Result<(), Behind> {
         self.wait(CATCH_UP, |checkpoint| checkpoint.arrival >= arrival)
             .await
     }
 
-    /// Waits until all that a vector names is shown, at most for `patience`.
+    /// Waits until every event that a vector covers is shown, at most for `patience`.
     pub async fn hold(&self, vector: &VersionVector, patience: Duration) -> Result<(), Behind> {
         self.wait(patience, |checkpoint| checkpoint.vector.covers_all(vector))
             .await
@@ -129,7 +129,7 @@ impl Timelines {
         if is_reached(&bell.borrow_and_update()) {
             return Ok(());
         }
-        self.demand.hurry();
+        self.demand.request_step();
         match timeout(patience, bell.wait_for(|now| is_reached(now))).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(Behind),

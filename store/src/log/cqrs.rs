@@ -1,8 +1,8 @@
-//! The log as cqrs-es knows an event repository: for reading. Events are written by the one writer
-//! alone, which gives each its stamp.
+//! The log as a read-only event repository of cqrs-es. Only the writer, which stamps each event,
+//! inserts events.
 //!
-//! Reading one aggregate is left to postgres-es, whose table this is. Its streams are not used:
-//! where the database fails they end like a history that is whole (F14).
+//! postgres-es, which defines the table, reads single aggregates. Its streams are not used: after a
+//! database failure they end like a complete history (F14).
 
 use std::collections::BTreeMap;
 
@@ -19,9 +19,9 @@ use sqlx::PgPool;
 use super::connection::read_only;
 use super::{OpenError, look, rows};
 
-/// Events that a stream reads at once.
+/// Events per page of a stream.
 const PAGE: usize = 200;
-/// The key in an event's metadata under which its place in this log stands.
+/// The metadata key of an event's offset.
 pub const OFFSET: &str = "offset";
 
 /// The events of a replica, aggregate by aggregate. A clone shares the connections.
@@ -30,17 +30,17 @@ pub struct EventRepository {
     pool: PgPool,
 }
 
-/// What has happened to an aggregate, in the order in which this replica stored it, and its state.
+/// The events of an aggregate, in the order in which this replica stored them, and its state.
 #[derive(Debug)]
 pub struct History<A: Aggregate> {
     /// Its events. Their metadata hold their [`OFFSET`].
     pub events: Vec<EventEnvelope<A>>,
-    /// What they were folded to.
+    /// The state that they fold to.
     pub state: A,
 }
 
 impl EventRepository {
-    /// Opens the events of a replica, also while its server runs. Nothing can be written through it.
+    /// Opens the events of a replica read-only, also while its server runs.
     pub async fn open(
         database_url: &str,
         cluster: &str,
@@ -60,7 +60,7 @@ impl EventRepository {
         }
     }
 
-    /// Reads an aggregate; nothing where no event is about it.
+    /// Reads an aggregate; `None` if it has no events.
     pub async fn history<A: Aggregate>(
         &self,
         id: &str,
@@ -78,8 +78,8 @@ impl EventRepository {
         PostgresEventRepository::new(self.pool.clone())
     }
 
-    /// Writes into each event's metadata where it stands in this log.
-    async fn placed<A: Aggregate>(
+    /// Adds the offset to each event's metadata.
+    async fn with_offsets<A: Aggregate>(
         &self,
         id: &str,
         mut events: Vec<SerializedEvent>,
@@ -105,7 +105,7 @@ impl PersistedEventRepository for EventRepository {
         aggregate_id: &str,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
         let events = self.stored().get_events::<A>(aggregate_id).await?;
-        self.placed::<A>(aggregate_id, events).await
+        self.with_offsets::<A>(aggregate_id, events).await
     }
 
     async fn get_last_events<A: Aggregate>(
@@ -115,10 +115,10 @@ impl PersistedEventRepository for EventRepository {
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
         let stored = self.stored();
         let events = stored.get_last_events::<A>(aggregate_id, last_sequence);
-        self.placed::<A>(aggregate_id, events.await?).await
+        self.with_offsets::<A>(aggregate_id, events.await?).await
     }
 
-    /// There are none: states are folded from events.
+    /// There are no snapshots: states are folded from events.
     async fn get_snapshot<A: Aggregate>(
         &self,
         _: &str,
@@ -152,7 +152,7 @@ impl PersistedEventRepository for EventRepository {
         Ok(stream)
     }
 
-    /// In the order of the log, page by page; a failure is the last item.
+    /// Streams in the order of the log, page by page; a failure is the last item.
     async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
         let pool = self.pool.clone();
         let (mut feed, stream) = ReplayStream::new(PAGE);

@@ -1,22 +1,22 @@
-//! Whether Postgres keeps what it has acknowledged: the settings on which that hangs (F29, F30).
+//! The Postgres settings that make acknowledged commits durable (F29, F30).
 
 use sqlx::PgConnection;
 
 use super::OpenError;
 
-/// A setting with which acknowledged writes can be lost.
+/// A setting whose value can lose acknowledged writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsafe {
     /// Its name.
     pub setting: String,
-    /// What it is.
+    /// Its current value.
     pub value: String,
-    /// What it has to be.
+    /// The value that is safe.
     pub safe: &'static str,
 }
 
-/// Reads them as they are for this session, so also what was set for its role or its database. A
-/// safe one is then pinned: nobody switches it off under an open session.
+/// Reads the settings in effect for this session, including those of its role and its database. A
+/// safe `synchronous_commit` is pinned, so that it cannot be switched off under an open session.
 pub async fn examine(connection: &mut PgConnection) -> sqlx::Result<Vec<Unsafe>> {
     let found: Vec<(String, String)> = sqlx::query_as(
         "SELECT name, setting FROM pg_settings
@@ -35,7 +35,7 @@ pub async fn examine(connection: &mut PgConnection) -> sqlx::Result<Vec<Unsafe>>
     Ok(unsafe_ones)
 }
 
-/// Refuses to write with any of them, unless that was asked for.
+/// Refuses to write with any unsafe setting, unless the configuration allows it.
 pub(super) async fn demand(
     connection: &mut PgConnection,
     allow_unsafe: bool,
@@ -50,7 +50,7 @@ pub(super) async fn demand(
 const COMMIT: &str = "synchronous_commit";
 
 fn judged((setting, value): (String, String)) -> Option<Unsafe> {
-    // After a failed sync a retry that succeeds proves nothing: Postgres must end and recover.
+    // A sync that succeeds after a failed one proves nothing: Postgres must restart and recover.
     let safe = if setting == "data_sync_retry" {
         "off"
     } else {

@@ -1,5 +1,5 @@
-//! Reads what a batch needs, in few statements: none for a post of a known member without a key, and
-//! none beside the insert for one with a fresh key, or one that a peer sent.
+//! Reads the facts that a batch needs, in few statements: none for a post of a cached member
+//! without a key, and only the insert itself for a post with a new key or from a peer.
 
 use std::collections::BTreeSet;
 
@@ -36,8 +36,8 @@ pub(super) async fn read(connection: &mut PgConnection, needs: &Needs) -> sqlx::
     Ok(facts)
 }
 
-/// Commits what was decided as if nothing it needs were there; tells whether so it is. Writes nothing
-/// otherwise.
+/// Inserts rows that were decided on the assumption that their keys and aggregates are new. Returns
+/// whether the assumption holds; otherwise writes nothing.
 pub(super) async fn insert_if_new(
     connection: &mut PgConnection,
     needs: &Needs,
@@ -49,7 +49,7 @@ pub(super) async fn insert_if_new(
         rows::insert_unless_sent_before(connection, new, &digests(&needs.keys)).await
     };
     match inserted {
-        // The numbers inside an aggregate have no gap: the first one is taken where anything is there.
+        // Sequences in an aggregate have no gaps: if it has any event, sequence 1 is taken.
         Err(sqlx::Error::Database(said)) if said.is_unique_violation() => Ok(false),
         inserted => inserted,
     }

@@ -1,4 +1,4 @@
-//! Why the log was not opened, written or read.
+//! Errors of opening, writing and reading the log.
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::post::Refusal;
@@ -9,26 +9,26 @@ use super::Unsafe;
 /// Why a command or batch was not written.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// The rules say no.
+    /// The domain rules refuse the command.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Too much is waiting already.
+    /// The write queue is full.
     #[error("too many writes are waiting")]
     Busy,
-    /// The database does not answer. The write may or may not have happened.
+    /// The database does not answer. The write may have been committed.
     #[error("the database is not reachable")]
     Unavailable,
-    /// The file beside the database cannot be written, which must show what was answered (F1). The write
-    /// may or may not have happened.
+    /// The file beside the database, which must cover every acknowledged write, cannot be written
+    /// (F1). The write may have been committed.
     #[error("the file beside the database cannot be written")]
     FileStuck,
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
-    /// The database does not take such an event (only a peer can make one).
+    /// The database cannot store the event. Only a peer can send such an event.
     #[error("the database cannot store this event")]
     Unstorable,
-    /// Another writer was faster (only where a caller names the expected sequence).
+    /// The aggregate is at another sequence than the caller expects.
     #[error("the aggregate has changed since it was read")]
     Conflict,
 }
@@ -39,21 +39,21 @@ pub enum OpenError {
     /// No connection.
     #[error("cannot reach the database: {0}")]
     Unreachable(String),
-    /// Another process writes there.
+    /// Another process holds the writer's lock.
     #[error("another process is using this database; stop it first")]
     InUse,
     /// The database is another cluster's.
     #[error("the database belongs to cluster `{found}`, the configuration says `{expected}`")]
     OtherCluster {
-        /// In the database.
+        /// The name in the database.
         found: String,
-        /// In the configuration.
+        /// The name in the configuration.
         expected: String,
     },
-    /// It takes no writes.
+    /// The database is a standby and accepts no writes.
     #[error("the database is a standby; promote it first")]
     Standby,
-    /// There is nothing to renew.
+    /// The database is empty: it has no epoch to renew.
     #[error("the database is empty; its first start draws an epoch")]
     Empty,
     /// Postgres may lose what it has acknowledged.
@@ -67,16 +67,16 @@ pub enum OpenError {
         "a newer version of the server has changed this database ({0}): run that version, or replace this replica by an empty one"
     )]
     NewerSchema(i64),
-    /// The database is another replica's: a start would go on there under a number of its own, only
-    /// `check` speaks of it.
+    /// The database is another replica's. Only `check` reports this: a start would continue there
+    /// with a new origin.
     #[error("the database was written by replica {found}, the configuration says {expected}")]
     OtherReplica {
-        /// In the database.
+        /// The number in the database.
         found: ReplicaId,
-        /// In the configuration.
+        /// The number in the configuration.
         expected: ReplicaId,
     },
-    /// The schema could not be brought up to date.
+    /// The migrations failed.
     #[error("cannot prepare the database: {0}")]
     Migration(MigrateError),
     /// A statement failed.
@@ -85,9 +85,9 @@ pub enum OpenError {
     /// The file beside the database cannot be read or written.
     #[error("cannot use `{path}`: {source}")]
     Sidecar {
-        /// Which file.
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }
@@ -107,7 +107,8 @@ pub enum ReadError {
     /// The database does not answer or failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// A stored row is not an event, or an event is missing: never a short history (F14).
+    /// A stored row is not an event, or an event is missing. A read never returns less instead
+    /// (F14).
     #[error("event {0} of the log cannot be read")]
     Corrupt(i64),
 }

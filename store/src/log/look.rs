@@ -1,4 +1,4 @@
-//! Looks at a database without taking anything of it, for `check`.
+//! Read-only checks of a database, for `check`.
 
 use causeway_domain::ids::ReplicaId;
 use sqlx::PgConnection;
@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 use super::connection::newest_change;
 use super::{OpenError, rows};
 
-/// Tells what a start on this database would refuse, or should not find: it changes nothing. `is_running`
-/// is whether the server of this replica has the database open.
+/// Checks for what a start on this database would refuse or should not find, without changing it.
+/// `is_running`: whether the server of this replica has the database open.
 pub async fn look(
     connection: &mut PgConnection,
     cluster: &str,

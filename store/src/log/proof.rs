@@ -1,4 +1,4 @@
-//! Whether the log is what was written: no event missing, none changed, by a disk or a hand.
+//! Verifies the log: no event is missing, and none was changed by a disk or an operator.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use causeway_domain::ids::Origin;
 
 use super::{Log, ReadError};
 
-/// Events read at once.
+/// Events per page.
 const PAGE: i64 = 500;
 
 impl Log {
-    /// Reads the whole log and holds each event against the chain of its origin. `tell` hears how many
-    /// were looked at. Fails at the first one that is missing or was changed.
-    pub async fn prove(&self, mut tell: impl FnMut(i64)) -> Result<(), ReadError> {
+    /// Verifies each event of the log against the chain of its origin. Calls `on_progress` with the
+    /// number of events verified so far. Fails at the first event that is missing or was changed.
+    pub async fn prove(&self, mut on_progress: impl FnMut(i64)) -> Result<(), ReadError> {
         let mut chains: BTreeMap<Origin, Hash> = BTreeMap::new();
         let all = self.head().arrival;
-        let mut looked_at = 0;
-        while looked_at < all {
-            let page = self.read_after(looked_at, PAGE).await?;
+        let mut verified = 0;
+        while verified < all {
+            let page = self.read_after(verified, PAGE).await?;
             if page.is_empty() {
-                return Err(ReadError::Corrupt(looked_at + 1));
+                return Err(ReadError::Corrupt(verified + 1));
             }
             for (arrival, event) in page {
                 let origin = event.envelope.stamp.origin;
@@ -29,9 +29,9 @@ impl Log {
                     return Err(ReadError::Corrupt(arrival));
                 }
                 *chain = event.hash;
-                looked_at = arrival;
+                verified = arrival;
             }
-            tell(looked_at);
+            on_progress(verified);
         }
         Ok(())
     }

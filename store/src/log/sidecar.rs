@@ -1,7 +1,7 @@
-//! The file beside the database: what the database must still know when it comes back.
+//! The file beside the database: what the database must still hold at the next start.
 //!
-//! A restored dump looks just like a healthy database. This file is not restored with it, so a
-//! replica sees the difference also while it is alone (F1).
+//! A restored dump looks like a healthy database. This file is not restored with it, so a replica
+//! detects the restore without any peer (F1).
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 
 /// A slot's bytes: one sector, which disks write whole or not at all.
 const SLOT: usize = 512;
-/// More than the file is long.
+/// Read limit, above the size of the file.
 const WHOLE: u64 = 4 * SLOT as u64;
-/// What follows the slots, so that the file is JSON.
+/// The end of the file, which makes it JSON.
 const END: &[u8] = b"]\n";
 
 /// The file in a data folder: a JSON array of two slots of fixed size, written in turn.
@@ -35,33 +35,33 @@ pub struct Sidecar {
 struct Slot {
     /// Counts the writes of this file.
     number: u64,
-    /// Of the number and the record: a slot torn by a crash does not count.
+    /// Digest of the number and the record: a slot torn by a crash is ignored.
     digest: String,
     record: Box<RawValue>,
 }
 
 impl Sidecar {
-    /// Names the file; touches nothing.
+    /// Returns the file of a data folder without any I/O.
     pub fn in_folder(data_dir: &Path) -> Self {
         Self {
             path: data_dir.join("identity.json"),
         }
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads the newest record. A missing or unreadable one proves nothing, which is the same as
-    /// none.
+    /// Reads the newest record; `None` if it is missing or unreadable, as neither proves
+    /// continuity.
     pub fn read(&self) -> io::Result<Option<Record>> {
         let newest = self.slots()?.into_iter().flatten().max_by_key(number);
         Ok(newest.and_then(|slot| serde_json::from_str(slot.record.get()).ok()))
     }
 
-    /// Makes its folder where there is none. Done once, at the start: a folder that vanishes under
-    /// a running server must not come back empty.
+    /// Creates its folder if missing. Called only at the start: a folder that vanishes under a
+    /// running server must not come back empty.
     pub fn create_folder(&self) -> io::Result<()> {
         fs::create_dir_all(self.folder())
     }
@@ -70,7 +70,7 @@ impl Sidecar {
         self.path.parent().unwrap_or(Path::new("."))
     }
 
-    /// Writes a record, durably: after a crash the file holds the former one or this one.
+    /// Writes a record durably: after a crash the file holds the previous record or this one.
     pub fn write(&self, record: &Record) -> io::Result<()> {
         let slots = self.slots()?;
         let newest = slots.iter().flatten().map(number).max().unwrap_or(0);
@@ -84,9 +84,9 @@ impl Sidecar {
         }
     }
 
-    /// The slots that are whole.
+    /// Reads the slots that are whole.
     fn slots(&self) -> io::Result<[Option<Slot>; 2]> {
-        // Whatever stands there instead may have no end.
+        // Another kind of file at this path, such as a device, may have no end.
         let read = File::open(&self.path).and_then(|file| {
             let mut bytes = Vec::new();
             file.take(WHOLE).read_to_end(&mut bytes)?;
@@ -130,7 +130,7 @@ fn encode(number: u64, record: &Record) -> io::Result<Vec<u8>> {
         record,
     };
     let bytes = serde_json::to_vec(&slot)?;
-    // A bracket or comma before it, a line feed after it.
+    // The slot also holds a bracket or comma before the record and a line feed after it.
     if bytes.len() + 2 > SLOT {
         return Err(io::Error::other("the record is larger than its slot"));
     }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_json_of_one_size() {
+    fn the_file_is_json_of_fixed_size() {
         let folder = tempfile::tempdir().unwrap();
         let sidecar = Sidecar::in_folder(folder.path());
         for seq_seen in [0, 1, u64::MAX] {
@@ -192,12 +192,12 @@ mod tests {
             let bytes = fs::read(sidecar.path()).unwrap();
             assert_eq!(bytes.len(), 2 * SLOT + END.len());
             let slots: Vec<serde_json::Value> = serde_json::from_slice(&bytes).unwrap();
-            let seen = |slot: &serde_json::Value| slot["record"]["seq_seen"] == seq_seen;
-            assert!(slots.iter().any(seen), "{slots:?}");
+            let holds = |slot: &serde_json::Value| slot["record"]["seq_seen"] == seq_seen;
+            assert!(slots.iter().any(holds), "{slots:?}");
         }
     }
 
-    /// Whatever a crash makes of the slot that is being written.
+    /// A crash may tear the slot that is being written at any byte.
     #[test]
     fn a_write_that_is_cut_anywhere_leaves_the_record_before_it() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,42 +1,42 @@
-//! Who wants to see what is new: where nobody does, the read model lets it gather.
+//! Demand for new steps: without any, the read model delays a step so that it covers more events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// How many follow each step as it comes, and whether somebody waits for the next one.
+/// How many followers want every step at once, and whether a call waits for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Demand {
     followers: AtomicUsize,
-    hurry: Notify,
+    request_step: Notify,
 }
 
-/// Follows each step as it comes: until it is dropped no step is put off.
+/// A follower's registration: no step is delayed until it is dropped.
 #[derive(Debug)]
 pub struct Attention(Arc<Demand>);
 
 impl Demand {
-    /// Counts one who follows each step.
+    /// Registers a follower.
     pub fn attend(self: &Arc<Self>) -> Attention {
         self.followers.fetch_add(1, Ordering::Relaxed);
-        self.hurry();
+        self.request_step();
         Attention(Arc::clone(self))
     }
 
-    /// Tells whether somebody follows each step.
+    /// Whether any follower is registered.
     pub fn is_attended(&self) -> bool {
         self.followers.load(Ordering::Relaxed) > 0
     }
 
-    /// Asks for the next step at once.
-    pub fn hurry(&self) {
-        self.hurry.notify_one();
+    /// Requests the next step without delay.
+    pub fn request_step(&self) {
+        self.request_step.notify_one();
     }
 
-    /// Waits until it is asked for.
-    pub async fn hurried(&self) {
-        self.hurry.notified().await;
+    /// Waits until a step is requested.
+    pub async fn step_requested(&self) {
+        self.request_step.notified().await;
     }
 }
 
@@ -51,12 +51,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_follows_hurries_the_next_step_and_is_counted_until_dropped() {
+    async fn a_follower_requests_the_next_step_and_is_counted_until_dropped() {
         let demand = Arc::new(Demand::default());
         assert!(!demand.is_attended());
 
         let (first, second) = (demand.attend(), demand.attend());
-        demand.hurried().await;
+        demand.step_requested().await;
 
         drop(first);
         assert!(demand.is_attended());

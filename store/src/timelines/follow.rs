@@ -1,8 +1,9 @@
-//! The task that follows the log: reads what is new, folds it, writes the outcome and the new
+//! The projection task: reads new events, folds them, and writes the changed rows and the new
 //! checkpoint in one transaction.
 //!
-//! Its commits do not wait for the disk, so Postgres may come back from a crash with fewer of them.
-//! Then they are made again, before anybody reads (see `session`): what was told stands.
+//! Its commits are asynchronous, so a crash of Postgres may lose the last of them. The task folds
+//! the lost steps again before any reader sees the tables (see `session`): an announced checkpoint
+//! stands.
 
 mod step;
 
@@ -21,45 +22,44 @@ use crate::log::{Log, ReadError, Tail, connect_reader, is_refused_value};
 use super::demand::Demand;
 use super::fresh::FreshEntries;
 use super::{Following, level, rows};
-use step::{TakenIn, pass_over, take_in};
+use step::{Committed, fold_and_commit, quarantine};
 
-/// Most events of one step.
+/// Maximum events of one step.
 const STEP: usize = 250;
-/// After a step of so many events, a rest: what comes meanwhile is one step, and a step costs much the
-/// same whether it folds thirty events in or three hundred. Where nobody follows the steps, each one
-/// is rested for.
-const MANY: usize = 16;
-/// How long what is new gathers, unless somebody waits for it: since the former step began, or since
-/// it came where nobody follows.
-const REST: Duration = Duration::from_millis(15);
-/// How long a step may take before its connection is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How soon a step is tried again that failed.
-const AGAIN: Duration = Duration::from_millis(200);
+/// A step of at least this many events is followed by a delay, because a step costs about the same
+/// for thirty events as for three hundred. Without followers every step is delayed.
+const LARGE: usize = 16;
+/// How long new events accumulate unless a call waits for them: from the start of the previous
+/// step, or without followers from the arrival of the first event.
+const DELAY: Duration = Duration::from_millis(15);
+/// How long a step may take before its connection is dropped.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause before a failed step is retried.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// The following task: ends when the log's writer has ended.
+/// The projection task: ends when the log's writer has ended.
 pub type FollowTask = tokio::task::JoinHandle<()>;
 
-/// Why a step was not made.
-enum Failed {
-    /// The database is away, or the log cannot be read: the same step is tried again.
-    Later(ReadError),
-    /// One of its events cannot be folded or stored, now or ever (F27).
-    Refused(String),
+/// Why a step failed.
+enum StepError {
+    /// The database is unavailable, or the log cannot be read: the same step is retried.
+    Transient(ReadError),
+    /// One of its events can never be folded or stored (F27).
+    Rejected(String),
 }
 
-impl From<ReadError> for Failed {
+impl From<ReadError> for StepError {
     fn from(failure: ReadError) -> Self {
         match failure {
-            ReadError::Database(refusal) if is_refused_value(&refusal) => {
-                Self::Refused(refusal.to_string())
+            ReadError::Database(failure) if is_refused_value(&failure) => {
+                Self::Rejected(failure.to_string())
             }
-            other => Self::Later(other),
+            other => Self::Transient(other),
         }
     }
 }
 
-impl From<sqlx::Error> for Failed {
+impl From<sqlx::Error> for StepError {
     fn from(failure: sqlx::Error) -> Self {
         ReadError::from(failure).into()
     }
@@ -67,8 +67,8 @@ impl From<sqlx::Error> for Failed {
 
 pub(super) struct Followed {
     pub checkpoint: watch::Receiver<Arc<Checkpoint>>,
-    /// To be notified where the rows say less than the checkpoint.
-    pub went_back: Arc<Notify>,
+    /// Notified by a session whose checkpoint row is behind the announced checkpoint.
+    pub rolled_back: Arc<Notify>,
     pub demand: Arc<Demand>,
     pub fresh: Arc<FreshEntries>,
     pub following: watch::Receiver<Following>,
@@ -77,12 +77,12 @@ pub(super) struct Followed {
 
 pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, ReadError> {
     let mut connection = connect_reader(&database_url).await?;
-    level::rise_to(LEVEL, &mut connection).await?;
-    level::fall_to(&log.head(), &mut connection).await?;
+    level::upgrade_to(LEVEL, &mut connection).await?;
+    level::clear_if_ahead_of(&log.head(), &mut connection).await?;
     let (publish, checkpoint) = watch::channel(Arc::default());
     let (condition, following) = watch::channel(Following::default());
     let bell = log.bell();
-    let went_back = Arc::new(Notify::new());
+    let rolled_back = Arc::new(Notify::new());
     let (demand, fresh) = (Arc::<Demand>::default(), Arc::<FreshEntries>::default());
     let mut follower = Follower {
         tail: log.tail(),
@@ -90,20 +90,20 @@ pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, Re
         connection: None,
         folded: Checkpoint::default(),
         publish,
-        went_back: went_back.clone(),
+        rolled_back: rolled_back.clone(),
         demand: demand.clone(),
         fresh: fresh.clone(),
         condition,
-        most: STEP,
+        step_limit: STEP,
     };
-    // A handle on the log would keep the writer, whose end this task waits for, alive.
+    // A handle on the log would keep the writer alive, and this task ends when the writer does.
     drop(log);
-    follower.believe(&mut connection).await?;
+    follower.reload(&mut connection).await?;
     follower.connection = Some(connection);
     let task = tokio::spawn(follower.run(bell));
     Ok(Followed {
         checkpoint,
-        went_back,
+        rolled_back,
         demand,
         fresh,
         following,
@@ -115,15 +115,15 @@ struct Follower {
     tail: Arc<Tail>,
     database_url: String,
     connection: Option<PgConnection>,
-    /// What the rows say, which after a crash of Postgres may be less than what was told.
+    /// The checkpoint row. After a crash of Postgres it may be behind the announced checkpoint.
     folded: Checkpoint,
     publish: watch::Sender<Arc<Checkpoint>>,
-    went_back: Arc<Notify>,
+    rolled_back: Arc<Notify>,
     demand: Arc<Demand>,
     fresh: Arc<FreshEntries>,
     condition: watch::Sender<Following>,
-    /// How many events the next step takes: fewer after a refusal, until the one is found.
-    most: usize,
+    /// Maximum events of the next step: halved after a rejection, until the event is isolated.
+    step_limit: usize,
 }
 
 impl Follower {
@@ -135,31 +135,31 @@ impl Follower {
                     rung = bell.changed() => if rung.is_err() {
                         return;
                     },
-                    () = self.went_back.notified() => self.connection = None,
+                    () = self.rolled_back.notified() => self.connection = None,
                 }
                 continue;
             }
             let steps = self.connection.is_some();
-            if steps && behind < self.most && !self.demand.is_attended() {
-                self.rest_until(Instant::now() + REST).await;
+            if steps && behind < self.step_limit && !self.demand.is_attended() {
+                self.delay_until(Instant::now() + DELAY).await;
                 behind = self.behind(&mut bell);
             }
             let (begun, before) = (Instant::now(), self.folded.arrival);
-            let outcome = timeout(PATIENCE, self.go_on(behind)).await;
-            match outcome.unwrap_or(Err(Failed::Later(sqlx::Error::PoolTimedOut.into()))) {
+            let outcome = timeout(STEP_TIMEOUT, self.advance(behind)).await;
+            match outcome.unwrap_or(Err(StepError::Transient(sqlx::Error::PoolTimedOut.into()))) {
                 Ok(()) => {
-                    // A new connection alone is no progress: the next step may fail as the last did.
+                    // A new connection alone is no progress: the next step may fail like the last.
                     if steps || bell.borrow().arrival <= self.folded.arrival {
                         self.condition
                             .send_if_modified(|now| now.failing_since.take().is_some());
                     }
-                    self.rest(begun, before).await;
+                    self.delay(begun, before).await;
                 }
                 // The connection may still be in the transaction that failed.
-                Err(Failed::Refused(_)) => self.connection = None,
-                Err(Failed::Later(failure)) => {
+                Err(StepError::Rejected(_)) => self.connection = None,
+                Err(StepError::Transient(failure)) => {
                     self.fail(&failure);
-                    tokio::time::sleep(AGAIN).await;
+                    tokio::time::sleep(RETRY_PAUSE).await;
                     if bell.has_changed().is_err() {
                         return;
                     }
@@ -168,26 +168,26 @@ impl Follower {
         }
     }
 
-    /// How many events it has not folded in of what was told, which may be less than what is there:
-    /// nothing is shown before it is told.
+    /// Returns how many events up to the announced head are not folded. The table may hold more,
+    /// but no event is shown before the log announces it.
     fn behind(&self, bell: &mut watch::Receiver<Arc<Head>>) -> usize {
         let behind = bell.borrow_and_update().arrival - self.folded.arrival;
         usize::try_from(behind).unwrap_or(0)
     }
 
-    /// Lets events gather while many come, and nobody waits to see them. A step that was as large as
-    /// it may be is followed by the next at once.
-    async fn rest(&self, begun: Instant, before: i64) {
+    /// Delays the next step after a large one, unless a call waits for it. A step of maximum size
+    /// is followed by the next at once.
+    async fn delay(&self, begun: Instant, before: i64) {
         let folded = usize::try_from(self.folded.arrival - before).unwrap_or(0);
-        if self.demand.is_attended() && (MANY..self.most).contains(&folded) {
-            self.rest_until(begun + REST).await;
+        if self.demand.is_attended() && (LARGE..self.step_limit).contains(&folded) {
+            self.delay_until(begun + DELAY).await;
         }
     }
 
-    async fn rest_until(&self, end: Instant) {
+    async fn delay_until(&self, end: Instant) {
         tokio::select! {
             () = tokio::time::sleep_until(end.into()) => {}
-            () = self.demand.hurried() => {}
+            () = self.demand.step_requested() => {}
         }
     }
 
@@ -202,13 +202,13 @@ impl Follower {
         });
     }
 
-    /// Makes one step, or connects anew where there is no connection.
-    async fn go_on(&mut self, behind: usize) -> Result<(), Failed> {
+    /// Runs one step, or reconnects if there is no connection.
+    async fn advance(&mut self, behind: usize) -> Result<(), StepError> {
         let Some(mut connection) = self.connection.take() else {
             let mut open = connect_reader(&self.database_url).await?;
-            // The rows are true: a step whose answer was lost may have been committed, and one
-            // whose answer came may be gone.
-            self.believe(&mut open).await?;
+            // Only the rows count: a step whose answer was lost may have been committed, and an
+            // acknowledged one may be gone.
+            self.reload(&mut open).await?;
             self.connection = Some(open);
             return Ok(());
         };
@@ -219,74 +219,82 @@ impl Follower {
         Ok(())
     }
 
-    async fn believe(&mut self, connection: &mut PgConnection) -> Result<(), ReadError> {
+    async fn reload(&mut self, connection: &mut PgConnection) -> Result<(), ReadError> {
         let checkpoint = rows::checkpoint(connection).await?;
-        let set_aside = rows::count_set_aside(connection).await?;
+        let set_aside = rows::count_quarantined(connection).await?;
         self.condition.send_modify(|now| now.set_aside = set_aside);
         self.folded = checkpoint;
-        self.tell();
+        self.announce();
         Ok(())
     }
 
-    /// Folds the next events in, at most so many. Commits before it tells. An event that Postgres or
-    /// the fold refuses is searched for in ever smaller steps, and set aside when it stands alone.
-    async fn step(&mut self, connection: &mut PgConnection, behind: usize) -> Result<(), Failed> {
+    /// Folds up to `behind` events and commits before it announces them. If Postgres or the fold
+    /// rejects an event, steps are halved until it is alone in one; then it is quarantined.
+    async fn step(
+        &mut self,
+        connection: &mut PgConnection,
+        behind: usize,
+    ) -> Result<(), StepError> {
         let former = self.folded.clone();
-        let most = self.most.min(behind);
+        let most = self.step_limit.min(behind);
         let limit = i64::try_from(most).unwrap_or(1);
         let events = match self.tail.after(former.arrival, most) {
             Some(events) => events,
             None => crate::log::read_after(&mut *connection, former.arrival, limit).await?,
         };
         if events.is_empty() {
-            // What was told is not there: somebody took it away. Nothing may be folded on top of that.
-            return Err(Failed::Later(ReadError::Corrupt(former.arrival + 1)));
+            // Announced events were removed from the table: no step may skip them.
+            return Err(StepError::Transient(ReadError::Corrupt(former.arrival + 1)));
         }
-        match take_in(connection, &former, &events).await {
-            Ok(taken) => {
-                self.most = (self.most * 2).min(STEP);
-                self.publish(taken);
+        match fold_and_commit(connection, &former, &events).await {
+            Ok(committed) => {
+                self.step_limit = (self.step_limit * 2).min(STEP);
+                self.publish(committed);
                 Ok(())
             }
-            Err(Failed::Refused(reason)) if events.len() > 1 => {
-                self.most = events.len() / 2;
-                Err(Failed::Refused(reason))
+            Err(StepError::Rejected(reason)) if events.len() > 1 => {
+                self.step_limit = events.len() / 2;
+                Err(StepError::Rejected(reason))
             }
-            Err(Failed::Refused(reason)) => {
+            Err(StepError::Rejected(reason)) => {
                 let mut fresh = connect_reader(&self.database_url).await?;
-                let passed = pass_over(&mut fresh, &former, &events, &reason).await;
-                self.publish(passed.map_err(ReadError::from).map_err(Failed::Later)?);
+                let outcome = quarantine(&mut fresh, &former, &events, &reason).await;
+                self.publish(
+                    outcome
+                        .map_err(ReadError::from)
+                        .map_err(StepError::Transient)?,
+                );
                 Ok(())
             }
-            later => later.map(drop),
+            transient => transient.map(drop),
         }
     }
 
-    fn publish(&mut self, taken: TakenIn) {
-        if taken.set_aside > 0 {
+    fn publish(&mut self, committed: Committed) {
+        if committed.quarantined > 0 {
             self.condition
-                .send_modify(|now| now.set_aside += taken.set_aside);
+                .send_modify(|now| now.set_aside += committed.quarantined);
         }
-        // Before it is told: whoever hears of it looks there.
-        let (after, up_to) = (self.folded.arrival, taken.checkpoint.arrival);
-        self.fresh.push(after, up_to, taken.step);
-        self.folded = taken.checkpoint;
-        self.tell();
+        // Before the announcement: streams that it wakes read from here.
+        let (after, up_to) = (self.folded.arrival, committed.checkpoint.arrival);
+        self.fresh.push(after, up_to, committed.step);
+        self.folded = committed.checkpoint;
+        self.announce();
     }
 
-    /// Tells how far it is, and never less than before.
-    fn tell(&self) {
-        self.publish.send_if_modified(|told| {
-            let is_further = self.folded.arrival > told.arrival;
+    /// Announces the checkpoint. It never goes back.
+    fn announce(&self) {
+        self.publish.send_if_modified(|announced| {
+            let is_further = self.folded.arrival > announced.arrival;
             if is_further {
-                *told = Arc::new(self.folded.clone());
+                *announced = Arc::new(self.folded.clone());
             }
             is_further
         });
     }
 }
 
-/// Drops the read model, so that the next start folds the whole log again. The server must not be
+/// Clears the read model, so that the next start folds the whole log again. The server must not be
 /// running: the caller holds the writer's lock.
 pub async fn rebuild(log: &Log) -> Result<(), ReadError> {
     let mut transaction = log.pool().begin().await?;

@@ -1,8 +1,8 @@
-//! The newest entries of the feed, as the last steps wrote them: whoever follows the read model
-//! closely is told from here what has happened, and does not ask Postgres for what it was just given.
+//! A cache of the newest feed entries, as the last steps wrote them. Readers close to the end of
+//! the feed are served from here and not from Postgres.
 //!
-//! It holds nothing that is not in the rows, and answers only where it holds all that was asked for;
-//! everything else is read from the rows.
+//! Every entry is also in the tables. A range is served only if the cache holds all of it; any
+//! other range is read from the tables.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,34 +11,34 @@ use causeway_domain::timeline::{Effect, FeedEntry, Kind, Message, Step};
 
 use super::Seen;
 
-/// Most entries it holds.
+/// Maximum cached entries.
 const ENTRIES: usize = 1_024;
-/// Most bytes of texts it holds.
+/// Maximum cached bytes of message text.
 const BYTES: usize = 1 << 20;
 
-/// An entry of the feed, with its message where that need not be read.
+/// An entry of the feed, with its message if the cache holds that too.
 #[derive(Clone, Debug)]
 pub struct Fresh {
-    /// What was written when it arrived.
+    /// The entry as its step wrote it.
     pub entry: FeedEntry,
-    /// The message it is about, as it was then: known of new ones that nobody likes yet.
+    /// The message it is about, as of that step. Cached only for new messages without likes.
     pub message: Option<Seen>,
 }
 
-/// The entries of the last steps. Between two steps there is no gap.
+/// The entries of the last steps, which are contiguous.
 #[derive(Debug, Default)]
-pub(super) struct FreshEntries(Mutex<Kept>);
+pub(super) struct FreshEntries(Mutex<Window>);
 
 #[derive(Debug, Default)]
-struct Kept {
-    steps: VecDeque<Taken>,
+struct Window {
+    steps: VecDeque<CachedStep>,
     entries: usize,
     bytes: usize,
 }
 
-/// What one step wrote, after one place in the log and up to another.
+/// The entries of one step: offsets above `after`, up to `up_to`.
 #[derive(Debug)]
-struct Taken {
+struct CachedStep {
     after: i64,
     up_to: i64,
     entries: Vec<Arc<Fresh>>,
@@ -46,43 +46,43 @@ struct Taken {
 }
 
 impl FreshEntries {
-    /// Adds a step that was committed.
+    /// Adds a committed step.
     pub fn push(&self, after: i64, up_to: i64, step: Step) {
-        let taken = Taken::of(after, up_to, step);
-        let mut kept = self.kept();
-        if kept.steps.back().is_some_and(|last| last.up_to != after) {
-            *kept = Kept::default();
+        let cached = CachedStep::of(after, up_to, step);
+        let mut window = self.window();
+        if window.steps.back().is_some_and(|last| last.up_to != after) {
+            *window = Window::default();
         }
-        kept.entries += taken.entries.len();
-        kept.bytes += taken.bytes;
-        kept.steps.push_back(taken);
-        while kept.entries > ENTRIES || kept.bytes > BYTES || kept.steps.len() > ENTRIES {
-            let Some(oldest) = kept.steps.pop_front() else {
+        window.entries += cached.entries.len();
+        window.bytes += cached.bytes;
+        window.steps.push_back(cached);
+        while window.entries > ENTRIES || window.bytes > BYTES || window.steps.len() > ENTRIES {
+            let Some(oldest) = window.steps.pop_front() else {
                 return;
             };
-            kept.entries -= oldest.entries.len();
-            kept.bytes -= oldest.bytes;
+            window.entries -= oldest.entries.len();
+            window.bytes -= oldest.bytes;
         }
     }
 
-    /// Reads what comes after a place in the log and up to another, in order: at most `limit`. Nothing
-    /// where not all of that is held.
+    /// Returns the entries above `after` up to `up_to`, in order, at most `limit`; `None` unless
+    /// the cache holds the whole range.
     pub fn between(&self, after: i64, up_to: i64, limit: usize) -> Option<Vec<Arc<Fresh>>> {
-        let kept = self.kept();
-        let is_held = kept.steps.front()?.after <= after && up_to <= kept.steps.back()?.up_to;
-        let later = kept.steps.iter().filter(|step| step.up_to > after);
+        let window = self.window();
+        let is_held = window.steps.front()?.after <= after && up_to <= window.steps.back()?.up_to;
+        let later = window.steps.iter().filter(|step| step.up_to > after);
         let asked = later.flat_map(|step| &step.entries);
         let asked = asked.filter(|fresh| (after + 1..=up_to).contains(&fresh.entry.arrival));
         is_held.then(|| asked.take(limit).cloned().collect())
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        // What panicked while it held the lock has at worst left out the newest.
+    fn window(&self) -> MutexGuard<'_, Window> {
+        // A panic under the lock can at worst lose the newest step.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
+impl CachedStep {
     fn of(after: i64, up_to: i64, mut step: Step) -> Self {
         let mut bytes = 0;
         let entries = std::mem::take(&mut step.feed);
@@ -105,7 +105,7 @@ impl Taken {
     }
 }
 
-/// Takes the message of an entry out of its step, where nothing but that entry made it.
+/// Takes the message of an entry out of its step, if no other entry contributed to it.
 fn message_of(entry: &FeedEntry, step: &mut Step) -> Option<Message> {
     let message = step.messages.get(&entry.subject)?;
     let is_whole = entry.kind == Kind::Message
@@ -126,12 +126,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_answers_whole_or_not_at_all() {
+    fn a_range_is_served_whole_or_not_at_all() {
         let fresh = FreshEntries::default();
-        assert!(fresh.between(0, 0, 9).is_none(), "nothing is known yet");
+        assert!(fresh.between(0, 0, 9).is_none(), "the cache is empty");
 
         fresh.push(3, 5, step(&[4, 5], 1));
-        // An event that says nothing to readers has no entry.
+        // An event that readers do not see has no entry.
         fresh.push(5, 7, step(&[7], 1));
 
         let between = |after, up_to, limit| {
@@ -144,12 +144,12 @@ mod tests {
         assert_eq!(between(4, 6, 9), Some(vec![5]));
         assert_eq!(between(3, 7, 2), Some(vec![4, 5]));
         assert_eq!(between(7, 7, 9), Some(vec![]));
-        assert_eq!(between(2, 7, 9), None, "the first one is not here");
-        assert_eq!(between(3, 8, 9), None, "the last one is not here yet");
+        assert_eq!(between(2, 7, 9), None, "offset 3 is not cached");
+        assert_eq!(between(3, 8, 9), None, "offset 8 is not cached yet");
     }
 
     #[test]
-    fn it_forgets_what_a_gap_separates() {
+    fn a_gap_empties_the_cache() {
         let fresh = FreshEntries::default();
 
         fresh.push(0, 2, step(&[1, 2], 1));
@@ -160,28 +160,28 @@ mod tests {
     }
 
     #[test]
-    fn it_keeps_its_bounds() {
+    fn the_cache_is_bounded() {
         let fresh = FreshEntries::default();
         for arrival in 1..=i64::try_from(2 * ENTRIES).unwrap() {
             fresh.push(arrival - 1, arrival, step(&[arrival], 1));
         }
-        assert_eq!(fresh.kept().entries, ENTRIES);
+        assert_eq!(fresh.window().entries, ENTRIES);
         for arrival in 1..9 {
             fresh.push(arrival - 1, arrival, step(&[arrival], BYTES / 4));
         }
-        assert_eq!(fresh.kept().entries, 4);
-        assert_eq!(fresh.kept().bytes, BYTES);
+        assert_eq!(fresh.window().entries, 4);
+        assert_eq!(fresh.window().bytes, BYTES);
 
         fresh.push(8, 9, step(&[9], BYTES + 1));
-        assert!(fresh.kept().steps.is_empty(), "too large to be kept");
+        assert!(fresh.window().steps.is_empty(), "too large for the cache");
         for arrival in 10..=i64::try_from(3 * ENTRIES).unwrap() {
             fresh.push(arrival - 1, arrival, Step::default());
         }
-        assert_eq!(fresh.kept().steps.len(), ENTRIES, "empty ones count");
+        assert_eq!(fresh.window().steps.len(), ENTRIES, "empty steps count");
     }
 
     #[test]
-    fn a_message_is_at_hand_only_as_its_entry_made_it() {
+    fn a_message_is_cached_only_as_its_entry_wrote_it() {
         let fresh = FreshEntries::default();
         let mut written = step(&[1, 2, 3, 4], 1);
         written.messages.get_mut("m2").unwrap().likes_count = 1;
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(ids.collect::<Vec<_>>(), [Some("m1"), None, None, None]);
     }
 
-    /// A step of new messages with texts of so many bytes.
+    /// A step of new messages, each with a text of `bytes` bytes.
     fn step(arrivals: &[i64], bytes: usize) -> Step {
         let mut step = Step::default();
         let author = User {

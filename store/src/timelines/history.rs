@@ -1,4 +1,4 @@
-//! Messages in the one order: the SQL of pages.
+//! Messages in order-key order: the SQL of pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Row as _};
 use super::pages::{Anchor, Place};
 use super::rows::{position_from, vector_from};
 
-/// Users named as those who like a message.
+/// Maximum users listed as liking a message.
 const LIKED_BY: i64 = 50;
 
 /// A message as one reader sees it.
@@ -19,31 +19,31 @@ const LIKED_BY: i64 = 50;
 pub struct Seen {
     /// The message.
     pub message: Message,
-    /// The first who like it, first likes first: at most 50.
+    /// The users who like it, sorted by name: at most 50.
     pub liked_by: Vec<User>,
-    /// Whether the reader does.
+    /// Whether the reader likes it.
     pub is_liked: bool,
 }
 
 /// The messages of a page.
-pub(super) struct Cut {
+pub(super) struct Slice {
     pub messages: Vec<Message>,
     pub has_before: bool,
     pub has_after: bool,
 }
 
-/// Reads the messages of a page; nothing where the message that names the place is not known.
-pub(super) async fn cut(
+/// Reads the messages of a page; `None` if the anchor message is unknown.
+pub(super) async fn slice(
     connection: &mut PgConnection,
     group: &GroupName,
     anchor: Anchor,
     limit: i64,
-) -> sqlx::Result<Option<Cut>> {
-    let cut = match anchor {
+) -> sqlx::Result<Option<Slice>> {
+    let slice = match anchor {
         Anchor::Newest => {
             let mut messages = before(connection, group, None, limit + 1).await?;
-            let has_before = cut_front_to(&mut messages, limit);
-            Cut {
+            let has_before = truncate_front(&mut messages, limit);
+            Slice {
                 messages,
                 has_before,
                 has_after: false,
@@ -54,9 +54,9 @@ pub(super) async fn cut(
                 return Ok(None);
             };
             let mut messages = before(connection, group, Some(place), limit + 1).await?;
-            let has_before = cut_front_to(&mut messages, limit);
+            let has_before = truncate_front(&mut messages, limit);
             let has_after = !from(connection, group, place, false, 1).await?.is_empty();
-            Cut {
+            Slice {
                 messages,
                 has_before,
                 has_after,
@@ -75,7 +75,7 @@ pub(super) async fn cut(
             around(connection, group, place, limit).await?
         }
     };
-    Ok(Some(cut))
+    Ok(Some(slice))
 }
 
 async fn after(
@@ -83,51 +83,52 @@ async fn after(
     group: &GroupName,
     place: OrderKey,
     limit: i64,
-) -> sqlx::Result<Cut> {
+) -> sqlx::Result<Slice> {
     let mut messages = from(connection, group, place, true, limit + 1).await?;
-    let has_after = cut_to(&mut messages, limit);
+    let has_after = truncate(&mut messages, limit);
     let at = from(connection, group, place, false, 1).await?;
     let is_at = at.first().is_some_and(|message| message.position == place);
     let has_before = is_at || !before(connection, group, Some(place), 1).await?.is_empty();
-    Ok(Cut {
+    Ok(Slice {
         messages,
         has_before,
         has_after,
     })
 }
 
-/// Half a page before the place, the rest from it on; near an end the other side fills the page.
+/// Reads half a page before the anchor and the rest from it on; near an end the other side fills
+/// up.
 async fn around(
     connection: &mut PgConnection,
     group: &GroupName,
     place: OrderKey,
     limit: i64,
-) -> sqlx::Result<Cut> {
+) -> sqlx::Result<Slice> {
     let mut earlier = before(connection, group, Some(place), limit + 1).await?;
     let mut later = from(connection, group, place, false, limit + 1).await?;
     let size = |messages: &Vec<Message>| i64::try_from(messages.len()).unwrap_or(i64::MAX);
     let kept_later = size(&later).min(limit - size(&earlier).min(limit / 2));
     let kept_earlier = size(&earlier).min(limit - kept_later);
-    let has_before = cut_front_to(&mut earlier, kept_earlier);
-    let has_after = cut_to(&mut later, kept_later);
+    let has_before = truncate_front(&mut earlier, kept_earlier);
+    let has_after = truncate(&mut later, kept_later);
     earlier.append(&mut later);
-    Ok(Cut {
+    Ok(Slice {
         messages: earlier,
         has_before,
         has_after,
     })
 }
 
-/// Shortens a list to `limit`; tells whether it was longer.
-pub(super) fn cut_to<T>(list: &mut Vec<T>, limit: i64) -> bool {
+/// Shortens a list to `limit`; returns whether it was longer.
+pub(super) fn truncate<T>(list: &mut Vec<T>, limit: i64) -> bool {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let is_longer = list.len() > limit;
     list.truncate(limit);
     is_longer
 }
 
-/// Shortens a list to its last `limit`; tells whether it was longer.
-fn cut_front_to<T>(list: &mut Vec<T>, limit: i64) -> bool {
+/// Shortens a list to its last `limit`; returns whether it was longer.
+fn truncate_front<T>(list: &mut Vec<T>, limit: i64) -> bool {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let surplus = list.len().saturating_sub(limit);
     list.drain(..surplus);
@@ -156,7 +157,7 @@ async fn position(
 const COLUMNS: &str = "id, group_name, position, author_id, author_name, text, sent_at, \
      received_at, vector, likes_count";
 
-/// The last messages before a place, or of all, in order.
+/// Reads the last messages before a position, or of the whole group, in order.
 pub(super) async fn before(
     connection: &mut PgConnection,
     group: &GroupName,
@@ -174,7 +175,7 @@ pub(super) async fn before(
     Ok(messages)
 }
 
-/// The first messages from a place on, with or without the one that stands there.
+/// Reads the first messages from a position on; with `is_beyond`, without the message there.
 async fn from(
     connection: &mut PgConnection,
     group: &GroupName,
@@ -220,7 +221,7 @@ pub(super) async fn messages_by_id(
     rows.iter().map(message_from).collect()
 }
 
-/// Adds who likes the messages: one query for all of them, and one for the reader's own likes.
+/// Adds the likes of messages: one query for all of them, and one for the reader's own.
 pub(super) async fn with_likes(
     connection: &mut PgConnection,
     messages: Vec<Message>,

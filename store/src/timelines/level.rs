@@ -1,15 +1,15 @@
-//! Whether a start may go on with the read model as it is.
+//! Whether a start can continue from the stored read model.
 //!
-//! A former version passed events over whose types it did not know; one that knows more folds the log
-//! again, once, at its first start. So does any that finds more shown than the log holds.
+//! An older version skips events of unknown types. The first start of a version that knows them
+//! folds the log again; so does any start that finds the read model ahead of the log.
 
 use causeway_domain::writing::Head;
 use sqlx::{Acquire, PgConnection};
 
 use super::rows;
 
-/// Makes the read model one that a server of this level may go on with.
-pub(super) async fn rise_to(level: u32, connection: &mut PgConnection) -> sqlx::Result<()> {
+/// Brings the read model to this level; clears it if it skipped events that this level knows.
+pub(super) async fn upgrade_to(level: u32, connection: &mut PgConnection) -> sqlx::Result<()> {
     let level = i32::try_from(level).unwrap_or(i32::MAX);
     let mut transaction = connection.begin().await?;
     let (folded_by, arrival): (i32, i64) =
@@ -19,14 +19,14 @@ pub(super) async fn rise_to(level: u32, connection: &mut PgConnection) -> sqlx::
     if folded_by == level {
         return Ok(());
     }
-    let has_passed_over: bool = sqlx::query_scalar(
+    let has_skipped: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM events WHERE level > $1 AND arrival <= $2)",
     )
     .bind(folded_by)
     .bind(arrival)
     .fetch_one(&mut *transaction)
     .await?;
-    if has_passed_over && folded_by < level {
+    if has_skipped && folded_by < level {
         tracing::info!(
             folded_by,
             level,
@@ -41,9 +41,12 @@ pub(super) async fn rise_to(level: u32, connection: &mut PgConnection) -> sqlx::
     transaction.commit().await
 }
 
-/// Makes it anew where it shows what the log does not hold: somebody took events away. What comes in
-/// their place would be passed over.
-pub(super) async fn fall_to(head: &Head, connection: &mut PgConnection) -> sqlx::Result<()> {
+/// Clears the read model if it shows events that the log does not hold. They were removed from the
+/// log, and the events that replace them would be skipped.
+pub(super) async fn clear_if_ahead_of(
+    head: &Head,
+    connection: &mut PgConnection,
+) -> sqlx::Result<()> {
     let mut transaction = connection.begin().await?;
     let shown = rows::checkpoint(&mut transaction).await?;
     if shown.arrival <= head.arrival && head.vector.covers_all(&shown.vector) {

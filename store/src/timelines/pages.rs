@@ -1,5 +1,5 @@
-//! Answers with history: pages, single messages, snapshots. Everything of one answer is read in
-//! one read-only transaction, so that its cursor is exact.
+//! Reads history: pages, single messages, snapshots. Each answer is read in one read-only
+//! transaction, so that its cursor is exact.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::log::{ReadError, within};
 
-use super::history::{before, cut, messages_by_id, with_likes};
+use super::history::{before, messages_by_id, slice, with_likes};
 use super::people::{exists, members_after};
 use super::{Seen, Timelines, rows};
 
-/// Members named in a snapshot.
+/// Maximum members in a snapshot.
 const MEMBERS: i64 = 100;
-/// Messages of a snapshot.
+/// Maximum messages in a snapshot.
 const NEWEST: i64 = 10;
 
 /// Where a page lies.
@@ -25,25 +25,25 @@ const NEWEST: i64 = 10;
 pub enum Anchor {
     /// At the end.
     Newest,
-    /// Just before this place.
+    /// Just before this position.
     Before(Place),
-    /// Just after it.
+    /// Just after this position.
     After(Place),
-    /// On both sides of it, with the message there.
+    /// On both sides of this position, including the message at it.
     Around(Place),
 }
 
 /// A place in history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The present position of this message.
+    /// The current position of this message.
     Of(String),
-    /// A position, whether or not a message stands there.
+    /// A position, whether or not there is a message at it.
     At(OrderKey),
 }
 
 impl Place {
-    /// Reads what a client names a place by: a position, or else the id of a message.
+    /// Parses a client's anchor: a position, or else the id of a message.
     pub fn read(text: &str) -> Self {
         text.parse()
             .map_or_else(|_| Self::Of(text.to_owned()), Self::At)
@@ -59,26 +59,26 @@ pub struct Page {
     pub has_before: bool,
     /// Whether there are messages after the last.
     pub has_after: bool,
-    /// What the page was read at.
+    /// The checkpoint at which the page was read.
     pub checkpoint: Checkpoint,
 }
 
-/// What somebody who comes to a group sees first.
+/// What a reader who opens a group sees first.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The first members by name.
+    /// The first members, by name.
     pub members: Vec<User>,
-    /// How many there are.
+    /// How many members there are.
     pub members_count: i64,
     /// The newest messages, in order.
     pub messages: Vec<Seen>,
-    /// What the snapshot was read at.
+    /// The checkpoint at which the snapshot was read.
     pub checkpoint: Checkpoint,
 }
 
 impl Timelines {
-    /// Reads a page of at most `limit` messages; nothing where the group or the message that
-    /// names the place is not known.
+    /// Reads a page of at most `limit` messages; `None` if the group or the anchor message is
+    /// unknown.
     pub async fn page(
         &self,
         group: GroupName,
@@ -92,13 +92,13 @@ impl Timelines {
                     return Ok(None);
                 }
                 let checkpoint = rows::checkpoint(connection).await?;
-                let Some(cut) = cut(connection, &group, anchor, limit).await? else {
+                let Some(slice) = slice(connection, &group, anchor, limit).await? else {
                     return Ok(None);
                 };
                 Ok(Some(Page {
-                    messages: with_likes(connection, cut.messages, &reader).await?,
-                    has_before: cut.has_before,
-                    has_after: cut.has_after,
+                    messages: with_likes(connection, slice.messages, &reader).await?,
+                    has_before: slice.has_before,
+                    has_after: slice.has_after,
                     checkpoint,
                 }))
             })
@@ -106,7 +106,7 @@ impl Timelines {
         .await
     }
 
-    /// Reads one message; nothing where the group does not have it.
+    /// Reads one message; `None` if it is not in the group.
     pub async fn message(
         &self,
         group: GroupName,
@@ -124,7 +124,7 @@ impl Timelines {
         .await
     }
 
-    /// Reads some messages by id, for streams: nobody in particular reads them.
+    /// Reads messages by id for streams, without the likes of any reader.
     pub async fn messages(&self, ids: Vec<String>) -> Result<BTreeMap<String, Seen>, ReadError> {
         uncancelled(self.pool.clone(), move |connection| {
             Box::pin(async move {
@@ -140,7 +140,7 @@ impl Timelines {
         .await
     }
 
-    /// Reads what somebody who comes to a group sees first; nothing where it is not known.
+    /// Reads the snapshot of a group; `None` if the group is unknown.
     pub async fn snapshot(
         &self,
         group: GroupName,
@@ -189,7 +189,7 @@ pub(super) async fn uncancelled<T: Send + 'static>(
         };
         let outcome = within(reading).await;
         if outcome.is_err() {
-            // It may be in the middle of anything: nobody else gets it.
+            // The session may be inside a transaction: it does not return to the pool.
             drop(connection.detach());
         }
         outcome

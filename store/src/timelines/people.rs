@@ -1,4 +1,4 @@
-//! Who is in which group, and the list of groups.
+//! Members of groups, and the list of groups.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use crate::log::ReadError;
 
 use super::Timelines;
-use super::history::{cut_to, user};
+use super::history::{truncate, user};
 use super::pages::uncancelled;
 
 /// A page of members, by name.
@@ -43,7 +43,7 @@ pub struct Groups {
 }
 
 impl Timelines {
-    /// Reads members by name, after a name; nothing where the group is not known.
+    /// Reads members by name, after a name; `None` if the group is unknown.
     pub async fn members(
         &self,
         group: GroupName,
@@ -56,14 +56,14 @@ impl Timelines {
                     return Ok(None);
                 }
                 let mut members = members_after(connection, &group, &after, limit + 1).await?;
-                let has_more = cut_to(&mut members, limit);
+                let has_more = truncate(&mut members, limit);
                 Ok(Some(Members { members, has_more }))
             })
         })
         .await
     }
 
-    /// Tells which of some users are members of a group.
+    /// Returns which of some users are members of a group.
     pub async fn members_among(
         &self,
         group: GroupName,
@@ -86,7 +86,7 @@ impl Timelines {
         .await
     }
 
-    /// Tells whether anybody ever joined a group of this name.
+    /// Whether a group of this name exists: a user has joined it at some time.
     pub async fn knows_group(&self, group: GroupName) -> Result<bool, ReadError> {
         uncancelled(self.pool.clone(), move |connection| {
             Box::pin(async move { exists(connection, &group).await })
@@ -94,7 +94,7 @@ impl Timelines {
         .await
     }
 
-    /// Reads groups by name, after a name; all, or those that the reader is a member of.
+    /// Reads groups by name, after a name: all, or those that the reader is a member of.
     pub async fn groups(
         &self,
         after: String,
@@ -133,7 +133,7 @@ impl Timelines {
                         },
                     )
                     .collect();
-                let has_more = cut_to(&mut groups, limit);
+                let has_more = truncate(&mut groups, limit);
                 Ok(Groups { groups, has_more })
             })
         })

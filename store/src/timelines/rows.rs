@@ -1,5 +1,4 @@
-//! The SQL of one step of the read model. Each kind of row is read and written for the whole step
-//! at once.
+//! The SQL of one step of the read model. One statement reads or writes all rows of a kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +37,7 @@ pub(super) async fn store_checkpoint(
     Ok(())
 }
 
-/// The messages that are known, and how many like those that are not.
+/// Reads the known messages among `ids`, and the number of likes of each unknown one.
 pub(super) async fn former(
     connection: &mut PgConnection,
     ids: &BTreeSet<String>,
@@ -129,8 +128,8 @@ async fn registers(
         .collect()
 }
 
-/// The statement that writes a step's messages and feed with its checkpoint.
-macro_rules! news {
+/// The statement that writes the messages, the feed entries and the checkpoint of a step.
+macro_rules! insert_step {
     ($conflict:expr, $vectors:expr) => {
         concat!(
             "WITH new_messages AS (
@@ -151,7 +150,7 @@ macro_rules! news {
     };
 }
 
-/// Of several copies of a message the row takes the one that a step brings.
+/// A step's copy of a message replaces the stored one.
 macro_rules! replaces_messages {
     () => {
         "ON CONFLICT (id) DO UPDATE SET
@@ -163,8 +162,8 @@ macro_rules! replaces_messages {
     };
 }
 
-/// The vectors of the log that a step keeps.
-macro_rules! keeps_vectors {
+/// Inserts the step's version vectors of the log.
+macro_rules! inserts_vectors {
     () => {
         ", new_vectors AS (
              INSERT INTO log_vectors (arrival, vector)
@@ -173,8 +172,7 @@ macro_rules! keeps_vectors {
     };
 }
 
-/// Writes the messages and the feed of a step with its checkpoint, and the vectors it keeps, in one
-/// statement.
+/// Writes the messages, feed entries, checkpoint and version vectors of a step in one statement.
 pub(super) async fn store_news(
     connection: &mut PgConnection,
     step: &Step,
@@ -182,37 +180,38 @@ pub(super) async fn store_news(
 ) -> sqlx::Result<()> {
     let messages: Vec<&Message> = step.messages.values().collect();
     let feed = &step.feed;
-    let said = |of: fn(&Message) -> &str| messages.iter().map(|m| of(m)).collect::<Vec<&str>>();
-    let told = |of: fn(&FeedEntry) -> &str| feed.iter().map(of).collect::<Vec<&str>>();
-    // To look for a conflict in each index first costs Postgres a fifth of the statement.
+    let message_text =
+        |of: fn(&Message) -> &str| messages.iter().map(|m| of(m)).collect::<Vec<&str>>();
+    let feed_text = |of: fn(&FeedEntry) -> &str| feed.iter().map(of).collect::<Vec<&str>>();
+    // The conflict check in each index takes a fifth of the statement's time, so it is optional.
     let statement = match (step.moves_a_message(), step.vectors.is_empty()) {
-        (false, true) => news!("", ""),
-        (false, false) => news!("", keeps_vectors!()),
-        (true, true) => news!(replaces_messages!(), ""),
-        (true, false) => news!(replaces_messages!(), keeps_vectors!()),
+        (false, true) => insert_step!("", ""),
+        (false, false) => insert_step!("", inserts_vectors!()),
+        (true, true) => insert_step!(replaces_messages!(), ""),
+        (true, false) => insert_step!(replaces_messages!(), inserts_vectors!()),
     };
     let query = sqlx::query(statement)
-        .bind(said(|m| &m.id))
-        .bind(said(|m| m.group.as_str()))
+        .bind(message_text(|m| &m.id))
+        .bind(message_text(|m| m.group.as_str()))
         .bind(column(&messages, |m| m.position.to_string()))
-        .bind(said(|m| &m.author.id.0))
-        .bind(said(|m| &m.author.name))
-        .bind(said(|m| &m.text))
+        .bind(message_text(|m| &m.author.id.0))
+        .bind(message_text(|m| &m.author.name))
+        .bind(message_text(|m| &m.text))
         .bind(column(&messages, |m| m.sent_at_ms))
         .bind(column(&messages, |m| m.received_at_ms))
         .bind(column(&messages, |m| vector_text(&m.vector)))
         .bind(column(&messages, |m| m.likes_count))
         .bind(column(feed, |entry| entry.arrival))
-        .bind(told(|entry| entry.group.as_str()))
-        .bind(told(|entry| entry.kind.as_str()))
-        .bind(told(|entry| &entry.subject))
-        .bind(told(|entry| &entry.user.id.0))
-        .bind(told(|entry| &entry.user.name))
+        .bind(feed_text(|entry| entry.group.as_str()))
+        .bind(feed_text(|entry| entry.kind.as_str()))
+        .bind(feed_text(|entry| &entry.subject))
+        .bind(feed_text(|entry| &entry.user.id.0))
+        .bind(feed_text(|entry| &entry.user.name))
         .bind(column(feed, |entry| entry.position.to_string()))
         .bind(column(feed, |entry| {
             i32::try_from(entry.level).unwrap_or(i32::MAX)
         }))
-        .bind(told(|entry| entry.effect.as_str()))
+        .bind(feed_text(|entry| entry.effect.as_str()))
         .bind(checkpoint.arrival)
         .bind(i64::try_from(checkpoint.highest.get()).unwrap_or(i64::MAX))
         .bind(vector_text(&checkpoint.vector));
@@ -329,7 +328,7 @@ pub(super) async fn store_growth(connection: &mut PgConnection, step: &Step) -> 
     Ok(())
 }
 
-/// Keeps vectors of the log.
+/// Stores version vectors of the log.
 pub(super) async fn store_vectors(
     connection: &mut PgConnection,
     vectors: &[(i64, VersionVector)],
@@ -346,7 +345,7 @@ pub(super) async fn store_vectors(
     Ok(())
 }
 
-pub(super) async fn set_aside(
+pub(super) async fn quarantine(
     connection: &mut PgConnection,
     events: &[(i64, String)],
 ) -> sqlx::Result<()> {
@@ -365,7 +364,7 @@ pub(super) async fn set_aside(
     Ok(())
 }
 
-pub(super) async fn count_set_aside(connection: &mut PgConnection) -> sqlx::Result<u64> {
+pub(super) async fn count_quarantined(connection: &mut PgConnection) -> sqlx::Result<u64> {
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM quarantine")
         .fetch_one(connection)
         .await?;

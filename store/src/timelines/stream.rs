@@ -1,4 +1,4 @@
-//! What streams read: the entries of a group's feed, by arrival.
+//! What streams read: the entries of the feed, by offset.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ const COLUMNS: &str = "arrival, group_name, kind, subject, user_id, user_name, p
      effect";
 
 impl Timelines {
-    /// Returns the entries of all groups after a place in the log and up to another, in order: at
-    /// most `limit`. The newest ones are at hand.
+    /// Returns the entries of all groups above the offset `after` up to `up_to`, in order, at most
+    /// `limit`. The newest ones are cached.
     pub async fn entries(
         &self,
         after: i64,
@@ -51,8 +51,8 @@ impl Timelines {
         Ok(entries.collect::<sqlx::Result<_>>()?)
     }
 
-    /// Reads the entries of one group after a place in the log and up to another, in order: at
-    /// most `limit`.
+    /// Reads the entries of one group above the offset `after` up to `up_to`, in order, at most
+    /// `limit`.
     pub async fn group_entries(
         &self,
         group: &GroupName,
@@ -77,9 +77,9 @@ impl Timelines {
         Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Reads what [`causeway_domain::timeline::Progress`] must know of some entries: all of the same
-    /// registers, and of those that are `rechecked` also what arrived after `since` about the same
-    /// messages. In order of arrival.
+    /// Reads what [`causeway_domain::timeline::Progress`] needs to judge some entries: all entries
+    /// of the same registers, and for `rechecked` ones also those above the offset `since` about
+    /// the same messages. In order of offset.
     pub async fn rivals(
         &self,
         entries: &[&FeedEntry],
@@ -89,12 +89,12 @@ impl Timelines {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let (copies, standings): (Vec<&FeedEntry>, Vec<&FeedEntry>) =
+        let (copies, declarations): (Vec<&FeedEntry>, Vec<&FeedEntry>) =
             entries.iter().partition(|entry| entry.kind.is_copy());
         let about_messages = rechecked.iter().filter(|entry| !entry.kind.is_membership());
         let about_messages: Vec<&FeedEntry> = about_messages.copied().collect();
-        // Copies by the events of their message, the rest by subject first, which few entries share:
-        // those are the indexes.
+        // Copies are found by the events of their message, the rest by subject, which few entries
+        // share: both have an index.
         let query = format!(
             "SELECT {COLUMNS} FROM feed
              WHERE kind IN ('message', 'moved') AND arrival IN (
@@ -116,9 +116,9 @@ impl Timelines {
         let rows = within(
             sqlx::query(&query)
                 .bind(text(&copies, |entry| &entry.subject))
-                .bind(text(&standings, |entry| &entry.subject))
-                .bind(text(&standings, |entry| entry.group.as_str()))
-                .bind(text(&standings, |entry| &entry.user.id.0))
+                .bind(text(&declarations, |entry| &entry.subject))
+                .bind(text(&declarations, |entry| entry.group.as_str()))
+                .bind(text(&declarations, |entry| &entry.user.id.0))
                 .bind(text(&about_messages, |entry| &entry.subject))
                 .bind(since)
                 .fetch_all(&self.pool),
@@ -127,8 +127,8 @@ impl Timelines {
         Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Returns the vectors of the log that are kept within a step of entries after a place in the
-    /// log: for each entry the last one up to it, where that is after that place.
+    /// Returns, for each entry, the last stored version vector of the log at or before its offset,
+    /// if that is above the offset `after`.
     pub async fn vectors_of(
         &self,
         after: i64,
@@ -158,8 +158,8 @@ impl Timelines {
         Ok(vectors.collect::<sqlx::Result<_>>()?)
     }
 
-    /// Returns the place in the order of the newest message of a group that a vector covers, as far
-    /// as it is among the last ones.
+    /// Returns the order key of the newest message of a group that a vector covers, if it is among
+    /// the last 50.
     pub async fn newest_given(
         &self,
         group: &GroupName,
@@ -179,8 +179,8 @@ impl Timelines {
         Ok(None)
     }
 
-    /// Returns the place in the log before the first event that a search is for, and that of the
-    /// last one that was delivered. One look-up per origin.
+    /// Returns the offset just before the first event that a search is for, and the offset of the
+    /// last delivered one. One look-up per origin.
     pub async fn search(&self, search: &Search) -> Result<(i64, i64), ReadError> {
         let held = self.checkpoint();
         let lacking = held.vector.beyond(&search.beyond);
@@ -194,8 +194,8 @@ impl Timelines {
         ))
     }
 
-    /// Returns the lowest clock reading of all events that arrived after a place in the log, up to
-    /// now: that of the first event of each origin after it, as clocks rise.
+    /// Returns the lowest HLC reading of all events above an offset. Readings of an origin rise, so
+    /// the first event of each origin above it is enough.
     pub async fn lowest_after(&self, arrival: i64) -> Result<Option<Hlc>, ReadError> {
         let held = self.checkpoint();
         let kept = arrival - arrival % VECTOR_EVERY;
@@ -258,8 +258,8 @@ impl Timelines {
         Ok(within(arrival).await?)
     }
 
-    /// Tells whether a group has an event of a level above `level` that a vector covers: whoever
-    /// was given the vector by an older version was not shown that event.
+    /// Whether a group has an event of a level above `level` that a vector covers. An older version
+    /// that issued such a vector did not show that event.
     pub async fn has_newer_under(
         &self,
         group: &GroupName,

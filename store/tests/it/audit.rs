@@ -1,4 +1,4 @@
-//! Looks over the rows of a log: whatever has happened to its writer, these hold.
+//! Audits the rows of a log: these invariants hold after any failure of the writer.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use sqlx::Row;
 
 use crate::support::Open;
 
-/// Checks every number of every row, recomputes the chains, compares all with the head, and returns
-/// the events in order of arrival.
+/// Checks every number of every row, recomputes the chains, compares them with the head, and
+/// returns the events in order of offset.
 pub async fn audit(replica: &Open) -> Vec<RawEvent> {
     let rows = sqlx::query(
         "SELECT arrival, aggregate_type, aggregate_id, sequence, replica, epoch, seq, hlc,
@@ -26,10 +26,10 @@ pub async fn audit(replica: &Open) -> Vec<RawEvent> {
     let mut vector = VersionVector::default();
     let mut events = Vec::new();
     for (row, arrival) in rows.iter().zip(1..) {
-        assert_eq!(row.get::<i64, _>(0), arrival, "arrivals have no holes");
+        assert_eq!(row.get::<i64, _>(0), arrival, "offsets have no gaps");
         let sequence = sequences.entry((row.get(1), row.get(2))).or_default();
         *sequence += 1;
-        assert_eq!(row.get::<i64, _>(3), *sequence, "nor have sequences");
+        assert_eq!(row.get::<i64, _>(3), *sequence, "sequences have no gaps");
 
         let origin = Origin {
             replica: ReplicaId::new(row.get::<i32, _>(4).try_into().unwrap()).unwrap(),
@@ -49,7 +49,7 @@ pub async fn audit(replica: &Open) -> Vec<RawEvent> {
             row.get::<i64, _>(7)
         );
         assert!(vector.covers_all(&stamp.past), "causes come first");
-        assert!(vector.is_next(stamp.dot()), "seqs have no holes");
+        assert!(vector.is_next(stamp.dot()), "seqs have no gaps");
         vector.record(stamp.dot());
         events.push(event);
     }

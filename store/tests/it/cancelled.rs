@@ -1,5 +1,5 @@
-//! People who give up at any moment, and a Postgres that is killed under them: what was acknowledged
-//! is in the table, for everybody and for good (F13).
+//! Requests cancelled at any moment, and a Postgres killed meanwhile: every acknowledged event is
+//! committed and stays (F13).
 
 use std::collections::BTreeSet;
 use std::process;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::audit::audit;
-use crate::lossy::Lossy;
+use crate::lossy::LossyProxy;
 use crate::support::{Store, post};
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -36,23 +36,27 @@ async fn what_was_acknowledged_while_others_gave_up_outlives_a_killed_postgres()
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
 
-    let told = Arc::new(Told::default());
+    let acknowledgements = Arc::new(Acknowledgements::default());
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
-        writers.spawn(write_and_give_up(replica.log.clone(), writer, told.clone()));
+        writers.spawn(write_and_give_up(
+            replica.log.clone(),
+            writer,
+            acknowledgements.clone(),
+        ));
     }
     for _ in 0..3 {
-        told.grows_by(100).await;
+        acknowledgements.await_growth(100).await;
         kill(&postgres.url()).await;
     }
-    told.grows_by(100).await;
+    acknowledgements.await_growth(100).await;
     writers.abort_all();
     while let Some(ended) = writers.join_next().await {
         assert!(ended.is_err_and(|end| end.is_cancelled()));
     }
     kill(&postgres.url()).await;
 
-    let acknowledged = told.ids.lock().unwrap().clone();
+    let acknowledged = acknowledgements.ids.lock().unwrap().clone();
     let held = posts(&mut connection(&postgres.url()).await).await;
     let once: BTreeSet<String> = held.iter().cloned().collect();
     assert_eq!(once.len(), held.len());
@@ -61,7 +65,7 @@ async fn what_was_acknowledged_while_others_gave_up_outlives_a_killed_postgres()
         .filter(|id| !once.contains(*id))
         .collect();
     assert!(lost.is_empty(), "{lost:?} of {}", acknowledged.len());
-    assert!(told.given_up.load(Ordering::Relaxed) > 100);
+    assert!(acknowledgements.given_up.load(Ordering::Relaxed) > 100);
     while let Err(failure) = replica
         .log
         .submit(post("lobby", "anna", "after", None))
@@ -77,13 +81,13 @@ async fn what_was_acknowledged_while_others_gave_up_outlives_a_killed_postgres()
 }
 
 #[derive(Default)]
-struct Told {
+struct Acknowledgements {
     ids: Mutex<Vec<String>>,
     given_up: AtomicU64,
 }
 
-impl Told {
-    async fn grows_by(&self, count: usize) {
+impl Acknowledgements {
+    async fn await_growth(&self, count: usize) {
         let goal = self.ids.lock().unwrap().len() + count;
         let growing = async {
             while self.ids.lock().unwrap().len() < goal {
@@ -94,24 +98,24 @@ impl Told {
     }
 }
 
-/// Writes for ever, and waits each time as long as chance has it.
-async fn write_and_give_up(log: Log, writer: u64, told: Arc<Told>) {
+/// Writes in a loop, and cancels each write after a pseudo-random time.
+async fn write_and_give_up(log: Log, writer: u64, acknowledgements: Arc<Acknowledgements>) {
     for i in 1.. {
         let patience = Duration::from_micros((writer * 104_729 + i * 7_919) % 10_000);
         let command = post("lobby", "anna", "hello", None);
         match timeout(patience, log.submit(command)).await {
             Ok(Ok(done)) => {
                 let id = done.event.unwrap().envelope.id.clone();
-                assert_ne!(is_there(&log, &id).await, Some(false), "{id}");
-                told.ids.lock().unwrap().push(id);
+                assert_ne!(is_visible(&log, &id).await, Some(false), "{id}");
+                acknowledgements.ids.lock().unwrap().push(id);
             }
-            // Those who gave up while the database was away still wait in line.
+            // Writes cancelled while the database was unavailable are still queued.
             Ok(Err(SubmitError::Unavailable | SubmitError::Busy)) => {
                 sleep(Duration::from_millis(50)).await;
             }
             Ok(Err(failure)) => panic!("{failure}"),
             Err(_) => {
-                told.given_up.fetch_add(1, Ordering::Relaxed);
+                acknowledgements.given_up.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -121,30 +125,30 @@ async fn write_and_give_up(log: Log, writer: u64, told: Arc<Told>) {
 async fn what_is_acknowledged_after_somebody_gave_up_at_any_statement_is_there_for_all() {
     let mut store = Store::create(1).await;
     let direct = store.options.database_url.clone();
-    let way = Lossy::to(&direct).await;
-    store.options.database_url = way.url(&direct);
+    let proxy = LossyProxy::to(&direct).await;
+    store.options.database_url = proxy.url(&direct);
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
     replica.timelines.catch_up().await.unwrap();
     let mut beside = connection(&direct).await;
 
     for passing in 0.. {
-        // Afterwards no statement need be prepared: each is one request.
+        // Afterwards every statement is prepared: each is one request.
         let done = replica.log.submit(keyed("kept", passing)).await.unwrap();
         replica.timelines.reach(done.head.arrival).await.unwrap();
-        way.hold_request_after(passing);
+        proxy.hold_request_after(passing);
         let gives_up = tokio::select! {
-            () = way.holds() => true,
+            () = proxy.await_held() => true,
             _ = replica.log.submit(keyed("given up", passing)) => false,
         };
-        way.release();
+        proxy.release();
         let done = replica.say("lobby", "anna", "hello").await;
 
         let id = done.event.unwrap().envelope.id.clone();
         let held = posts(&mut beside).await;
         assert!(held.contains(&id), "after {passing} statements");
         if !gives_up {
-            // Its key is looked up and it is written, in one statement.
+            // One statement looks up the key and inserts the event.
             assert!(passing >= 1, "{passing}");
             break;
         }
@@ -157,9 +161,9 @@ fn keyed(text: &str, number: u32) -> Command {
     post("lobby", "anna", text, key.ok())
 }
 
-/// Tells whether another session sees a post, which it does only after the commit; nothing while
-/// the database is away.
-async fn is_there(log: &Log, id: &str) -> Option<bool> {
+/// Whether another session sees a post, which it does only after the commit; `None` while the
+/// database is unavailable.
+async fn is_visible(log: &Log, id: &str) -> Option<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM events WHERE aggregate_type = 'post' AND aggregate_id = $1)",
     )
@@ -169,7 +173,7 @@ async fn is_there(log: &Log, id: &str) -> Option<bool> {
     .ok()
 }
 
-/// Kills the postmaster as the system does when memory is short; whoever watches starts it again.
+/// Kills the postmaster like the kernel's OOM killer; its supervisor restarts it.
 async fn kill(database_url: &str) {
     let mut connection = connection(database_url).await;
     let pid: String =
@@ -189,7 +193,7 @@ async fn posts(connection: &mut PgConnection) -> Vec<String> {
     rows.fetch_all(connection).await.unwrap()
 }
 
-/// A fresh connection, as soon as the database takes one.
+/// A new connection, as soon as the database accepts one.
 async fn connection(database_url: &str) -> PgConnection {
     let connecting = async {
         loop {

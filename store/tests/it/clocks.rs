@@ -1,5 +1,5 @@
-//! Whatever the clocks do, what is written sorts after all it could know (F15, F16), and above every
-//! floor that was told (F18).
+//! For any wall clock, an event sorts after its causal past (F15, F16) and above every reported
+//! closed timestamp (F18).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,7 +62,7 @@ async fn nothing_is_written_below_a_floor_that_was_told_when_the_clock_is_set_ba
     assert!(reading(&after) > floor);
 }
 
-/// Waits for a floor above a reading, and returns it.
+/// Waits for a closed timestamp above a reading, and returns it.
 async fn floor_above(replica: &Open, reading: Hlc) -> Hlc {
     let mut bell = replica.log.bell();
     let risen = bell.wait_for(|head| head.floor > reading);

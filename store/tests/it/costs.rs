@@ -1,5 +1,5 @@
-//! What a post costs the database, counted and not timed, so that a change that makes each post dearer
-//! is seen on any machine.
+//! The database cost of a post, in counts and not in time, so that a regression shows on any
+//! machine.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ async fn posts_to_a_fresh_database_read_no_table_from_end_to_end() {
 
     let cost = cost_of_posts(&store).await;
 
-    // The identity and the checkpoint are one row each, which is read as it lies.
+    // The identity and the checkpoint are tables of one row, which are not counted.
     assert_eq!(cost.rows_read_from_end_to_end, 0);
 }
 
@@ -27,8 +27,8 @@ async fn a_post_takes_no_more_transactions_than_it_needs() {
 
     let cost = cost_of_posts(&store).await;
 
-    // A statement by itself is a transaction. The writer inserts unless the key is known; the read
-    // model, which has the event from the writer, folds it in. Opening and reservations are few.
+    // Each statement is a transaction: the writer inserts unless the key is known, and the read
+    // model folds the event from memory. Opening and reservations add few.
     let most = 3 * POSTS - 1;
     assert!(cost.transactions <= most, "{cost:?}, at most {most}");
 }
@@ -62,7 +62,7 @@ async fn a_message_of_a_peer_takes_no_more_transactions_than_a_post() {
 }
 
 #[tokio::test]
-async fn what_nobody_reads_is_taken_into_the_read_model_in_few_steps() {
+async fn events_without_readers_are_folded_in_few_steps() {
     let store = Store::create(1).await;
     store.open().await.close().await;
     let before = counted(&store).await;
@@ -75,11 +75,12 @@ async fn what_nobody_reads_is_taken_into_the_read_model_in_few_steps() {
             .await;
     }
     open.close().await;
-    let rests = i64::try_from(begun.elapsed().as_millis() / 15).unwrap();
+    let delays = i64::try_from(begun.elapsed().as_millis() / 15).unwrap();
 
     let transactions = counted(&store).await.transactions - before.transactions;
-    // Each post is one, and each step after a rest of 15 ms; opening and reservations are few.
-    let most = POSTS + rests + POSTS / 4;
+    // One for each post, one for each step after a delay of 15 ms; opening and reservations add
+    // few.
+    let most = POSTS + delays + POSTS / 4;
     assert!(transactions <= most, "{transactions}, at most {most}");
 }
 
@@ -89,7 +90,7 @@ struct Cost {
     rows_read_from_end_to_end: i64,
 }
 
-/// Opens a store that nobody has written to, posts one message after the other, and closes it.
+/// Opens an empty store, posts messages one by one, and closes it.
 async fn cost_of_posts(store: &Store) -> Cost {
     store.open().await.close().await;
     let before = counted(store).await;
@@ -110,12 +111,12 @@ async fn cost_of_posts(store: &Store) -> Cost {
     }
 }
 
-/// Asks Postgres, once all sessions are over: what one did is counted when it ends at the latest.
+/// Reads the counters of Postgres after all sessions have ended, which flushes their statistics.
 async fn counted(store: &Store) -> Cost {
     let url = &store.options.database_url;
     let options: PgConnectOptions = url.parse().unwrap();
     let name = options.get_database().unwrap().to_owned();
-    // Another database, so that asking is not counted.
+    // From another database, so that this query is not counted.
     let mut outside = PgConnection::connect_with(&options.database("postgres"))
         .await
         .unwrap();
@@ -128,7 +129,7 @@ async fn counted(store: &Store) -> Cost {
     .await
         > 0
     {
-        assert!(Instant::now() < deadline, "a session stays");
+        assert!(Instant::now() < deadline, "a session is still open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let transactions = "SELECT xact_commit FROM pg_stat_database WHERE datname = $1";

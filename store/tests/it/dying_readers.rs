@@ -1,5 +1,5 @@
-//! Readers whose sessions are ended at any moment: an error, never a short history taken for the
-//! whole (F14).
+//! Readers whose sessions are terminated at any moment get an error, never an incomplete history
+//! (F14).
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn a_log_read_while_postgres_dies_fails_or_is_whole_and_never_short() {
         ending.await.unwrap();
     }
 
-    assert!(failed > 0, "no reading was hit");
+    assert!(failed > 0, "no read was interrupted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +87,7 @@ async fn a_replay_while_postgres_dies_is_whole_or_ends_with_an_error() {
     replica.close().await;
 }
 
-/// Counts the events of posts that cqrs-es is given.
+/// Counts the events of posts that cqrs-es reads.
 async fn replayed(events: &EventRepository) -> Result<usize, PersistenceError> {
     let mut stream = events.stream_all_events::<Post>().await?;
     let mut count = 0;
@@ -119,7 +119,7 @@ async fn a_rebuild_while_postgres_dies_never_shows_less_than_its_cursor_says() {
     let mut following = None;
     let (mut failed, mut shown) = (0, 0);
     for round in 0..300_u64 {
-        // Longer and longer, so that a machine of any speed comes through in the end.
+        // The pauses grow, so that a machine of any speed succeeds in the end.
         let pause = Duration::from_millis(round * 7 % 30 + round);
         let ending = end_readers_after(pause, url);
         match &following {
@@ -170,7 +170,7 @@ async fn steps_that_a_crash_took_back_are_made_again_before_anybody_reads() {
         replica.say("lobby", "anna", &round.to_string()).await;
         replica.timelines.catch_up().await.unwrap();
         let before = newest(&replica.timelines).await.unwrap();
-        // What a commit that did not wait for the disk may come to: it was read, and is gone.
+        // A crash after an asynchronous commit: its rows were read, and are lost.
         sqlx::raw_sql(
             "BEGIN;
              UPDATE timeline_checkpoint SET arrival = kept.arrival, hlc = kept.hlc,
@@ -186,7 +186,7 @@ async fn steps_that_a_crash_took_back_are_made_again_before_anybody_reads() {
 
         let reading = async {
             loop {
-                // A session that has ended is noticed by the first who wants to use it.
+                // The first use of a terminated session fails.
                 if let Some(page) = newest(&replica.timelines).await {
                     return page;
                 }
@@ -198,7 +198,7 @@ async fn steps_that_a_crash_took_back_are_made_again_before_anybody_reads() {
     }
 }
 
-/// The newest messages; nothing where the reading failed, or the group is not known yet.
+/// The newest messages; `None` if the read failed or the group is not known yet.
 async fn newest(timelines: &Timelines) -> Option<Page> {
     let reader = UserId("nobody".into());
     let reading = timelines.page(name("lobby"), Anchor::Newest, 500, reader);
@@ -218,7 +218,7 @@ fn end_readers_after(pause: Duration, database_url: &str) -> JoinHandle<()> {
     })
 }
 
-/// Ends every session but the one that asks and the one that writes.
+/// Terminates every session except this one and the writer's.
 async fn end_readers(database_url: &str) {
     let mut connection = PgConnection::connect(database_url).await.unwrap();
     sqlx::query(

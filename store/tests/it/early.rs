@@ -1,4 +1,4 @@
-//! Events that come before what they follow from (F10, F11), and a log with a hole (F5, F14).
+//! Events that arrive before their causal past (F10, F11), and a log with a gap (F5, F14).
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::VersionVector;
@@ -19,7 +19,7 @@ async fn pushes_that_wait_for_each_other_leave_nothing_behind_and_all_comes_in_t
     let of_first = own(&first).await;
     let of_second = own(&second).await;
 
-    // What each pushes of its own begins behind what the other must give before it.
+    // Each push begins with an event whose past includes an event of the other.
     let (from_second, _) = third.log.absorb(of_second.clone()).await.unwrap();
     let (from_first, _) = third.log.absorb(vec![of_first[1].clone()]).await.unwrap();
     let (before, origins) = (third.log.head().vector.clone(), [&first, &second]);
@@ -69,7 +69,7 @@ async fn a_log_with_a_hole_is_not_read_beyond_it() {
     assert!(matches!(read, Err(ReadError::Corrupt(3))), "{read:?}");
 }
 
-/// What a replica has written itself.
+/// The events that a replica originated.
 async fn own(replica: &Open) -> Vec<RawEvent> {
     let nothing = VersionVector::default();
     let all = replica.log.read_beyond(&nothing, 100, usize::MAX).await;

@@ -1,4 +1,4 @@
-//! The writer while its connection dies, again and again, at every moment.
+//! The writer while its connection fails repeatedly, at every moment.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::audit::audit;
-use crate::lossy::{Loss, Lossy};
+use crate::lossy::{Loss, LossyProxy};
 use crate::support::{Open, Store, name, post};
 
 const DEADLINE: Duration = Duration::from_mins(2);
@@ -23,14 +23,14 @@ const DEADLINE: Duration = Duration::from_mins(2);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_settled_and_nothing_is_written_twice() {
     let mut store = Store::create(1).await;
-    let way = Lossy::to(&store.options.database_url).await;
-    store.options.database_url = way.url(&store.options.database_url);
+    let proxy = LossyProxy::to(&store.options.database_url).await;
+    store.options.database_url = proxy.url(&store.options.database_url);
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
 
     let mut acknowledged = Vec::new();
     for i in 0..12 {
-        way.lose_next(if i % 2 == 0 {
+        proxy.lose_next(if i % 2 == 0 {
             Loss::Answer
         } else {
             Loss::Request
@@ -40,7 +40,7 @@ async fn a_lost_answer_is_settled_and_nothing_is_written_twice() {
             replica.log.submit(post("lobby", "anna", "other", None)),
         );
         acknowledged.extend([one, other].map(id_of));
-        assert!(way.has_lost());
+        assert!(proxy.has_lost());
     }
 
     assert_eq!(posts(&audit(&replica).await), acknowledged);
@@ -49,25 +49,25 @@ async fn a_lost_answer_is_settled_and_nothing_is_written_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_settled_also_when_the_database_stays_away_for_longer() {
     let mut store = Store::create(1).await;
-    let way = Lossy::to(&store.options.database_url).await;
-    store.options.database_url = way.url(&store.options.database_url);
+    let proxy = LossyProxy::to(&store.options.database_url).await;
+    store.options.database_url = proxy.url(&store.options.database_url);
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
     replica.timelines.catch_up().await.unwrap();
 
-    way.lose_next(Loss::Answer);
-    // Each tenth of a second one: longer than a session is waited for once, not for twice that.
-    way.shut_to(40);
+    proxy.lose_next(Loss::Answer);
+    // One refusal each 100 ms: longer than one wait for a session, shorter than two.
+    proxy.refuse_next(40);
     let lost_at = Instant::now();
     let (told, closed_for) = tokio::join!(
         replica.log.submit(post("lobby", "anna", "one", None)),
         async {
-            way.opens().await;
+            proxy.await_refusals().await;
             lost_at.elapsed()
         }
     );
 
-    assert!(way.has_lost());
+    assert!(proxy.has_lost());
     let written = posts(&audit(&replica).await);
     if closed_for < Duration::from_secs(5) {
         assert_eq!(written, [id_of(told)]);
@@ -78,17 +78,17 @@ async fn a_lost_answer_is_settled_also_when_the_database_stays_away_for_longer()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_epoch_whose_answer_is_lost_is_written_as_from_then_on() {
     let mut store = Store::create(1).await;
-    let way = Lossy::to(&store.options.database_url).await;
-    store.options.database_url = way.url(&store.options.database_url);
+    let proxy = LossyProxy::to(&store.options.database_url).await;
+    store.options.database_url = proxy.url(&store.options.database_url);
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
     let former = replica.log.origin();
-    // So that the read model has nothing to ask whose answer could be the next one.
+    // So that no query of the read model is the next one answered.
     replica.timelines.catch_up().await.unwrap();
 
-    way.lose_next(Loss::Answer);
+    proxy.lose_next(Loss::Answer);
     let told = replica.log.renew(former, 77).await;
-    assert!(way.has_lost());
+    assert!(proxy.has_lost());
     assert!(told.is_err(), "{told:?}");
     replica.say("lobby", "anna", "after it").await;
     let renewed = replica.log.renew(former, 78).await.unwrap();
@@ -102,16 +102,16 @@ async fn a_new_epoch_whose_answer_is_lost_is_written_as_from_then_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_to_a_peers_events_is_settled_too() {
+async fn a_lost_answer_to_a_peers_events_is_settled_as_well() {
     let (left, mut right) = tokio::join!(Store::create(1), Store::create(2));
-    let way = Lossy::to(&right.options.database_url).await;
-    right.options.database_url = way.url(&right.options.database_url);
+    let proxy = LossyProxy::to(&right.options.database_url).await;
+    right.options.database_url = proxy.url(&right.options.database_url);
     let (left, right) = tokio::join!(left.open(), right.open());
     left.join("lobby", "anna").await;
     left.say("lobby", "anna", "hello").await;
 
     for loss in [Loss::Answer, Loss::Request] {
-        way.lose_next(loss);
+        proxy.lose_next(loss);
         left.say("lobby", "anna", "hello").await;
         right.pull_from(&left).await;
     }
@@ -124,8 +124,8 @@ async fn a_lost_answer_to_a_peers_events_is_settled_too() {
 async fn a_connection_lost_before_any_statement_costs_nothing() {
     const STATEMENTS: u32 = 24;
     let (mut store, other) = tokio::join!(Store::create(1), Store::create(2));
-    let way = Lossy::to(&store.options.database_url).await;
-    store.options.database_url = way.url(&store.options.database_url);
+    let proxy = LossyProxy::to(&store.options.database_url).await;
+    store.options.database_url = proxy.url(&store.options.database_url);
     let (replica, other) = tokio::join!(store.open(), other.open());
     replica.join("lobby", "anna").await;
     other.join("attic", "bert").await;
@@ -133,7 +133,7 @@ async fn a_connection_lost_before_any_statement_costs_nothing() {
     let mut acknowledged = Vec::new();
     for passing in 0..STATEMENTS {
         other.say("attic", "bert", "hello").await;
-        way.lose_request_after(passing);
+        proxy.lose_request_after(passing);
         let absorbing = absorb_until_held(replica.log.clone(), other.log.clone());
         let key = IdempotencyKey::parse(&format!("after {passing}")).ok();
         let command = post("lobby", "anna", "hello", key);
@@ -153,7 +153,7 @@ async fn a_connection_lost_before_any_statement_costs_nothing() {
         replica.timelines.catch_up().await.unwrap();
     }
 
-    way.lose_no_more_requests();
+    proxy.lose_no_more_requests();
     let replica = reopened(replica, &store).await;
     let own = |id: &String| acknowledged.contains(id);
     let held = posts(&audit(&replica).await);
@@ -174,30 +174,30 @@ async fn a_backlog_is_whole_whichever_of_its_batches_is_lost() {
     for done in futures_util::future::join_all(posts).await {
         done.unwrap();
     }
-    // Each of the first requests; and so that the batch is given up: for longer than it waits.
+    // Loses each of the first requests, also for longer than the batch waits.
     let losses = (0..10).flat_map(|after| [(after, 0), (after, 70)]);
-    let lose = losses.map(|(after, shut_to)| takes_a_backlog_in(&left, after, shut_to));
+    let lose = losses.map(|(after, refuse_next)| absorb_backlog(&left, after, refuse_next));
     for count in futures_util::future::join_all(lose).await {
         assert_eq!(count, 1 + MESSAGES);
     }
     left.close().await;
 }
 
-/// Takes all in while a request is lost, and so many sessions are turned away after it; returns how many
-/// events the log holds then.
-async fn takes_a_backlog_in(from: &Open, lost_after: u32, turned_away: u32) -> usize {
+/// Absorbs everything while a request is lost and the next `refused` sessions are refused; returns
+/// the number of events in the log.
+async fn absorb_backlog(from: &Open, lost_after: u32, refused: u32) -> usize {
     let mut store = Store::create(2).await;
-    let way = Lossy::to(&store.options.database_url).await;
-    store.options.database_url = way.url(&store.options.database_url);
+    let proxy = LossyProxy::to(&store.options.database_url).await;
+    store.options.database_url = proxy.url(&store.options.database_url);
     let replica = store.open().await;
     replica.timelines.catch_up().await.unwrap();
 
-    way.lose_request_after(lost_after);
-    way.shut_to(turned_away);
+    proxy.lose_request_after(lost_after);
+    proxy.refuse_next(refused);
     let absorbing = absorb_by(5_000, replica.log.clone(), from.log.clone());
     timeout(DEADLINE, absorbing).await.unwrap();
 
-    way.shut_to(0);
+    proxy.refuse_next(0);
     let held = audit(&replica).await.len();
     replica.timelines.catch_up().await.unwrap();
     replica.close().await;
@@ -231,7 +231,7 @@ async fn a_reading_that_hangs_is_given_up_and_the_next_one_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_is_there_once_however_often_the_connection_dies() {
+async fn acknowledged_messages_are_stored_once_however_often_the_connection_dies() {
     let (store, other) = tokio::join!(Store::create(1), Store::create(2));
     let (replica, other) = tokio::join!(store.open(), other.open());
     replica.join("lobby", "anna").await;
@@ -270,7 +270,7 @@ async fn what_was_acknowledged_is_there_once_however_often_the_connection_dies()
     );
 }
 
-/// Sends twenty messages, each until it is acknowledged, as a client does.
+/// Sends twenty messages, each repeated until it is acknowledged, as a client does.
 async fn write_until_acknowledged(log: Log, writer: usize) -> Vec<String> {
     let mut written = Vec::new();
     for i in 0..20 {
@@ -292,7 +292,7 @@ async fn absorb_until_held(log: Log, from: Log) {
     absorb_by(5, log, from).await;
 }
 
-/// Absorbs all there is, so many events at once.
+/// Absorbs everything, in batches of `count` events.
 async fn absorb_by(count: usize, log: Log, from: Log) {
     loop {
         let held = log.head().vector.clone();
@@ -300,15 +300,15 @@ async fn absorb_by(count: usize, log: Log, from: Log) {
         if events.is_empty() {
             return;
         }
-        // A failure is answered by the next round.
+        // The next round retries a failure.
         let _ = log.absorb(events).await;
     }
 }
 
-/// Ends the session that holds the writer's lock, between and during its batches.
+/// Terminates the session that holds the writer's lock, between and during its batches.
 async fn kill_again_and_again(database_url: String) {
     let mut connection = PgConnection::connect(&database_url).await.unwrap();
-    // Longer and longer, so that a machine of any speed comes through in the end.
+    // The pauses grow, so that a machine of any speed succeeds in the end.
     for pause_ms in (40..).step_by(4) {
         sqlx::query(
             "SELECT pg_terminate_backend(l.pid) FROM pg_locks l
@@ -322,7 +322,7 @@ async fn kill_again_and_again(database_url: String) {
     }
 }
 
-/// Opens the log anew, so that its head comes from the rows.
+/// Reopens the log, so that its head comes from the rows.
 async fn reopened(replica: Open, store: &Store) -> Open {
     let (before, origin) = (replica.log.head(), replica.log.origin());
     replica.close().await;

@@ -1,5 +1,5 @@
-//! Beside an origin that is forked events come without what they follow: a like before its message.
-//! What people see in the end is the same as elsewhere.
+//! Beside a forked origin events may arrive without their causal past, such as a like before its
+//! message. The replica still converges to the same view.
 
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ async fn like(at: &Open, id: &str, who: &str) {
     at.log.submit(command).await.unwrap();
 }
 
-/// The events of an origin, and all others.
+/// Splits events into those of an origin and all others.
 fn apart(events: Vec<RawEvent>, origin: Origin) -> (Vec<RawEvent>, Vec<RawEvent>) {
     events
         .into_iter()

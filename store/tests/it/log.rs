@@ -25,7 +25,7 @@ async fn what_is_acknowledged_is_shown() {
 }
 
 #[tokio::test]
-async fn only_members_write_and_nobody_likes_the_own_message() {
+async fn only_members_post_and_no_author_likes_their_own_message() {
     let store = Store::create(1).await;
     let replica = store.open().await;
     let refused = |outcome: Result<_, SubmitError>| match outcome {
@@ -84,7 +84,7 @@ async fn a_key_names_one_message_also_within_one_batch() {
 }
 
 #[tokio::test]
-async fn a_batch_tells_what_is_repeated_from_what_is_new_and_asks_the_key_before_the_membership() {
+async fn a_batch_separates_repeats_from_new_posts_and_checks_the_key_before_the_membership() {
     let store = Store::create(1).await;
     let replica = store.open().await;
     let keyed = |who: &str, text: &str| post("lobby", who, text, IdempotencyKey::parse(text).ok());
@@ -122,7 +122,7 @@ async fn a_batch_tells_what_is_repeated_from_what_is_new_and_asks_the_key_before
 }
 
 #[tokio::test]
-async fn an_epoch_goes_on_and_the_chain_with_it() {
+async fn a_restart_continues_the_epoch_and_the_chain() {
     let store = Store::create(1).await;
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
@@ -235,7 +235,7 @@ async fn an_event_is_stored_only_after_its_past() {
 }
 
 #[tokio::test]
-async fn the_floor_rises_above_events_of_a_peer_whose_clock_is_ahead() {
+async fn the_closed_timestamp_rises_above_events_of_a_peer_whose_clock_is_ahead() {
     let (fast, right) = tokio::join!(Store::create_ahead(1, 3_600_000), Store::create(2));
     let (fast, right) = tokio::join!(fast.open(), right.open());
     fast.join("lobby", "anna").await;
@@ -270,13 +270,13 @@ async fn a_rebuilt_read_model_shows_the_same() {
 }
 
 #[tokio::test]
-async fn a_rebuild_gives_the_same_tables_whatever_the_steps_were() {
+async fn a_rebuild_yields_the_same_tables_for_any_step_sizes() {
     let (store, other) = tokio::join!(Store::create(1), Store::create_ahead(2, 60_000));
     let (left, right) = tokio::join!(store.open(), other.open());
     left.join("lobby", "anna").await;
     right.pull_from(&left).await;
     for round in 0..100 {
-        // The same users say the contrary here and there, in steps of one event and of many.
+        // The same users contradict themselves on both sides, in steps of one event and of many.
         left.leave("lobby", "anna").await;
         right.join("lobby", "anna").await;
         left.join("lobby", "bert").await;

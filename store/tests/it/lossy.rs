@@ -1,4 +1,4 @@
-//! A way to Postgres that loses one request or one answer, or holds one up, when told to.
+//! A proxy to Postgres that loses one request or one answer, or holds one request, on demand.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,39 +10,39 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What is lost next, and with it the connection.
+/// What the proxy loses next, together with the connection.
 #[derive(Clone, Copy)]
 pub enum Loss {
-    /// What the client says next never arrives.
+    /// The client's next request.
     Request = 1,
-    /// The next answer to an insert, which is committed by then, never arrives.
+    /// The next answer to an insert, after its commit.
     Answer = 2,
 }
 
-/// How it goes with the request that is to be held up.
+/// The state of the request to hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
-    /// There is none.
+    /// No request is to be held.
     Free,
-    /// It comes after so many others.
+    /// Holds the next request after this many others.
     After(u32),
-    /// It waits on the way.
+    /// A request is held.
     Holding,
 }
 
-/// The way; closed when dropped.
-pub struct Lossy {
+/// The proxy; closed when dropped.
+pub struct LossyProxy {
     folder: tempfile::TempDir,
     next: Arc<AtomicU8>,
     countdown: Arc<AtomicU32>,
     hold: watch::Sender<Hold>,
-    /// How many callers are still to be turned away.
+    /// How many connections are still to be refused.
     shut: watch::Sender<u32>,
     task: JoinHandle<()>,
 }
 
-impl Lossy {
-    /// Opens a way to the Postgres of an address.
+impl LossyProxy {
+    /// Opens a proxy to the Postgres at a URL.
     pub async fn to(database_url: &str) -> Self {
         let mut connection = PgConnection::connect(database_url).await.unwrap();
         let real: String = sqlx::query_scalar("SELECT current_setting('unix_socket_directories')")
@@ -57,14 +57,14 @@ impl Lossy {
         let hold = watch::channel(Hold::Free).0;
         let shut = watch::channel(0).0;
         let (loss, left, held) = (next.clone(), countdown.clone(), hold.clone());
-        let turned_away = shut.clone();
+        let refusing = shut.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if turned_away.send_if_modified(count_down) {
+                if refusing.send_if_modified(count_down) {
                     continue;
                 }
                 let server = UnixStream::connect(&real).await.unwrap();
-                tokio::spawn(carry(
+                tokio::spawn(forward(
                     client,
                     server,
                     loss.clone(),
@@ -83,7 +83,7 @@ impl Lossy {
         }
     }
 
-    /// The same address by this way.
+    /// The same URL, through the proxy.
     pub fn url(&self, database_url: &str) -> String {
         let (path, options) = database_url.split_once("?host=").unwrap();
         let (_, others) = options.split_once('&').unwrap();
@@ -95,50 +95,50 @@ impl Lossy {
         self.next.store(loss as u8, Ordering::SeqCst);
     }
 
-    /// Lets so many requests pass, of whichever connection, and loses the next one.
+    /// Passes this many requests, of any connection, and loses the next one.
     pub fn lose_request_after(&self, passing: u32) {
         self.countdown.store(passing + 1, Ordering::SeqCst);
     }
 
-    /// Lets all requests pass from now on.
+    /// Passes all requests from now on.
     pub fn lose_no_more_requests(&self) {
         self.countdown.store(0, Ordering::SeqCst);
     }
 
-    /// Lets so many requests pass, of whichever connection, and holds the next one up.
+    /// Passes this many requests, of any connection, and holds the next one.
     pub fn hold_request_after(&self, passing: u32) {
         self.hold.send_replace(Hold::After(passing));
     }
 
-    /// Waits until a request is held up.
-    pub async fn holds(&self) {
+    /// Waits until a request is held.
+    pub async fn await_held(&self) {
         let mut hold = self.hold.subscribe();
         hold.wait_for(|hold| *hold == Hold::Holding).await.unwrap();
     }
 
-    /// Lets everything pass, also what was held up.
+    /// Passes everything, including the held request.
     pub fn release(&self) {
         self.hold.send_replace(Hold::Free);
     }
 
-    /// Turns so many of those away who come from now on.
-    pub fn shut_to(&self, callers: u32) {
+    /// Refuses this many of the next connections.
+    pub fn refuse_next(&self, callers: u32) {
         self.shut.send_replace(callers);
     }
 
-    /// Waits until they have come.
-    pub async fn opens(&self) {
+    /// Waits until all of them were refused.
+    pub async fn await_refusals(&self) {
         let mut shut = self.shut.subscribe();
         shut.wait_for(|left| *left == 0).await.unwrap();
     }
 
-    /// Tells whether what was to be lost is lost.
+    /// Whether the requested loss has happened.
     pub fn has_lost(&self) -> bool {
         self.next.load(Ordering::SeqCst) == 0
     }
 }
 
-impl Drop for Lossy {
+impl Drop for LossyProxy {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -152,8 +152,8 @@ fn count_down(left: &mut u32) -> bool {
     is_any
 }
 
-/// Carries bytes both ways until one side closes or something is to be lost.
-async fn carry(
+/// Forwards bytes both ways until one side closes or a loss is due.
+async fn forward(
     mut client: UnixStream,
     mut server: UnixStream,
     loss: Arc<AtomicU8>,
@@ -177,7 +177,7 @@ async fn carry(
                 if bytes.is_empty() || is_time_for(Loss::Request) || is_counted_out() {
                     return;
                 }
-                pass(&hold).await;
+                hold_if_due(&hold).await;
                 if server.write_all(bytes).await.is_err() {
                     return;
                 }
@@ -196,8 +196,8 @@ async fn carry(
     }
 }
 
-/// Waits where this is the request to be held up.
-async fn pass(hold: &watch::Sender<Hold>) {
+/// Holds the current request if its turn has come.
+async fn hold_if_due(hold: &watch::Sender<Hold>) {
     hold.send_if_modified(|now| match *now {
         Hold::After(0) => std::mem::replace(now, Hold::Holding) != Hold::Holding,
         Hold::After(passing) => {

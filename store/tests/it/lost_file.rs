@@ -1,5 +1,5 @@
-//! The file beside the database cannot be written: without it a database that is put back would not
-//! be seen to lack what was written meanwhile.
+//! The file beside the database cannot be written: without it a later restore of the database could
+//! not be detected.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ async fn no_number_is_given_while_the_file_cannot_be_written_and_all_else_goes_o
             .await
     };
 
-    // Nothing can be written to a folder, not even by root.
+    // A directory cannot be written as a file, not even by root.
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     let mut written = 0;
@@ -33,11 +33,11 @@ async fn no_number_is_given_while_the_file_cannot_be_written_and_all_else_goes_o
             Ok(_) => written += 1,
             Err(refused) => break refused,
         }
-        assert!(written < 1_000, "it is not noticed");
+        assert!(written < 1_000, "the failure is not detected");
     };
     assert!(matches!(refused, SubmitError::FileStuck));
     assert!(replica.log.is_file_stuck());
-    // The one that found it out was written, and is not told to be.
+    // The write that met the failure is committed, but not acknowledged.
     written += 1;
     assert!(matches!(say().await, Err(SubmitError::FileStuck)));
     replica.pull_from(&other).await;
@@ -68,10 +68,10 @@ async fn a_file_that_hangs_is_one_that_cannot_be_written() {
     let say = async || {
         let said = replica.log.submit(post("lobby", "anna", "hello", None));
         let answered = timeout(Duration::from_mins(1), said).await;
-        answered.expect("a file that hangs holds up no answer for long")
+        answered.expect("a file that hangs does not delay answers for long")
     };
 
-    // Nobody writes to this pipe, so that whoever opens it waits.
+    // This pipe has no writer, so opening it for reading blocks.
     let kept = file.with_extension("kept");
     fs::rename(&file, &kept).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RUSR).unwrap();
@@ -81,33 +81,33 @@ async fn a_file_that_hangs_is_one_that_cannot_be_written() {
     replica.pull_from(&other).await;
     assert_eq!(replica.log.head().vector.get(other.log.origin()), 1);
 
-    // What hung reads nothing, and the file is whole again.
+    // The blocked read ends without data, and the file is whole again.
     fs::rename(&kept, file.with_extension("whole")).unwrap();
     let pipe = fs::File::options().write(true).open(&file).unwrap();
     fs::rename(file.with_extension("whole"), &file).unwrap();
     drop(pipe);
-    eventually("being tried again", async || say().await.is_ok()).await;
+    eventually("the file is written again", async || say().await.is_ok()).await;
     replica.close().await;
     other.close().await;
 }
 
-/// Lets go whoever waits for this pipe, also when the test fails: else it would not end.
+/// Unblocks the readers of this pipe when dropped, so that a failing test ends too.
 struct Released<'a>(&'a Path);
 
 impl Drop for Released<'_> {
     fn drop(&mut self) {
         let at_once = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
-        // Nobody waits for it any more where the test went well.
+        // After a successful test no reader is left.
         let _ = rustix::fs::open(self.0, at_once, rustix::fs::Mode::empty());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_file_shows_the_last_write_soon_also_where_nobody_writes_after_it() {
+async fn the_file_covers_the_last_write_soon_without_a_later_one() {
     let store = Store::create(1).await;
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
-    // The file is written for the first of them, and not again so soon.
+    // The file is written for the first post only, and not again at once.
     for _ in 0..3 {
         replica.say("lobby", "anna", "hello").await;
     }
@@ -118,10 +118,10 @@ async fn the_file_shows_the_last_write_soon_also_where_nobody_writes_after_it() 
             .unwrap()
             .contains("\"seq_seen\":4")
     };
-    // Sooner than it would be written anyhow, with the next look at the database after five seconds.
+    // Sooner than with the next check of the database, which comes after five seconds.
     let soon = timeout(
         Duration::from_secs(4),
-        eventually("the file catching up", shows_all),
+        eventually("the file covers all writes", shows_all),
     );
     soon.await.expect("the file is written soon");
     replica.close().await;

@@ -1,5 +1,5 @@
-//! What the log and the read model promise on a real Postgres: one binary, a file per subject.
-#![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
+//! The guarantees of the log and the read model on a real Postgres: one binary, a file per subject.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 #![expect(clippy::disallowed_methods, reason = "a test has a clock of its own")]
 
 mod audit;
@@ -24,7 +24,7 @@ mod torn;
 mod unsafe_postgres;
 mod writer;
 
-/// The histories that the folds are tried on, and what they must come to.
+/// The histories that the folds are tested with, and their expected state.
 #[path = "../../../domain/tests/it/expected.rs"]
 mod expected;
 #[path = "../../../domain/tests/it/world.rs"]

@@ -1,4 +1,4 @@
-//! The writer, which reads as little as it can, knows who is a member, whatever arrived when.
+//! The writer reads few rows, and still knows the members for any order of arrival.
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::names::MessageId;
@@ -16,7 +16,7 @@ use crate::support::{Open, Store, name};
 use crate::world::{choices, history, in_some_causal_order, person};
 
 #[tokio::test]
-async fn the_writer_lets_those_write_who_are_members() {
+async fn the_writer_accepts_posts_of_members_only() {
     let mut runner = TestRunner::deterministic();
     for number in 0..4 {
         let events = history().new_tree(&mut runner).unwrap().current();
@@ -27,19 +27,19 @@ async fn the_writer_lets_those_write_who_are_members() {
         let replica = store.open().await;
 
         replica.log.absorb(first.to_vec()).await.unwrap();
-        asks_everybody(&replica, first, number).await;
+        check_every_pair(&replica, first, number).await;
         replica.log.absorb(then.to_vec()).await.unwrap();
-        asks_everybody(&replica, &arriving, number).await;
+        check_every_pair(&replica, &arriving, number).await;
         replica.close().await;
         let replica = store.open().await;
-        asks_everybody(&replica, &arriving, number).await;
+        check_every_pair(&replica, &arriving, number).await;
         audit(&replica).await;
         replica.close().await;
     }
 }
 
-/// Tries to post as everybody everywhere, and compares with what the rules say of the events.
-async fn asks_everybody(replica: &Open, events: &[RawEvent], number: usize) {
+/// Posts as each user to each group, and compares the outcome with the rules applied to the events.
+async fn check_every_pair(replica: &Open, events: &[RawEvent], number: usize) {
     let seen = expected(events);
     for group in ["lobby", "attic"] {
         for user in [person(0), person(1)] {

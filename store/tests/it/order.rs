@@ -1,4 +1,4 @@
-//! Postgres sorts like the one comparator, whatever the language of its database (F17).
+//! Postgres sorts like the comparator, for every collation of the database (F17).
 
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, ReplicaId};
@@ -15,7 +15,7 @@ async fn postgres_sorts_positions_like_the_order_key() {
     let mut keys = keys();
     let unsorted: Vec<String> = keys.iter().map(OrderKey::to_string).collect();
 
-    // The column of the table itself, so that its collation is what is tried.
+    // The column of the table itself, so that the test uses its collation.
     sqlx::raw_sql("CREATE TEMPORARY TABLE places AS SELECT position FROM messages")
         .execute(&mut *connection)
         .await
@@ -69,7 +69,7 @@ async fn names_are_sorted_alike_in_a_database_that_sorts_for_people() {
     assert_eq!(groups, NAMES);
 }
 
-/// Digits and letters, full and empty places, in an order of no use.
+/// Keys with digits and letters, zero and maximum fields, unsorted.
 fn keys() -> Vec<OrderKey> {
     let mut keys = Vec::new();
     for seq in [1, 9, 10, 15, 16, u64::MAX] {

@@ -1,5 +1,5 @@
-//! Events of later versions and broken ones: kept and passed on as they came, shown by nobody, in
-//! the way of nothing.
+//! Events of later versions and malformed events are stored and relayed unchanged, are not shown,
+//! and hold up no other event.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ async fn content_that_no_index_can_hold_is_set_aside() {
     let store = Store::create(1).await;
     let replica = store.open().await;
     let mut peer = Peer::new();
-    // Postgres must not find it easy to compress.
+    // Incompressible, so that Postgres cannot shrink it to fit the index.
     let hashes = (0..300_u16).map(|i| Hash::START.then(&i.to_be_bytes()).to_string());
     let endless: String = hashes.collect();
     let endless_id = ANNA.replace("u1", &endless);
@@ -99,12 +99,12 @@ async fn a_message_is_accepted_also_where_an_unknown_event_has_its_id() {
     let store = Store::create(1).await;
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
-    // From here on the writer knows where she stands, and asks for less.
+    // From here on the writer caches her membership and reads less.
     replica.say("lobby", "anna", "first").await;
     let key = IdempotencyKey::parse("key").unwrap();
     let command = post("lobby", "anna", "hello", Some(key));
     let Action::Post(id, PostCommand::Post { .. }) = &command.action else {
-        panic!("it is a post");
+        panic!("not a post");
     };
     let later = Peer::new().event("post", &id.0, "MessagePinned", "{}");
     replica.log.absorb(vec![later]).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_message_is_accepted_also_where_an_unknown_event_has_its_id() {
 
     assert!(first.event.is_some() && again.event.is_none());
     assert_eq!(replica.texts("lobby").await, ["first", "hello"]);
-    // And nothing had to be begun anew for it.
+    // The writer kept its session.
     assert_eq!(writing_session(&replica).await, session);
 }
 
@@ -147,7 +147,7 @@ fn posted(text: &str) -> String {
     format!(r#"{{"author":{{"id":"u1","name":"anna"}},"text":"{text}"}}"#)
 }
 
-/// Which session of Postgres the writer has.
+/// The process id of the writer's Postgres session.
 async fn writing_session(replica: &Open) -> i32 {
     let held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -164,7 +164,7 @@ async fn set_aside(replica: &Open) -> Vec<i64> {
         .unwrap()
 }
 
-/// A replica of another version, which writes its bytes in its own way.
+/// A replica of another version, which serialises events differently.
 struct Peer {
     held: VersionVector,
     hash: Hash,

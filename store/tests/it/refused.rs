@@ -1,5 +1,5 @@
-//! What the read model's tables refuse: the one event is set aside, the log and all else go on (F27).
-//! A database that is merely in trouble is waited for.
+//! An event that the read model's tables reject is quarantined, and everything else continues
+//! (F27). A database that fails temporarily is retried.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn a_database_in_trouble_is_waited_for_and_costs_no_event() {
     assert!(replica.timelines.following().failing_since.is_none());
 }
 
-/// Lets the read model's table refuse every message that says "poison", with this SQLSTATE.
+/// Makes the messages table reject every message with the text "poison", with this SQLSTATE.
 async fn refuse(replica: &Open, code: &str) {
     let sql = format!(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

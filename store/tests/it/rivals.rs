@@ -1,4 +1,4 @@
-//! What is said about one thing by several users is found together.
+//! The entries of one register by several replicas are found together.
 
 use causeway_domain::names::GroupName;
 

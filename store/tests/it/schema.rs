@@ -1,5 +1,5 @@
-//! The tables of an older version are brought up to date with all that is in them; those of a newer
-//! one are left alone.
+//! The tables of an older version are migrated with all their rows; those of a newer version are
+//! left unchanged.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ async fn the_log_of_each_older_version_is_shown_whole_after_an_upgrade() {
     }
     written.close().await;
     let rows = copied_out(&newest).await;
-    // The log and its identity came with the first two.
+    // The first two migrations created the log and the identity.
     for count in 2..=MIGRATIONS.migrations.len() {
         let older = newest.with_a_fresh_database().await;
         let mut database = connect(&older).await;
@@ -38,7 +38,7 @@ async fn the_log_of_each_older_version_is_shown_whole_after_an_upgrade() {
 
         upgraded.timelines.catch_up().await.unwrap();
         let shown = upgraded.texts("lobby").await;
-        assert_eq!(shown, ["0", "1", "2"], "from {count} changes on");
+        assert_eq!(shown, ["0", "1", "2"], "from {count} migrations on");
         upgraded.close().await;
     }
 }
@@ -65,7 +65,7 @@ async fn the_tables_of_a_newer_version_are_refused_and_left_as_they_are() {
     assert!(refused.to_string().contains("a newer version"), "{refused}");
 }
 
-/// The tables as they were when there were so many changes.
+/// The first `count` migrations.
 fn first(count: usize) -> Migrator {
     Migrator {
         migrations: Cow::Owned(MIGRATIONS.migrations[..count].to_vec()),

@@ -29,8 +29,8 @@ impl Store {
         Self::in_folder(replica, folder, "").await
     }
 
-    /// A replica whose database sorts text as people who speak English do, not by its bytes. Before
-    /// its version 15 Postgres cannot have such a database everywhere: there it sorts by bytes.
+    /// A replica whose database has the English ICU collation. Before version 15 Postgres does not
+    /// support this everywhere: there the database sorts by bytes.
     pub async fn create_sorting_for_people(replica: u16) -> Self {
         let postgres = tokio::task::spawn_blocking(Disposable::shared).await;
         let mut admin = PgConnection::connect(&postgres.unwrap().url())
@@ -46,14 +46,14 @@ impl Store {
         Self::in_folder(replica, folder, if is_able { locale } else { "" }).await
     }
 
-    /// A replica whose clock goes `ahead_ms` before the true time.
+    /// A replica whose clock is `ahead_ms` ahead.
     pub async fn create_ahead(replica: u16, ahead_ms: u64) -> Self {
         let mut store = Self::create(replica).await;
         store.set_clock(Arc::new(move || wall_ms() + ahead_ms));
         store
     }
 
-    /// Sets the clock, what people are shown and what orders events alike, from the next start on.
+    /// Sets the clock from the next start on, both for displayed times and for the HLC.
     pub fn set_clock(&mut self, clock: Arc<dyn Fn() -> u64 + Send + Sync>) {
         self.options.wall = clock.clone();
         self.options.order = clock;
@@ -85,7 +85,7 @@ impl Store {
         Self { options, folder }
     }
 
-    /// The same replica after its database was lost; the file beside it is still there.
+    /// The same replica with an empty database and its old file.
     pub async fn with_a_fresh_database(&self) -> Self {
         Self::in_folder(self.options.replica.get(), self.folder.clone(), "").await
     }
@@ -119,10 +119,10 @@ impl Open {
         self.follower.await.unwrap();
     }
 
-    /// Waits until the writer ends although the log is in use.
+    /// Waits until the writer ends by itself while the log is open.
     pub async fn writer_ends(self) -> (Log, Timelines) {
         let ended = tokio::time::timeout(Duration::from_mins(1), self.writer).await;
-        ended.expect("the writer goes on").unwrap();
+        ended.expect("the writer still runs").unwrap();
         (self.log, self.timelines)
     }
 
@@ -155,7 +155,7 @@ impl Open {
         self.timelines.reach(head.arrival).await.unwrap();
     }
 
-    /// Lets every statement that inserts into a table take its time.
+    /// Slows down every statement that inserts into a table.
     pub async fn slow_down(&self, table: &str) {
         let trigger = format!(
             "CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
@@ -184,11 +184,11 @@ impl Open {
     }
 }
 
-/// Waits until something is so.
-pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds.
+pub async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(1);
-    while !is_so().await {
-        assert!(Instant::now() < deadline, "{what} did not come true");
+    while !is_true().await {
+        assert!(Instant::now() < deadline, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Rows are taken away, or put back as they were, under the session that the writer keeps: a restore
-//! into a database that is in use. Nothing may be written over the gap.
+//! Rows are removed or restored under the writer's open session, as by a restore into a database in
+//! use. No event may be written over the gap.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,11 +34,7 @@ async fn nothing_is_written_over_what_was_taken_away_under_an_open_session() {
 
     replica.close().await;
     let replica = store.open().await;
-    assert_ne!(
-        replica.log.origin(),
-        former,
-        "its numbers are known elsewhere"
-    );
+    assert_ne!(replica.log.origin(), former, "its seqs are known to peers");
     let arrivals: Vec<i64> = sqlx::query_scalar("SELECT arrival FROM events ORDER BY arrival")
         .fetch_all(&mut connection)
         .await
@@ -69,7 +65,7 @@ async fn it_is_noticed_also_where_the_clock_was_set_back_by_an_hour() {
     is_noticed(&store, replica).await;
 }
 
-/// Nobody writes after the last event was taken away.
+/// Removes the last events without a later write, and expects the writer to end.
 async fn is_noticed(store: &Store, replica: Open) {
     replica.join("lobby", "bert").await;
     let said = post("lobby", "bert", "answered", None);

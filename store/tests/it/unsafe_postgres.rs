@@ -1,4 +1,4 @@
-//! A Postgres that can lose what it has acknowledged is refused, setting by setting (F29, F30).
+//! A Postgres that can lose acknowledged commits is refused, for each setting (F29, F30).
 
 use causeway_postgres::{Options, PrivatePostgres, Scratch};
 use causeway_store::log::{Log, OpenError, SubmitError};
@@ -71,7 +71,7 @@ async fn nothing_is_written_through_a_new_session_that_does_not_wait_for_the_dis
 
     order(&url, "ALTER ROLE causeway SET synchronous_commit = off").await;
     replica
-        .say("lobby", "anna", "through the session of before")
+        .say("lobby", "anna", "through the old session")
         .await;
     end_other_sessions(&url).await;
     let refused = replica
@@ -81,7 +81,7 @@ async fn nothing_is_written_through_a_new_session_that_does_not_wait_for_the_dis
 
     assert!(matches!(refused, Err(SubmitError::Unavailable)));
     order(&url, "ALTER ROLE causeway RESET synchronous_commit").await;
-    replica.say("lobby", "anna", "through a safe one").await;
+    replica.say("lobby", "anna", "through a safe session").await;
     replica.close().await;
     tokio::task::spawn_blocking(|| postgres.stop())
         .await
@@ -94,8 +94,8 @@ async fn a_setting_that_is_switched_off_under_an_open_session_is_noticed() {
     let postgres = folder.start(&[]).await;
     let url = postgres.url();
     let (store, _data) = demanding(&url).await;
-    // A private Postgres has its settings on its command line, where nobody changes them: this one is
-    // made to say something else.
+    // A private Postgres takes its settings from its command line, where they cannot be changed.
+    // This one reports another value.
     order(
         &url,
         "CREATE TABLE switched_off (setting text);
@@ -114,8 +114,8 @@ async fn a_setting_that_is_switched_off_under_an_open_session_is_noticed() {
     };
 
     order(&url, "INSERT INTO switched_off VALUES ('fsync')").await;
-    // The last ones go through the session of before; looking again is a matter of seconds.
-    eventually("it being noticed", async || said().await.is_err()).await;
+    // The next writes still use the old session; its settings are checked again within seconds.
+    eventually("the setting is detected", async || said().await.is_err()).await;
     let without = replica.log.no_session().unwrap();
     assert!(without.why.contains("fsync"), "{}", without.why);
 
@@ -128,7 +128,7 @@ async fn a_setting_that_is_switched_off_under_an_open_session_is_noticed() {
         .unwrap();
 }
 
-/// A replica on that database that takes none of this, and its folder.
+/// A replica on that database that accepts no unsafe setting, and its folder.
 async fn demanding(url: &str) -> (Store, Scratch) {
     let data = Scratch::create();
     let mut store = Store::create(1).await;
@@ -144,14 +144,14 @@ async fn end_other_sessions(url: &str) {
     order(url, end).await;
 }
 
-/// A folder for a Postgres that is started again and again with other settings.
+/// A folder for a Postgres that is restarted with different settings.
 struct Folder(Scratch);
 
 impl Folder {
     fn new() -> Self {
         use std::os::unix::fs::PermissionsExt;
         let folder = Scratch::create();
-        // Postgres, which is not root, must be able to walk to its data.
+        // Postgres does not run as root and needs search permission on the path to its data.
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).unwrap();
         Self(folder)
@@ -171,7 +171,7 @@ impl Folder {
     }
 }
 
-/// Opens a log there and closes it again; returns what it says can lose writes.
+/// Opens a log there and closes it; returns the unsafe settings that it reports.
 async fn opened(url: &str, allow_unsafe: bool) -> Result<Vec<String>, OpenError> {
     let mut options = Store::create(1).await.options;
     let folder = Scratch::create();

@@ -1,4 +1,4 @@
-//! The one writer: many who write at once, some who give up, a second process, a retry.
+//! The writer: concurrent clients, cancelled requests, a second process, a retry.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -57,7 +57,7 @@ async fn whoever_reads_while_many_write_sees_every_event_once_and_no_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_stops_waiting_loses_nothing_that_was_acknowledged() {
+async fn a_cancelled_write_costs_no_acknowledged_one() {
     let store = Store::create(1).await;
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
@@ -82,7 +82,7 @@ async fn whoever_stops_waiting_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_writes_than_can_wait_are_told_so_and_the_others_are_all_there() {
+async fn writes_beyond_the_queue_are_refused_and_all_others_are_stored() {
     let store = Store::create(1).await;
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
@@ -170,7 +170,7 @@ async fn a_second_process_is_refused_and_the_first_goes_on() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_answered_wherever_the_message_is_known_also_after_leaving() {
+async fn a_repeat_is_answered_at_every_replica_that_holds_the_message_also_after_leaving() {
     let (left, right) = tokio::join!(Store::create(1), Store::create(2));
     let (left, right) = tokio::join!(left.open(), right.open());
     let key = IdempotencyKey::parse("k").ok();

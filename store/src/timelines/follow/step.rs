@@ -1,5 +1,5 @@
-//! One step: what is there is loaded, the events are folded in, and what has changed is written with
-//! the checkpoint, in one transaction.
+//! One step: loads the affected rows, folds the events, and writes the changed rows and the
+//! checkpoint in one transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,27 +10,27 @@ use sqlx::{Connection, PgConnection};
 use crate::log::Stored;
 use crate::timelines::rows;
 
-use super::Failed;
+use super::StepError;
 
-/// An event that was set aside.
-type SetAside = (i64, String);
+/// A quarantined event: its offset, and why it cannot be folded.
+type Quarantined = (i64, String);
 
-/// What was committed.
-pub(super) struct TakenIn {
+/// The outcome of a committed step.
+pub(super) struct Committed {
     pub checkpoint: Checkpoint,
     pub step: Step,
-    /// How many events were set aside.
-    pub set_aside: u64,
+    /// How many events were quarantined.
+    pub quarantined: u64,
 }
 
-/// Folds events in and commits.
-pub(super) async fn take_in(
+/// Folds events and commits.
+pub(super) async fn fold_and_commit(
     connection: &mut PgConnection,
     former: &Checkpoint,
     events: &[Stored],
-) -> Result<TakenIn, Failed> {
+) -> Result<Committed, StepError> {
     let (checkpoint, vectors) = after(former, events);
-    let (facts, set_aside) = guarded(|| read(events))?;
+    let (facts, quarantined) = guarded(|| read(events))?;
     let needs = guarded(|| Needs::of(&facts))?;
     let mut step = load(connection, &needs).await?;
     step.vectors = vectors;
@@ -40,26 +40,25 @@ pub(super) async fn take_in(
         }
         step
     })?;
-    store(connection, &step, &set_aside, &checkpoint).await?;
-    Ok(TakenIn {
+    store(connection, &step, &quarantined, &checkpoint).await?;
+    Ok(Committed {
         checkpoint,
         step,
-        set_aside: u64::try_from(set_aside.len()).unwrap_or(0),
+        quarantined: u64::try_from(quarantined.len()).unwrap_or(0),
     })
 }
 
-/// Does what looks into events: a defect that panics over one of them is that event's refusal, not
-/// the end of the task.
-fn guarded<T>(does: impl FnOnce() -> T) -> Result<T, Failed> {
-    // What it was given is dropped with the step.
-    catch_unwind(AssertUnwindSafe(does))
-        .map_err(|_| Failed::Refused("the read model panicked over it".to_owned()))
+/// Runs code that parses or folds events. A panic rejects the event and does not end the task.
+fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, StepError> {
+    // The state that a panic leaves behind is dropped with the step.
+    catch_unwind(AssertUnwindSafe(run))
+        .map_err(|_| StepError::Rejected("the read model panicked on this event".to_owned()))
 }
 
-/// Reads what events say, and sets those aside that cannot be read.
-fn read(events: &[Stored]) -> (Vec<Fact>, Vec<SetAside>) {
+/// Decodes events, and quarantines those that cannot be decoded.
+fn read(events: &[Stored]) -> (Vec<Fact>, Vec<Quarantined>) {
     let mut facts = Vec::with_capacity(events.len());
-    let mut set_aside: Vec<SetAside> = Vec::new();
+    let mut quarantined: Vec<Quarantined> = Vec::new();
     for stored in events {
         let arrival = stored.arrival;
         match Fact::read(arrival, &stored.event) {
@@ -67,41 +66,41 @@ fn read(events: &[Stored]) -> (Vec<Fact>, Vec<SetAside>) {
             Ok(fact) => facts.extend(fact),
             Err(reason) => {
                 tracing::error!(arrival, %reason, "an event was set aside");
-                set_aside.push((arrival, reason.to_string()));
+                quarantined.push((arrival, reason.to_string()));
             }
         }
     }
-    (facts, set_aside)
+    (facts, quarantined)
 }
 
-/// Sets the one event aside that was refused, and goes on behind it.
-pub(super) async fn pass_over(
+/// Quarantines the one rejected event, and moves the checkpoint past it.
+pub(super) async fn quarantine(
     connection: &mut PgConnection,
     former: &Checkpoint,
     events: &[Stored],
     reason: &str,
-) -> sqlx::Result<TakenIn> {
+) -> sqlx::Result<Committed> {
     let (checkpoint, vectors) = after(former, events);
-    let refused: Vec<SetAside> = events
+    let rejected: Vec<Quarantined> = events
         .iter()
         .map(|stored| (stored.arrival, reason.to_owned()))
         .collect();
     let mut transaction = connection.begin().await?;
-    rows::set_aside(&mut transaction, &refused).await?;
+    rows::quarantine(&mut transaction, &rejected).await?;
     rows::store_vectors(&mut transaction, &vectors).await?;
     rows::store_checkpoint(&mut transaction, &checkpoint).await?;
     transaction.commit().await?;
-    for (arrival, _) in refused {
+    for (arrival, _) in rejected {
         tracing::error!(arrival, %reason, "an event was set aside");
     }
-    Ok(TakenIn {
+    Ok(Committed {
         checkpoint,
         step: Step::default(),
-        set_aside: 1,
+        quarantined: 1,
     })
 }
 
-/// Returns the checkpoint after some events, and the vectors that are to be kept on the way.
+/// Returns the checkpoint after some events, and the vectors to store for offsets among them.
 fn after(former: &Checkpoint, events: &[Stored]) -> (Checkpoint, Vec<(i64, VersionVector)>) {
     let mut checkpoint = former.clone();
     let vectors = events
@@ -125,26 +124,26 @@ async fn load(connection: &mut PgConnection, needs: &Needs) -> sqlx::Result<Step
     Ok(step)
 }
 
-/// Writes what has changed, with the checkpoint, in one transaction: mostly one statement.
+/// Writes the changed rows and the checkpoint in one transaction: usually one statement.
 async fn store(
     connection: &mut PgConnection,
     step: &Step,
-    set_aside: &[SetAside],
+    quarantined: &[Quarantined],
     checkpoint: &Checkpoint,
 ) -> sqlx::Result<()> {
-    let is_all = set_aside.is_empty()
+    let is_news_only = quarantined.is_empty()
         && step.likes_counts.is_empty()
         && step.changed_likes.is_empty()
         && step.changed_members.is_empty()
         && step.growth.is_empty();
-    if is_all {
+    if is_news_only {
         return rows::store_news(connection, step, checkpoint).await;
     }
     let mut transaction = connection.begin().await?;
     rows::store_news(&mut transaction, step, checkpoint).await?;
     store_changes(&mut transaction, step).await?;
-    if !set_aside.is_empty() {
-        rows::set_aside(&mut transaction, set_aside).await?;
+    if !quarantined.is_empty() {
+        rows::quarantine(&mut transaction, quarantined).await?;
     }
     transaction.commit().await
 }
@@ -173,8 +172,8 @@ mod tests {
     fn what_panics_over_an_event_refuses_it() {
         assert!(matches!(guarded(|| 3), Ok(3)));
         assert!(matches!(
-            guarded(|| panic!("as asked")),
-            Err::<(), _>(Failed::Refused(_))
+            guarded(|| panic!("on purpose")),
+            Err::<(), _>(StepError::Rejected(_))
         ));
     }
 }

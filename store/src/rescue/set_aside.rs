@@ -1,4 +1,4 @@
-//! Events that were taken out of the log, and what must be known to write them again.
+//! The events that a rescue has removed from the log, and the queries needed to rewrite them.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use sqlx::{PgConnection, PgPool, Row as _};
 
 use crate::log::rows::{hash_from, hlc_from, origin_from, signed, unsigned};
 
-/// Added to numbers that change, so that none meets one that has not changed yet.
+/// Added to numbers while they change, so that no new number collides with an old one.
 const BEYOND_ALL: i64 = 1 << 62;
 
-/// Tells where the first event of an origin beyond a number stands in this log.
+/// Returns the offset of the first event of an origin above a seq.
 pub(super) async fn first_beyond(
     connection: &mut PgConnection,
     dot: Dot,
@@ -27,7 +27,7 @@ pub(super) async fn first_beyond(
     .await
 }
 
-/// Reads a page of the log from a place on.
+/// Reads a page of the log from an offset on.
 pub(super) async fn page(
     connection: &mut PgConnection,
     from: i64,
@@ -46,8 +46,8 @@ pub(super) async fn page(
         .collect()
 }
 
-/// Moves events from the log to those set aside.
-pub(super) async fn set_aside(connection: &mut PgConnection, arrivals: &[i64]) -> sqlx::Result<()> {
+/// Moves events from the log to the table of events set aside.
+pub(super) async fn remove(connection: &mut PgConnection, arrivals: &[i64]) -> sqlx::Result<()> {
     sqlx::query(
         "WITH taken AS (
              DELETE FROM events WHERE arrival = ANY($1)
@@ -63,7 +63,7 @@ pub(super) async fn set_aside(connection: &mut PgConnection, arrivals: &[i64]) -
     Ok(())
 }
 
-/// Closes the gaps that events left: in this log, and among the events of each aggregate.
+/// Renumbers the events after a removal, in the log and in each aggregate, so that no gap remains.
 pub(super) async fn close_gaps(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE events e SET arrival = n.new_arrival + $1, sequence = n.new_sequence + $1
@@ -86,10 +86,8 @@ pub(super) async fn close_gaps(connection: &mut PgConnection) -> sqlx::Result<()
     Ok(())
 }
 
-/// Lists the origins of which events were set aside, and the highest reading of these.
-pub(super) async fn origins_aside(
-    connection: &mut PgConnection,
-) -> sqlx::Result<(Vec<Origin>, Hlc)> {
+/// Returns the origins of the events set aside, and their highest HLC reading.
+pub(super) async fn origins(connection: &mut PgConnection) -> sqlx::Result<(Vec<Origin>, Hlc)> {
     let rows = sqlx::query(
         "SELECT replica, epoch, max(hlc) FROM set_aside_events
          GROUP BY replica, epoch ORDER BY replica, epoch",
@@ -104,7 +102,7 @@ pub(super) async fn origins_aside(
     Ok((origins, highest))
 }
 
-/// Marks what is in the log again, byte for byte; tells how many these are.
+/// Marks the events that are in the log again, byte for byte; returns their number.
 pub(super) async fn mark_returned(pool: &PgPool) -> sqlx::Result<u64> {
     let marked = sqlx::query(
         "UPDATE set_aside_events s SET outcome = 'returned' FROM events e
@@ -116,7 +114,7 @@ pub(super) async fn mark_returned(pool: &PgPool) -> sqlx::Result<u64> {
     Ok(marked.rows_affected())
 }
 
-/// Says what became of an event that was set aside.
+/// Records the outcome of events that were set aside.
 pub(super) async fn mark(pool: &PgPool, events: &[RawEvent], outcome: &str) -> sqlx::Result<()> {
     let hashes: Vec<&[u8]> = events.iter().map(|event| &event.hash.0[..]).collect();
     sqlx::query("UPDATE set_aside_events SET outcome = $2 WHERE hash = ANY($1)")
@@ -127,7 +125,7 @@ pub(super) async fn mark(pool: &PgPool, events: &[RawEvent], outcome: &str) -> s
     Ok(())
 }
 
-/// Reads events that wait, in the one order, from beyond a place in it.
+/// Reads events without an outcome, in order-key order, after an event.
 pub(super) async fn waiting(
     pool: &PgPool,
     after: Option<&RawEvent>,
@@ -153,7 +151,7 @@ pub(super) async fn waiting(
         .collect()
 }
 
-/// Counts what waits.
+/// Counts the events without an outcome.
 pub(super) async fn count_waiting(pool: &PgPool) -> sqlx::Result<u64> {
     let count: i64 =
         sqlx::query_scalar("SELECT count(*) FROM set_aside_events WHERE outcome IS NULL")
@@ -162,7 +160,7 @@ pub(super) async fn count_waiting(pool: &PgPool) -> sqlx::Result<u64> {
     unsigned(count)
 }
 
-/// Reads all events in the log of some aggregates of one type.
+/// Reads all events of some aggregates of one type.
 pub(super) async fn about(
     pool: &PgPool,
     aggregate: &str,
