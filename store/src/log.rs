@@ -1,9 +1,9 @@
-//! The event log as others see it: submit a command, absorb a peer's events, read what lies beyond
-//! a vector, and hear the bell when something was committed.
+//! The interface of the event log: submit a command, absorb a peer's events, read the events beyond
+//! a vector, and subscribe to the commit signal.
 //!
-//! Everything that is written goes through one task (`writer`) on a connection of its own, so that
-//! numbers are given in the order of commits and no cancelled request leaves anything half done
-//! (F5, F13). The event table is the queue: the bell carries no events.
+//! One task (`writer`) with its own connection does all writes, so that seqs follow the order of
+//! commits and a cancelled request leaves no partial write (F5, F13). The event table is the queue:
+//! the commit signal carries no events.
 
 pub(crate) mod connection;
 mod cqrs;
@@ -43,54 +43,54 @@ pub(crate) use tail::{Stored, Tail};
 pub use trouble::NoSession;
 use trouble::Trouble;
 
-/// Reads the wall clock: milliseconds since 1970. Handed in, so that tests can set it.
+/// Reads the wall clock: milliseconds since 1970. Injected, so that tests can set it.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
-/// Tells whether there is room on the disk for more. Asked before each write, so it must be cheap.
+/// Whether the disk has room for more writes. Called before each write, so it must be cheap.
 pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// How long a start waits for another process to give the database up (also for the session of a
-/// killed predecessor to end).
+/// How long a start waits for the writer's lock, which another process or the session of a killed
+/// predecessor may hold.
 pub(crate) const LOCK: Duration = Duration::from_secs(30);
-/// Most commands and batches on their way to the writer; whoever brings one more waits.
+/// Capacity of the channel to the writer; a caller with one more entry waits.
 const INBOX: usize = 4_096;
 
-/// What the log needs to know to open.
+/// The options for opening the log.
 #[derive(Clone)]
 pub struct Options {
-    /// Which replica this is.
+    /// The number of this replica.
     pub replica: ReplicaId,
-    /// The cluster's name: a database of another one is refused.
+    /// The cluster's name: a database of another cluster is refused.
     pub cluster: String,
-    /// Where to find Postgres.
+    /// The URL of the Postgres database.
     pub database_url: String,
-    /// The folder for the file that stands beside the database and proves its continuity.
+    /// The folder for the file beside the database, which proves its continuity.
     pub data_dir: PathBuf,
-    /// The wall clock: what people are shown.
+    /// The wall clock, for displayed times.
     pub wall: WallClock,
-    /// The clock that this replica's events follow: the wall, as far as it is let lead (F15).
+    /// The clock that the HLC follows: the wall clock, with its lead over the peers capped (F15).
     pub order: WallClock,
     /// 32 fresh random bits, used when a new epoch must be drawn.
     pub fresh_epoch: u32,
-    /// Most commands that wait for their answer; one more is `Busy`. Peers' events are not counted.
+    /// Maximum commands that wait for their answer; one more is `Busy`. Peers' events do not count.
     pub max_waiting_writes: usize,
     /// Accept a Postgres that can lose acknowledged writes (F29).
     pub allow_unsafe_postgres: bool,
-    /// Says no before the disk is full: nothing more is taken in then (F31).
+    /// Returns false before the disk is full: all writes are refused then (F31).
     pub has_room: HasRoom,
 }
 
-/// The answer to a command, sent after the commit of all it was decided on.
+/// The answer to a command, sent after the commit of everything it depends on.
 #[derive(Clone, Debug)]
 pub struct Done {
-    /// The event, or nothing when the message had been posted before under its key.
+    /// The event; `None` if the message was already posted under its idempotency key.
     pub event: Option<RawEvent>,
-    /// The log at that commit.
+    /// The head of the log at that commit.
     pub head: Arc<Head>,
 }
 
-/// Who waits for the writer.
+/// The channel for the answer of the writer.
 enum Reply {
-    /// Keeps its place among those who wait until it is answered, also when nobody listens any more.
+    /// Keeps its permit until it is answered, also after its caller has been cancelled.
     Submit(
         oneshot::Sender<Result<Done, SubmitError>>,
         OwnedSemaphorePermit,
@@ -106,7 +106,7 @@ enum Reply {
 pub struct Log {
     pool: PgPool,
     inbox: mpsc::Sender<Work<Reply>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     head: watch::Receiver<Arc<Head>>,
     tail: Arc<Tail>,
     beginning: Beginning,
@@ -125,7 +125,7 @@ impl Log {
         Self::open_within(options, LOCK).await
     }
 
-    /// Opens it like [`Log::open`], waiting only so long for another process to give it up.
+    /// Opens it like [`Log::open`], and waits for the writer's lock at most for `patience`.
     pub async fn open_within(
         options: Options,
         patience: Duration,
@@ -140,13 +140,13 @@ impl Log {
         let tail = Arc::new(Tail::default());
         let (writer, head) = writer::Writer::new(options, opened, tail.clone(), work);
         let trouble = writer.trouble();
-        // Decisions must not be made to pause by tokio's budget for tasks. It is not needed here: the
+        // Tokio's cooperative budget must not interrupt decisions. It is not needed here: the
         // writer waits for Postgres after each batch.
         let task = tokio::spawn(tokio::task::unconstrained(writer.run()));
         let log = Self {
             pool,
             inbox,
-            places: Arc::new(Semaphore::new(most)),
+            permits: Arc::new(Semaphore::new(most)),
             head,
             tail,
             beginning,
@@ -157,67 +157,66 @@ impl Log {
         Ok((log, task))
     }
 
-    /// Who this replica writes as now.
+    /// The current origin of this replica.
     pub fn origin(&self) -> Origin {
         self.head.borrow().origin
     }
 
-    /// Whether this start continued the former epoch or drew a new one, and why.
+    /// Whether this start continued the previous epoch or drew a new one, and why.
     pub fn beginning(&self) -> Beginning {
         self.beginning
     }
 
-    /// Settings with which this Postgres can lose what it has acknowledged: none, unless these were
-    /// accepted in [`Options::allow_unsafe_postgres`].
+    /// The settings with which this Postgres can lose acknowledged writes: none, unless
+    /// [`Options::allow_unsafe_postgres`] accepts them.
     pub fn unsafe_settings(&self) -> &[Unsafe] {
         &self.unsafe_settings
     }
 
-    /// Whether the file beside the database could not be written the last time: commands are refused then.
+    /// Whether the last write of the file beside the database failed: commands are refused then.
     pub fn is_file_stuck(&self) -> bool {
         self.trouble.is_file_stuck()
     }
 
-    /// Whether the database turned out to be another one than at the start, or to have lost something:
-    /// somebody restored it. The writer has ended then, and the log is to be opened anew, which begins
-    /// a new epoch.
+    /// Whether the database was replaced or lost events since the start, as by a restore. The
+    /// writer has ended then; the log must be reopened, which begins a new epoch.
     pub fn is_not_ours(&self) -> bool {
         self.trouble.is_not_ours()
     }
 
-    /// Whether nothing can be written because the writer has no session on the database.
+    /// Why and since when the writer has no session on the database; `None` if it has one.
     pub fn no_session(&self) -> Option<NoSession> {
         self.trouble.no_session()
     }
 
-    /// The bell: rings after every commit, and when the floor has risen.
+    /// The commit signal: changes after every commit, and when the closed timestamp rises.
     pub fn bell(&self) -> watch::Receiver<Arc<Head>> {
         self.head.clone()
     }
 
-    /// What is held now.
+    /// The current head of the log.
     pub fn head(&self) -> Arc<Head> {
         self.head.borrow().clone()
     }
 
-    /// The connections that readers share.
+    /// The connection pool of readers.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    /// Decides and writes one command. Whoever stops waiting does not stop the write.
+    /// Decides and writes one command. Dropping the future does not stop the write.
     pub async fn submit(&self, command: Command) -> Result<Done, SubmitError> {
         self.refuse_without_room()?;
-        let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| SubmitError::Busy)?;
+        let permit = self.permits.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| SubmitError::Busy)?;
         let (answer, answered) = oneshot::channel();
         let task = Task::Submit(Box::new(command));
-        self.write(task, Reply::Submit(answer, place)).await?;
+        self.write(task, Reply::Submit(answer, permit)).await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
-    /// Stores a peer's events, in the given order, as far as all in their past is held. Returns what
-    /// became of them, and the log at that commit.
+    /// Stores those of a peer's events whose causal past is held, in the given order. Returns the
+    /// outcome, and the head of the log at that commit.
     pub async fn absorb(
         &self,
         events: Vec<RawEvent>,
@@ -225,8 +224,8 @@ impl Log {
         self.absorb_beside(events, BTreeSet::new()).await
     }
 
-    /// Stores them like [`Log::absorb`] beside origins of which the peers hold other events than
-    /// this log: what the past names of these is not waited for.
+    /// Stores them like [`Log::absorb`], except that the origins in `forked` do not count in the
+    /// causal past of events.
     pub async fn absorb_beside(
         &self,
         events: Vec<RawEvent>,
@@ -258,16 +257,16 @@ impl Log {
         whole.ok_or(SubmitError::Unavailable)
     }
 
-    /// Lifts the clock: every later event of this replica lies above `seen`.
+    /// Raises the HLC: every later event of this replica is above `seen`.
     pub async fn raise(&self, seen: Hlc) -> Result<(), SubmitError> {
         let (answer, answered) = oneshot::channel();
         self.write(Task::Raise(seen), Reply::Raise(answer)).await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
-    /// Draws a new epoch, because peers know events of `former` that are not held here: its numbers
-    /// are no longer safe to give. Returns who is written as from now on. Changes nothing when
-    /// `former` is not written as any more.
+    /// Draws a new epoch, because peers hold events of `former` that are not held here, so its seqs
+    /// may be taken. Returns the origin from now on. Changes nothing if `former` is no longer the
+    /// origin of this replica.
     pub async fn renew(&self, former: Origin, fresh_epoch: u32) -> Result<Origin, SubmitError> {
         let (answer, answered) = oneshot::channel();
         let renewal = Renewal {
@@ -279,7 +278,7 @@ impl Log {
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
-    /// Stamps events anew that had another stamp.
+    /// Writes events again with new stamps.
     pub(crate) async fn restamp(&self, envelopes: Vec<Envelope>) -> Result<(), SubmitError> {
         if envelopes.is_empty() {
             return Ok(());
@@ -290,7 +289,7 @@ impl Log {
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 
-    /// Turns writes away while Postgres still has room to work: full, it stops altogether (F31).
+    /// Refuses writes while Postgres still has room to work: on a full disk it stops (F31).
     fn refuse_without_room(&self) -> Result<(), SubmitError> {
         if (self.has_room)() {
             Ok(())
@@ -315,8 +314,8 @@ impl Log {
             .map_err(|_| SubmitError::Unavailable)
     }
 
-    /// Reads what is held beyond a vector, of all origins, in the order of this log: at most
-    /// `limit` events, and no more than `max_bytes` of them beyond the first.
+    /// Reads the events beyond a vector, of all origins, in the order of this log: at most `limit`
+    /// events, and at most `max_bytes` unless the first alone is larger.
     pub async fn read_beyond(
         &self,
         held: &VersionVector,
@@ -330,23 +329,23 @@ impl Log {
         rows::read_ranges(&self.pool, &missing, limit, max_bytes).await
     }
 
-    /// Reads the log's rows after a place in it: at most `limit` events.
+    /// Reads at most `limit` events of the log above an offset.
     pub async fn read_after(
         &self,
         arrival: i64,
         limit: i64,
     ) -> Result<Vec<(i64, RawEvent)>, ReadError> {
         let stored = rows::read_after(&self.pool, arrival, limit).await?;
-        let placed = stored.into_iter();
-        Ok(placed.map(|row| (row.arrival, row.event)).collect())
+        let stored_rows = stored.into_iter();
+        Ok(stored_rows.map(|row| (row.arrival, row.event)).collect())
     }
 
-    /// The newest events, for whoever follows the log closely.
+    /// The cache of the newest events, for the read model.
     pub(crate) fn tail(&self) -> Arc<Tail> {
         self.tail.clone()
     }
 
-    /// Returns the chain up to one event, or nothing where the event is not held.
+    /// Returns the chain hash at an event; `None` if the event is not held.
     pub async fn hash_at(&self, origin: Origin, seq: u64) -> Result<Option<Hash>, ReadError> {
         Ok(rows::hash_at(&self.pool, origin, seq).await?)
     }

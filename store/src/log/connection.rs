@@ -14,23 +14,22 @@ use super::durability::{self, Unsafe};
 use super::sidecar::Sidecar;
 use super::{OpenError, Options, ReadError, rows};
 
-/// How long one attempt to connect may take.
+/// Timeout of one attempt to connect.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long one reading may take.
+/// Timeout of one read.
 const READ: Duration = Duration::from_secs(10);
-/// Connections that readers of the log share.
+/// Connections in the pool of the log's readers.
 const READERS: u32 = 4;
 
-/// How every session plans: by index. A fresh database knows nothing of its tables, and a statement
-/// that is prepared while they are empty would read them from end to end until Postgres has next
-/// analyzed them, minutes later.
+/// Every session prefers indexes. A new database has no statistics, and a statement prepared while
+/// the tables are empty would use sequential scans until Postgres analyzes them, minutes later.
 const PLANS: [(&str, &str); 1] = [("enable_seqscan", "off")];
 
-/// How the writer and the read model plan: once per statement. Their few statements look the same
-/// whatever is asked for, and planning them anew would cost as much as running them.
+/// The writer and the read model plan each statement once. Their few statements have the same plan
+/// for all parameters, and planning costs as much as execution.
 const PLANNED_ONCE: [(&str, &str); 1] = [("plan_cache_mode", "force_generic_plan")];
 
-/// What the writer starts with.
+/// The state that the writer starts with.
 pub(super) struct Opened {
     pub unsafe_settings: Vec<Unsafe>,
     pub connection: PgConnection,
@@ -39,7 +38,7 @@ pub(super) struct Opened {
     pub sidecar: Sidecar,
 }
 
-/// What a start finds, on the connection that holds the lock.
+/// The state that a start finds, on the connection that holds the lock.
 pub(crate) struct Start {
     pub unsafe_settings: Vec<Unsafe>,
     pub connection: PgConnection,
@@ -47,21 +46,21 @@ pub(crate) struct Start {
     pub sidecar: Sidecar,
 }
 
-static CHANGES: Migrator = sqlx::migrate!("../migrations");
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
-/// The last change of the schema that this version knows.
-pub(super) fn newest_change() -> i64 {
-    CHANGES
+/// The newest migration that this version knows.
+pub(super) fn newest_migration() -> i64 {
+    MIGRATIONS
         .iter()
-        .map(|change| change.version)
+        .map(|migration| migration.version)
         .max()
         .unwrap_or(0)
 }
 
-/// Takes the lock, brings the schema up to date, and looks who may be written as.
+/// Takes the lock, migrates the schema, and reads the state that determines the origin.
 pub(crate) async fn find(options: &Options, patience: Duration) -> Result<Start, OpenError> {
     let mut connection = connect_and_lock(&options.database_url, patience).await?;
-    CHANGES.run(&mut connection).await?;
+    MIGRATIONS.run(&mut connection).await?;
     let unsafe_settings =
         durability::demand(&mut connection, options.allow_unsafe_postgres).await?;
     let server = rows::server(&mut connection).await?;
@@ -75,13 +74,13 @@ pub(crate) async fn find(options: &Options, patience: Duration) -> Result<Start,
         });
     }
     let sidecar = Sidecar::in_folder(&options.data_dir);
-    let file = at_a_start(&sidecar, |sidecar| {
+    let file = with_sidecar(&sidecar, |sidecar| {
         sidecar.create_folder()?;
         sidecar.read()
     })
     .await?;
-    // Who writes is decided by what is held.
-    let nobody = Origin {
+    // A placeholder: the origin is decided from the state found here.
+    let undecided = Origin {
         replica: options.replica,
         epoch: Epoch(options.fresh_epoch),
     };
@@ -89,7 +88,7 @@ pub(crate) async fn find(options: &Options, patience: Duration) -> Result<Start,
         row: stored.map(|(_, row)| row),
         file,
         server,
-        head: rows::head(&mut connection, nobody).await?,
+        head: rows::head(&mut connection, undecided).await?,
     };
     Ok(Start {
         unsafe_settings,
@@ -99,14 +98,14 @@ pub(crate) async fn find(options: &Options, patience: Duration) -> Result<Start,
     })
 }
 
-/// Does something with the file beside the database, on a thread that may wait for the disk; a disk that
-/// never answers is said.
-async fn at_a_start<T: Send + 'static>(
+/// Accesses the file beside the database on a blocking thread. A disk that does not answer is an
+/// error.
+async fn with_sidecar<T: Send + 'static>(
     sidecar: &Sidecar,
-    does: impl FnOnce(&Sidecar) -> std::io::Result<T> + Send + 'static,
+    access: impl FnOnce(&Sidecar) -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, OpenError> {
     let file = sidecar.clone();
-    let done = tokio::task::spawn_blocking(move || does(&file));
+    let done = tokio::task::spawn_blocking(move || access(&file));
     let done = match timeout(READ, done).await {
         Ok(Ok(done)) => done,
         Ok(Err(panic)) => Err(std::io::Error::other(panic)),
@@ -122,7 +121,7 @@ pub(crate) fn unusable(sidecar: &Sidecar, source: std::io::Error) -> OpenError {
     }
 }
 
-/// Opens the database for writing, the first time in this process.
+/// Opens the database for writing at the start of this process.
 pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened, OpenError> {
     let Start {
         unsafe_settings,
@@ -137,7 +136,7 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
     rows::store_identity(&mut connection, &options.cluster, &row).await?;
     let record = writing.record(writing.reserved());
     let first = record.clone();
-    at_a_start(&sidecar, move |sidecar| sidecar.write(&first)).await?;
+    with_sidecar(&sidecar, move |sidecar| sidecar.write(&first)).await?;
     writing.recorded(record);
     Ok(Opened {
         unsafe_settings,
@@ -148,9 +147,8 @@ pub(super) async fn open(options: &Options, patience: Duration) -> Result<Opened
     })
 }
 
-/// Connects and takes the one lock that lets a session write. The session of a former connection
-/// holds it until Postgres has ended that session's last transaction, so whoever gets the lock
-/// sees all that was ever committed.
+/// Connects and takes the writer's lock. The session of a previous connection holds it until
+/// Postgres has ended that session's last transaction, so the new holder sees every commit.
 pub(super) async fn connect_and_lock(
     database_url: &str,
     patience: Duration,
@@ -163,7 +161,7 @@ pub(super) async fn connect_and_lock(
         Ok(Err(failure)) => return Err(unreachable(failure)),
         Err(_) => return Err(OpenError::Unreachable("it does not answer".to_owned())),
     };
-    // A standby that is just being promoted takes no writes yet.
+    // A standby that is being promoted accepts no writes yet.
     match timeout(patience, rows::recovered(&mut connection)).await {
         Ok(recovered) => recovered?,
         Err(_) => return Err(OpenError::Standby),
@@ -175,12 +173,12 @@ pub(super) async fn connect_and_lock(
     Ok(connection)
 }
 
-/// Opens the connections that readers of the log share; none is made before it is needed.
+/// Creates the pool of the log's readers. Connections are opened on demand.
 pub(super) fn pool(database_url: &str) -> Result<PgPool, OpenError> {
     Ok(shared(READERS).connect_lazy_with(options(database_url).map_err(unreachable)?))
 }
 
-/// Connects for reading alone.
+/// Opens a pool of one read-only connection.
 pub(super) async fn read_only(database_url: &str) -> Result<PgPool, OpenError> {
     let options = options(database_url).map_err(unreachable)?;
     let options = options.options([("default_transaction_read_only", "on")]);
@@ -188,7 +186,7 @@ pub(super) async fn read_only(database_url: &str) -> Result<PgPool, OpenError> {
     connecting.await.map_err(unreachable)
 }
 
-/// How readers share connections.
+/// The options of the readers' pools.
 pub(crate) fn shared(connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
@@ -196,15 +194,15 @@ pub(crate) fn shared(connections: u32) -> PgPoolOptions {
         .idle_timeout(Duration::from_mins(1))
 }
 
-/// Bounds one reading: a database that accepts and never answers must hold up nobody for ever (F22).
+/// Limits the time of one read, for a database that accepts connections and never answers (F22).
 pub(crate) async fn within<T>(reading: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     timeout(READ, reading)
         .await
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Connects for a read model's own use: it can be made again from the log, so its commits need not
-/// wait for the disk.
+/// Connects for the projection task. The read model can be rebuilt from the log, so its commits are
+/// asynchronous.
 pub(crate) async fn connect_reader(database_url: &str) -> Result<PgConnection, ReadError> {
     let options = PgConnectOptions::from_str(database_url)?
         .application_name("causeway timelines")
@@ -222,10 +220,10 @@ fn unreachable(failure: sqlx::Error) -> OpenError {
     OpenError::Unreachable(failure.to_string())
 }
 
-/// How every session begins that writes, or reads for others.
+/// The connection options of the writer and of the readers' pools.
 pub(crate) fn options(database_url: &str) -> sqlx::Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(database_url)?;
-    // What keeps a lost client from holding a transaction, and with it the lock, for ever.
+    // The timeouts end the transaction of a lost client, which would keep the lock otherwise.
     Ok(options
         .application_name("causeway")
         .options(PLANS)

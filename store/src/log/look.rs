@@ -3,7 +3,7 @@
 use causeway_domain::ids::ReplicaId;
 use sqlx::PgConnection;
 
-use super::connection::newest_change;
+use super::connection::newest_migration;
 use super::{OpenError, rows};
 
 /// Checks for what a start on this database would refuse or should not find, without changing it.
@@ -26,7 +26,7 @@ pub async fn look(
     let changed: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
         .fetch_one(&mut *connection)
         .await?;
-    if let Some(change) = changed.filter(|&change| change > newest_change()) {
+    if let Some(change) = changed.filter(|&change| change > newest_migration()) {
         return Err(OpenError::NewerSchema(change));
     }
     let Some((found, row)) = rows::identity(connection).await? else {

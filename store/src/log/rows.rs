@@ -1,4 +1,4 @@
-//! Every SQL statement of the log: events to rows and back.
+//! The SQL statements of the log: events to rows and back.
 
 mod batch;
 mod reads;
@@ -19,22 +19,21 @@ pub(super) use reads::{hash_at, of_type, offsets, read_ranges};
 /// The advisory lock that the writer's session holds, drawn once at random for this program.
 const WRITER_LOCK: i64 = 0x6361_7573_6577_6179;
 
-/// Tells whether Postgres refuses a value, and would again. The classes of
-/// <https://www.postgresql.org/docs/15/errcodes-appendix.html>: 22 is a value that no column takes,
-/// 23 one that breaks a rule of the table, 54 a limit of the program. Whatever else fails may succeed
-/// another time.
+/// Whether Postgres rejects a value permanently. The classes of
+/// <https://www.postgresql.org/docs/15/errcodes-appendix.html>: 22 is a data exception, 23 a
+/// constraint violation, 54 an exceeded program limit. Any other failure may be transient.
 pub(crate) fn is_refused_value(failure: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(said) = failure else {
+    let sqlx::Error::Database(error) = failure else {
         return false;
     };
-    let code = said.code().unwrap_or_default();
+    let code = error.code().unwrap_or_default();
     ["22", "23", "54"]
         .iter()
         .any(|class| code.starts_with(class))
 }
 
-/// Waits for the lock. Asks again and again instead of queueing in Postgres: a session that waits
-/// there holds a snapshot open.
+/// Waits for the lock by polling. A session that queues for it in Postgres would hold a snapshot
+/// open.
 pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     loop {
         let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
@@ -48,7 +47,7 @@ pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     }
 }
 
-/// Tells whether somebody's session holds the lock.
+/// Whether any session holds the lock.
 pub(super) async fn is_locked(connection: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = pg_locks.database
@@ -60,7 +59,7 @@ pub(super) async fn is_locked(connection: &mut PgConnection) -> sqlx::Result<boo
     .await
 }
 
-/// Waits until Postgres takes writes.
+/// Waits until Postgres accepts writes.
 pub(super) async fn recovered(connection: &mut PgConnection) -> sqlx::Result<()> {
     loop {
         let is_in_recovery: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()")
@@ -73,7 +72,7 @@ pub(super) async fn recovered(connection: &mut PgConnection) -> sqlx::Result<()>
     }
 }
 
-/// Asks Postgres who it is.
+/// Reads the system identifier and the timeline of Postgres.
 pub(super) async fn server(connection: &mut PgConnection) -> sqlx::Result<Server> {
     let (system_identifier, timeline) = sqlx::query_as(
         "SELECT system_identifier::text, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
@@ -87,7 +86,7 @@ pub(super) async fn server(connection: &mut PgConnection) -> sqlx::Result<Server
     })
 }
 
-/// Reads the identity row: the cluster's name, and as whom this database writes.
+/// Reads the identity row: the cluster's name, and the origin of this database.
 pub(super) async fn identity(connection: &mut PgConnection) -> sqlx::Result<Option<(String, Row)>> {
     let row = sqlx::query(
         "SELECT cluster, replica, epoch, reserved_hlc, system_identifier, timeline FROM identity",
@@ -129,7 +128,7 @@ pub(crate) async fn store_identity(
     Ok(())
 }
 
-/// Moves the reservation, if the log still ends with this arrival and writes as this origin.
+/// Moves the reservation, if the log still holds this offset and the origin is unchanged.
 pub(super) async fn reserve(
     connection: &mut PgConnection,
     reserved: Hlc,
@@ -147,13 +146,13 @@ pub(super) async fn reserve(
         .execute(connection)
         .await?;
     if moved.rows_affected() == 0 {
-        return Err(ends_elsewhere());
+        return Err(end_has_changed());
     }
     Ok(())
 }
 
-/// Derives what is held from the rows: one look-up per origin, whatever the length of the log. The
-/// floor is left at its lowest: only the writer may promise one. `origin` is who writes.
+/// Derives the head from the rows: one look-up per origin, for any length of the log. The closed
+/// timestamp stays at its lowest, since only the writer may promise one. `origin` is the writer's.
 pub(super) async fn head(connection: &mut PgConnection, origin: Origin) -> sqlx::Result<Head> {
     let origins = sqlx::query(
         "WITH RECURSIVE origins AS (
@@ -180,7 +179,7 @@ pub(super) async fn head(connection: &mut PgConnection, origin: Origin) -> sqlx:
         let held = origin_from(row.try_get(0)?, row.try_get(1)?)?;
         vector.push((held, unsigned(row.try_get(2)?)?));
         hashes.insert(held, hash_from(row.try_get(3)?)?);
-        // An origin's readings rise with its numbers, so its last event has its highest.
+        // HLC readings of an origin rise with its seqs, so its last event has the highest.
         highest = highest.max(hlc_from(row.try_get(4)?)?);
     }
     let arrival = sqlx::query_scalar("SELECT coalesce(max(arrival), 0) FROM events")
@@ -196,7 +195,7 @@ pub(super) async fn head(connection: &mut PgConnection, origin: Origin) -> sqlx:
     })
 }
 
-/// Reads the events of some aggregates of one type, aggregate by aggregate, in their order.
+/// Reads the events of some aggregates of one type, by aggregate and sequence.
 pub(super) async fn aggregates(
     connection: &mut PgConnection,
     aggregate_type: &str,
@@ -213,9 +212,9 @@ pub(super) async fn aggregates(
     .await
 }
 
-/// Reads what decides whether some users are members of some groups: for each pair the user's last
-/// event, in the one order, and one join of anybody, which says that the group exists. The cost
-/// does not grow with the group.
+/// Reads the events that decide whether users are members of groups: for each pair the user's last
+/// event in order-key order, and any one join, which proves that the group exists. The cost does
+/// not grow with the group.
 pub(super) async fn memberships(
     connection: &mut PgConnection,
     wanted: &[(&str, &str)],
@@ -241,11 +240,11 @@ pub(super) async fn memberships(
     .await
 }
 
-fn ends_elsewhere() -> sqlx::Error {
-    sqlx::Error::Protocol("the log does not end where it did".into())
+fn end_has_changed() -> sqlx::Error {
+    sqlx::Error::Protocol("the end of the log has changed".into())
 }
 
-/// Numbers in events are checked to fit a signed column when they are parsed.
+/// Parsing has checked that numbers in events fit a signed column.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

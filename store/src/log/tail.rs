@@ -1,8 +1,8 @@
-//! The newest events of the log, as they were committed: whoever stands near its end reads them from
-//! here instead of asking Postgres for what it was just given.
+//! A cache of the newest committed events. Readers near the end of the log are served from here and
+//! not from Postgres.
 //!
-//! It holds nothing that is not in the rows, and answers only where it holds all that was asked for;
-//! everything else is read from the rows.
+//! Every event is also in the table. A read is served only if the cache holds the whole answer; any
+//! other read goes to the table.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,17 +11,17 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::version_vector::Range;
 use causeway_domain::writing::NewRow;
 
-/// Most events it holds.
+/// Maximum cached events.
 const EVENTS: usize = 4_096;
-/// Most bytes of events it holds, beyond the newest one.
+/// Maximum cached bytes, unless the newest event alone is larger.
 const BYTES: usize = 1 << 20;
 
-/// An event with its places in this database.
+/// An event with its numbers in this database.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
-    /// Its place in this log.
+    /// Its offset in this log.
     pub arrival: i64,
-    /// Its place among the events of its aggregate, here.
+    /// Its sequence among the events of its aggregate, in this log.
     pub sequence: i64,
     /// The event.
     pub event: RawEvent,
@@ -37,47 +37,48 @@ impl From<NewRow> for Stored {
     }
 }
 
-/// The end of the log. The arrivals in it have no gap.
+/// The end of the log. Its offsets are contiguous.
 #[derive(Debug, Default)]
-pub(crate) struct Tail(Mutex<Kept>);
+pub(crate) struct Tail(Mutex<Window>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Window {
     events: VecDeque<Stored>,
     bytes: usize,
 }
 
 impl Tail {
-    /// Adds what was just committed, in the order of the log.
+    /// Adds events that were just committed, in the order of the log.
     pub fn push(&self, committed: impl IntoIterator<Item = Stored>) {
-        let mut kept = self.kept();
+        let mut window = self.window();
         for stored in committed {
-            let next = kept.events.back().map(|last| last.arrival + 1);
+            let next = window.events.back().map(|last| last.arrival + 1);
             if next.is_some_and(|next| next != stored.arrival) {
-                *kept = Kept::default();
+                *window = Window::default();
             }
-            kept.bytes += stored.event.bytes.len();
-            kept.events.push_back(stored);
+            window.bytes += stored.event.bytes.len();
+            window.events.push_back(stored);
         }
-        while kept.events.len() > EVENTS || kept.bytes > BYTES && kept.events.len() > 1 {
-            if let Some(oldest) = kept.events.pop_front() {
-                kept.bytes -= oldest.event.bytes.len();
+        while window.events.len() > EVENTS || window.bytes > BYTES && window.events.len() > 1 {
+            if let Some(oldest) = window.events.pop_front() {
+                window.bytes -= oldest.event.bytes.len();
             }
         }
     }
 
-    /// Reads what comes after a place in the log, at most `limit` events; nothing where the first of
-    /// them is not held any more, or is not here yet.
+    /// Returns the events above an offset, at most `limit`; `None` if the first of them is not
+    /// cached any more or not yet.
     pub fn after(&self, arrival: i64, limit: usize) -> Option<Vec<Stored>> {
-        let kept = self.kept();
-        let skipped = usize::try_from(arrival + 1 - kept.events.front()?.arrival).ok()?;
-        let wanted = kept.events.iter().skip(skipped).take(limit);
+        let window = self.window();
+        let skipped = usize::try_from(arrival + 1 - window.events.front()?.arrival).ok()?;
+        let wanted = window.events.iter().skip(skipped).take(limit);
         let events: Vec<Stored> = wanted.cloned().collect();
         (!events.is_empty()).then_some(events)
     }
 
-    /// Reads ranges of origins in the order of the log, at most `limit` events, and no more than
-    /// `max_bytes` of them beyond the first; nothing unless all of the ranges is held.
+    /// Returns ranges of origins in the order of the log: at most `limit` events, and at most
+    /// `max_bytes` unless the first alone is larger. `None` unless the ranges are cached
+    /// completely.
     pub fn ranges(
         &self,
         ranges: &[Range],
@@ -86,16 +87,16 @@ impl Tail {
     ) -> Option<Vec<RawEvent>> {
         let wanted = ranges.iter().map(Range::count).fold(0, u64::saturating_add);
         let wanted = usize::try_from(wanted).ok()?;
-        let kept = self.kept();
-        if wanted > kept.events.len() {
+        let window = self.window();
+        if wanted > window.events.len() {
             return None;
         }
         let is_wanted = |stored: &&Stored| {
             let dot = stored.event.envelope.stamp.dot();
             ranges.iter().any(|range| range.holds(dot))
         };
-        // From the end: what is asked for is mostly the last event.
-        let newest_first = kept.events.iter().rev().filter(is_wanted).take(wanted);
+        // From the end: most reads are for the last event.
+        let newest_first = window.events.iter().rev().filter(is_wanted).take(wanted);
         let found: Vec<&Stored> = newest_first.collect();
         if found.len() < wanted {
             return None;
@@ -109,8 +110,8 @@ impl Tail {
         Some(fitting.map(|(_, event)| event.clone()).collect())
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        // What panicked while it held the lock has at worst left out the newest.
+    fn window(&self) -> MutexGuard<'_, Window> {
+        // A panic under the lock can at worst lose the newest event.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,7 +137,7 @@ mod tests {
             let log = log_of(&origins);
             let tail = Tail::default();
             let mut sizes = sizes.into_iter().cycle();
-            // It may have begun late.
+            // The cache may begin in the middle of the log.
             let mut rest = &log[from.min(log.len())..];
             while !rest.is_empty() {
                 let (batch, later) = rest.split_at(sizes.next().unwrap().min(rest.len()));
@@ -184,19 +185,19 @@ mod tests {
 
         tail.push(many);
         let bytes = {
-            let kept = tail.kept();
-            assert!(kept.events.len() <= EVENTS && kept.bytes <= BYTES);
-            kept.bytes
+            let window = tail.window();
+            assert!(window.events.len() <= EVENTS && window.bytes <= BYTES);
+            window.bytes
         };
         assert!(bytes > 0);
-        assert!(tail.after(0, 1).is_none(), "the oldest went");
+        assert!(tail.after(0, 1).is_none(), "the oldest events are evicted");
 
         let mut large = log_of(&vec![1; EVENTS + 11]).pop().unwrap();
         large.event.bytes = "x".repeat(BYTES + 1).into();
         let before = large.arrival - 1;
         tail.push(vec![large]);
         assert_eq!(tail.after(before, 9).map(|events| events.len()), Some(1));
-        assert_eq!(tail.kept().events.len(), 1);
+        assert_eq!(tail.window().events.len(), 1);
     }
 
     #[test]
@@ -219,7 +220,7 @@ mod tests {
         }
     }
 
-    /// A log of events of these replicas, each of which knows all before it.
+    /// A log of events of these replicas, each with all earlier events in its past.
     fn log_of(replicas: &[u16]) -> Vec<Stored> {
         let mut held = VersionVector::default();
         let mut log = Vec::new();

@@ -1,5 +1,5 @@
-//! The one writer: carries out what the machine in `domain` wants, one statement at a time, and tells it
-//! what came of that.
+//! The writer: executes the effects of the machine in `domain`, one statement at a time, and feeds
+//! the outcomes back as inputs.
 
 mod answers;
 mod statement;
@@ -28,17 +28,17 @@ use super::{Options, Reply};
 pub(super) struct Writer {
     options: Arc<Options>,
     machine: Machine<Reply>,
-    /// Nothing while a statement runs on it.
+    /// `None` while a statement runs on it, or while there is no session.
     session: Option<PgConnection>,
     sidecar: Sidecar,
-    /// The write of the file beside the database that is under way.
+    /// The write of the file beside the database in progress.
     recording: Option<JoinHandle<io::Result<()>>>,
     /// Why the last such write failed.
     file_failure: Option<io::Error>,
     inbox: mpsc::Receiver<Work<Reply>>,
-    /// What was just taken out of the inbox.
-    come: Vec<Work<Reply>>,
-    /// Every handle on the log is gone.
+    /// Work that was just received from the inbox.
+    received: Vec<Work<Reply>>,
+    /// Whether every handle on the log is dropped.
     is_closed: bool,
     trouble: Arc<Trouble>,
     tail: Arc<Tail>,
@@ -63,7 +63,7 @@ impl Writer {
             recording: None,
             file_failure: None,
             inbox,
-            come: Vec::new(),
+            received: Vec::new(),
             is_closed: false,
             trouble: Arc::default(),
             tail,
@@ -73,13 +73,13 @@ impl Writer {
         (writer, head)
     }
 
-    /// What others are told of what goes wrong.
+    /// The conditions that stop this writer.
     pub fn trouble(&self) -> Arc<Trouble> {
         self.trouble.clone()
     }
 
-    /// Runs until every handle on the log is gone and all that waited is answered, or until the database
-    /// is not ours any more.
+    /// Runs until every handle on the log is dropped and all queued work is answered, or until the
+    /// database was replaced or restored.
     pub async fn run(mut self) {
         let mut running = pin!(Fuse::terminated());
         let mut wake = pin!(sleep_until(self.begun));
@@ -91,11 +91,11 @@ impl Writer {
                 match effect {
                     Effect::Run(statement) => running.set(self.start(statement).fuse()),
                     Effect::End => return,
-                    effect => self.carry_out(effect),
+                    effect => self.execute(effect),
                 }
             }
             input = self.next_input(running.as_mut(), wake.as_mut()).await;
-            self.take_in();
+            self.accept_received();
         }
     }
 
@@ -118,16 +118,16 @@ impl Writer {
             }
             written = written(&mut self.recording) => self.recorded(written),
             () = wake, if due.is_some() => Input::Woken,
-            count = self.inbox.recv_many(&mut self.come, room), if wants_work => {
+            count = self.inbox.recv_many(&mut self.received, room), if wants_work => {
                 self.is_closed = count == 0;
                 if self.is_closed { Input::Closed } else { Input::Woken }
             }
         }
     }
 
-    /// Hands over what has come by now, so that it is written together.
-    fn take_in(&mut self) {
-        for work in self.come.drain(..) {
+    /// Passes all received work to the machine, so that it is committed as a group.
+    fn accept_received(&mut self) {
+        for work in self.received.drain(..) {
             self.machine.accept(work);
         }
         while self.machine.room() > 0
@@ -147,11 +147,11 @@ impl Writer {
             return Either::Left(runner.connect(self.machine.origin(), within, lock));
         }
         let session = self.session.take();
-        let session = session.expect("statements are run in a session alone");
+        let session = session.expect("a statement runs only on a session");
         Either::Right(runner.run(session, statement))
     }
 
-    fn carry_out(&mut self, effect: Effect<Reply>) {
+    fn execute(&mut self, effect: Effect<Reply>) {
         match effect {
             Effect::Record(record) => self.record(record),
             Effect::Committed(rows) => self.tail.push(rows.into_iter().map(Stored::from)),
@@ -163,17 +163,17 @@ impl Writer {
             } => answer(reply, verdict, head),
             Effect::Fail { reply, why } => fail(reply, why),
             Effect::FileIsStuck(is_stuck) => self.file_is_stuck(is_stuck),
-            Effect::NotOurs(not_ours) => {
+            Effect::NotOurs(reason) => {
                 self.trouble.is_not_ours_any_more();
-                self.trouble.has_no_session(not_ours.to_string());
+                self.trouble.has_no_session(reason.to_string());
             }
-            Effect::Run(_) | Effect::End => unreachable!("the loop sees to these"),
+            Effect::Run(_) | Effect::End => unreachable!("the loop handles these"),
         }
     }
 
     fn record(&mut self, record: Record) {
         let sidecar = self.sidecar.clone();
-        // Waiting for the disk must not hold up the other tasks of this thread.
+        // Waiting for the disk must not block the other tasks of this thread.
         self.recording = Some(tokio::task::spawn_blocking(move || sidecar.write(&record)));
     }
 
@@ -184,7 +184,7 @@ impl Writer {
         Input::Recorded(self.file_failure.is_none())
     }
 
-    /// Says so once: the file is tried all the time, and the log may lie on the disk that is full.
+    /// Logs each change once: the write is retried often, and the log may be on the full disk.
     fn file_is_stuck(&mut self, is_stuck: bool) {
         self.trouble.file_is_stuck(is_stuck);
         let path = self.sidecar.path().display();
@@ -198,7 +198,7 @@ impl Writer {
     }
 }
 
-/// Waits for the write of the file that is under way; for ever where none is.
+/// Waits for the write of the file in progress; never returns if there is none.
 async fn written(
     recording: &mut Option<JoinHandle<io::Result<()>>>,
 ) -> Result<io::Result<()>, JoinError> {

@@ -1,4 +1,4 @@
-//! What a batch of the writer asks and says: which aggregates and keys are there, and the new rows.
+//! The statements of a writer's batch: look up aggregates and keys, and insert the new rows.
 
 use causeway_domain::stamp::Stamp;
 use causeway_domain::writing::NewRow;
@@ -6,10 +6,10 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row as _};
 
-use super::{ends_elsewhere, signed};
+use super::{end_has_changed, signed};
 
-/// The statement that inserts a batch, if the log still ends where it is to go on: a session may outlive
-/// the rows it has seen, where somebody restores the database beneath it (F32).
+/// The statement that inserts a batch, if the event before it is still there: a restore may remove
+/// rows under an open session (F32).
 macro_rules! insert {
     ($condition:literal) => {
         concat!(
@@ -30,28 +30,28 @@ macro_rules! insert {
     };
 }
 
-/// Commits a batch that is not empty: one statement, which is one transaction. Any conflict fails the
-/// whole, and so does a log that does not end with the arrival before.
+/// Commits a non-empty batch: one statement, which is one transaction. It fails as a whole on any
+/// conflict, and if the offset before the batch is missing.
 pub(in crate::log) async fn insert(
     connection: &mut PgConnection,
     rows: &[NewRow],
 ) -> sqlx::Result<()> {
     let inserted = bound(insert!(""), rows).execute(connection).await?;
     if inserted.rows_affected() == 0 {
-        return Err(ends_elsewhere());
+        return Err(end_has_changed());
     }
     Ok(())
 }
 
-/// Commits a batch that is not empty if no message was sent under some keys; tells whether so it is.
-/// Writes nothing otherwise.
+/// Commits a non-empty batch if no message has any of the keys, and returns whether it did. Writes
+/// nothing otherwise.
 pub(in crate::log) async fn insert_unless_sent_before(
     connection: &mut PgConnection,
     rows: &[NewRow],
     digests: &[&[u8]],
 ) -> sqlx::Result<bool> {
-    // One after the other, each by its index: asked for all of them at once, Postgres may read all
-    // keys there are.
+    // One index look-up per key: for a single condition over all of them Postgres may scan every
+    // stored key.
     let statement = insert!(
         "AND NOT EXISTS (SELECT FROM unnest($16::bytea[]) AS wanted (digest),
                  LATERAL (SELECT FROM events e WHERE e.key_digest = wanted.digest LIMIT 1) there)"
@@ -101,11 +101,11 @@ fn bound<'q>(statement: &'static str, rows: &'q [NewRow]) -> Query<'q, Postgres,
         .bind(rows.first().map_or(0, |row| row.arrival - 1))
 }
 
-/// What one look-up finds: (type, id, last sequence) of aggregates, (digest, message) of keys.
+/// The result of a look-up: (type, id, last sequence) of aggregates, (digest, message) of keys.
 pub(in crate::log) type LookedUp = (Vec<(String, String, i64)>, Vec<(Vec<u8>, String)>);
 
-/// Reads the last sequence of some aggregates, and which messages were sent under some keys. What
-/// is not there is left out.
+/// Reads the last sequence of aggregates, and the messages with some keys. Unknown aggregates and
+/// keys are left out.
 pub(in crate::log) async fn look_up(
     connection: &mut PgConnection,
     aggregates: &[(&str, &str)],

@@ -1,4 +1,4 @@
-//! Reading the log: for peers, for the read model, for whoever compares chains.
+//! Reads of the log: for peers, for the read model, and for the comparison of chains.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::log::{ReadError, Stored, within};
 
 use super::{hash_from, signed};
 
-/// Reads ranges of origins, in the order of this log. Each range is cut to `limit` before they are
-/// merged, so the cost follows the answer, not the log.
+/// Reads ranges of origins, in the order of this log. Each range is limited before the merge, so
+/// the cost depends on the answer and not on the log.
 pub(in crate::log) async fn read_ranges(
     pool: &PgPool,
     ranges: &[Range],
@@ -35,8 +35,8 @@ pub(in crate::log) async fn read_ranges(
 
 type Row = (i64, String, Vec<u8>);
 
-/// Postgres cuts by bytes: an event may be large, and a thousand of them would fill memory before they
-/// were cut here.
+/// Postgres applies the byte limit: a thousand large events would fill memory before a limit here
+/// could apply.
 async fn rows_within(
     pool: &PgPool,
     ranges: &[Range],
@@ -74,7 +74,7 @@ async fn rows_within(
     Ok(rows)
 }
 
-/// Reads the log after a place, and makes sure that nothing is missing in between (F14).
+/// Reads the log above an offset, and verifies that no offset is missing (F14).
 pub(crate) async fn read_after(
     connection: impl PgExecutor<'_>,
     after: i64,
@@ -104,7 +104,7 @@ pub(crate) async fn read_after(
     Ok(events)
 }
 
-/// Reads the chain up to one event.
+/// Reads the chain hash at an event.
 pub(in crate::log) async fn hash_at(
     pool: &PgPool,
     origin: Origin,
@@ -131,7 +131,7 @@ fn event_from(arrival: i64, payload: String, hash: Vec<u8>) -> Result<RawEvent, 
     })
 }
 
-/// Reads where the events of an aggregate stand in this log, by their sequence.
+/// Reads the offsets of the events of an aggregate, by sequence.
 pub(in crate::log) async fn offsets(
     pool: &PgPool,
     aggregate_type: &str,
@@ -145,12 +145,13 @@ pub(in crate::log) async fn offsets(
     .bind(id);
     let rows: Vec<(i64, String)> = within(query.fetch_all(pool)).await?;
     let rows = rows.into_iter();
-    let placed = rows.map(|(sequence, offset)| (usize::try_from(sequence).unwrap_or(0), offset));
-    Ok(placed.collect())
+    let by_sequence =
+        rows.map(|(sequence, offset)| (usize::try_from(sequence).unwrap_or(0), offset));
+    Ok(by_sequence.collect())
 }
 
-/// Reads events of aggregates of one type as cqrs-es knows them, with their places in this log, beyond
-/// one of these.
+/// Reads events of one aggregate type above an offset, with their offsets, as cqrs-es represents
+/// them.
 pub(in crate::log) async fn of_type(
     pool: &PgPool,
     aggregate_type: &str,

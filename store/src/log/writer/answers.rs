@@ -1,4 +1,4 @@
-//! What is told whoever waits for the writer.
+//! Answers to the callers that wait for the writer.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ impl From<WriteFailure> for SubmitError {
     }
 }
 
-/// An answer nobody waits for any more is dropped: the write stands all the same (F13).
+/// Sends an answer. If its caller was cancelled the answer is dropped, and the write stands (F13).
 pub(super) fn answer(reply: Reply, verdict: Verdict, head: Arc<Head>) {
     match (reply, verdict) {
-        (Reply::Submit(to, place), Verdict::Submitted(decided)) => {
-            // Before the answer: whoever has it may write again at once.
-            drop(place);
+        (Reply::Submit(to, permit), Verdict::Submitted(decided)) => {
+            // Before the answer, after which the caller may write again at once.
+            drop(permit);
             let done = decided.map(|event| Done { event, head });
             let _ = to.send(done.map_err(SubmitError::Refused));
         }
@@ -39,11 +39,11 @@ pub(super) fn answer(reply: Reply, verdict: Verdict, head: Arc<Head>) {
         (Reply::Renew(to), Verdict::Renewed(origin)) => {
             let _ = to.send(Ok(origin));
         }
-        _ => unreachable!("a verdict is of the kind of its task"),
+        _ => unreachable!("a verdict has the kind of its task"),
     }
 }
 
-/// Tells why nothing was written, or why it cannot be answered for.
+/// Answers that the write failed, or that its outcome is unknown.
 pub(super) fn fail(reply: Reply, why: WriteFailure) {
     let why = SubmitError::from(why);
     match reply {

@@ -1,4 +1,4 @@
-//! The statements that the machine wants run, on the session that holds the lock.
+//! Runs the machine's statements on the session that holds the lock.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use tokio::time::timeout;
 use crate::log::trouble::Trouble;
 use crate::log::{OpenError, Options, connection, durability, facts, rows, within};
 
-/// How a statement ended.
+/// The outcome of a statement.
 pub(super) struct Ended {
-    /// The session, unless it is given up.
+    /// The session, unless it was dropped.
     pub session: Option<PgConnection>,
     pub input: Input,
 }
 
-/// What running a statement takes.
+/// The context of a statement.
 pub(super) struct Runner {
     pub options: Arc<Options>,
     pub trouble: Arc<Trouble>,
 }
 
 impl Runner {
-    /// Connects, in place of a session that was given up. `origin` is who writes.
+    /// Connects after a session was dropped. `origin` is the writer's.
     pub async fn connect(self, origin: Origin, within: Duration, lock: Duration) -> Ended {
         let why = match timeout(within, self.new_session(origin, lock)).await {
             Ok(Ok((session, found))) => {
@@ -36,10 +36,11 @@ impl Runner {
                 };
             }
             Ok(Err(OpenError::InUse)) => {
-                "the former session has not ended yet, or another process uses the database".into()
+                "the previous session has not ended yet, or another process uses the database"
+                    .into()
             }
             Ok(Err(failure)) => failure.to_string(),
-            Err(_) => "the database takes connections and does not answer".to_owned(),
+            Err(_) => "the database accepts connections and does not answer".to_owned(),
         };
         self.trouble.has_no_session(why);
         Ended {
@@ -66,7 +67,7 @@ impl Runner {
         Ok((session, found))
     }
 
-    /// Runs a statement on a session. After any failure the session is given up.
+    /// Runs a statement on a session. Any failure drops the session.
     pub async fn run(self, mut session: PgConnection, statement: Statement) -> Ended {
         match statement {
             Statement::Connect { .. } => unreachable!("there is a session"),
@@ -90,7 +91,7 @@ impl Runner {
             } => {
                 let allow_unsafe = self.options.allow_unsafe_postgres;
                 let outcome = within(async {
-                    // A setting can be changed under an open session.
+                    // A setting can change under an open session.
                     if let Err(refused) = durability::demand(&mut session, allow_unsafe).await {
                         return Err(sqlx::Error::Configuration(refused.into()));
                     }
@@ -143,13 +144,14 @@ async fn insert(session: &mut PgConnection, insertion: &Insertion) -> sqlx::Resu
     }
 }
 
-/// The classes of <https://www.postgresql.org/docs/15/errcodes-appendix.html>: 22 is a value that no
-/// column takes, 54 a limit of the program.
+/// Classifies a failure by the classes of
+/// <https://www.postgresql.org/docs/15/errcodes-appendix.html>: 22 is a data exception, 54 an
+/// exceeded program limit.
 fn kind(failure: &sqlx::Error) -> StatementFailure {
-    let sqlx::Error::Database(said) = failure else {
+    let sqlx::Error::Database(error) = failure else {
         return StatementFailure::Lost;
     };
-    match said.code().as_deref() {
+    match error.code().as_deref() {
         Some("53100") => StatementFailure::DiskFull,
         Some(code) if code.starts_with("22") || code.starts_with("54") => {
             StatementFailure::Rejected
