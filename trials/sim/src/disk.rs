@@ -1,5 +1,5 @@
-//! What of a replica survives a crash: the rows, the identity row, the file beside them, the read
-//! model. Each step of writing is durable by itself.
+//! The durable state of a replica: the rows, the identity row, the file beside the database, the
+//! read model. Each write is atomic and durable by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -14,12 +14,12 @@ use causeway_domain::writing::{Facts, Found, Head, Needs, NewRow, Record, Row, S
 
 use crate::table::Table;
 
-/// One step that becomes durable as a whole or not at all.
+/// One atomic write.
 #[derive(Clone, Debug)]
 pub(crate) enum Durable {
-    /// A batch.
+    /// A batch of events.
     Rows(Vec<NewRow>),
-    /// Who writes.
+    /// The identity row.
     Identity(Row),
     /// The reservation in the identity row.
     Reservation(Hlc),
@@ -35,7 +35,7 @@ pub(crate) struct Disk {
     pub file: Option<Record>,
     pub server: Server,
     pub table: Table,
-    /// Arrivals are causal: what hangs on a fork is excused from that.
+    /// Whether appends must be causal. Runs that can fork an origin are exempt.
     pub is_causal: bool,
     by_origin: BTreeMap<Origin, Vec<usize>>,
     by_aggregate: BTreeMap<(String, String), Vec<usize>>,
@@ -45,7 +45,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// A disk on which an empty database was made.
+    /// A disk with an empty database.
     pub fn empty(server: u64) -> Self {
         Self {
             rows: Vec::new(),
@@ -65,7 +65,7 @@ impl Disk {
         }
     }
 
-    /// Makes a step durable, or says which constraint of the schema or of a log it breaks.
+    /// Makes a write durable, or reports the constraint of the schema or log that it violates.
     pub fn apply(&mut self, step: Durable) -> Result<(), String> {
         match step {
             Durable::Rows(rows) => return rows.into_iter().try_for_each(|row| self.append(row)),
@@ -80,8 +80,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Takes out what lies beyond a parting, and closes the gaps; returns what was taken. The read
-    /// model is to be built anew then.
+    /// Removes the events beyond a parting, renumbers the rest, and returns the removed events. The
+    /// read model must be rebuilt afterwards.
     pub fn sever(&mut self, parting: &Parting) -> Vec<RawEvent> {
         let mut left = Self {
             identity: self.identity.take(),
@@ -104,7 +104,7 @@ impl Disk {
                 ..(*row).clone()
             };
             left.append(row)
-                .expect("what follows what is taken is taken too");
+                .expect("events that depend on removed ones are removed too");
         }
         *self = left;
         taken
@@ -125,7 +125,7 @@ impl Disk {
             ));
         }
         if dot.seq != held + 1 {
-            return Err(format!("{dot} is stored where {held} are held"));
+            return Err(format!("{dot} is stored after seq {held} of its origin"));
         }
         if usize::try_from(row.sequence) != Ok(sequence) {
             return Err(format!(
@@ -162,7 +162,7 @@ impl Disk {
         Ok(())
     }
 
-    /// What a start finds.
+    /// The durable state as a starting process reads it.
     pub fn found(&self, nobody: Origin) -> Found {
         Found {
             row: self.identity.clone(),
@@ -172,7 +172,7 @@ impl Disk {
         }
     }
 
-    /// What the rows say is held.
+    /// The head of the log, computed from the rows.
     pub fn head(&self, origin: Origin) -> Head {
         let last = |(&origin, places): (&Origin, &Vec<usize>)| {
             let event = &self.rows[*places.last()?].event;
@@ -200,7 +200,7 @@ impl Disk {
         }
     }
 
-    /// Looks up what a batch needs.
+    /// Looks up the facts that a batch needs.
     pub fn facts(&self, needs: &Needs) -> Facts {
         let mut facts = Facts::default();
         for member in &needs.members {
@@ -233,7 +233,7 @@ impl Disk {
         facts
     }
 
-    /// Reads what of the `known` is beyond a vector, in the order of this log.
+    /// Reads the events within `known` and beyond `held`, in the order of this log.
     pub fn read_beyond(
         &self,
         held: &VersionVector,
@@ -253,7 +253,7 @@ impl Disk {
         rows.map(|row| row.event.clone()).collect()
     }
 
-    /// The chain up to one event; its start where the event is not held.
+    /// The chain hash at one event; the start of the chain if the event is not held.
     pub fn hash_at(&self, origin: Origin, seq: u64) -> Hash {
         self.event(Dot { origin, seq })
             .map_or(Hash::START, |event| event.hash)
@@ -266,12 +266,12 @@ impl Disk {
         Some(&self.rows[place].event)
     }
 
-    /// Tells whether this very event is held.
+    /// Whether this event is held, with this content.
     pub fn holds(&self, dot: Dot, hash: Hash) -> bool {
         self.event(dot).is_some_and(|event| event.hash == hash)
     }
 
-    /// Tells whether a key was used, and if so whether for this message.
+    /// The messages that were posted with a key.
     pub fn sent_under(&self, digest: &[u8; 16]) -> Option<&BTreeSet<String>> {
         self.by_key.get(digest)
     }
@@ -285,7 +285,7 @@ impl Disk {
         &self.rows[place].event.envelope
     }
 
-    /// How many events of an origin are held.
+    /// The highest seq held of an origin; 0 if none.
     pub fn seq(&self, origin: Origin) -> u64 {
         self.by_origin.get(&origin).map_or(0, |of| of.len() as u64)
     }

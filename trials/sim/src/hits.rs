@@ -1,13 +1,13 @@
-//! How often each fault and each interesting state was met: a world in which something never
-//! happens proves nothing about it.
+//! Coverage counters: how often each fault and each interesting state occurred. A simulation in
+//! which a state never occurs proves nothing about it.
 
 use std::fmt;
 
 macro_rules! hits {
     ($($name:ident = $text:literal,)*) => {
-        /// Something that must be met now and then.
+        /// A fault or state that must occur in a long enough series of runs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "each has its sentence")]
+        #[expect(missing_docs, reason = "each has its text")]
         pub enum Hit { $($name,)* }
 
         impl Hit {
@@ -21,80 +21,80 @@ hits! {
     Isolated = "one replica was cut off",
     Bridge = "one replica was the only bridge",
     Ring = "replicas saw only their neighbours",
-    OneWay = "ways worked in one direction only",
+    OneWay = "links worked in one direction only",
     OneLink = "one link was broken",
-    Tree = "the end had only a tree of one-way links",
+    Tree = "only a tree of one-way links remained at the end",
     Lost = "a message of the network was lost",
-    Repeated = "a message of the network came twice",
+    Repeated = "a message of the network was delivered twice",
     Stalled = "a message of the network was late by seconds",
     SlowPeer = "one replica was slow for all others",
     CrashIdle = "a crash between two steps",
-    CrashReading = "a crash while a batch was read for",
+    CrashReading = "a crash while the facts of a batch were read",
     CrashBeforeCommit = "a crash before a commit was durable",
     CrashAfterCommit = "a crash after a commit, before its answer",
     CrashBeforeFile = "a crash between database and file",
     CrashAfterFile = "a crash after the file, before the answer",
     CrashStarting = "a crash while starting",
-    StoppedInOrder = "a stop in order",
-    Paused = "a process that stood still for seconds",
+    StoppedInOrder = "an orderly stop",
+    Paused = "a process was paused for seconds",
     ClockJumped = "a clock jumped",
     ClockYear = "a clock jumped by about a year",
-    ClockHeld = "a clock that led too far was not followed",
+    ClockHeld = "a wall clock too far ahead was not followed",
     Wiped = "a wiped replica",
     Restored = "a restored database",
-    RestoredBeneath = "a database exchanged beneath a running process",
+    RestoredBeneath = "a database exchanged under a running process",
     RolledBack = "database and file rolled back together",
     Cloned = "a clone kept running",
     CloneRefused = "a clone was refused",
     NewEpoch = "a start with a new epoch",
-    Renewed = "a new epoch because peers knew more",
-    Forked = "an origin with two living histories",
-    Rescued = "a side that yielded was rescued",
+    Renewed = "a new epoch because peers held more own events",
+    Forked = "an origin with two histories at the end",
+    Rescued = "a yielding side was rescued",
     WrittenAgain = "a rescue wrote something again",
-    Destroyed = "an answered event whose only copy was destroyed",
+    Destroyed = "an acknowledged event whose only copy was destroyed",
     StatementFailed = "a statement failed",
-    AnswerLost = "the answer of a commit was lost",
-    CommittedAfterAll = "a batch was found committed after all",
-    DatabaseAway = "a database was away for a while",
-    GaveUp = "writes were refused because the database was away",
+    AnswerLost = "the answer to a commit was lost",
+    CommittedAfterAll = "a batch whose answer was lost was found committed",
+    DatabaseAway = "a database was unreachable for a while",
+    GaveUp = "writes were refused because the database was unreachable",
     DiskFull = "a disk was full",
     FileStuck = "a file beside a database could not be written for a while",
-    NumbersHeld = "own events waited because of that",
+    NumbersHeld = "own events waited for that file",
     DecidedAhead = "a batch was decided while the one before it was being committed",
-    AheadFell = "what was decided ahead fell",
+    AheadFell = "a batch decided ahead was discarded",
     SplitBatch = "a batch was split because of one event",
     UnknownType = "an event of an unknown type",
     Unreadable = "an event with unreadable content",
     Unstorable = "an event that one store refuses",
-    LeftOut = "all of a push or pull was stored but that event",
-    MixedVersions = "replicas without a common version, relayed",
+    LeftOut = "all of a push or pull but an unstorable event was stored",
+    MixedVersions = "replicas without a common version agreed through a relay",
     VersionRefused = "a peer was refused for its version",
     RetriedElsewhere = "a post was sent again at another replica",
     Copied = "a message with two copies",
-    Repeat = "a repeat was answered with what was there",
+    Repeat = "a repeated post was answered with the existing message",
     KeyReused = "a key used for another text was refused",
-    ReaderHopped = "a reader came to another replica",
-    ReaderAhead = "a reader was given more than a replica holds",
-    ReaderMoved = "a reader was told of an earlier copy",
-    ReaderRechecked = "a reader was told again what a frame had contradicted",
-    ReaderStopped = "a reader broke off between two frames",
-    ReaderForgot = "what a reader was given was lost for good, and forgotten",
-    ReaderCompared = "a reader who had caught up was compared with its replica",
-    ReaderSettled = "a reader was told that a message is settled",
+    ReaderHopped = "a reader continued at a replica",
+    ReaderAhead = "a reader had received more than its replica holds",
+    ReaderMoved = "a reader received an earlier copy of a message",
+    ReaderRechecked = "a reader received a frame again after a recheck",
+    ReaderStopped = "a reader disconnected between two frames",
+    ReaderForgot = "an event that a reader had received was lost for good",
+    ReaderCompared = "a caught-up reader was compared with its replica",
+    ReaderSettled = "a message was reported as settled to a reader",
     ReadModelRebuilt = "a read model was folded again from the start",
     Prefetched = "a prefetched batch was used",
-    PrefetchedNarrow = "a prefetched batch was used though more origins were asked for by then",
-    PrefetchDropped = "a prefetched batch was of no use",
-    Early = "events came before their past",
+    PrefetchedNarrow = "a prefetched batch was used though more origins were wanted by then",
+    PrefetchDropped = "a prefetched batch was dropped",
+    Early = "events arrived before their past",
     PushWaited = "a push waited for the past of its events",
-    Settled = "something written was settled before the end",
-    Presence = "a user came or went",
+    Settled = "all events were settled at the end",
+    Presence = "a user came online or went offline",
     GroupCommit = "one commit for several tasks",
-    Reserved = "a reservation was moved",
-    Raised = "a new origin was lifted above its peers",
+    Reserved = "a reservation was renewed",
+    Raised = "the clock of a new origin was raised above its peers",
 }
 
-/// Counts of all of them.
+/// The count of each [`Hit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hits([u64; Hit::ALL.len()]);
 
@@ -105,12 +105,12 @@ impl Default for Hits {
 }
 
 impl Hits {
-    /// Counts one.
+    /// Counts one occurrence.
     pub fn hit(&mut self, what: Hit) {
         self.0[what as usize] += 1;
     }
 
-    /// How often it was met.
+    /// The count of one hit.
     pub fn of(&self, what: Hit) -> u64 {
         self.0[what as usize]
     }
@@ -122,7 +122,7 @@ impl Hits {
         }
     }
 
-    /// What was never met.
+    /// The texts of the hits with a count of 0.
     pub fn never(&self) -> Vec<&'static str> {
         let all = Hit::ALL.iter();
         let never = all.filter(|&&(what, _)| self.of(what) == 0);

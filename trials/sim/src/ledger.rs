@@ -1,4 +1,4 @@
-//! What an outsider knows who has seen every commit and every answer.
+//! An observer's record of every commit and every answer, against which invariants are checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,42 +9,42 @@ use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::rescue::Subject;
 use causeway_replicator_core::alarm::Alarm;
 
-/// One event that was committed somewhere.
+/// An event that was committed on at least one replica.
 struct Committed {
     hash: Hash,
     hlc: Hlc,
 }
 
-/// What was committed, answered, destroyed and alarmed.
+/// The commits, answers, destroyed events and alarms of a run.
 #[derive(Default)]
 pub(crate) struct Ledger {
     events: BTreeMap<Dot, Committed>,
-    /// Who posted a message: every copy of it.
+    /// All copies of each message.
     pub copies: BTreeMap<String, BTreeSet<(Dot, Hash)>>,
-    /// All that was ever said about something.
+    /// All events about each subject.
     said: BTreeMap<Subject, BTreeSet<(Dot, Hash)>>,
-    /// What clients were told is written.
+    /// Events that were acknowledged to a client.
     pub answered: Vec<(Dot, Hash)>,
-    /// Messages that clients were told are written.
+    /// Messages that were acknowledged to a client.
     pub messages: BTreeSet<String>,
-    /// Events whose last living copy was destroyed at some time.
+    /// Events whose last copy was destroyed at some time.
     pub destroyed: BTreeSet<(Dot, Hash)>,
-    /// Events that became durable when their process ended, and that no process has found since:
-    /// if their disk is lost, nobody ever knew of them.
+    /// Events that became durable as their process crashed, and that no later process has read. If
+    /// their disk is lost, they were never reported.
     pub untold: BTreeSet<(Dot, Hash)>,
-    /// Events that a rescue took out of a log. What they say is in others, or written again.
+    /// Events that a rescue removed from a log. Their content is in other events or written again.
     pub set_aside: BTreeSet<(Dot, Hash)>,
-    /// Events that a rescue wrote again, where no copy was.
+    /// Events that a rescue wrote again because no copy existed.
     pub written_again: BTreeSet<Dot>,
-    /// What a rescue may write again although it was said before what stands elsewhere.
+    /// Subjects on which a rescue may overrule a newer event that it did not hold.
     pub unordered: BTreeSet<Subject>,
-    /// Origins under whose numbers other events were committed too.
+    /// Origins under which two different events have the same seq.
     pub rewritten: BTreeSet<Origin>,
     pub alarms: Vec<(ReplicaId, Alarm)>,
 }
 
 impl Ledger {
-    /// Takes in a commit. Says what is wrong with it, whoever committed it.
+    /// Records a commit, or reports the invariant that it violates.
     pub fn commit(&mut self, event: &RawEvent) -> Result<(), String> {
         let (envelope, hash) = (&event.envelope, event.hash);
         let (stamp, dot) = (&envelope.stamp, envelope.stamp.dot());
@@ -74,8 +74,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Tells whether all that was ever said about something is still there, and under numbers that
-    /// have one content: then whoever reads anywhere knows it as everybody does.
+    /// Whether no event about a subject was destroyed or belongs to a rewritten origin. Then all
+    /// readers must agree on it.
     pub fn is_plain(&self, subject: &Subject) -> bool {
         let is_plain = |event: &(Dot, Hash)| {
             !self.rewritten.contains(&event.0.origin) && !self.destroyed.contains(event)
@@ -90,11 +90,11 @@ impl Ledger {
         is_message_plain && said.is_none_or(|said| said.iter().all(is_plain))
     }
 
-    /// Tells whether somebody may never be given a message: a copy stands under a number that has two
-    /// contents, and whoever was given the other is not given this one; nor a further copy, where
-    /// it came beside the first. What a rescue wrote again came where no copy was, and reaches all
-    /// if it is `held` still: a later rescue may find the first copy and set that one aside; and if
-    /// the first is not: another rescue may have kept it at the same time.
+    /// Whether some reader may never receive a message. A reader that received the other event
+    /// under a forked dot receives neither this copy nor a later one that was stored beside it. A
+    /// copy that a rescue wrote again reaches all readers if it is still `held` and the forked one
+    /// is not: a later rescue may remove the new copy, and a simultaneous one may keep the forked
+    /// copy.
     pub fn is_hidden(&self, message: &str, held: impl Fn(Dot, Hash) -> bool) -> bool {
         let copies = self.copies.get(message).into_iter().flatten();
         let (forked, others): (Vec<_>, Vec<_>) =
@@ -108,7 +108,7 @@ impl Ledger {
         !forked.is_empty() && !is_brought_back
     }
 
-    /// No disk holds this event any more. Where no process ever told of it, its number is free.
+    /// Records that no disk holds this event any more. If it was never reported, its dot is free.
     pub fn destroy(&mut self, dot: Dot, hash: Hash) {
         self.destroyed.insert((dot, hash));
         let is_known = self.events.get(&dot).is_some_and(|it| it.hash == hash);
@@ -117,7 +117,7 @@ impl Ledger {
         }
     }
 
-    /// A client was told that this event is written.
+    /// Records that this event was acknowledged to a client.
     pub fn answer(&mut self, event: &RawEvent) {
         let envelope = &event.envelope;
         self.answered.push((envelope.stamp.dot(), event.hash));

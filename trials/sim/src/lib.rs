@@ -1,11 +1,11 @@
-//! Replicas under every fault at once, in simulated time, one seed a run. In reading order: chance
-//! (`rng`), the network (`net`), what survives a crash (`disk`, `table`), a replica (`replica`), the
-//! faults of a run (`swarm`), everything together (`world`), what must hold (`ledger`, `verdict`),
-//! what was met (`hits`), and a run (`run`).
+//! A deterministic simulator: replicas under all faults at once, in simulated time, one run per
+//! seed. In reading order: random numbers (`rng`), the network (`net`), durable state (`disk`,
+//! `table`), a replica (`replica`), the faults of a run (`swarm`), the event loop (`world`), the
+//! invariants (`ledger`, `verdict`), coverage counters (`hits`), and a run (`run`).
 //!
-//! What is tried is the code of production: the rules of the log's writer
+//! The code under test is production code: the rules of the log's writer
 //! (`causeway_domain::writing`), the core of the replicator, the folds of the read model, the
-//! progress of readers. Only the shells around them are written again here.
+//! progress of readers. Only the shells around them are simulated here.
 
 mod disk;
 mod hits;

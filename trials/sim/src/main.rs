@@ -1,4 +1,4 @@
-//! `sim`: runs seeds on all cores until one fails, and counts what was met.
+//! `sim`: runs seeds on all cores until one fails, and counts the situations that occurred.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -9,45 +9,46 @@ use std::time::{Duration, Instant};
 use causeway_sim::{Hits, Run};
 use clap::Parser;
 
-/// From so many seeds on, everything that can be met must have been met.
+/// A run of at least this many seeds fails unless every [`Hits`] counter is above zero.
 const ENOUGH: u64 = 1_000;
-/// So much of a trace is shown of a failure.
+/// The number of trace lines printed for a failure.
 const LAST_LINES: usize = 60;
 
 /// Simulates replicas under every fault at once, one seed a run.
 #[derive(Parser)]
 #[command(name = "sim")]
 struct Options {
-    /// How many seeds to run.
+    /// The number of seeds to run.
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
-    /// The first of them.
+    /// The first seed.
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Runs this seed alone and shows all that happens.
+    /// Runs only this seed and prints its trace.
     #[arg(long)]
     seed: Option<u64>,
-    /// Goes on after a seed that fails, and tells of all of them.
+    /// Continues after a failure and reports every failed seed.
     #[arg(long)]
     keep_going: bool,
-    /// Leaves out the seeds in which no number can come to have two contents.
+    /// Skips the seeds whose faults cannot fork an origin.
     #[arg(long)]
     forks: bool,
-    /// How many replicas.
+    /// The number of replicas.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=50))]
     replicas: u16,
 }
 
 fn main() -> ExitCode {
-    // A panic is a failed seed, told below; its own words would come in between.
+    // A panic is a failed seed and is reported below; the default hook would print it a second
+    // time.
     std::panic::set_hook(Box::new(|_| {}));
-    // `cargo sim --seeds 10` and `cargo sim -- --seeds 10` are the same: the alias ends in dashes too.
+    // The alias ends in `--`, so `cargo sim -- --seeds 10` passes a second one; it is dropped.
     let options = Options::parse_from(std::env::args_os().filter(|it| it != "--"));
     let outcome = match options.seed {
         Some(seed) => one(&options, seed),
         None => many(&options),
     };
-    // Whoever reads us may have gone.
+    // Writing fails if the reader of the output has closed the pipe.
     outcome.unwrap_or(ExitCode::FAILURE)
 }
 
@@ -75,7 +76,7 @@ fn one(options: &Options, seed: u64) -> std::io::Result<ExitCode> {
     }
 }
 
-/// What the threads share.
+/// State shared by the worker threads.
 #[derive(Default)]
 struct Shared {
     next: AtomicU64,
@@ -85,10 +86,7 @@ struct Shared {
     hits: Mutex<Hits>,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long the seeds took, for people"
-)]
+#[expect(clippy::disallowed_methods, reason = "the duration is only printed")]
 fn many(options: &Options) -> std::io::Result<ExitCode> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let shared = Shared::default();
@@ -97,15 +95,15 @@ fn many(options: &Options) -> std::io::Result<ExitCode> {
         let workers: Vec<_> = (0..threads)
             .map(|_| scope.spawn(|| work(options, &shared)))
             .collect();
-        let mut told = Instant::now();
+        let mut printed_at = Instant::now();
         while !workers
             .iter()
             .all(std::thread::ScopedJoinHandle::is_finished)
         {
             std::thread::sleep(Duration::from_millis(20));
-            if told.elapsed() >= Duration::from_secs(1) {
-                told = Instant::now();
-                tell_progress(options, &shared, began.elapsed());
+            if printed_at.elapsed() >= Duration::from_secs(1) {
+                printed_at = Instant::now();
+                print_progress(options, &shared, began.elapsed());
             }
         }
     });
@@ -129,16 +127,22 @@ fn work(options: &Options, shared: &Shared) {
         shared.done.fetch_add(1, Ordering::Relaxed);
         if let Some(what) = outcome.violation {
             shared.is_over.store(!options.keep_going, Ordering::Relaxed);
-            let mut failed = shared.failed.lock().expect("nobody panics with it");
+            let mut failed = shared
+                .failed
+                .lock()
+                .expect("no thread panics while holding the lock");
             failed.push((seed, what));
         }
     }
-    let mut all = shared.hits.lock().expect("nobody panics with it");
+    let mut all = shared
+        .hits
+        .lock()
+        .expect("no thread panics while holding the lock");
     all.add(&hits);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown to people")]
-fn tell_progress(options: &Options, shared: &Shared, took: Duration) {
+fn print_progress(options: &Options, shared: &Shared, took: Duration) {
     let done = shared.done.load(Ordering::Relaxed);
     let per_second = done as f64 / took.as_secs_f64();
     let left = options.seeds.saturating_sub(done);
@@ -149,7 +153,10 @@ fn tell_progress(options: &Options, shared: &Shared, took: Duration) {
 #[expect(clippy::cast_precision_loss, reason = "shown to people")]
 fn report(options: &Options, shared: &Shared, took: Duration) -> std::io::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    let hits = shared.hits.lock().expect("nobody panics with it");
+    let hits = shared
+        .hits
+        .lock()
+        .expect("no thread panics while holding the lock");
     let done = shared.done.load(Ordering::Relaxed);
     let per_second = done as f64 / took.as_secs_f64();
     writeln!(
@@ -157,7 +164,10 @@ fn report(options: &Options, shared: &Shared, took: Duration) -> std::io::Result
         "{hits}{done} seeds in {:.1} s, {per_second:.0} a second",
         took.as_secs_f64()
     )?;
-    let failed = shared.failed.lock().expect("nobody panics with it");
+    let failed = shared
+        .failed
+        .lock()
+        .expect("no thread panics while holding the lock");
     if options.keep_going {
         let mut failed = failed.clone();
         failed.sort();

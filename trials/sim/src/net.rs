@@ -1,4 +1,4 @@
-//! Links between simulated replicas: each direction of dialling has a state of its own.
+//! Links between simulated replicas. Each direction of calling has its own state.
 
 use crate::hits::Hit;
 use crate::rng::Rng;
@@ -16,21 +16,21 @@ pub enum Way {
     Deaf,
 }
 
-/// What happens to messages on open ways.
+/// Delays and losses of messages on open links.
 #[derive(Clone, Copy, Debug)]
 pub struct Weather {
-    /// The usual delay, from and to.
+    /// The range of the usual delay.
     pub delay_ms: (u64, u64),
-    /// How many of a thousand are lost.
+    /// Lost messages per 1,000.
     pub loss_permille: u64,
-    /// How many come twice.
+    /// Duplicated messages per 1,000.
     pub repeat_permille: u64,
-    /// How many are late by seconds.
+    /// Messages per 1,000 that are delayed by seconds.
     pub stall_permille: u64,
 }
 
 impl Weather {
-    /// A network in which nothing goes wrong.
+    /// A network without losses or long delays.
     pub const FAIR: Self = Self {
         delay_ms: (1, 5),
         loss_permille: 0,
@@ -38,7 +38,7 @@ impl Weather {
         stall_permille: 0,
     };
 
-    /// Anything from fair to dreadful.
+    /// Random weather, from fair to severe.
     pub(crate) fn any(rng: &mut Rng) -> Self {
         let slowest = rng.pick(&[5, 50, 400]);
         Self {
@@ -49,7 +49,7 @@ impl Weather {
         }
     }
 
-    /// How long one message takes; reordering follows from it.
+    /// The delay of one message. Different delays reorder messages.
     pub(crate) fn delay(&self, rng: &mut Rng) -> u64 {
         let usual = rng.between(self.delay_ms.0, self.delay_ms.1);
         let is_stalled = rng.permille(self.stall_permille);
@@ -62,7 +62,7 @@ impl Weather {
     }
 }
 
-/// Every way between `size` replicas.
+/// The state of every link between `size` replicas.
 #[derive(Clone, Debug)]
 pub(crate) struct Net {
     size: usize,
@@ -91,7 +91,7 @@ impl Net {
         self.ways.fill(Way::Open);
     }
 
-    /// Keeps only the ways between which `is_joined` says so, whoever dials.
+    /// Opens the links for which `is_joined(from, to)` is true; all others become `broken`.
     pub fn join(&mut self, broken: Way, is_joined: impl Fn(usize, usize) -> bool) {
         for from in 0..self.size {
             for to in 0..self.size {
@@ -160,7 +160,7 @@ impl Net {
         }
     }
 
-    /// Leaves just enough: a tree in which each edge can be dialled from one side only.
+    /// Leaves a spanning tree in which each edge works in one direction only.
     pub(crate) fn leave_a_tree(&mut self, rng: &mut Rng) {
         self.join(Way::Cut, |a, b| a == b);
         for child in 1..self.size {

@@ -1,40 +1,40 @@
-//! Clients that ask again until they are answered, and readers who go from replica to replica.
+//! Clients that retry until they are answered, and readers that move between replicas.
 
 use std::collections::BTreeMap;
 
 use causeway_domain::names::{GroupName, MessageId, User, UserId};
 use causeway_domain::writing::Command;
 
-use crate::reader::{Reader, Way};
+use crate::reader::{Mode, Reader};
 
 const USERS: [&str; 5] = ["anna", "bert", "cora", "dirk", "elsa"];
 const GROUPS: [&str; 2] = ["lobby", "attic"];
-/// The group of each reader, how it reads, and how much it takes at a time.
-const READERS: [(usize, Way, usize); 6] = [
-    (0, Way::Stream, usize::MAX),
-    (1, Way::Stream, usize::MAX),
-    (0, Way::Poll, 1),
-    (0, Way::Poll, 3),
-    (1, Way::Poll, 2),
-    (0, Way::Poll, 50),
+/// The group, mode and frame limit of each reader.
+const READERS: [(usize, Mode, usize); 6] = [
+    (0, Mode::Stream, usize::MAX),
+    (1, Mode::Stream, usize::MAX),
+    (0, Mode::Poll, 1),
+    (0, Mode::Poll, 3),
+    (1, Mode::Poll, 2),
+    (0, Mode::Poll, 50),
 ];
 
-/// Everybody who is no replica.
+/// All clients and readers.
 pub(crate) struct People {
     pub users: Vec<User>,
     pub groups: Vec<GroupName>,
     pub requests: BTreeMap<u64, Request>,
-    /// Messages that somebody was told of.
+    /// Messages that were acknowledged to a client.
     pub known: Vec<(GroupName, MessageId)>,
-    /// Keys that were used, with the author, the group and where.
+    /// Used idempotency keys: author, group, key, and index of the replica.
     pub keys: Vec<(User, GroupName, String, usize)>,
     pub readers: Vec<Reader>,
 }
 
-/// What one client wants, until it is answered.
+/// A client's unanswered request.
 pub(crate) struct Request {
     pub command: Command,
-    /// It is harmless to send again.
+    /// Whether it may be sent again without effect.
     pub is_repeatable: bool,
     pub at: usize,
     pub tries: u32,
@@ -50,7 +50,7 @@ impl Default for People {
         };
         let groups: Vec<_> = GROUPS.iter().map(name).collect();
         let readers = READERS.iter();
-        let readers = readers.map(|&(group, way, limit)| Reader::new(&groups[group], way, limit));
+        let readers = readers.map(|&(group, mode, limit)| Reader::new(&groups[group], mode, limit));
         Self {
             users: USERS.iter().map(user).collect(),
             readers: readers.collect(),
@@ -63,10 +63,10 @@ impl Default for People {
 }
 
 impl People {
-    /// The streams of a replica have ended.
+    /// Closes all streams at a replica.
     pub fn lose_replica(&mut self, at: usize) {
         for reader in &mut self.readers {
-            reader.stay.take_if(|stay| stay.at == at);
+            reader.stream.take_if(|stream| stream.at == at);
         }
     }
 }

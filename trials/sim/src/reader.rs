@@ -1,4 +1,4 @@
-//! A client that reads a group: its state is the cursor, and what it made of the frames.
+//! A client that reads a group. Its state is its cursor and the content of the frames it received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -14,52 +14,52 @@ use crate::table::Table;
 
 /// How a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Mode {
     /// A stream at one replica, until it breaks.
     Stream,
-    /// One call after the other, each with the cursor of the last.
+    /// Successive calls, each with the cursor of the previous one.
     Poll,
 }
 
 /// A client that reads a group.
 pub(crate) struct Reader {
     pub group: GroupName,
-    pub way: Way,
-    /// Most frames of one call. Never changes.
+    pub mode: Mode,
+    /// The maximum number of frames per call.
     pub limit: usize,
-    /// Where it asked last.
+    /// The replica of the last call.
     pub at: Option<usize>,
-    /// Where the stream is.
-    pub stay: Option<Stay>,
+    /// The open stream.
+    pub stream: Option<OpenStream>,
     cursor: Vec<u8>,
-    /// The objects that the last frame about each message carried.
+    /// The object in the last frame about each message.
     pub messages: BTreeMap<String, Object>,
-    /// What the kinds of the frames said: (is it a membership, group or message, user).
+    /// Likes and memberships by the kinds of frames: (is it a membership, group or message, user).
     pub standings: BTreeMap<(bool, String, String), bool>,
-    /// What the replicas held whose frames it was given.
+    /// The union of what the replicas held when they sent frames.
     pub shown: VersionVector,
-    /// The places that were told to be settled, and when last.
+    /// Positions that were reported as settled, and the time of the last report.
     settled: BTreeMap<OrderKey, usize>,
-    /// Where messages were told to stand, and since when.
-    places: BTreeMap<String, Vec<(usize, OrderKey)>>,
-    /// Counts the frames.
+    /// The positions at which each message was delivered, each with its time.
+    positions: BTreeMap<String, Vec<(usize, OrderKey)>>,
+    /// The number of frames received.
     time: usize,
-    /// It was told that something it was given is lost for good.
+    /// Whether a delivered event was reported as lost for good.
     pub has_forgotten: bool,
     given: BTreeSet<String>,
-    /// The frames of the last call, for the trace.
-    pub told: Vec<(Dot, Kind, String)>,
+    /// The frames of the current call, for the trace.
+    pub received: Vec<(Dot, Kind, String)>,
 }
 
 /// A stream at one replica.
-pub(crate) struct Stay {
+pub(crate) struct OpenStream {
     pub at: usize,
     pub progress: Progress,
-    /// What was missed is still to be read from the table.
-    pub is_behind: bool,
+    /// Whether entries must still be read from the table.
+    pub has_backlog: bool,
 }
 
-/// What a frame says of a message.
+/// The content of a message in a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Object {
     pub position: OrderKey,
@@ -72,24 +72,24 @@ pub(crate) struct Frame {
     pub kind: Kind,
     pub object: Option<Object>,
     pub is_settled: bool,
-    /// The replica held less than the reader was given.
+    /// Whether the replica held less than the reader had received.
     pub is_ahead: bool,
-    /// Given before, and told again.
+    /// Whether this is a recheck of a delivered entry.
     pub is_again: bool,
     pub cursor: Delivery,
 }
 
-/// A frame that should not have been given.
-pub(crate) struct Wrong {
+/// A frame that violates an invariant.
+pub(crate) struct Violation {
     pub message: String,
     pub what: &'static str,
 }
 
 impl Object {
-    /// What a replica shows of a message.
+    /// The content of a message as a replica shows it.
     pub fn shown(table: &Table, id: &str) -> Option<Self> {
-        let message = table.seen.messages.get(id)?;
-        let likes = table.seen.likes.range((id.to_owned(), String::new())..);
+        let message = table.visible.messages.get(id)?;
+        let likes = table.visible.likes.range((id.to_owned(), String::new())..);
         let likes = likes.take_while(|((of, _), _)| of == id);
         let likers = likes.filter(|(_, like)| like.value.is_in);
         Some(Self {
@@ -100,30 +100,30 @@ impl Object {
 }
 
 impl Reader {
-    /// A reader who starts at the beginning of a group.
-    pub fn new(group: &GroupName, way: Way, limit: usize) -> Self {
+    /// A reader that starts at the beginning of a group.
+    pub fn new(group: &GroupName, mode: Mode, limit: usize) -> Self {
         let mut reader = Self {
             group: group.clone(),
-            way,
+            mode,
             limit,
             at: None,
-            stay: None,
+            stream: None,
             cursor: Vec::new(),
             messages: BTreeMap::new(),
             standings: BTreeMap::new(),
             shown: VersionVector::default(),
             settled: BTreeMap::new(),
-            places: BTreeMap::new(),
+            positions: BTreeMap::new(),
             time: 0,
             has_forgotten: false,
             given: BTreeSet::new(),
-            told: Vec::new(),
+            received: Vec::new(),
         };
         reader.keep(Delivery::default());
         reader
     }
 
-    /// Keeps a cursor.
+    /// Encodes and stores a cursor.
     pub fn keep(&mut self, delivery: Delivery) {
         let cursor = Cursor {
             group: Some(self.group.clone()),
@@ -134,74 +134,76 @@ impl Reader {
         cursor.write(&mut self.cursor);
     }
 
-    /// What the last cursor says.
+    /// The content of the last cursor.
     pub fn delivery(&self) -> Delivery {
         let cursor = Cursor::parse(&self.cursor);
-        cursor.expect("a cursor comes back as it went").delivery
+        cursor.expect("an encoded cursor can be parsed").delivery
     }
 
-    /// Takes in one frame and its cursor; tells what is wrong with it.
-    pub fn hear(&mut self, frame: Frame, before: &Delivery) -> Result<(), Wrong> {
+    /// Records one frame and its cursor, or reports the invariant that it violates.
+    pub fn receive(&mut self, frame: Frame, before: &Delivery) -> Result<(), Violation> {
         let Frame { entry, kind, .. } = &frame;
         let (entry, kind) = (entry.clone(), *kind);
         let wrong = |what| {
             let message = entry.subject.clone();
-            Err(Wrong { message, what })
+            Err(Violation { message, what })
         };
         let about: String = entry.subject.chars().take(8).collect();
-        self.told.push((entry.position.dot(), kind, about));
+        self.received.push((entry.position.dot(), kind, about));
         let moves = moves_beyond(before, &frame.cursor);
         self.keep(frame.cursor);
         if kind.is_membership() {
             let pair = (true, entry.group.to_string(), entry.user.id.0.clone());
             self.standings.insert(pair, kind.is_in());
         } else if let Some(object) = frame.object {
-            if !self.stands_right(&entry.subject, &object, frame.is_settled) {
-                return wrong("it comes before what was told to be settled");
+            if !self.respects_settled(&entry.subject, &object, frame.is_settled) {
+                return wrong("it sorts before a message that was reported as settled");
             }
             self.messages.insert(entry.subject.clone(), object.clone());
-            self.hear_of_message(&entry, kind, &object);
+            self.record_message(&entry, kind, &object);
             let is_new = kind != Kind::Message || self.given.insert(entry.subject.clone());
-            // A replica cannot know that a copy it lacks was given elsewhere, nor that two processes
-            // run under one number, of which the one holds what the other does not.
+            // A replica cannot know that another one delivered a copy that it lacks, nor that a
+            // clone with its number holds other events.
             if !is_new && !frame.is_ahead && !self.has_forgotten {
-                return wrong("a message is given twice");
+                return wrong("a message is delivered twice");
             }
         } else if kind.is_copy() {
-            // A like that came before its message makes no frame; the message tells of it.
+            // A like that arrived before its message yields no frame; the message's frame includes
+            // it.
             return wrong("a frame about no message");
         }
         if moves {
             Ok(())
         } else {
-            wrong("the cursor stands still")
+            wrong("the cursor does not advance")
         }
     }
 
-    /// Of what was told to be settled, nothing that it stood behind may come before it.
-    fn stands_right(&mut self, id: &str, object: &Object, is_settled: bool) -> bool {
+    /// Whether a position is consistent with all settled ones: once a message is reported as
+    /// settled, no other message may appear, or move, to before it.
+    fn respects_settled(&mut self, id: &str, object: &Object, is_settled: bool) -> bool {
         self.time += 1;
-        let place = object.position;
-        let places = self.places.entry(id.to_owned()).or_default();
-        let has_moved = places.last().is_none_or(|(_, last)| *last != place);
+        let position = object.position;
+        let positions = self.positions.entry(id.to_owned()).or_default();
+        let has_moved = positions.last().is_none_or(|(_, last)| *last != position);
         let stood_behind = |(settled, time): (&OrderKey, &usize)| {
-            let stood = places.iter().rev().find(|(since, _)| since < time);
+            let stood = positions.iter().rev().find(|(since, _)| since < time);
             stood.is_none_or(|(_, stood)| stood > settled)
         };
         let later = self
             .settled
-            .range((Bound::Excluded(place), Bound::Unbounded));
+            .range((Bound::Excluded(position), Bound::Unbounded));
         let is_wrong = has_moved && later.into_iter().any(stood_behind);
         if has_moved {
-            places.push((self.time, place));
+            positions.push((self.time, position));
         }
         if is_settled {
-            self.settled.insert(place, self.time);
+            self.settled.insert(position, self.time);
         }
         !is_wrong
     }
 
-    fn hear_of_message(&mut self, entry: &FeedEntry, kind: Kind, object: &Object) {
+    fn record_message(&mut self, entry: &FeedEntry, kind: Kind, object: &Object) {
         let pair = |user: &String| (false, entry.subject.clone(), user.clone());
         if kind == Kind::Message {
             let likers = object.likers.iter().map(|user| (pair(user), true));
@@ -212,7 +214,7 @@ impl Reader {
     }
 }
 
-/// Tells whether a reader who goes on after one cursor has less to be told than after another.
+/// Whether the cursor `after` covers more than the cursor `before`.
 fn moves_beyond(before: &Delivery, after: &Delivery) -> bool {
     let is_beyond = |more: &VersionVector, less: &VersionVector| more.covers_all(less);
     if before.delivered != after.delivered {

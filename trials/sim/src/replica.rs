@@ -167,8 +167,8 @@ impl Replica {
         }
     }
 
-    /// Reads what is given to a peer: nothing that the writer does not know to be committed, though it
-    /// may be on the disk.
+    /// Reads what is given to a peer: nothing that the writer does not know to be committed, though
+    /// it may be on the disk.
     pub fn read_beyond(&self, held: &VersionVector, limit: usize) -> Vec<RawEvent> {
         let head = self.process.as_ref().map(|process| process.writer.head());
         let known = head.map(|head| head.vector.clone());

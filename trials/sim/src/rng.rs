@@ -1,4 +1,4 @@
-//! The one source of chance of a run: a seed replays it.
+//! The only source of randomness of a run; the same seed reproduces the run.
 
 /// splitmix64.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Rng {
 
     /// 32 random bits.
     pub fn bits(&mut self) -> u32 {
-        u32::try_from(self.next() >> 32).expect("32 bits are left")
+        u32::try_from(self.next() >> 32).expect("32 bits remain")
     }
 
     /// A number below `limit`.
@@ -38,12 +38,12 @@ impl Rng {
         choices[self.index(choices.len())]
     }
 
-    /// A number from `low` to `high`, both counted.
+    /// A number from `low` to `high`, inclusive.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// True in so many of a thousand cases.
+    /// True with a probability of `share` in 1,000.
     pub fn permille(&mut self, share: u64) -> bool {
         self.below(1000) < share
     }

@@ -1,5 +1,5 @@
-//! One run: first everything goes wrong, and nothing false may be told; then all is healed, and
-//! everybody must come to hold everything, without anyone writing.
+//! One run in two phases. Under faults, no answer may be false; after all faults end, the replicas
+//! must converge without further writes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,28 +8,28 @@ use crate::rng::Rng;
 use crate::swarm::Swarm;
 use crate::world::World;
 
-/// How long everything goes wrong, in simulated time.
+/// The duration of the phase with faults, in simulated time.
 pub(crate) const DISTURBED_MS: u64 = 12_000;
 
-/// What is to be run.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// From which all chance follows.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How many replicas.
+    /// The number of replicas.
     pub size: usize,
-    /// The faults; drawn from the seed where nothing is said.
+    /// The faults; drawn from the seed if `None`.
     pub swarm: Option<Swarm>,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What was met.
+    /// The coverage counters.
     pub hits: Hits,
-    /// What was wrong.
+    /// The first violated invariant.
     pub violation: Option<String>,
-    /// What happened, where that was wanted.
+    /// The trace; empty unless requested.
     pub trace: String,
 }
 
@@ -43,18 +43,18 @@ impl Run {
         }
     }
 
-    /// Tells whether a number may come to have two contents.
+    /// Whether the faults can fork an origin.
     pub fn can_fork(&self) -> bool {
         let drawn = || Swarm::any(&mut Rng::new(self.seed));
         self.swarm.clone().unwrap_or_else(drawn).can_fork()
     }
 
-    /// Runs it.
+    /// Runs without a trace.
     pub fn go(&self) -> Outcome {
         self.run(false)
     }
 
-    /// Runs it and writes down what happens.
+    /// Runs and records a trace.
     pub fn go_with_trace(&self) -> Outcome {
         self.run(true)
     }
@@ -75,7 +75,7 @@ impl Run {
         if let Err(panic) = ran {
             let said = panic.downcast_ref::<String>().map(String::as_str);
             let said = said.or(panic.downcast_ref::<&str>().copied());
-            world.violation = Some(format!("panic: {}", said.unwrap_or("without a word")));
+            world.violation = Some(format!("panic: {}", said.unwrap_or("no message")));
         }
         Outcome {
             trace: world.trace().to_owned(),

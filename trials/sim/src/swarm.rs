@@ -1,5 +1,5 @@
-//! Which faults a run has: a random subset. Runs with few faults go deep where runs with all of
-//! them never come.
+//! Swarm testing: each run has a random subset of the faults. Runs with few faults reach states
+//! that runs with all faults do not.
 
 use causeway_replicator_core::wire::events::BATCH_EVENTS;
 
@@ -15,9 +15,9 @@ pub struct Swarm {
     pub weather: bool,
     /// One replica answers slowly.
     pub slow: bool,
-    /// Crashes at every step, and stops in order.
+    /// Crashes at every step, and orderly stops.
     pub crashes: bool,
-    /// Processes that stand still.
+    /// Paused processes.
     pub pauses: bool,
     /// Wall clocks that jump.
     pub clocks: bool,
@@ -27,11 +27,11 @@ pub struct Swarm {
     pub restores: bool,
     /// Database and file restored together.
     pub rollbacks: bool,
-    /// A second process of the same number, on a copy.
+    /// A second process with the same replica number, on a copy of the disk.
     pub clones: bool,
-    /// Every so many statements one fails; 0 is never.
+    /// One in this many statements fails; 0 for none.
     pub failing_statements: u64,
-    /// Databases that do not answer for a while.
+    /// Databases that are unreachable for a while.
     pub outages: bool,
     /// Disks that are full for a while.
     pub full_disks: bool,
@@ -39,13 +39,13 @@ pub struct Swarm {
     pub stuck_files: bool,
     /// Events of unknown types, with unreadable content, or refused by a store.
     pub poison: bool,
-    /// Not all replicas speak the same versions.
+    /// Replicas with different ranges of protocol versions.
     pub versions: bool,
-    /// At the end only a tree of one-way links is there.
+    /// At the end, only a tree of one-way links works.
     pub ends_as_tree: bool,
-    /// Nothing is written for long.
+    /// Long pauses between writes.
     pub is_quiet: bool,
-    /// How many events the answer to a pull holds at most.
+    /// The maximum number of events in the answer to a pull.
     pub batch: usize,
 }
 
@@ -75,9 +75,10 @@ impl Swarm {
 
     pub(crate) fn any(rng: &mut Rng) -> Self {
         let first = rng.next();
-        // A tree of links may join only replicas that have no common version.
+        // Not combined with a tree of links, which may connect only replicas without a common
+        // version.
         let versions = first % 1_000 < 150;
-        // Runs are short: whole batches are small ones. (Other bits of the same draw.)
+        // Runs are short, so some use small batches. Other bits of the same draw decide.
         let batch = match (first >> 32) % 8 {
             0 => 2,
             1 => 4,
@@ -107,12 +108,12 @@ impl Swarm {
         }
     }
 
-    /// A number may come to have two contents.
+    /// Whether an origin may fork.
     pub fn can_fork(&self) -> bool {
         self.rollbacks || self.clones
     }
 
-    /// A replica may lose its database or its file.
+    /// Whether a replica may lose its database or its file.
     pub fn loses_state(&self) -> bool {
         self.wipes || self.restores || self.can_fork()
     }

@@ -1,5 +1,5 @@
-//! The read model's tables in memory: what `timelines` does with SQL, by the folds of production.
-//! And the same tables worked out without any fold.
+//! The read model's tables in memory: `timelines` without SQL, with the production folds. And a
+//! specification that computes the same tables without folds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -19,9 +19,9 @@ use causeway_domain::writing::NewRow;
 /// (message or group, user).
 type Pair = (String, String);
 
-/// All that people can see.
+/// The state that users can see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct VisibleState {
     pub messages: BTreeMap<String, Message>,
     pub likes: BTreeMap<Pair, Register<Declaration>>,
     pub members: BTreeMap<Pair, Register<Declaration>>,
@@ -32,19 +32,19 @@ pub(crate) struct Seen {
 /// The tables of one replica.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    pub seen: Seen,
+    pub visible: VisibleState,
     pub feed: Vec<FeedEntry>,
     pub checkpoint: Arc<Checkpoint>,
-    /// Vectors of the log, by arrival: after every few events, as runs are short.
+    /// Version vectors of the log by offset, at short intervals because runs are short.
     pub vectors: Vec<(i64, VersionVector)>,
 }
 
-/// After so many events the vector of the log is kept.
+/// The interval, in events, at which the vector of the log is stored.
 const VECTOR_EVERY: i64 = 16;
 
 impl Table {
-    /// Folds the next events of the log in, as one step. What cannot be read is set aside.
-    pub fn take(&mut self, rows: &[Rc<NewRow>]) {
+    /// Folds the next events of the log in one step. Unreadable events are skipped.
+    pub fn fold(&mut self, rows: &[Rc<NewRow>]) {
         let mut facts = Vec::new();
         for row in rows {
             let checkpoint = Arc::make_mut(&mut self.checkpoint);
@@ -67,14 +67,14 @@ impl Table {
         self.store(step);
     }
 
-    /// The entries that came after a place in the log.
+    /// The feed entries after an offset.
     pub fn after(&self, arrival: i64) -> &[FeedEntry] {
         let first = self.feed.partition_point(|entry| entry.arrival <= arrival);
         &self.feed[first..]
     }
 
-    /// The place in the log before the first entry that a search is for, and that of the last one
-    /// that was delivered.
+    /// The offset just before the first undelivered entry, and the offset of the last delivered
+    /// one.
     pub fn search(&self, search: &Search) -> (i64, i64) {
         let lacks = |entry: &&FeedEntry| !search.beyond.covers(entry.position.dot());
         let has = |entry: &&FeedEntry| search.within.covers(entry.position.dot());
@@ -88,43 +88,43 @@ impl Table {
 
     fn load(&self, needs: &Needs) -> Step {
         let former = |id: &String| {
-            let message = self.seen.messages.get(id)?;
+            let message = self.visible.messages.get(id)?;
             let former = Former {
                 position: message.position,
                 likes_count: message.likes_count,
             };
             Some((id.clone(), former))
         };
-        // Beside a forked origin a like may come before its message.
+        // Beside a forked origin, a like may arrive before its message.
         let early = |id: &String| {
-            let of_message = self.seen.likes.range((id.clone(), String::new())..);
+            let of_message = self.visible.likes.range((id.clone(), String::new())..);
             let of_message = of_message.take_while(|((of, _), _)| of == id);
             let count = of_message.filter(|(_, like)| like.value.is_in).count();
-            let is_early = !self.seen.messages.contains_key(id) && count > 0;
+            let is_early = !self.visible.messages.contains_key(id) && count > 0;
             is_early.then(|| (id.clone(), i64::try_from(count).expect("a few")))
         };
         Step {
             early_likes: needs.messages.iter().filter_map(early).collect(),
             former: needs.messages.iter().filter_map(former).collect(),
-            likes: only(&self.seen.likes, &needs.likes),
-            members: only(&self.seen.members, &needs.members),
+            likes: only(&self.visible.likes, &needs.likes),
+            members: only(&self.visible.members, &needs.members),
             ..Step::default()
         }
     }
 
     fn store(&mut self, step: Step) {
-        self.seen.messages.extend(step.messages);
+        self.visible.messages.extend(step.messages);
         for (id, count) in step.likes_counts {
-            if let Some(message) = self.seen.messages.get_mut(&id) {
+            if let Some(message) = self.visible.messages.get_mut(&id) {
                 message.likes_count = count;
             }
         }
         let likes = only(&step.likes, &step.changed_likes);
-        self.seen.likes.extend(likes);
+        self.visible.likes.extend(likes);
         let members = only(&step.members, &step.changed_members);
-        self.seen.members.extend(members);
+        self.visible.members.extend(members);
         for (group, by) in step.growth {
-            *self.seen.groups.entry(group.to_string()).or_default() += by;
+            *self.visible.groups.entry(group.to_string()).or_default() += by;
         }
         self.feed.extend(step.feed);
     }
@@ -138,10 +138,10 @@ fn only(
     wanted.iter().filter_map(found).collect()
 }
 
-/// What the rules say people see of a set of events, in whatever order they are given: per pair the
-/// highest key decides, of the copies of a message the lowest is the message.
-pub(crate) fn expected<'a>(events: impl IntoIterator<Item = &'a RawEvent>) -> Seen {
-    let mut seen = Seen::default();
+/// The state that a set of events must yield in any order: the event with the highest order key
+/// decides each like and membership, and the copy with the lowest one is the message.
+pub(crate) fn expected<'a>(events: impl IntoIterator<Item = &'a RawEvent>) -> VisibleState {
+    let mut visible = VisibleState::default();
     let mut by_key: Vec<&RawEvent> = events.into_iter().collect();
     by_key.sort_by_key(|event| event.envelope.stamp.order_key());
     for event in by_key {
@@ -151,7 +151,7 @@ pub(crate) fn expected<'a>(events: impl IntoIterator<Item = &'a RawEvent>) -> Se
         let envelope = &event.envelope;
         let (id, since) = (envelope.id.clone(), envelope.stamp.order_key());
         if let Some(message) = fact.into_message() {
-            seen.messages.entry(id).or_insert(message);
+            visible.messages.entry(id).or_insert(message);
             continue;
         }
         let stand = |user_name, is_in| Register {
@@ -161,37 +161,41 @@ pub(crate) fn expected<'a>(events: impl IntoIterator<Item = &'a RawEvent>) -> Se
         let content = envelope.event.get();
         match GroupEvent::read(&envelope.kind, content) {
             Ok(GroupEvent::MemberJoined { user }) => {
-                seen.groups.entry(id.clone()).or_default();
+                visible.groups.entry(id.clone()).or_default();
                 let pair = (id, user.id.0);
-                seen.members.insert(pair, stand(user.name, true));
+                visible.members.insert(pair, stand(user.name, true));
                 continue;
             }
             Ok(GroupEvent::MemberLeft { user }) => {
                 let pair = (id, user.id.0);
-                seen.members.insert(pair, stand(user.name, false));
+                visible.members.insert(pair, stand(user.name, false));
                 continue;
             }
             _ => {}
         }
         match PostEvent::read(&envelope.kind, content) {
             Ok(PostEvent::MessageLiked { user }) => {
-                seen.likes.insert((id, user.id.0), stand(user.name, true));
+                visible
+                    .likes
+                    .insert((id, user.id.0), stand(user.name, true));
             }
             Ok(PostEvent::MessageUnliked { user }) => {
-                seen.likes.insert((id, user.id.0), stand(user.name, false));
+                visible
+                    .likes
+                    .insert((id, user.id.0), stand(user.name, false));
             }
             _ => {}
         }
     }
-    for ((group, _), member) in &seen.members {
-        if let Some(count) = seen.groups.get_mut(group) {
+    for ((group, _), member) in &visible.members {
+        if let Some(count) = visible.groups.get_mut(group) {
             *count += i64::from(member.value.is_in);
         }
     }
-    for ((message, _), like) in &seen.likes {
-        if let Some(message) = seen.messages.get_mut(message) {
+    for ((message, _), like) in &visible.likes {
+        if let Some(message) = visible.messages.get_mut(message) {
             message.likes_count += i64::from(like.value.is_in);
         }
     }
-    seen
+    visible
 }

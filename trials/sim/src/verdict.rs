@@ -1,4 +1,4 @@
-//! What must be so once everything has come together.
+//! The invariants that hold once the replicas have converged.
 
 mod forks;
 mod readers;
@@ -12,25 +12,25 @@ use causeway_replicator_core::alarm::Alarm;
 use causeway_replicator_core::liveness::Status;
 
 use crate::hits::Hit;
-use crate::table::{self, Seen};
+use crate::table::{self, VisibleState};
 use crate::world::World;
 
-/// Simulated time in which replicas must have come together after the faults: time-outs under way,
-/// the longest wait of a pull, a digest, for each step of the longest way.
+/// The simulated time within which replicas must converge after the faults: pending timeouts, the
+/// longest pull backoff and a digest, for each hop of the longest path.
 const HEALED_MS: u64 = 20_000;
 const TREE_MS: u64 = 60_000;
-/// So often may something that was under way still come to all.
+/// How many times events that were in flight may still arrive after convergence.
 const MOST_ROUNDS: u32 = 10;
 
 impl World {
-    /// Waits until all hold the same, and looks at everything then.
+    /// Waits until the replicas converge, then checks all invariants.
     pub fn expect_agreement(&mut self) {
         let limit_ms = if self.swarm.ends_as_tree || self.swarm.versions {
             TREE_MS
         } else {
             HEALED_MS
         };
-        if !self.comes_together(limit_ms) {
+        if !self.converges(limit_ms) {
             return;
         }
         let false_alarm = self.ledger.alarms.iter().find(|(_, alarm)| {
@@ -38,7 +38,7 @@ impl World {
             is_of_fork && !self.swarm.can_fork()
         });
         if let Some((at, alarm)) = false_alarm.cloned() {
-            return self.violate(|| format!("{at} is alarmed without a cause: {alarm}"));
+            return self.violate(|| format!("{at} raised an alarm without a cause: {alarm}"));
         }
         self.expect_writers_are_sure();
         let is_forked = !self.forks().is_empty();
@@ -52,9 +52,9 @@ impl World {
         }
     }
 
-    /// All come to hold the same, but for what is kept back, and still do once more has come to all
-    /// of what was under way then, from a slow peer or with a busy writer.
-    fn comes_together(&mut self, limit_ms: u64) -> bool {
+    /// Whether the replicas converge, apart from withheld origins, and stay so after the messages
+    /// in flight have arrived, for example from a slow peer.
+    fn converges(&mut self, limit_ms: u64) -> bool {
         let mut waited = self.run_until_agreed(limit_ms);
         for _ in 0..MOST_ROUNDS {
             if waited.is_none() || self.violation.is_some() {
@@ -67,14 +67,14 @@ impl World {
             }
         }
         if waited.is_some() {
-            self.violate(|| "something is always under way still".to_owned());
+            self.violate(|| "new events keep arriving".to_owned());
         }
         let kept_back = self.kept_back();
         self.violate(|| format!("not agreed after {limit_ms} ms beside {kept_back:?}"));
         false
     }
 
-    /// All hold and show the same, but for what is kept back, and know so of each other.
+    /// All replicas hold and show the same, apart from withheld origins, and know it of each other.
     fn expect_one_state(&mut self) {
         let kept_back = self.kept_back();
         self.expect_one_history(&kept_back);
@@ -85,7 +85,7 @@ impl World {
         self.expect_nothing_lost();
     }
 
-    /// Lets time pass until all hold the same, but for what is kept back; returns how long that
+    /// Runs until all replicas hold the same, apart from withheld origins, and returns the time it
     /// took.
     pub fn run_until_agreed(&mut self, limit_ms: u64) -> Option<u64> {
         let start_ms = self.now_ms();
@@ -122,7 +122,7 @@ impl World {
         core.map(|core| core.question().held()).unwrap_or_default()
     }
 
-    /// The same events, byte for byte, in the same order, and to be seen what follows from them.
+    /// All replicas hold the same events, byte for byte, in the same order, and show their state.
     fn expect_one_history(&mut self, kept_back: &BTreeSet<Origin>) {
         let wrong = {
             let replicas = &self.replicas[self.places()];
@@ -139,8 +139,8 @@ impl World {
                     return Some(format!("the histories of 1 and {} differ", replica.id));
                 }
                 let expected = table::expected(history);
-                if disk.table.seen != expected {
-                    let differs = difference(&disk.table.seen, &expected);
+                if disk.table.visible != expected {
+                    let differs = difference(&disk.table.visible, &expected);
                     return Some(format!("{} shows {differs}", replica.id));
                 }
                 None
@@ -155,8 +155,8 @@ impl World {
         }
     }
 
-    /// What replicas say of each other is so, but for what is kept back and may just have come from
-    /// elsewhere; and everything is settled where all hear all.
+    /// Each replica's knowledge of its peers is correct, apart from withheld origins, and
+    /// everything is settled if all peers are up.
     fn expect_knowledge(&mut self, kept_back: &BTreeSet<Origin>) {
         let settles = kept_back.is_empty();
         if self.swarm.ends_as_tree {
@@ -176,13 +176,13 @@ impl World {
                 let held = known.held.as_deref().map(|held| without(held, kept_back));
                 if is_up(known.liveness.status) && held != Some(theirs) {
                     let id = replica.id;
-                    wrong = Some(format!("{id} is wrong about what {peer} holds"));
+                    wrong = Some(format!("{id} has a wrong vector of {peer}"));
                 }
             }
             let hears_all = knowledge.peers.values().all(|p| is_up(p.liveness.status));
             let highest = replica.disk.head(core_origin(core)).highest;
             if hears_all && settles && replica.settled < highest {
-                wrong = Some(format!("{} has settled too little", replica.id));
+                wrong = Some(format!("{} has too low a settled timestamp", replica.id));
             }
             is_settled |= hears_all && settles && highest > causeway_domain::hlc::Hlc::default();
         }
@@ -219,7 +219,7 @@ impl World {
         }
     }
 
-    /// Whoever was told that something is written finds it, unless its only copy was destroyed.
+    /// Every acknowledged event is held, unless its only copy was destroyed.
     fn expect_nothing_lost(&mut self) {
         let living = &self.replicas[self.places()];
         let is_held = |&(dot, hash): &(_, _)| living.iter().any(|r| r.disk.holds(dot, hash));
@@ -229,10 +229,10 @@ impl World {
             .filter(|event| !self.ledger.set_aside.contains(*event))
             .find(|event| !is_held(event));
         if let Some((dot, _)) = lost.copied() {
-            return self.violate(|| format!("{dot} was answered, and is lost"));
+            return self.violate(|| format!("{dot} was acknowledged, and is lost"));
         }
         let lost = self.ledger.messages.iter().find(|id| {
-            // What was on its way when its disk was destroyed may have come all the same.
+            // A copy that was in flight when its disk was destroyed may have arrived.
             let mut copies = self.ledger.copies.get(*id).into_iter().flatten();
             let was_destroyed = copies
                 .clone()
@@ -240,12 +240,12 @@ impl World {
             !was_destroyed && !copies.any(is_held)
         });
         if let Some(id) = lost.cloned() {
-            self.violate(|| format!("message {id} was answered, and is lost"));
+            self.violate(|| format!("message {id} was acknowledged, and is lost"));
         }
     }
 
     fn expect_nothing_waits(&mut self) {
-        // What was sent to a slow replica before the end may just arrive.
+        // Messages sent to a slow replica before the end may still arrive.
         for _ in 0..20 {
             if self.places().all(|at| self.waiting(at).is_none()) {
                 return;
@@ -266,15 +266,15 @@ fn without(held: &VersionVector, origins: &BTreeSet<Origin>) -> VersionVector {
     others.collect()
 }
 
-/// The first thing that is shown otherwise.
-fn difference(seen: &Seen, expected: &Seen) -> String {
-    let ids = expected.messages.keys().chain(seen.messages.keys());
+/// The first difference between two states.
+fn difference(visible: &VisibleState, expected: &VisibleState) -> String {
+    let ids = expected.messages.keys().chain(visible.messages.keys());
     let message = ids
-        .map(|id| (seen.messages.get(id), expected.messages.get(id)))
-        .find(|(seen, expected)| seen != expected);
+        .map(|id| (visible.messages.get(id), expected.messages.get(id)))
+        .find(|(visible, expected)| visible != expected);
     match message {
-        Some((seen, expected)) => format!("{seen:?} instead of {expected:?}"),
-        None => "other likes or members than the rules say".to_owned(),
+        Some((visible, expected)) => format!("{visible:?} instead of {expected:?}"),
+        None => "other likes or members than the events yield".to_owned(),
     }
 }
 

@@ -1,16 +1,16 @@
-//! Replicas, clients, readers, and everything between them, on one clock and one seed.
+//! Replicas, clients, readers and the network between them, driven by one clock and one seed.
 //!
-//! The world is the shell around the code of production, in simulated time. Everything it does is
-//! written to the trace.
+//! The world is the shell around production code, in simulated time: an event loop over scheduled
+//! happenings. The trace records everything that happens.
 
 mod calls;
 mod clients;
 mod directed;
+mod feeds;
 mod life;
 mod nemesis;
 mod readers;
 mod rescue;
-mod shelf;
 mod steps;
 mod writer;
 
@@ -32,7 +32,7 @@ use nemesis::Fault;
 
 const WALL_START_MS: i64 = 1_700_000_000_000;
 
-/// A run in the making.
+/// The state of a run.
 pub struct World {
     pub(crate) rng: Rng,
     pub(crate) net: Net,
@@ -40,15 +40,15 @@ pub struct World {
     pub(crate) people: People,
     pub(crate) ledger: Ledger,
     pub(crate) swarm: Swarm,
-    /// What was met.
+    /// The coverage counters.
     pub hits: Hits,
-    /// What should never have happened.
+    /// The first violated invariant.
     pub violation: Option<String>,
-    /// Copies of events that were put on a wire.
+    /// The number of event copies sent.
     pub events_sent: u64,
-    /// A replica whose clone runs in the last place.
+    /// The replica whose clone runs at the last index.
     pub(crate) cloned: Option<usize>,
-    /// The faults are over: only what is needed to come together happens.
+    /// Whether the faults are over. Then nothing is written any more.
     pub(crate) is_healed: bool,
     trace: Option<String>,
     now_ms: u64,
@@ -63,18 +63,18 @@ pub(crate) enum Happening {
     Wake(usize, u64),
     /// What the writer waits for has ended.
     Writer(usize, u64),
-    /// The writer wanted to be woken.
+    /// The writer asked to be woken.
     WriterWakes(usize, u64),
-    /// What is on its way to the disk becomes durable.
+    /// The pending write becomes durable.
     Lands(usize, u64),
     Fold(usize, u64),
     RenewAgain(usize, u64, Origin),
-    /// The peers that were asked for their floors have had their time.
+    /// The timeout for the closed timestamps of peers ends.
     Serve(usize, u64),
     Start(usize),
-    /// What it was doing remains half done.
+    /// The process crashes in the middle of a write.
     Dies(usize, u64),
-    /// Somebody has read the log, and starts the server again.
+    /// An operator restarts the server.
     Restart(usize, u64),
     Arrives {
         call: u64,
@@ -92,18 +92,18 @@ pub(crate) enum Happening {
     Ask(u64),
     Reader(usize),
     Client,
-    /// People who reach this replica only.
+    /// A write by a client that can reach only this replica.
     Locals(usize),
     Nemesis,
     Harm(usize, Fault),
 }
 
 impl World {
-    /// Replicas that have just been started, with clients that are about to come.
+    /// Replicas that are about to start, and their clients.
     pub fn new(seed: u64, size: usize, swarm: Option<Swarm>) -> Self {
         let mut rng = Rng::new(seed);
         let swarm = swarm.unwrap_or_else(|| Swarm::any(&mut rng));
-        // One place more, for a clone.
+        // One more, for a clone.
         let replicas = (0..=size).map(|at| Replica::new(number(at), 1 + at as u64));
         let mut world = Self {
             replicas: replicas.collect(),
@@ -133,12 +133,12 @@ impl World {
         world
     }
 
-    /// Writes down from now on what happens.
+    /// Starts recording a trace.
     pub fn keep_trace(&mut self) {
         self.trace = Some(format!("{:?}\n", self.swarm));
     }
 
-    /// What was written down.
+    /// The trace recorded so far.
     pub fn trace(&self) -> &str {
         self.trace.as_deref().unwrap_or_default()
     }
@@ -148,12 +148,12 @@ impl World {
         self.now_ms
     }
 
-    /// How many replicas there are.
+    /// The number of replicas.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Lets time pass, unless something happens that never should.
+    /// Runs for a simulated duration, or until an invariant is violated.
     pub fn run_for(&mut self, ms: u64) {
         let end_ms = self.now_ms + ms;
         while self.violation.is_none()
@@ -167,7 +167,7 @@ impl World {
         self.now_ms = end_ms;
     }
 
-    /// Says that something is so that must not be.
+    /// Records the violation of an invariant.
     pub(crate) fn violate(&mut self, what: impl FnOnce() -> String) {
         if self.violation.is_none() {
             let what = what();
@@ -192,14 +192,15 @@ impl World {
         self.agenda.insert(at, happening);
     }
 
-    /// Milliseconds since 1970 as a replica's clock shows them.
+    /// A replica's wall clock, in milliseconds since 1970.
     pub(crate) fn wall_ms(&self, at: usize) -> u64 {
         let now_ms = i64::try_from(self.now_ms).expect("runs are short");
         let wall_ms = WALL_START_MS + now_ms + self.replicas[at].clock_off_ms;
         u64::try_from(wall_ms).expect("clocks are off by a year at most")
     }
 
-    /// The two clocks of a replica: what its events follow is the wall as far as peers let it lead.
+    /// The two clocks of a replica. Events follow the wall clock up to its permitted lead over
+    /// peers.
     pub(crate) fn time(&mut self, at: usize) -> Time {
         let wall_ms = self.wall_ms(at);
         let process = self.replicas[at].process.as_ref();
@@ -219,7 +220,7 @@ impl World {
     }
 
     fn happen(&mut self, happening: Happening) {
-        // A process that stands still gets everything at once when it goes on.
+        // A paused process receives everything at once when it resumes.
         if let Some(at) = self.needs_process(&happening) {
             let until_ms = self.replicas[at].paused_until_ms;
             if until_ms > self.now_ms {

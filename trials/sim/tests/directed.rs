@@ -1,4 +1,4 @@
-//! Runs in which one thing happens and something exact must follow: what is sent, how soon.
+//! Runs with one scripted event sequence and exact bounds on traffic or latency.
 
 use causeway_sim::{Run, Swarm, World};
 
@@ -30,7 +30,7 @@ fn a_write_on_an_idle_mesh_is_everywhere_at_once() {
 
         world.run_for(50);
         let took = world.run_until_agreed(50);
-        assert!(took.is_some(), "seed {seed}: slower than a few trips");
+        assert!(took.is_some(), "seed {seed}: slower than a few round trips");
     }
 }
 

@@ -1,9 +1,9 @@
-//! Rules are switched off one by one: the simulator must notice within so many seeds.
+//! Mutation tests: rules are switched off one by one, and the simulator must report a violation.
 
 use causeway_domain::rule::{Rule, without};
 use causeway_sim::Run;
 
-/// A rule, and the seeds within which its loss is to be noticed.
+/// A rule, and the number of seeds within which a violation must be found without it.
 const MUTANTS: [(Rule, u64); 28] = [
     (Rule::EpochIsProven, 100),
     (Rule::FileIsAsked, 200),
@@ -35,7 +35,7 @@ const MUTANTS: [(Rule, u64); 28] = [
     (Rule::AheadIsAskedOf, 1_200),
 ];
 
-/// Names the one rule to switch off; all of them otherwise.
+/// The variable that names the only rule to switch off; without it, each is.
 const ONE: &str = "CAUSEWAY_MUTANT";
 
 #[test]
@@ -60,7 +60,7 @@ fn the_loss_of_a_rule_is_noticed() {
         }
     }
 
-    assert!(missed.is_empty(), "nobody misses {missed:?}");
+    assert!(missed.is_empty(), "no seed fails without {missed:?}");
 }
 
 /// Only where a number can come to have two contents does a chain not fit.

@@ -1,11 +1,11 @@
-//! What decides knows no database, no network and no task: the crates that the simulator drives do
-//! not depend on any, so no decision needs a copy here.
+//! The crates that the simulator drives depend on no database, network or async runtime, so no
+//! decision is reimplemented here.
 
 use std::collections::BTreeSet;
 use std::env;
 use std::process::Command;
 
-/// What a pure crate must not use itself. cqrs-es brings tokio along, for its locks.
+/// Crates that a pure crate must not depend on directly. cqrs-es pulls in tokio, for its locks.
 const SHELLS: [&str; 6] = ["hyper", "poem", "postgres-es", "reqwest", "sqlx", "tokio"];
 
 #[test]
@@ -37,7 +37,7 @@ fn the_simulator_is_built_of_the_pure_crates_alone() {
     }
 }
 
-/// The names of a crate and of those that it is built with.
+/// The names of a crate and of its dependencies.
 fn dependencies(crate_name: &str, arguments: &[&str]) -> BTreeSet<String> {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let tree = Command::new(cargo)

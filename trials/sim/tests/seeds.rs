@@ -1,4 +1,4 @@
-//! Runs that hold, and a run that is the same twice.
+//! Seeds without a violation, and the determinism of a run.
 
 use causeway_sim::Run;
 
@@ -9,14 +9,20 @@ fn whatever_goes_wrong_nothing_is_lost_repeated_or_reordered() {
     }
 }
 
-/// Each of these once found a defect: a push sent again and again to a process that had not spoken
-/// yet, a former epoch that was never pulled after a rollback, a reader who was told what had been
-/// overruled elsewhere, a lost answer that was never settled, a message left at the place of its
-/// later copy, a fork whose mark stayed, that kept who lagged behind from everything else, that
-/// nobody told who writes as its origin, or whose sides name each other as past, an origin waited
-/// for although what it wrote was here, or not for although others gave it, a process that was
-/// believed no more, a batch that went on in a database that was exchanged, and a reader whose stale
-/// entries were paired with events that were lost, kept back, or held by a replica not heard of.
+/// Each of these seeds once found a defect:
+/// * a push repeated endlessly to a process that had not sent a digest yet;
+/// * a former epoch that was never pulled after a rollback;
+/// * a reader that received an event which another replica had overruled;
+/// * a lost answer to a commit that was never resolved;
+/// * a message that stayed at the position of its later copy;
+/// * a fork whose mark stayed, that blocked other origins for a lagging replica, that was not
+///   announced to the replica writing as its origin, or whose sides name each other as past;
+/// * an origin that was awaited although its events were held, or not awaited although peers gave
+///   it;
+/// * a process that was no longer believed;
+/// * a batch that continued in an exchanged database;
+/// * a reader whose stale entries were paired with events that were lost, withheld, or held by an
+///   unreachable replica.
 #[test]
 fn what_was_found_once_stays_mended() {
     let found = [

@@ -1,4 +1,4 @@
-//! What must be so where something has forked, and once it is rescued.
+//! The invariants that hold beside a fork, and after its rescue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,29 +9,30 @@ use causeway_domain::timeline::Declaration;
 use causeway_replicator_core::alarm::Alarm;
 use causeway_replicator_core::liveness::Status;
 
-use crate::table::{self, Seen};
+use crate::table::{self, VisibleState};
 use crate::world::World;
 
 use super::in_order;
 
 impl World {
-    /// Once the sides that yield are rescued, everything is the same everywhere, and what was said
-    /// on either side is there.
+    /// After the yielding sides are rescued, all replicas converge, and the content of both sides
+    /// is present.
     pub(super) fn expect_rescue(&mut self, limit_ms: u64) {
         let living = self.replicas[self.places()].iter();
         let events = living.flat_map(|replica| in_order(&replica.disk.rows));
-        let before = Said::of(&table::expected(events));
+        let before = Content::of(&table::expected(events));
         let rescued = self.rescue_all();
-        if !self.comes_together(limit_ms) {
+        if !self.converges(limit_ms) {
             return;
         }
         self.expect_one_state();
-        let after = Said::of(&self.replicas[0].disk.table.seen);
+        let after = Content::of(&self.replicas[0].disk.table.visible);
         if self.kept_back().is_empty() && self.violation.is_none() {
             if before.messages != after.messages {
                 self.violate(|| format!("a rescue makes {before:?} into {after:?}"));
             }
-            // Of several rescues the last one tells, whatever was said last on either side.
+            // After several rescues, the last one decides likes and memberships, not the last
+            // write.
             let unordered = &self.ledger.unordered;
             if rescued == 1 && before.but(unordered) != after.but(unordered) {
                 self.violate(|| format!("one rescue makes {before:?} into {after:?}"));
@@ -44,8 +45,8 @@ impl World {
         alarms.any(|(_, alarm)| matches!(alarm, Alarm::Fork { .. }))
     }
 
-    /// The origins that are not exchanged: the forked ones, and those marked so because of a peer
-    /// that is not heard of any more.
+    /// The origins that are not exchanged: the forked ones, and those marked because of a report of
+    /// a peer that is down.
     pub(super) fn kept_back(&self) -> BTreeSet<Origin> {
         if !self.is_alarmed_of_forks() {
             return BTreeSet::new();
@@ -60,7 +61,7 @@ impl World {
         origins
     }
 
-    /// Nobody goes on as an origin of which another holds more, or other events.
+    /// No replica writes as an origin of which another replica holds more, or different, events.
     pub(super) fn expect_writers_are_sure(&mut self) {
         let replicas = &self.replicas[self.places()];
         let unsure = replicas.iter().find_map(|replica| {
@@ -72,7 +73,7 @@ impl World {
             };
             let other = replicas.iter().find(knows_better)?;
             Some(format!(
-                "{} goes on as {origin}, which {} knows better",
+                "{} writes as {origin}, of which {} holds more or other events",
                 replica.id, other.id
             ))
         });
@@ -81,7 +82,7 @@ impl World {
         }
     }
 
-    /// Two histories of one origin are alarmed.
+    /// Every fork has raised an alarm.
     pub(super) fn expect_fork_is_known(&mut self) {
         for origin in self.forks().into_keys() {
             let mut alarms = self.ledger.alarms.iter();
@@ -92,30 +93,30 @@ impl World {
                 _ => false,
             });
             if !is_alarmed {
-                self.violate(|| format!("{origin} has two histories, and nobody was alarmed"));
+                self.violate(|| format!("{origin} has two histories, and no alarm was raised"));
             }
         }
     }
 }
 
-/// What is said, whoever wrote it down.
+/// The content of a state: its messages, likes and memberships, without their positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Said {
+struct Content {
     messages: BTreeSet<String>,
     likes: BTreeSet<(String, String)>,
     members: BTreeSet<(String, String)>,
 }
 
-impl Said {
-    pub(super) fn of(seen: &Seen) -> Self {
+impl Content {
+    pub(super) fn of(visible: &VisibleState) -> Self {
         let is_in = |of: &BTreeMap<(String, String), Register<Declaration>>| {
             let within = of.iter().filter(|(_, register)| register.value.is_in);
             within.map(|(pair, _)| pair.clone()).collect()
         };
         Self {
-            messages: seen.messages.keys().cloned().collect(),
-            likes: is_in(&seen.likes),
-            members: is_in(&seen.members),
+            messages: visible.messages.keys().cloned().collect(),
+            likes: is_in(&visible.likes),
+            members: is_in(&visible.members),
         }
     }
 

@@ -1,7 +1,7 @@
-//! What readers who went from replica to replica must know in the end.
+//! The state that readers who moved between replicas must hold at the end.
 //!
-//! A number with two contents hides one of them from whoever was given the other, and what a
-//! destroyed disk told cannot be taken back: of what was said so only the rest is asked for.
+//! A reader that received one of two events under a forked dot may never receive the other, and
+//! frames served from a destroyed disk are never retracted. Subjects of such events are exempt.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,37 +12,37 @@ use causeway_domain::version_vector::Range;
 use causeway_replicator_core::core::Core;
 use causeway_replicator_core::liveness::Status;
 
-use crate::reader::{Object, Way};
+use crate::reader::{Mode, Object};
 use crate::world::World;
 
 /// (is it a membership, group or message, user).
 type About = (bool, String, String);
 
 impl World {
-    /// Each reader comes once more, anywhere, and ends with what everybody sees: after about as many
-    /// calls as there are events for its limit.
+    /// Each reader connects once more, to any replica, and ends with the state shown there. The
+    /// number of calls is bounded by the number of entries and the reader's limit.
     pub(super) fn expect_readers(&mut self) {
         for number in 0..self.people.readers.len() {
             let at = self.rng.index(self.size());
             let entries = self.replicas[at].disk.table.feed.len();
             let reader = &mut self.people.readers[number];
-            reader.stay = None;
-            let (way, limit) = (reader.way, reader.limit);
+            reader.stream = None;
+            let (mode, limit) = (reader.mode, reader.limit);
             let mut calls = 0;
-            let has_caught_up = match way {
-                Way::Poll => loop {
+            let has_caught_up = match mode {
+                Mode::Poll => loop {
                     calls += 1;
                     if self.poll(number, at) {
                         break true;
                     }
-                    // Each event is told at most twice: once, and when it is rechecked.
+                    // Each entry yields at most two frames: the first, and one recheck.
                     if calls > 2 + 2 * entries / limit {
                         break false;
                     }
                 },
-                Way::Stream => {
-                    self.come(number, at);
-                    (0..2 + entries).any(|_| self.follow(number, false, false))
+                Mode::Stream => {
+                    self.open_stream(number, at);
+                    (0..2 + entries).any(|_| self.read_stream(number, false, false))
                 }
             };
             if !has_caught_up {
@@ -55,7 +55,7 @@ impl World {
         }
     }
 
-    /// A reader may stay ahead only where a replica cannot know what the others hold.
+    /// A reader may stay ahead only if the replica cannot know what its peers hold.
     fn is_ahead_for_long(&mut self, number: usize, at: usize) -> bool {
         let replica = &self.replicas[at];
         let delivery = self.people.readers[number].delivery();
@@ -75,17 +75,17 @@ impl World {
             .peers
             .values()
             .any(|peer| !peer.withheld.is_empty());
-        // What was lost with a clock that led has not been passed by all yet.
+        // Until all clocks have passed a lost event's HLC, the event may still arrive.
         let is_known = knowledge
             .all_past
             .is_some_and(|past| past >= delivery.highest);
         if is_ahead && hears_all && !keeps_back && is_known {
-            self.violate(|| format!("reader {number} at {} is ahead for ever", at + 1));
+            self.violate(|| format!("reader {number} at {} stays ahead", at + 1));
         }
         is_ahead
     }
 
-    /// A reader knows what a replica shows.
+    /// A reader's state equals the state that a replica shows.
     pub(crate) fn expect_reader(&mut self, number: usize, at: usize) {
         let has_all = self.has_messages(number, at);
         if let Err(wrong) = has_all.and_then(|()| self.has_standings(number, at)) {
@@ -97,25 +97,27 @@ impl World {
         let reader = &self.people.readers[number];
         let disk = &self.replicas[at].disk;
         let held = |dot, hash| disk.holds(dot, hash);
-        let seen = &disk.table.seen;
-        for (id, message) in &seen.messages {
+        let visible = &disk.table.visible;
+        for (id, message) in &visible.messages {
             if message.group != reader.group || self.ledger.is_hidden(id, held) {
                 continue;
             }
             match reader.messages.get(id) {
-                None => return Err(format!("message {id} was never given")),
+                None => return Err(format!("message {id} was never delivered")),
                 Some(given) if given.position != message.position && self.is_plain(id) => {
-                    return Err(format!("message {id} was given at another place"));
+                    return Err(format!("message {id} was delivered at another position"));
                 }
                 Some(given) => self.has_likers(id, given, at)?,
             }
         }
         let mut invented = reader.messages.keys();
-        let invented = invented.find(|&id| !seen.messages.contains_key(id) && self.is_plain(id));
-        invented.map_or(Ok(()), |id| Err(format!("message {id} is nowhere")))
+        let invented = invented.find(|&id| !visible.messages.contains_key(id) && self.is_plain(id));
+        invented.map_or(Ok(()), |id| {
+            Err(format!("message {id} was delivered and does not exist"))
+        })
     }
 
-    /// The last frame about a message carried those who like it.
+    /// The last frame about a message listed the users who like it.
     fn has_likers(&self, id: &str, given: &Object, at: usize) -> Result<(), String> {
         let shown = Object::shown(&self.replicas[at].disk.table, id);
         let shown = shown.map(|it| it.likers).unwrap_or_default();
@@ -135,15 +137,15 @@ impl World {
 
     fn has_standings(&self, number: usize, at: usize) -> Result<(), String> {
         let reader = &self.people.readers[number];
-        let seen = &self.replicas[at].disk.table.seen;
+        let visible = &self.replicas[at].disk.table.visible;
         let told = reader.standings.iter().filter(|(_, is_in)| **is_in);
         let told: BTreeSet<About> = told.map(|(about, _)| about.clone()).collect();
         let is_of_group = |of: &str| {
-            let message = seen.messages.get(of);
+            let message = visible.messages.get(of);
             message.map_or(of, |message| message.group.as_str()) == reader.group.as_str()
         };
-        let mut expected = declared(true, &seen.members);
-        expected.extend(declared(false, &seen.likes));
+        let mut expected = declared(true, &visible.members);
+        expected.extend(declared(false, &visible.likes));
         expected.retain(|(_, of, _)| is_of_group(of));
         let differing = told.symmetric_difference(&expected);
         let differing: Vec<_> = differing
@@ -153,7 +155,7 @@ impl World {
             return Ok(());
         }
         Err(format!(
-            "is told something else than everybody sees: {differing:?}"
+            "has other likes or members than the replica: {differing:?}"
         ))
     }
 

@@ -1,4 +1,4 @@
-//! What clients ask, and what becomes of it.
+//! Requests of clients, and their answers.
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::group::GroupCommand;
@@ -12,7 +12,7 @@ use crate::hits::Hit;
 use crate::people::Request;
 use crate::replica::Asker;
 
-/// How long a client waits before it asks elsewhere.
+/// The timeout after which a client retries at another replica.
 const TIMEOUT_MS: u64 = 3_000;
 const TRIES: u32 = 6;
 
@@ -39,7 +39,7 @@ impl World {
         }
     }
 
-    /// Somebody writes at one replica, whoever else is to be reached.
+    /// A client writes at one replica, whichever others are reachable.
     pub(super) fn locals_act(&mut self, at: usize) {
         if !self.is_healed {
             self.act_at(at);
@@ -96,7 +96,7 @@ impl World {
         (group, Action::Post(id, post))
     }
 
-    /// Somebody uses a key again, for another text.
+    /// A client reuses an idempotency key for another text.
     fn reuse_key(&mut self) {
         let index = self.rng.index(self.people.keys.len());
         let (author, group, key, at) = self.people.keys[index].clone();
@@ -106,7 +106,7 @@ impl World {
             author,
             text: MessageText::parse(text, 100).expect("a short text"),
             sent_at_ms: None,
-            key: Some(IdempotencyKey::parse(&key).expect("it was used")),
+            key: Some(IdempotencyKey::parse(&key).expect("the key was valid before")),
         };
         self.request(at, group, Action::Post(id, post), false);
     }
@@ -114,7 +114,7 @@ impl World {
     fn request(&mut self, at: usize, group: GroupName, action: Action, is_repeatable: bool) {
         self.counter += 1;
         let request = self.counter;
-        // A user sometimes asks the clone of a replica.
+        // Some requests reach the clone of a replica.
         let at = match self.cloned {
             Some(victim) if victim == at && self.rng.permille(500) => self.size,
             _ => at,
@@ -177,7 +177,7 @@ impl World {
         }
     }
 
-    /// The client knows nothing, and asks again elsewhere.
+    /// The request has an unknown outcome; the client retries at another replica.
     pub(super) fn fail_client(&mut self, id: u64) {
         let in_ms = self.rng.between(50, 600);
         if let Some(request) = self.people.requests.get_mut(&id) {
@@ -204,7 +204,7 @@ impl World {
             }
             Err(_) => {}
         }
-        // Some answers get lost on their way.
+        // Some answers are lost.
         if self.rng.permille(100) {
             self.fail_client(id);
         } else {
@@ -216,16 +216,17 @@ impl World {
         let stamp = &event.envelope.stamp;
         let dot = stamp.dot();
         let is_destroyed = self.ledger.destroyed.contains(&(dot, event.hash));
-        // Its own disk may have been exchanged since; then peers have it, or it was the only one.
+        // The disk may have been replaced since; then a peer holds it, or the only copy is
+        // destroyed.
         let is_somewhere = self
             .replicas
             .iter()
             .any(|it| it.disk.holds(dot, event.hash));
         if !is_destroyed && !is_somewhere {
-            return self.violate(|| format!("{} answers {dot}, which is not committed", at + 1));
+            return self.violate(|| format!("{} acknowledges {dot} uncommitted", at + 1));
         }
         if command.above.is_some_and(|above| stamp.hlc <= above) {
-            self.violate(|| format!("{dot} sorts below what its author had seen"));
+            self.violate(|| format!("{dot} sorts below an event that its author had seen"));
         }
         self.ledger.answer(event);
         if let Action::Post(id, PostCommand::Post { author, key, .. }) = &command.action {
@@ -259,7 +260,7 @@ impl World {
         self.ledger.messages.insert(id.0.clone());
     }
 
-    /// An event that some or all replicas can make nothing of.
+    /// Writes an event that some or all replicas cannot interpret or store.
     fn write_poison(&mut self) {
         let at = self.rng.index(self.size);
         if !self.replicas[at].is_serving() || self.replicas[at].paused_until_ms > self.now_ms {

@@ -1,4 +1,4 @@
-//! What a test does by hand where nothing is left to chance: writes, cuts, silence.
+//! Direct control of a world without random faults, for tests: writes, cuts, message loss.
 
 use causeway_domain::group::GroupCommand;
 use causeway_domain::writing::{Action, Command, Task};
@@ -8,11 +8,11 @@ use crate::net::Way;
 use crate::replica::Asker;
 use crate::swarm::Swarm;
 
-/// Within so long all have been started and have met.
+/// The time within which all replicas have started and exchanged digests.
 const MET_MS: u64 = 3_000;
 
 impl World {
-    /// A mesh that nothing disturbs, of replicas that have met.
+    /// A mesh without faults, whose replicas have exchanged digests.
     pub fn quiet(seed: u64, size: usize) -> Self {
         let mut world = Self::new(seed, size, Some(Swarm::NONE));
         world.run_for(MET_MS);
@@ -33,12 +33,12 @@ impl World {
         self.hand_over(at, Task::Submit(Box::new(command)), Asker::Nobody);
     }
 
-    /// Cuts every way between replicas of which `is_joined` does not say that they stay joined.
+    /// Cuts every link for which `is_joined` is false.
     pub fn cut(&mut self, is_joined: impl Fn(usize, usize) -> bool) {
         self.net.join(Way::Cut, is_joined);
     }
 
-    /// Loses everything that is sent, until [`World::heal`].
+    /// Loses every message until [`World::heal`].
     pub fn lose_all(&mut self) {
         self.net.weather.loss_permille = 1_000;
     }

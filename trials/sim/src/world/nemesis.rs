@@ -1,4 +1,4 @@
-//! What goes wrong, and the end of it.
+//! Fault injection, and the end of all faults.
 
 use super::{Happening, World, number};
 use crate::disk::Disk;
@@ -8,7 +8,7 @@ use crate::replica::{Doing, Fate, Replica};
 
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
 
-/// What can go wrong with one replica, or with the network.
+/// A fault of one replica or of the network.
 #[derive(Clone, Copy)]
 pub(crate) enum Fault {
     Cut,
@@ -29,7 +29,8 @@ pub(crate) enum Fault {
 }
 
 impl World {
-    /// What is so from the start: protocol versions, a store that refuses something.
+    /// Draws the faults that last for the whole run: protocol versions, a store that rejects an
+    /// event.
     pub(super) fn draw_setting(&mut self) {
         for replica in &mut self.replicas {
             replica.disk.is_causal = !self.swarm.can_fork();
@@ -48,7 +49,7 @@ impl World {
         }
     }
 
-    /// Lets clients, readers and faults loose.
+    /// Starts clients, readers and faults.
     pub(crate) fn disturb(&mut self) {
         self.plan(300, Happening::Client);
         self.plan(500, Happening::Nemesis);
@@ -108,7 +109,7 @@ impl World {
                 let slow_ms = self.rng.pick(&[0, 300, 1_500, 10_000]);
                 self.replicas[at].slow_ms = slow_ms;
             }
-            // Most processes do nothing at most moments.
+            // Most processes are idle at most moments, so crash at the next write.
             Fault::Crash if self.rng.permille(600) => self.replicas[at].is_doomed = true,
             Fault::Crash => {
                 self.crash(at);
@@ -123,7 +124,7 @@ impl World {
                 let left_ms = crate::run::DISTURBED_MS.saturating_sub(now_ms);
                 let for_ms = self.rng.between(500, 6_000).min(left_ms);
                 self.note(format_args!("{} stands still for {for_ms} ms", at + 1));
-                // What waits already for the end of a longer pause must not come after what is new.
+                // Happenings deferred to the end of a longer pause must stay before new ones.
                 let paused_until_ms = &mut self.replicas[at].paused_until_ms;
                 *paused_until_ms = (now_ms + for_ms).max(*paused_until_ms);
             }
@@ -154,7 +155,7 @@ impl World {
                     at + 1
                 ));
                 self.replicas[at].stuck_until_ms = now_ms + for_ms;
-                // What the file would have shown is what a dump of this time lacks.
+                // A dump of this time lacks events that the file would have recorded.
                 if self.swarm.restores {
                     self.plan(for_ms / 4, Happening::Harm(at, Fault::Backup));
                     self.plan(for_ms - 500, Happening::Harm(at, Fault::Restore));
@@ -180,7 +181,7 @@ impl World {
         self.replicas[at].clock_off_ms = off_ms;
     }
 
-    /// The disk is lost, or the database alone, or the file.
+    /// Loses the disk, only the database, or only the file.
     fn wipe(&mut self, at: usize) {
         self.hit(Hit::Wiped);
         self.crash(at);
@@ -199,7 +200,7 @@ impl World {
         self.start_later(at);
     }
 
-    /// The database comes back as it was at a dump; the file stays.
+    /// Restores the database from a dump; the file stays.
     fn restore(&mut self, at: usize) {
         let Some((made_ms, mut disk)) = self.replicas[at].dump.clone() else {
             return;
@@ -210,8 +211,8 @@ impl World {
         };
         let own = |disk: &Disk| disk.head(origin).vector.get(origin);
         let seen = present.file.as_ref().map_or(0, |file| file.seq_seen);
-        // The file lags behind the rows by less than any dump takes, and by the one batch that finds
-        // out that it cannot be written.
+        // The file may lag behind the rows for less time than a dump and a restore take, and by the
+        // one batch that detects that it cannot be written. Other rollbacks are outside the model.
         let is_behind = own(&disk) < own(present) && seen <= own(&disk);
         let is_by_rule = self.replicas[at]
             .stuck_at
@@ -237,7 +238,7 @@ impl World {
         self.start_later(at);
     }
 
-    /// The database is exchanged while a process runs on it.
+    /// Exchanges the database under a running process.
     fn exchange_beneath(&mut self, at: usize, disk: Disk) {
         self.note(format_args!("{} has its database exchanged", at + 1));
         self.replicas[at].away_until_ms = self.now_ms + 100;
@@ -261,7 +262,7 @@ impl World {
         self.people.lose_replica(at);
     }
 
-    /// Database and file come back together as they were.
+    /// Restores database and file together from a dump.
     fn roll_back(&mut self, at: usize) {
         let Some((_, mut disk)) = self.replicas[at].dump.clone() else {
             return;
@@ -274,7 +275,8 @@ impl World {
         disk.table = crate::table::Table::default();
         self.note(format_args!("{} is rolled back", at + 1));
         self.exchange_disk(at, disk);
-        // Alone it finds nobody to ask what it has lost, and writes other events instead.
+        // An isolated replica cannot learn what it lost, and writes other events under the same
+        // dots.
         if self.rng.permille(750) {
             for other in 0..self.size {
                 self.net.set(at, other, Way::Cut);
@@ -290,7 +292,7 @@ impl World {
         self.start_later(at);
     }
 
-    /// A copy of a replica is started elsewhere, and kept running.
+    /// Starts a copy of a replica and keeps it running.
     fn clone_replica(&mut self, victim: usize) {
         if self.cloned.is_some() || self.replicas[victim].disk.identity.is_none() {
             return;
@@ -310,7 +312,7 @@ impl World {
         self.plan(10, Happening::Start(self.size));
     }
 
-    /// Ends all faults and all writing. What comes after is only for coming together.
+    /// Ends all faults and all writes. Afterwards the replicas only converge.
     pub fn heal(&mut self) {
         self.note(format_args!("all is healed"));
         self.is_healed = true;

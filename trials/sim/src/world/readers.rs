@@ -1,20 +1,20 @@
-//! The read model and its readers: what `timelines`, `feeds` and the routes of streams do.
+//! The read model and its readers, in place of `timelines`, `feeds` and the stream routes.
 
 use causeway_domain::cursor::Delivery;
 use causeway_domain::rescue::Subject;
 use causeway_domain::timeline::{Kind, Progress};
 
 use crate::hits::Hit;
-use crate::reader::{Frame, Stay, Way, Wrong};
+use crate::reader::{Frame, Mode, OpenStream, Violation};
 
-use super::shelf::Shelf;
+use super::feeds::Feeds;
 use super::{Happening, World};
 
 impl World {
     pub(super) fn fold_soon(&mut self, at: usize) {
         let replica = &mut self.replicas[at];
         let life = replica.life;
-        let is_behind = replica.disk.table.checkpoint.arrival < arrivals(replica.disk.rows.len());
+        let is_behind = replica.disk.table.checkpoint.arrival < offset(replica.disk.rows.len());
         let Some(process) = &mut replica.process else {
             return;
         };
@@ -25,7 +25,7 @@ impl World {
         }
     }
 
-    /// Folds the next events in: those the writer has told of, some of them.
+    /// Folds some of the next events that the writer has reported as committed.
     pub(super) fn fold(&mut self, at: usize) {
         let most = self.rng.pick(&[1, 5, 1_000]);
         let replica = &mut self.replicas[at];
@@ -37,45 +37,45 @@ impl World {
             return;
         }
         let disk = &mut replica.disk;
-        let told = disk.rows.len().min(places(process.writer.head().arrival));
-        let first = places(disk.table.checkpoint.arrival);
-        let last = told.min(first + most);
+        let committed = disk.rows.len().min(row_count(process.writer.head().arrival));
+        let first = row_count(disk.table.checkpoint.arrival);
+        let last = committed.min(first + most);
         if let Some(rows) = disk.rows.get(first..last) {
-            disk.table.take(rows);
+            disk.table.fold(rows);
         }
-        if last < told {
+        if last < committed {
             self.fold_soon(at);
         }
     }
 
-    /// One reader looks for frames, perhaps at another replica.
+    /// One reader asks for frames, perhaps at another replica.
     pub(super) fn read(&mut self, number: usize) {
         let in_ms = self.rng.between(30, 500);
         self.plan(in_ms, Happening::Reader(number));
         let hops = self.rng.permille(150);
         let at = self.rng.index(self.size);
-        match self.people.readers[number].way {
-            Way::Poll => {
+        match self.people.readers[number].mode {
+            Mode::Poll => {
                 let reader = &mut self.people.readers[number];
                 let goes_to = reader.at.filter(|_| !hops).unwrap_or(at);
                 reader.at = Some(goes_to);
                 self.poll(number, goes_to);
             }
-            Way::Stream => {
+            Mode::Stream => {
                 if hops {
-                    self.people.readers[number].stay = None;
+                    self.people.readers[number].stream = None;
                 }
-                if self.people.readers[number].stay.is_none() {
-                    self.come(number, at);
+                if self.people.readers[number].stream.is_none() {
+                    self.open_stream(number, at);
                 }
                 let shares = self.rng.permille(500);
                 let stops = self.rng.permille(100);
-                self.follow(number, shares, stops);
+                self.read_stream(number, shares, stops);
             }
         }
     }
 
-    /// Asks once for changes; tells whether that was all.
+    /// Asks once for changes; returns whether the reader has caught up.
     pub(crate) fn poll(&mut self, number: usize, at: usize) -> bool {
         let replica = &self.replicas[at];
         if !replica.is_serving() || replica.paused_until_ms > self.now_ms {
@@ -85,13 +85,13 @@ impl World {
             let reader = &self.people.readers[number];
             (reader.group.clone(), reader.limit, reader.delivery())
         };
-        let mut shelf = Shelf::of(self, at);
-        let mut progress = Progress::resume(&shelf.disk.table.checkpoint, delivery.clone());
+        let mut feeds = Feeds::of(self, at);
+        let mut progress = Progress::resume(&feeds.disk.table.checkpoint, delivery.clone());
         let mut frames = Vec::new();
         let mut before = None;
         let mut is_last = false;
         while frames.len() < limit && !is_last {
-            let step = shelf.read(&group, &mut progress, limit);
+            let step = feeds.read(&group, &mut progress, limit);
             before.get_or_insert(step.before);
             is_last = step.is_last;
             frames.extend(step.frames);
@@ -103,7 +103,7 @@ impl World {
         let is_ahead = progress.is_ahead();
         let rest = is_all.then(|| progress.delivery());
         self.reads(number, at, forgets, is_ahead);
-        self.give(number, at, frames, &before);
+        self.deliver(number, at, frames, &before);
         if let Some(rest) = rest {
             self.people.readers[number].keep(rest);
             self.compare(number, at, is_ahead);
@@ -112,44 +112,44 @@ impl World {
     }
 
     /// A reader opens a stream with its last cursor.
-    pub(crate) fn come(&mut self, number: usize, at: usize) {
+    pub(crate) fn open_stream(&mut self, number: usize, at: usize) {
         let replica = &self.replicas[at];
         if !replica.is_serving() || replica.paused_until_ms > self.now_ms {
             return;
         }
         let reader = &mut self.people.readers[number];
         let progress = Progress::resume(&replica.disk.table.checkpoint, reader.delivery());
-        reader.stay = Some(Stay {
+        reader.stream = Some(OpenStream {
             at,
             progress,
-            is_behind: true,
+            has_backlog: true,
         });
     }
 
-    /// A reader takes the frames that are there: those all are given alike, or its own. Tells
-    /// whether it has caught up. `stops`: it breaks off between two of them.
-    pub(crate) fn follow(&mut self, number: usize, shares: bool, stops: bool) -> bool {
+    /// A reader receives the available frames, shared ones or its own, and returns whether it has
+    /// caught up. With `stops`, it disconnects between two frames.
+    pub(crate) fn read_stream(&mut self, number: usize, shares: bool, stops: bool) -> bool {
         let reader = &mut self.people.readers[number];
         let group = reader.group.clone();
-        let Some(mut stay) = reader.stay.take() else {
+        let Some(mut stream) = reader.stream.take() else {
             return false;
         };
-        let at = stay.at;
-        let mut shelf = Shelf::of(self, at);
-        let progress = &mut stay.progress;
-        let has_news = progress.at() < shelf.disk.table.checkpoint.arrival;
+        let at = stream.at;
+        let mut feeds = Feeds::of(self, at);
+        let progress = &mut stream.progress;
+        let has_news = progress.at() < feeds.disk.table.checkpoint.arrival;
         let known = progress.delivery();
-        let reads = stay.is_behind || (has_news && (progress.is_ahead() || !shares));
+        let reads = stream.has_backlog || (has_news && (progress.is_ahead() || !shares));
         let mut frames = Vec::new();
         let mut before = known.clone();
         if reads {
-            let step = shelf.read(&group, progress, usize::MAX);
-            (before, stay.is_behind, frames) = (step.before, !step.is_last, step.frames);
+            let step = feeds.read(&group, progress, usize::MAX);
+            (before, stream.has_backlog, frames) = (step.before, !step.is_last, step.frames);
         } else if has_news {
-            frames = shelf.share(&group, progress);
+            frames = feeds.share(&group, progress);
         }
         let is_ahead = progress.is_ahead();
-        let is_all = !stay.is_behind;
+        let is_all = !stream.has_backlog;
         let rest = progress.delivery();
         let (arrival, forgets) = (progress.at(), before.delivered != known.delivered);
         if reads {
@@ -159,14 +159,14 @@ impl World {
             let received = self.rng.index(frames.len());
             frames.truncate(received);
             self.hit(Hit::ReaderStopped);
-            self.give(number, at, frames, &before);
+            self.deliver(number, at, frames, &before);
             return false;
         }
-        self.give(number, at, frames, &before);
+        self.deliver(number, at, frames, &before);
         let reader = &mut self.people.readers[number];
         reader.keep(rest);
-        reader.stay = Some(stay);
-        self.note(format_args!("reader {number} stands at {arrival}"));
+        reader.stream = Some(stream);
+        self.note(format_args!("reader {number} is at offset {arrival}"));
         if is_all {
             self.compare(number, at, is_ahead);
         }
@@ -188,7 +188,7 @@ impl World {
         ));
     }
 
-    fn give(&mut self, number: usize, at: usize, frames: Vec<Frame>, before: &Delivery) {
+    fn deliver(&mut self, number: usize, at: usize, frames: Vec<Frame>, before: &Delivery) {
         let held = self.replicas[at].disk.table.checkpoint.vector.clone();
         let mut before = before.clone();
         for frame in frames {
@@ -202,27 +202,27 @@ impl World {
             }
             let reader = &mut self.people.readers[number];
             reader.shown.merge(&held);
-            let heard = reader.hear(frame, &before);
+            let outcome = reader.receive(frame, &before);
             before = reader.delivery();
-            if let Err(Wrong { message, what }) = heard {
+            if let Err(Violation { message, what }) = outcome {
                 let id = message.clone();
-                // Numbers with two contents are another matter.
+                // Forked dots are exempt.
                 let is_single = self.ledger.rewritten.is_empty();
                 if is_single || self.ledger.is_plain(&Subject::Message { id }) {
                     self.violate(|| format!("reader {number} at {}: {what}: {message}", at + 1));
                 }
             }
         }
-        let told = std::mem::take(&mut self.people.readers[number].told);
-        for (dot, kind, about) in told {
+        let received = std::mem::take(&mut self.people.readers[number].received);
+        for (dot, kind, about) in received {
             self.note(format_args!(
-                "reader {number} is told {kind:?} of {about} by {dot}"
+                "reader {number} receives {kind:?} of {about} by {dot}"
             ));
         }
     }
 
-    /// Whoever has caught up where nothing is missing of what it was shown sees what its replica
-    /// shows.
+    /// A reader that has caught up with a replica that lacks nothing it was shown has the replica's
+    /// state.
     fn compare(&mut self, number: usize, at: usize, is_ahead: bool) {
         let held = &self.replicas[at].disk.table.checkpoint.vector;
         let is_shown = held.covers_all(&self.people.readers[number].shown);
@@ -233,10 +233,10 @@ impl World {
     }
 }
 
-fn arrivals(rows: usize) -> i64 {
+fn offset(rows: usize) -> i64 {
     i64::try_from(rows).expect("runs are short")
 }
 
-pub(super) fn places(arrival: i64) -> usize {
-    usize::try_from(arrival).expect("arrivals count from 1")
+pub(super) fn row_count(arrival: i64) -> usize {
+    usize::try_from(arrival).expect("offsets start at 1")
 }

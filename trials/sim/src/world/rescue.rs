@@ -1,5 +1,5 @@
-//! What an operator does after a fork: stops the side that yields, and runs `new-epoch --rescue`
-//! there. The hand of that command, written again; what it decides is the code of production.
+//! The rescue of a fork: an operator stops the yielding side and runs `new-epoch --rescue` there.
+//! This module simulates the shell of that command; its decisions are production code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,26 +18,26 @@ use crate::hits::Hit;
 use super::{Happening, World};
 
 impl World {
-    /// Rescues one replica after the other until no two hold different events of one origin.
-    /// Returns how many had to be.
+    /// Rescues replicas one by one until no two hold different events under one dot. Returns the
+    /// number of rescues.
     pub(crate) fn rescue_all(&mut self) -> usize {
         let mut rescued = 0;
         let is_first_followed = self.rng.permille(500);
-        while let Some((stays, yields)) = self.at_odds(is_first_followed) {
+        while let Some((stays, yields)) = self.find_fork(is_first_followed) {
             self.rescue(yields, stays);
             self.hit(Hit::Rescued);
             rescued += 1;
             if rescued > self.size() * self.size() {
-                self.violate(|| "rescues come to no end".to_owned());
+                self.violate(|| "rescues do not terminate".to_owned());
                 return rescued;
             }
         }
         rescued
     }
 
-    /// The first replica, or the last, that holds an event under a number of which others hold
-    /// another, and one of these.
-    fn at_odds(&self, is_first_followed: bool) -> Option<(usize, usize)> {
+    /// The indices of two replicas that hold different events under one dot: the side to follow,
+    /// which is the first or the last holder, and the side that yields.
+    fn find_fork(&self, is_first_followed: bool) -> Option<(usize, usize)> {
         let (origin, seq) = self.forks().pop_first()?;
         let dot = Dot { origin, seq };
         let hash = |at: usize| self.replicas[at].disk.event(dot).map(|event| event.hash);
@@ -60,11 +60,11 @@ impl World {
             follow + 1
         ));
         self.find_unordered(at, follow);
-        let aside = self.replicas[at].disk.sever(&parting);
-        let leaving = aside.iter();
+        let removed = self.replicas[at].disk.sever(&parting);
+        let leaving = removed.iter();
         let leaving = leaving.map(|event| (event.envelope.stamp.dot(), event.hash));
         self.ledger.set_aside.extend(leaving);
-        self.new_epoch(at, &aside);
+        self.new_epoch(at, &removed);
         let mut writing = self.open(at);
         let floors = self.places().filter_map(|other| {
             let process = self.replicas[other].process.as_ref()?;
@@ -74,14 +74,15 @@ impl World {
         self.store(at, &mut writing, Task::Raise(floor));
         let severed = parting.0.keys().copied().collect();
         self.pull_all(at, follow, &mut writing, &severed);
-        self.write_again(at, &mut writing, &aside);
+        self.write_again(at, &mut writing, &removed);
         let record = writing.record(writing.reserved());
         self.make_durable(at, Durable::File(record));
         self.plan(1, Happening::Start(at));
     }
 
-    /// Neither of two events under one stamp is the later one, and what is written again comes after
-    /// all that whoever is followed has not heard of.
+    /// Records the subjects for which a rescue need not keep the newest write: two events may have
+    /// the same order key, and rewritten events sort after those that the followed side does not
+    /// hold.
     fn find_unordered(&mut self, at: usize, follow: usize) {
         let followed = &self.replicas[follow].disk;
         for other in self.places() {
@@ -102,15 +103,15 @@ impl World {
         }
     }
 
-    fn new_epoch(&mut self, at: usize, aside: &[RawEvent]) {
+    fn new_epoch(&mut self, at: usize, removed: &[RawEvent]) {
         let fresh_epoch = self.rng.bits();
         let replica = &self.replicas[at];
         let disk = &replica.disk;
         let (Some(row), Some(file)) = (&disk.identity, &disk.file) else {
-            return self.violate(|| format!("{} is rescued before it began", at + 1));
+            return self.violate(|| format!("{} is rescued before its first start", at + 1));
         };
         let head = disk.head(row.origin);
-        let stamps = || aside.iter().map(|event| &event.envelope.stamp);
+        let stamps = || removed.iter().map(|event| &event.envelope.stamp);
         let origin = draw(replica.id, fresh_epoch, |origin| {
             head.vector.get(origin) > 0
                 || origin == row.origin
@@ -173,7 +174,7 @@ impl World {
         writing.committed(decided).pop()
     }
 
-    /// Takes in everything that a peer holds.
+    /// Pulls everything that a peer holds.
     fn pull_all(
         &mut self,
         at: usize,
@@ -194,11 +195,12 @@ impl World {
         }
     }
 
-    /// Writes again what was set aside and is missed, in its old order, under the new epoch.
-    fn write_again(&mut self, at: usize, writing: &mut Writing, aside: &[RawEvent]) {
+    /// Writes the removed events that are still needed again, in their old order, under the new
+    /// epoch.
+    fn write_again(&mut self, at: usize, writing: &mut Writing, removed: &[RawEvent]) {
         let disk = &self.replicas[at].disk;
         let is_back = |event: &&RawEvent| disk.holds(event.envelope.stamp.dot(), event.hash);
-        let mut waiting: Vec<&RawEvent> = aside.iter().filter(|event| !is_back(event)).collect();
+        let mut waiting: Vec<&RawEvent> = removed.iter().filter(|event| !is_back(event)).collect();
         waiting.sort_by_key(|event| event.envelope.stamp.order_key());
         let mut speakers = Speakers::default();
         for event in &waiting {
@@ -226,7 +228,7 @@ impl World {
     }
 }
 
-/// Where the histories of two replicas part.
+/// The highest common seq of each origin on which two replicas differ.
 fn part(ours: &Disk, theirs: &Disk) -> Parting {
     let nobody = ours.identity.as_ref().map(|row| row.origin);
     let held = nobody.map_or_else(VersionVector::default, |own| ours.head(own).vector);
@@ -243,7 +245,7 @@ fn chain(disk: &Disk, origin: Origin, seq: u64) -> Hash {
     disk.hash_at(origin, seq)
 }
 
-/// The highest order key of what is held about each subject.
+/// The highest order key of the held events about each subject.
 fn decided(disk: &Disk) -> BTreeMap<Subject, OrderKey> {
     let mut decided = BTreeMap::new();
     for row in &disk.rows {
@@ -255,7 +257,7 @@ fn decided(disk: &Disk) -> BTreeMap<Subject, OrderKey> {
     decided
 }
 
-/// Tells whether an event is held that says just the same.
+/// Whether an event with the same content is held.
 fn is_said(disk: &Disk, event: &RawEvent) -> bool {
     let said = |event: &RawEvent| {
         let envelope = &event.envelope;

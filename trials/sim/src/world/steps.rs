@@ -1,4 +1,4 @@
-//! What a core is given, and what becomes of what it wants.
+//! Feeds inputs to a replicator core and carries out its outputs.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl World {
         }
     }
 
-    /// Steps the core of a replica and starts what it wants; returns the answers.
+    /// Steps the core of a replica and starts its outputs; returns the answers.
     pub(crate) fn step(&mut self, at: usize, input: Input) -> Vec<Output> {
         let now = self.now(at);
         let life = self.replicas[at].life;
@@ -64,8 +64,8 @@ impl World {
         answers
     }
 
-    /// What is known of a peer only grows, while nobody loses anything and all processes live on: a
-    /// late word of a former process cannot always be told from that of its successor.
+    /// A peer's known vector only grows, as long as no replica loses state or crashes: a late
+    /// report of a former process cannot always be distinguished from one of its successor.
     fn expect_memory(&mut self, at: usize, knowledge: &Knowledge) {
         let Some(process) = &mut self.replicas[at].process else {
             return;
@@ -208,7 +208,7 @@ impl World {
         self.note(format_args!("{} {what}", at + 1));
     }
 
-    /// A user comes to or goes from a group at a replica.
+    /// A user comes online or goes offline in a group at a replica.
     pub(crate) fn flip_presence(&mut self, at: usize) {
         let user = self.rng.below(6);
         let online = Online {
@@ -231,7 +231,7 @@ impl World {
         self.step(at, Input::Presence { came, went });
     }
 
-    /// Tells the core and whoever waits that the log has grown or its floor risen.
+    /// Sends the commit signal: the log has grown, or the closed timestamp has risen.
     pub(crate) fn ring(&mut self, at: usize, head: Arc<Head>) {
         self.step(at, Input::Committed(head));
         self.fold_soon(at);

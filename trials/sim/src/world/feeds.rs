@@ -1,4 +1,4 @@
-//! What one replica has for readers: the steps that `api/src/feeds` makes, on a table in memory.
+//! The feeds of one replica: the steps of `api/src/feeds`, on a table in memory.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,15 @@ use causeway_domain::timeline::{Fate, FeedEntry, Kind, Message, Progress, Told, 
 use causeway_replicator_core::view::Knowledge;
 
 use super::World;
-use super::readers::places;
+use super::readers::row_count;
 use crate::disk::Disk;
 use crate::reader::{Frame, Object};
 
-/// Most entries read from the table at once: few, as runs are short.
+/// The maximum number of entries per read of the table; low because runs are short.
 const STEP: usize = 7;
 
-/// What one replica has for readers.
-pub(super) struct Shelf<'a> {
+/// The feeds of one replica.
+pub(super) struct Feeds<'a> {
     pub disk: &'a Disk,
     knowledge: Option<Knowledge>,
     settles: bool,
@@ -25,13 +25,13 @@ pub(super) struct Shelf<'a> {
 
 /// One read of the table.
 pub(super) struct Step {
-    /// Where the reader stood, without what is lost for good.
+    /// The delivery state before this step, without events that are lost for good.
     pub before: Delivery,
     pub frames: Vec<Frame>,
     pub is_last: bool,
 }
 
-impl<'a> Shelf<'a> {
+impl<'a> Feeds<'a> {
     pub fn of(world: &'a World, at: usize) -> Self {
         let replica = &world.replicas[at];
         Self {
@@ -111,7 +111,7 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    /// Gives the frames that are made once for all readers, as `api/src/feeds/hub.rs` does.
+    /// Returns the frames that are shared by all subscribers, as `api/src/feeds/hub.rs` does.
     pub fn share(&mut self, group: &GroupName, progress: &mut Progress) -> Vec<Frame> {
         let table = &self.disk.table;
         let held = &table.checkpoint;
@@ -143,7 +143,7 @@ impl<'a> Shelf<'a> {
         let mut object = None;
         if !kind.is_membership() {
             object = Object::shown(table, &entry.subject);
-            let message = table.seen.messages.get(&entry.subject);
+            let message = table.visible.messages.get(&entry.subject);
             if message.is_none() && !kind.is_copy() {
                 return None;
             }
@@ -165,8 +165,8 @@ impl<'a> Shelf<'a> {
     }
 
     fn lowest_after(&self, arrival: i64) -> Option<Hlc> {
-        let up_to = places(self.disk.table.checkpoint.arrival);
-        let later = self.disk.rows.get(places(arrival)..up_to)?;
+        let up_to = row_count(self.disk.table.checkpoint.arrival);
+        let later = self.disk.rows.get(row_count(arrival)..up_to)?;
         later.iter().map(|row| row.event.envelope.stamp.hlc).min()
     }
 }
