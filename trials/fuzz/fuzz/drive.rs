@@ -1,5 +1,5 @@
-/// Hands bytes to a target, and changes inputs as the test on stable does, taking turns with
-/// libFuzzer's own mutations.
+/// Defines the entry points of a target. Mutations alternate between libFuzzer's own and those of
+/// the test on stable Rust.
 macro_rules! drive {
     ($name:literal) => {
         libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (causeway_fuzz::named($name).run)(bytes));

@@ -1,9 +1,8 @@
-//! Every decoder that sees bytes from outside, as functions of bytes. A target demands more than
-//! that nothing panics: what is accepted is within its bounds, and is the same after it was written
-//! and read again.
+//! Fuzz targets for every decoder of untrusted input. Beside the absence of panics, a target
+//! asserts that accepted values are within their bounds and round-trip through their encoding.
 //!
-//! Two drivers share the targets, the kept inputs in `corpus` and the mutations of [`mutate`]: the
-//! test of this crate, in every run of the suite, and cargo-fuzz (`fuzz`, see `README.md`).
+//! Two drivers share the targets, the inputs in `corpus` and the mutations of [`mutate`]: the test
+//! of this crate, in every run of the suite, and cargo-fuzz (`fuzz`, see `README.md`).
 
 pub mod mutate;
 mod pieces;
@@ -11,12 +10,12 @@ mod targets;
 
 use targets::{agreement, peers, readers, settings};
 
-/// One decoder, or a few that read the same bytes.
+/// A decoder, or several that read the same bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The name of its folder of inputs.
+    /// The name of its folder in `corpus`.
     pub name: &'static str,
-    /// Panics when a promise about these bytes is broken.
+    /// Panics if an assertion about these bytes fails.
     pub run: fn(&[u8]),
 }
 
@@ -42,7 +41,7 @@ pub const TARGETS: [Target; 14] = [
 ///
 /// # Panics
 ///
-/// Where there is none.
+/// If there is none.
 pub fn named(name: &str) -> Target {
     let found = TARGETS.into_iter().find(|target| target.name == name);
     found.expect("a target of this name is in the list")

@@ -1,6 +1,6 @@
-//! One change to an input, chosen by a seed: the same for the test of this crate and for libFuzzer.
+//! Seeded mutations of an input, shared by the test of this crate and libFuzzer.
 
-/// What the formats here are made of.
+/// Tokens of the formats under test.
 const WORDS: [&str; 44] = [
     "{",
     "}",
@@ -48,27 +48,27 @@ const WORDS: [&str; 44] = [
     " = ",
 ];
 
-/// A source of choices.
+/// A seeded random number generator (xorshift).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// The same seed gives the same choices.
+    /// The same seed yields the same sequence.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`, which must not be 0.
     pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         let bound = bound as u64;
-        usize::try_from((self.0 >> 11) % bound).expect("a number below a usize is one")
+        usize::try_from((self.0 >> 11) % bound).expect("a number below a usize fits a usize")
     }
 }
 
-/// Changes `input` in one to four places; `other` is a second input to take pieces of.
+/// Mutates `input` in one to four places, in part with pieces of `other`.
 pub fn mutate(input: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
     for _ in 0..=dice.below(4) {
         change(input, other, dice);

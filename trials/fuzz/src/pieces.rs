@@ -1,16 +1,16 @@
-//! Bytes taken apart piece by piece, for targets that need more than one value. Never runs dry: what
-//! lies behind the end is zero.
+//! Splits an input into values, for targets that need more than one. Beyond the end, all bytes are
+//! zero.
 
-/// What is left of the input.
+/// The rest of the input.
 pub struct Pieces<'a>(&'a [u8]);
 
 impl<'a> Pieces<'a> {
-    /// Begins at the front.
+    /// Starts at the first byte.
     pub fn of(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Nothing is left.
+    /// Whether the input is consumed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -22,7 +22,7 @@ impl<'a> Pieces<'a> {
 
     /// The next number.
     pub fn number(&mut self) -> u64 {
-        // Small numbers, and those next to the ends, are where mistakes are made.
+        // Small numbers and those near the bounds are the most likely to fail.
         match self.byte() {
             small @ 0..200 => u64::from(small),
             near @ 200..228 => u64::MAX - u64::from(near - 200),
@@ -33,7 +33,7 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// The next bytes, as a list of their own.
+    /// The next slice; one byte holds its length.
     pub fn part(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte());
         let (part, rest) = self.0.split_at(length.min(self.0.len()));
@@ -41,7 +41,7 @@ impl<'a> Pieces<'a> {
         part
     }
 
-    /// All that is left.
+    /// All remaining bytes.
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }

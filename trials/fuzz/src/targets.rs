@@ -1,5 +1,5 @@
-//! The targets, by whom the bytes come from: peers one by one, peers in the course of a
-//! conversation, readers and writers, and whoever sets a replica up.
+//! The targets by the source of their input: single messages of peers, sequences of messages of
+//! peers, clients, and operators.
 
 pub mod agreement;
 pub mod peers;

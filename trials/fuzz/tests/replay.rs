@@ -1,6 +1,6 @@
-//! Every kept input, and thousands of changed ones, on every run of the suite.
+//! Every corpus input, and thousands of mutated ones, on every run of the suite.
 //!
-//! `CAUSEWAY_FUZZ_SECONDS` makes it go on for that long on each target.
+//! `CAUSEWAY_FUZZ_SECONDS` sets the minimum duration per target.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use causeway_fuzz::mutate::{Dice, mutate};
 use causeway_fuzz::{TARGETS, Target};
 
-/// Changed inputs of each target where no time is given.
+/// The minimum number of mutated inputs per target.
 const CHANGED: u64 = 1_000;
 
 #[test]
@@ -20,7 +20,7 @@ fn no_kept_input_and_no_change_to_one_breaks_a_promise() {
         let kept = kept_inputs(target);
         assert!(!kept.is_empty(), "`{}` has no inputs", target.name);
         for input in &kept {
-            try_input(target, input, "kept");
+            try_input(target, input, "corpus");
         }
         let begun = Instant::now();
         let end = begun + Duration::from_secs(seconds.unwrap_or(0));
@@ -41,7 +41,7 @@ fn no_kept_input_and_no_change_to_one_breaks_a_promise() {
     }
 }
 
-/// Runs a target, and says which input it was when that fails.
+/// Runs a target, and prints the input if it fails.
 fn try_input(target: Target, input: &[u8], which: &str) {
     let ended = std::panic::catch_unwind(|| (target.run)(input));
     if let Err(panic) = ended {
@@ -54,7 +54,7 @@ fn try_input(target: Target, input: &[u8], which: &str) {
     }
 }
 
-/// What `corpus` holds for a target, in a fixed order.
+/// The corpus inputs of a target, sorted by name.
 fn kept_inputs(target: Target) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")

@@ -1,5 +1,5 @@
-//! A conversation: what peers say goes through the decoders into the core, which must neither break
-//! nor owe anybody an answer, whatever they claim and in whatever order.
+//! A sequence of messages from peers, through the decoders into the core. Whatever their content
+//! and order, the core must not panic and must answer each call once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use causeway_replicator_core::wire::{Digest, PROTOCOL, PushAnswer, Refusal};
 
 use crate::pieces::Pieces;
 
-/// Peers of replica 1: 2 to this number.
+/// The peers of replica 1 have the numbers 2 to this one.
 const HIGHEST: u16 = 4;
-/// A conversation is long enough then.
+/// The maximum length of a sequence.
 const MOST_STEPS: usize = 40;
 
-/// Plays one conversation.
+/// Runs one sequence.
 pub fn agreement(bytes: &[u8]) {
     let mut pieces = Pieces::of(bytes);
     let mut now = Now { ms: 1, wall_ms: 1 };
@@ -63,7 +63,7 @@ pub fn agreement(bytes: &[u8]) {
     }
 }
 
-/// What is under way.
+/// The pending calls of the core.
 struct Open {
     head: Arc<Head>,
     pulls: Vec<(ReplicaId, u64)>,
@@ -95,13 +95,13 @@ impl Open {
     }
 }
 
-/// Nothing is said that a peer of the same version would not understand.
+/// Asserts that a peer of the same version can parse an output.
 fn is_possible(output: &Output) {
     match output {
         Output::Digest { digest, .. } | Output::Answer(Ok(digest)) => {
             let sent = serde_json::to_vec(digest).expect("a digest is JSON");
             assert_eq!(
-                &Digest::parse(&sent).expect("ours is understood"),
+                &Digest::parse(&sent).expect("its own encoding can be parsed"),
                 &**digest
             );
         }
@@ -110,7 +110,7 @@ fn is_possible(output: &Output) {
         } => {
             let sent = serde_json::to_vec(answer).expect("an answer is JSON");
             assert_eq!(
-                &PushAnswer::parse(&sent).expect("ours is understood"),
+                &PushAnswer::parse(&sent).expect("its own encoding can be parsed"),
                 answer
             );
         }
@@ -151,7 +151,7 @@ fn input(pieces: &mut Pieces<'_>, open: &mut Open) -> Option<Input> {
             result: push_answer(pieces).ok_or(CallFailure::Log),
         },
         7 => {
-            // Also one that was given up, or has ended.
+            // Cancelled and finished calls are included.
             let (peer, call) = *open.pulls.get(usize::from(pieces.byte()))?;
             Input::PullDone {
                 peer,
@@ -200,7 +200,7 @@ fn event(pieces: &mut Pieces<'_>) -> RawEvent {
     RawEvent::create(envelope, Hash::START)
 }
 
-/// A digest as it comes off the wire, where it is one.
+/// A digest as parsed from the wire, if it is valid.
 fn digest(pieces: &mut Pieces<'_>, peer: ReplicaId) -> Option<Box<Digest>> {
     let said = Digest {
         replica: if pieces.byte() < 250 {

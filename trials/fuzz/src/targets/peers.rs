@@ -1,4 +1,4 @@
-//! What peers send. They have the cluster's key, and may be of any version, or broken.
+//! Messages of peers, which have the cluster key but may have any version, or be faulty.
 
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, MAX_EVENT_BYTES, RawEvent};
@@ -20,10 +20,13 @@ pub fn digest(bytes: &[u8]) {
     });
     assert!(digest.vector.values().all(|at| at.0 <= 1 << 53));
     let again = serde_json::to_vec(&digest).expect("a digest is JSON");
-    assert_eq!(Digest::parse(&again).expect("it was one before"), digest);
+    assert_eq!(
+        Digest::parse(&again).expect("its own encoding can be parsed"),
+        digest
+    );
 }
 
-/// The lines of pushes and pulls, and what the read model makes of them.
+/// The lines of pushes and pulls, and their folding into the read model.
 pub fn events(bytes: &[u8]) {
     let decoded = decode(bytes);
     let lines = bytes.split(|&byte| byte == b'\n').filter(|l| !l.is_empty());
@@ -37,7 +40,7 @@ pub fn events(bytes: &[u8]) {
         ]
         .concat();
         let is_verbatim = |sent: &[u8]| {
-            // A hash may come in capitals; the event itself is never touched.
+            // A hash may be in upper case; the event's bytes never change.
             sent.len() == line.len() && sent[64..] == line[64..]
         };
         assert!(lines.clone().any(is_verbatim), "an event was rewritten");
@@ -49,7 +52,7 @@ pub fn events(bytes: &[u8]) {
     assert_eq!(encode(&relayed.events), sent_on);
 }
 
-/// Every number and text fits its column, so that one event never fails a batch.
+/// Asserts that every number and text fits its column, so that no event fails a batch.
 fn is_storable(event: &RawEvent) {
     let Envelope { stamp, level, .. } = &*event.envelope;
     assert!(event.bytes.len() <= MAX_EVENT_BYTES);
@@ -102,7 +105,7 @@ pub fn query(bytes: &[u8]) {
     }
 }
 
-/// The header of a signature: one that the key did not make is never accepted.
+/// The signature header: only a signature made with the key is accepted.
 pub fn signature(bytes: &[u8]) {
     let keys = PeerKeys::new(b"the key", Some(b"the former key"));
     let mut pieces = Pieces::of(bytes);
@@ -125,20 +128,21 @@ pub fn signature(bytes: &[u8]) {
     );
 }
 
-/// The bodies of answers: what is held after a push, and why a call was refused.
+/// The bodies of answers: the vector after a push, and the reason for a refusal.
 pub fn answers(bytes: &[u8]) {
     if let Ok(answer) = PushAnswer::parse(bytes) {
         assert!(answer.vector.iter().all(|(_, seq)| seq <= 1 << 53));
         let again = serde_json::to_vec(&answer).expect("an answer is JSON");
         assert_eq!(
-            PushAnswer::parse(&again).expect("it was one before"),
+            PushAnswer::parse(&again).expect("its own encoding can be parsed"),
             answer
         );
     }
     if let Ok(refusal) = serde_json::from_slice::<Refusal>(bytes) {
         assert!(!refusal.to_string().is_empty());
         let again = serde_json::to_vec(&refusal).expect("a refusal is JSON");
-        let again: Refusal = serde_json::from_slice(&again).expect("it was one before");
+        let again: Refusal =
+            serde_json::from_slice(&again).expect("its own encoding can be parsed");
         assert_eq!(again, refusal);
     }
     if let Ok(caller) = serde_json::from_slice::<Caller>(bytes) {

@@ -1,4 +1,4 @@
-//! What people and their programs send: everything here may be made up.
+//! Input from clients, all of it untrusted.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -21,15 +21,15 @@ use poem::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 const NOW: u64 = 1_800_000_000_000;
-/// Bytes of a cursor's signature.
+/// The length of a cursor's signature in bytes.
 const CURSOR_MAC: usize = 16;
 
-/// Cursors and marks, as parameters and as `Last-Event-ID`: junk is junk, what was not signed is
-/// not believed, and what was signed, by whatever version, comes back as it is read.
+/// Cursors and marks, as parameters and as `Last-Event-ID`: malformed or unsigned ones are refused,
+/// and signed ones of any version round-trip.
 pub fn cursor(bytes: &[u8]) {
     let cursors = Cursors::new(&keys());
     let decoded = cursors.decode(&String::from_utf8_lossy(bytes));
-    assert!(decoded.is_err(), "nobody guesses a signature");
+    assert!(decoded.is_err(), "an invalid signature is refused");
 
     let signed = sign(&keys().for_purpose(Purpose::Cursors), bytes, CURSOR_MAC);
     match cursors.decode(&signed) {
@@ -44,14 +44,17 @@ pub fn cursor(bytes: &[u8]) {
     }
 }
 
-/// Tokens, as the header that carries them: bare, and with a signature that is right.
+/// Tokens in their header: as given, and with a valid signature.
 pub fn token(bytes: &[u8]) {
     let tokens = Tokens::new(&keys());
     let mut headers = HeaderMap::new();
     if let Ok(value) = HeaderValue::from_bytes(bytes) {
         headers.insert(header::AUTHORIZATION, value);
     }
-    assert!(tokens.caller(&headers, NOW).is_err(), "nobody guesses");
+    assert!(
+        tokens.caller(&headers, NOW).is_err(),
+        "an invalid signature is refused"
+    );
 
     let signed = sign(&keys().for_purpose(Purpose::Tokens), bytes, usize::MAX);
     if let Ok(caller) = tokens.check(&signed, NOW) {
@@ -63,20 +66,28 @@ pub fn token(bytes: &[u8]) {
     }
 }
 
-/// Names of users and groups, origins, positions, and all else that is one word.
+/// Names of users and groups, origins, positions, and other values of one token.
 pub fn names(bytes: &[u8]) {
     let text = &*String::from_utf8_lossy(bytes);
 
     if let Ok(name) = Name::parse(text) {
         assert!((1..=32).contains(&name.as_str().chars().count()));
-        assert_eq!(Name::parse(name.as_str()), Ok(name.clone()), "folding ends");
+        assert_eq!(
+            Name::parse(name.as_str()),
+            Ok(name.clone()),
+            "folding is idempotent"
+        );
         assert!(!name.as_str().contains(['\0', '/', ' ', '\n']));
     }
     if let Ok(origin) = text.parse::<Origin>() {
         assert_eq!(origin.to_string().parse(), Ok(origin));
     }
     if let Ok(key) = text.parse::<OrderKey>() {
-        assert_eq!(key.to_string(), text, "one position has one text");
+        assert_eq!(
+            key.to_string(),
+            text,
+            "a position has exactly one text form"
+        );
         assert_eq!(Place::read(text), Place::At(key));
     } else {
         assert_eq!(Place::read(text), Place::Of(text.to_owned()));
@@ -95,7 +106,7 @@ pub fn names(bytes: &[u8]) {
     }
 }
 
-/// What is said, the key it is sent with, and when.
+/// Message texts, idempotency keys, and times.
 pub fn texts(bytes: &[u8]) {
     const MOST: usize = 100;
     let text = &*String::from_utf8_lossy(bytes);
@@ -104,8 +115,8 @@ pub fn texts(bytes: &[u8]) {
         let said = said.as_str();
         assert!((1..=MOST).contains(&said.chars().count()));
         let lines = text.replace("\r\n", "\n").replace('\r', "\n");
-        assert!(lines.contains(said), "nothing but its ends is trimmed");
-        let again = MessageText::parse(said, MOST).expect("it was one before");
+        assert!(lines.contains(said), "only the ends are trimmed");
+        let again = MessageText::parse(said, MOST).expect("its own encoding can be parsed");
         assert_eq!(again.as_str(), said);
         assert!(!said.contains(['\0', '\u{1b}', '\r']));
     }
@@ -119,7 +130,7 @@ pub fn texts(bytes: &[u8]) {
     }
 }
 
-/// Bodies of requests: an object with the fields of its operation, or a refusal that says so.
+/// Bodies of requests: an object with the fields of its operation, or the right refusal.
 pub fn bodies(bytes: &[u8]) {
     body::<NewSession>(bytes);
     body::<NewMessage>(bytes);

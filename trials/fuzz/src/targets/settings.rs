@@ -1,11 +1,11 @@
-//! What whoever runs a replica writes, and what it writes for itself.
+//! Input from operators, and the file that a replica writes for itself.
 
 use causeway_api::config::Config;
 use causeway_domain::writing::Record;
 
 use crate::pieces::Pieces;
 
-/// The configuration: a file, and variables over it.
+/// The configuration: a file, overridden by environment variables.
 pub fn config(bytes: &[u8]) {
     let mut pieces = Pieces::of(bytes);
     let variables: Vec<(String, String)> = (0..pieces.byte() % 4)
@@ -16,7 +16,7 @@ pub fn config(bytes: &[u8]) {
         })
         .collect();
     let file = String::from_utf8_lossy(pieces.rest());
-    // A key file may be any file of this machine, which is no input.
+    // A key file may be any file of this machine; its content is not part of the input.
     if file.contains("key_file") {
         return;
     }
@@ -52,7 +52,7 @@ const VARIABLES: [&str; 8] = [
 pub fn sidecar(bytes: &[u8]) {
     if let Ok(record) = serde_json::from_slice::<Record>(bytes) {
         let again = serde_json::to_vec(&record).expect("a record is JSON");
-        let again: Record = serde_json::from_slice(&again).expect("it was one before");
+        let again: Record = serde_json::from_slice(&again).expect("its own encoding can be parsed");
         assert_eq!(again, record);
     }
 }
