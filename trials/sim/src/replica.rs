@@ -1,4 +1,4 @@
-//! One replica: its disk, and the process that runs on it, if one does.
+//! One replica: its disk, and the process that runs on it, if any.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,43 +18,43 @@ use crate::disk::{Disk, Durable};
 
 pub(crate) const CLUSTER: &str = "simulated";
 
-/// A place at which a replica runs: its address, its disk.
+/// A replica's address and disk, and its process.
 pub(crate) struct Replica {
     pub id: ReplicaId,
     pub disk: Disk,
     /// A copy of the disk, and when it was made.
     pub dump: Option<(u64, Disk)>,
-    /// Counts starts: what a former process had under way means nothing to its successor.
+    /// The number of starts; happenings of a former process are ignored.
     pub life: u64,
     pub process: Option<Process>,
     pub paused_until_ms: u64,
-    /// It crashes in the middle of the next thing that it writes.
+    /// Whether it crashes in the middle of its next write.
     pub is_doomed: bool,
-    /// How far the wall clock is off.
+    /// The offset of the wall clock.
     pub clock_off_ms: i64,
     pub protocol: [u16; 2],
     pub statements: u64,
     pub away_until_ms: u64,
     pub full_until_ms: u64,
-    /// The file beside the database cannot be written until then.
+    /// Until when the file beside the database cannot be written.
     pub stuck_until_ms: u64,
-    /// The highest own number when that began.
+    /// The highest own seq when that began.
     pub stuck_at: Option<u64>,
-    /// The store takes no event about this.
+    /// The id whose events the database rejects.
     pub refuses: Option<String>,
     pub slow_ms: u64,
-    /// The database was exchanged beneath the process.
+    /// Whether the database was exchanged under the process.
     pub is_exchanged: bool,
-    /// The highest floor that was ever told.
+    /// The highest closed timestamp ever reported.
     pub promised: Hlc,
-    /// The highest floor of all that was ever believed here.
+    /// The highest settled timestamp ever computed here.
     pub settled: Hlc,
 }
 
 /// A running server.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each says one thing of a running server"
+    reason = "independent states of a running server"
 )]
 pub(crate) struct Process {
     pub instance: Instance,
@@ -62,67 +62,67 @@ pub(crate) struct Process {
     pub beginning: Beginning,
     pub core: Option<Core>,
     pub is_serving: bool,
-    /// Statements reach the database.
+    /// Whether there is a session on the database.
     pub has_session: bool,
-    /// The database is not the one it began with: it writes no more until it is started again.
+    /// Whether the database is not the one it started with; it stops writing until a restart.
     pub is_cut_off: bool,
     pub doing: Doing,
-    /// When the writer is to be woken.
+    /// When to wake the writer.
     pub wakes_ms: Option<u64>,
-    /// What is on its way to the disk.
+    /// The pending write.
     pub pending: Option<Durable>,
     pub is_folding: bool,
-    /// The calls that brought the pushes which are not answered, and their callers, by ticket.
+    /// The unanswered pushes by ticket: call and caller.
     pub pushes: BTreeMap<u64, (u64, usize)>,
     pub online: Vec<Online>,
-    /// Peers whose floor was asked for at the start and has not come.
+    /// The number of peers whose closed timestamp is awaited at the start.
     pub asked: usize,
     pub asked_floor: Hlc,
-    /// How far the wall clock may lead, less the time that has passed.
+    /// The limit of the wall clock, minus the simulated time at which it was set.
     pub ceiling_ms: Option<i64>,
-    /// What each peer was last known to hold.
+    /// The last known vector of each peer.
     pub known: BTreeMap<ReplicaId, Arc<VersionVector>>,
 }
 
 /// The one writer of a process.
 pub(crate) enum Writer {
-    /// Before the identity row and the file are written.
+    /// Until the identity row and the file are written.
     Starting(Option<Box<Writing>>),
     Running(Box<Machine<Waiter>>),
 }
 
-/// Who waits for what becomes of a task.
+/// The origin of a task, which receives its result.
 #[derive(Clone, Debug)]
 pub(crate) enum Asker {
     /// A client's request.
     Client(u64),
-    /// The core, which knows the events by this number.
+    /// The core's store request of this number.
     Store(u64),
-    /// Nobody.
+    /// No receiver.
     Nobody,
 }
 
-/// Who waits for the writer.
+/// The receiver of an answer of the writer.
 #[derive(Debug)]
 pub(crate) enum Waiter {
-    /// For what becomes of a task.
+    /// The receiver of a task's result.
     Task(Asker),
-    /// For a new epoch in place of this origin's.
+    /// A renewal of this origin's epoch.
     Renewal(Origin),
 }
 
-/// How a statement ends for the process.
+/// The outcome of a statement for the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Done,
-    /// It failed and did nothing.
+    /// It failed without an effect.
     Failed,
-    /// It was done, and the answer was lost.
+    /// It was carried out, and the answer was lost.
     AnswerLost,
     DiskFull,
-    /// The database does not take one of the rows.
+    /// The database rejects one of the rows.
     Rejected,
-    /// It did nothing, as something was there that it was to go without.
+    /// It had no effect, because rows existed whose absence it required.
     NotNew,
 }
 
@@ -133,7 +133,7 @@ pub(crate) enum Doing {
     /// The identity row of a start.
     Starting,
     Connecting,
-    /// What a batch is decided on.
+    /// The facts that a batch needs.
     Reading(Needs),
     Inserting(Insertion, Fate),
     Reserving(Fate),
@@ -167,8 +167,8 @@ impl Replica {
         }
     }
 
-    /// Reads what is given to a peer: nothing that the writer does not know to be committed, though
-    /// it may be on the disk.
+    /// Reads events for a peer: only those that the writer knows to be committed, even if the disk
+    /// holds more.
     pub fn read_beyond(&self, held: &VersionVector, limit: usize) -> Vec<RawEvent> {
         let head = self.process.as_ref().map(|process| process.writer.head());
         let known = head.map(|head| head.vector.clone());
@@ -176,12 +176,12 @@ impl Replica {
         self.disk.read_beyond(held, &known, limit)
     }
 
-    /// Who is written as, where a process runs.
+    /// The current origin, if a process runs.
     pub fn origin(&self) -> Option<Origin> {
         Some(self.process.as_ref()?.writer.head().origin)
     }
 
-    /// Clients are served here.
+    /// Whether clients are served.
     pub fn is_serving(&self) -> bool {
         self.process.as_ref().is_some_and(|p| p.is_serving)
     }
@@ -192,10 +192,10 @@ impl Replica {
 }
 
 impl Writer {
-    /// What is held, as the writer says.
+    /// The head of the log, according to the writer.
     pub fn head(&self) -> &Head {
         match self {
-            Self::Starting(writing) => writing.as_ref().expect("it has not begun").head(),
+            Self::Starting(writing) => writing.as_ref().expect("it is starting").head(),
             Self::Running(machine) => machine.head(),
         }
     }

@@ -61,7 +61,7 @@ pub struct World {
 
 pub(crate) enum Happening {
     Wake(usize, u64),
-    /// What the writer waits for has ended.
+    /// The writer's current operation ends.
     Writer(usize, u64),
     /// The writer asked to be woken.
     WriterWakes(usize, u64),

@@ -63,7 +63,7 @@ fn the_loss_of_a_rule_is_noticed() {
     assert!(missed.is_empty(), "no seed fails without {missed:?}");
 }
 
-/// Only where a number can come to have two contents does a chain not fit.
+/// Whether the faults of a run can violate a rule: chains differ only if an origin can fork.
 fn is_met(rule: Rule, run: &Run) -> bool {
     rule != Rule::ChainIsChecked || run.can_fork()
 }

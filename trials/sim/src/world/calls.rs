@@ -1,5 +1,5 @@
-//! Calls between replicas: what `driver` does for a core, in simulated time. Events travel as the
-//! bytes they have on the wire.
+//! Calls between replicas, in place of `driver`, in simulated time. Events are sent in their wire
+//! encoding.
 
 mod events;
 
@@ -37,7 +37,7 @@ pub(crate) enum Answer {
     Pull(Vec<u8>),
 }
 
-/// A call that has not ended yet for its caller.
+/// A pending call.
 pub(crate) struct Open {
     pub from: usize,
     life: u64,
@@ -51,11 +51,11 @@ enum Kind {
     Push {
         sent: VersionVector,
     },
-    /// The core knows it by this number.
+    /// With the core's number of the call.
     Pull(u64),
 }
 
-/// The same push over and over.
+/// Repetitions of one push.
 #[derive(Default)]
 pub(crate) struct Storm {
     sent: VersionVector,
@@ -67,7 +67,7 @@ impl World {
         self.call(at, to, Question::Digest(digest), Kind::Digest);
     }
 
-    /// Asks a peer for its floor.
+    /// Asks a peer for its closed timestamp.
     pub(super) fn send_question(&mut self, at: usize, to: ReplicaId, question: Digest) {
         self.call(at, to, Question::Digest(Box::new(question)), Kind::Ask);
     }
@@ -84,7 +84,7 @@ impl World {
             Kind::Digest | Kind::Ask => DIGEST_TIMEOUT_MS,
             Kind::Push { .. } | Kind::Pull(_) => BULK_TIMEOUT_MS,
         };
-        // A new digest or push takes the place of the former.
+        // A new digest or push replaces the former one.
         let is_former = |open: &Open| {
             (open.from, open.to) == (from, to) && discriminant(&open.kind) == discriminant(&kind)
         };
@@ -146,7 +146,7 @@ impl World {
 
     pub(super) fn arrives(&mut self, call: u64, to: usize, from: usize, body: Question) {
         let Some(core) = self.replicas[to].core() else {
-            // Nobody listens there.
+            // No process is running there.
             return self.plan(1, Happening::Fails { call });
         };
         match body {
@@ -183,7 +183,7 @@ impl World {
         self.ends(call, Err(LinkError::Unreachable));
     }
 
-    /// A call ends for its caller, once: what comes later is dropped.
+    /// Ends a call for its caller, once; later answers are dropped.
     pub(super) fn ends(&mut self, call: u64, result: Result<Answer, LinkError>) {
         let Some(Open {
             from,
@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    /// What waits to be taken in, where something does.
+    /// The pushes and tasks that wait for the writer, if any.
     pub(crate) fn waiting(&self, at: usize) -> Option<String> {
         let process = self.replicas[at].process.as_ref()?;
         let tasks = process.writer.machine().map_or(0, Machine::waiting);
@@ -224,7 +224,7 @@ impl World {
     }
 }
 
-/// What a call that has ended is to the core of its caller.
+/// The input for the caller's core when a call ends.
 fn ended(peer: ReplicaId, kind: Kind, result: Result<Answer, LinkError>) -> Input {
     match (kind, result) {
         (Kind::Digest, result) => Input::DigestDone {
@@ -256,7 +256,7 @@ fn ended(peer: ReplicaId, kind: Kind, result: Result<Answer, LinkError>) -> Inpu
     }
 }
 
-/// Where the configured address of a replica leads.
+/// The index of the replica at a configured address.
 pub(crate) fn slot(id: ReplicaId) -> usize {
     usize::from(id.get()) - 1
 }

@@ -1,4 +1,4 @@
-//! How processes begin and end, and disks are lost.
+//! Starts and ends of processes, and losses of disks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,11 +18,11 @@ use crate::replica::{Asker, CLUSTER, Doing, Fate, Process, Writer};
 use super::writer::PACING;
 use super::{Happening, World, number};
 
-/// How long a start waits for the floors of peers.
+/// How long a start waits for the closed timestamps of peers.
 const FLOOR_PATIENCE_MS: u64 = 2_000;
 
 impl World {
-    /// Starts a server where none runs. What it finds decides as whom it writes.
+    /// Starts a server unless one is running. The durable state decides its origin.
     pub(super) fn start(&mut self, at: usize) {
         if self.replicas[at].process.is_some() {
             return;
@@ -71,7 +71,8 @@ impl World {
         self.plan(lands_ms + 1, Happening::Writer(at, life));
     }
 
-    /// First the row, then the file, then the core; a new origin asks its peers for their floors.
+    /// Writes the row, then the file, then starts the core. A new origin asks its peers for their
+    /// closed timestamps.
     pub(super) fn start_goes_on(&mut self, at: usize) {
         let (now, since) = (self.now(at), self.moment(at));
         let peers = (0..self.size).map(number);
@@ -126,7 +127,7 @@ impl World {
         self.plan(FLOOR_PATIENCE_MS, Happening::Serve(at, life));
     }
 
-    /// Before anything is written the replica hears what the peers within reach hold; not of those
+    /// Before the first write, the replica receives the digests of reachable peers, except those
     /// whose answer is late.
     fn look_back(&mut self, at: usize) {
         for peer in (0..self.size).filter(|&peer| peer != at) {
@@ -142,7 +143,7 @@ impl World {
         }
     }
 
-    /// A peer told its floor, or did not answer.
+    /// A peer has reported its closed timestamp, or has not answered.
     pub(super) fn floor_came(&mut self, at: usize, floor: Hlc) {
         let Some(process) = &mut self.replicas[at].process else {
             return;
@@ -154,7 +155,7 @@ impl World {
         }
     }
 
-    /// Clients are served from now on.
+    /// Starts to serve clients.
     pub(super) fn serve(&mut self, at: usize) {
         let Some(process) = &mut self.replicas[at].process else {
             return;
@@ -169,7 +170,7 @@ impl World {
         }
     }
 
-    /// Ends a process at once. What was on its way to the disk lands or does not.
+    /// Kills a process. Its pending write becomes durable or is lost.
     pub(super) fn crash(&mut self, at: usize) {
         let Some(process) = self.replicas[at].process.take() else {
             return;
@@ -200,7 +201,7 @@ impl World {
         self.end(at);
     }
 
-    /// Ends a process that has nothing left to do, in order.
+    /// Stops an idle process in order.
     pub(super) fn stop(&mut self, at: usize) {
         let process = self.replicas[at].process.as_ref();
         let machine = process.and_then(|process| process.writer.machine());
@@ -218,7 +219,7 @@ impl World {
         self.end(at);
     }
 
-    /// Carries out, at once, what the writer wants before it ends.
+    /// Carries out the writer's last effects immediately.
     fn finish(&mut self, at: usize, mut process: Process) {
         let now = self.moment(at);
         let Some(machine) = process.writer.machine_mut() else {
@@ -246,25 +247,25 @@ impl World {
         }
     }
 
-    /// Whoever was connected to a process that has ended finds out.
+    /// Closes the connections to a process that has ended.
     fn end(&mut self, at: usize) {
         self.replicas[at].life += 1;
         self.people.lose_replica(at);
-        // What the read model commits does not wait for the disk.
+        // The read model commits asynchronously.
         if self.rng.permille(300) {
             self.hit(Hit::ReadModelRebuilt);
             self.replicas[at].disk.table = crate::table::Table::default();
         }
     }
 
-    /// Puts another disk in the place of a replica's. What was nowhere else is gone.
+    /// Replaces a replica's disk. Events that no other disk holds are destroyed.
     pub(super) fn exchange_disk(&mut self, at: usize, mut disk: Disk) {
         disk.is_causal = !self.swarm.can_fork();
         let former = std::mem::replace(&mut self.replicas[at].disk, disk);
         self.account_for_loss(&former);
     }
 
-    /// Notes what was on a disk and is on no other.
+    /// Records the events of a disk that no other disk holds.
     pub(super) fn account_for_loss(&mut self, former: &Disk) {
         for row in &former.rows {
             let (dot, hash) = (row.event.envelope.stamp.dot(), row.event.hash);
@@ -279,13 +280,13 @@ impl World {
         }
     }
 
-    /// Replicas that peers reach: the clone is not one of them.
+    /// The indices of the replicas that peers can reach, which excludes the clone.
     pub(crate) fn places(&self) -> std::ops::Range<usize> {
         0..self.size
     }
 
-    /// The origins of which living disks hold different events under the same numbers, each with
-    /// the first such number.
+    /// The origins of which disks hold different events under the same seq, each with the first
+    /// such seq.
     pub(crate) fn forks(&self) -> BTreeMap<Origin, u64> {
         let mut forks = BTreeMap::new();
         let origins: BTreeSet<Origin> = self.ledger.rewritten.clone();

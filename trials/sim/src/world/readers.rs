@@ -37,7 +37,10 @@ impl World {
             return;
         }
         let disk = &mut replica.disk;
-        let committed = disk.rows.len().min(row_count(process.writer.head().arrival));
+        let committed = disk
+            .rows
+            .len()
+            .min(row_count(process.writer.head().arrival));
         let first = row_count(disk.table.checkpoint.arrival);
         let last = committed.min(first + most);
         if let Some(rows) = disk.rows.get(first..last) {

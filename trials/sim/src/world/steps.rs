@@ -232,7 +232,7 @@ impl World {
     }
 
     /// Sends the commit signal: the log has grown, or the closed timestamp has risen.
-    pub(crate) fn ring(&mut self, at: usize, head: Arc<Head>) {
+    pub(crate) fn signal_commit(&mut self, at: usize, head: Arc<Head>) {
         self.step(at, Input::Committed(head));
         self.fold_soon(at);
     }

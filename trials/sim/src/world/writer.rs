@@ -1,5 +1,5 @@
-//! Carries out what the writer's machine wants, statement by statement, each of which may fail, be lost,
-//! or be cut short by a crash.
+//! Carries out the effects of the writer's machine, statement by statement. Each may fail, lose its
+//! answer, or be interrupted by a crash.
 
 mod answers;
 mod durable;
@@ -21,8 +21,8 @@ use crate::replica::{Asker, Doing, Fate, Process, Waiter};
 use super::{Happening, World};
 
 const RENEW_AGAIN_MS: u64 = 1_000;
-/// Runs are short: what peers send is a backlog however little it is, and may be decided while what people
-/// wrote is being inserted.
+/// Runs are short, so every batch of peers counts as a backlog and may be decided while a batch of
+/// clients is being inserted.
 pub(super) const PACING: Pacing = Pacing {
     backlog_events: 0,
     shared_for: Duration::ZERO,
@@ -31,10 +31,10 @@ pub(super) const PACING: Pacing = Pacing {
 impl World {
     fn process(&mut self, at: usize) -> &mut Process {
         let process = self.replicas[at].process.as_mut();
-        process.expect("a happening of a process comes only while it runs")
+        process.expect("happenings of a process require that it runs")
     }
 
-    /// Gives the writer something to do.
+    /// Submits a task to the writer.
     pub(super) fn hand_over(&mut self, at: usize, task: Task, asker: Asker) {
         let work = Work::Write {
             task,
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// A moment as the writer of a replica knows it.
+    /// The current time as the writer of a replica sees it.
     pub(super) fn moment(&mut self, at: usize) -> Now {
         Now {
             since_start: Duration::from_millis(self.now_ms),
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    /// Tells the writer what has happened, and carries out what it wants.
+    /// Passes an input to the writer's machine and carries out its effects.
     pub(super) fn drive(&mut self, at: usize, input: Input) {
         let now = self.moment(at);
         let Some(machine) = self.process(at).writer.machine_mut() else {
@@ -257,8 +257,8 @@ impl World {
         self.drive(at, input);
     }
 
-    /// Tells whether a statement did what it was to do. The session does not outlive a failure, nor the
-    /// database's exchange.
+    /// Returns whether a statement had its effect. A failure, or the exchange of the database, ends
+    /// the session.
     fn outcome(&mut self, at: usize, fate: Fate) -> Result<bool, StatementFailure> {
         let has_session = &mut self.process(at).has_session;
         let outcome = match fate {
@@ -277,7 +277,7 @@ impl World {
         if self.fate(at, false) != Fate::Done {
             return None;
         }
-        // The lock is free only when the former session has ended.
+        // The lock is released only when the former session has ended.
         self.land(at);
         self.process(at).has_session = true;
         let replica = &self.replicas[at];
@@ -289,31 +289,31 @@ impl World {
         })
     }
 
-    /// What the writer says it holds is what the rows say, and is told to whoever waits.
+    /// Checks the published head against the rows, and sends the commit signal.
     fn published(&mut self, at: usize, head: &std::sync::Arc<Head>) {
         let replica = &mut self.replicas[at];
         replica.promised = replica.promised.max(head.floor);
         let recount = replica.disk.head(head.origin);
-        // A database exchanged beneath it is noticed with the next statement.
+        // The process detects an exchanged database only at the next statement.
         let is_recounted = recount.vector == head.vector
             && recount.hashes == head.hashes
             && recount.highest == head.highest;
         if !is_recounted && !replica.is_exchanged {
             let (told, held) = (head.vector.clone(), recount.vector);
-            self.violate(|| format!("{} says it holds {told:?}, and holds {held:?}", at + 1));
+            self.violate(|| format!("{} reports the vector {told:?}, and holds {held:?}", at + 1));
         }
         self.expect_remembered(at, head.floor, recount.highest);
-        self.ring(at, std::sync::Arc::clone(head));
+        self.signal_commit(at, std::sync::Arc::clone(head));
     }
 
-    /// A start begins above every floor that was ever told, whenever the crash comes.
+    /// Checks that after a crash at any time, a start begins above every reported closed timestamp.
     fn expect_remembered(&mut self, at: usize, floor: Hlc, highest: Hlc) {
         let disk = &self.replicas[at].disk;
         let in_row = disk.identity.as_ref().map(|row| row.reserved);
         let in_file = disk.file.as_ref().map(|file| file.hlc);
         let remembered = in_row.max(in_file).max(Some(highest));
         if Some(floor) > remembered && !self.swarm.loses_state() {
-            self.violate(|| format!("{} tells a floor that a crash makes it forget", at + 1));
+            self.violate(|| format!("{} reports a closed timestamp before it is durable", at + 1));
         }
     }
 }

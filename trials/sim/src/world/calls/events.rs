@@ -1,4 +1,4 @@
-//! Events between replicas: what is pushed and pulled, and how the log of a replica takes them in.
+//! Pushes and pulls between replicas, and the storing of their events.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::replica::Asker;
 use super::super::{Happening, World};
 use super::{Answer, Kind, Open, Question, Storm, slot};
 
-/// So often may the same push go to a peer that says nothing.
+/// The maximum number of repetitions of a push to a peer that sends no answer or digest.
 const STORM: u32 = 4;
 
 impl World {
@@ -31,7 +31,7 @@ impl World {
         };
         let sent = push.select(&mut held);
         if held.is_empty() {
-            // The own log could not be read.
+            // The log could not be read.
             self.counter += 1;
             let (call, life) = (self.counter, self.replicas[at].life);
             let kind = Kind::Push { sent };
@@ -53,7 +53,7 @@ impl World {
         self.call(at, to, body, Kind::Push { sent });
     }
 
-    /// A peer that took nothing of a push is not sent it over and over.
+    /// Checks that a push without effect is not repeated endlessly.
     fn watch_for_storm(&mut self, at: usize, to: ReplicaId, sent: &VersionVector) {
         let storm = self.storms.entry((at, slot(to))).or_default();
         if storm.sent == *sent {
@@ -138,7 +138,7 @@ impl World {
         self.hand_over(at, Task::Absorb { events, forked }, Asker::Store(store));
     }
 
-    /// The log took in what it could.
+    /// The log has stored what it could.
     pub(in crate::world) fn stored(
         &mut self,
         at: usize,

@@ -1,4 +1,4 @@
-//! What whoever waits for the writer hears.
+//! Delivers the writer's answers to their receivers.
 
 use causeway_domain::writing::machine::WriteFailure;
 use causeway_domain::writing::{Absorbed, Verdict};

@@ -1,4 +1,4 @@
-//! How statements end, and what becomes durable.
+//! The outcomes of statements, and the durability of writes.
 
 use causeway_domain::writing::NewRow;
 
@@ -8,7 +8,7 @@ use crate::hits::Hit;
 use crate::replica::Fate;
 
 impl World {
-    /// How the next statement ends.
+    /// Draws the outcome of the next statement.
     pub(super) fn fate(&mut self, at: usize, writes: bool) -> Fate {
         let every = self.swarm.failing_statements;
         let now_ms = self.now_ms;
@@ -31,7 +31,7 @@ impl World {
         Fate::Failed
     }
 
-    /// How the next statement ends that changes something.
+    /// Draws the outcome of the next writing statement.
     pub(super) fn fate_in_session(&mut self, at: usize) -> Fate {
         let fate = self.fate(at, true);
         if self.process(at).has_session {
@@ -41,8 +41,8 @@ impl World {
         }
     }
 
-    /// Sends something to the disk; tells how long its answer takes. It is durable some time
-    /// before.
+    /// Starts a write to the disk and returns the delay of its answer. The write becomes durable
+    /// before the answer.
     pub(super) fn send_to_disk(&mut self, at: usize, step: Durable, fate: Fate) -> u64 {
         let life = self.replicas[at].life;
         let lands_ms = self.rng.below(4);
@@ -80,15 +80,15 @@ impl World {
                     self.violate(|| wrong);
                 }
                 if !self.swarm.loses_state() && hlc <= settled {
-                    self.violate(|| format!("{dot} came to {} below what was settled", at + 1));
+                    self.violate(|| format!("{dot} came to {} below its settled time", at + 1));
                 }
                 if is_own && !self.swarm.loses_state() && hlc <= promised {
-                    self.violate(|| format!("{dot} lies below a floor that {} told", at + 1));
+                    self.violate(|| format!("{dot} is at or below what {} closed", at + 1));
                 }
                 let known = row.key_digest.as_ref();
                 let known = known.and_then(|key| self.replicas[at].disk.sent_under(key));
                 if is_own && known.is_some() {
-                    self.violate(|| format!("{dot} repeats what is held under its key"));
+                    self.violate(|| format!("{dot} repeats a message that is held under its key"));
                 }
             }
         }
@@ -97,7 +97,7 @@ impl World {
         }
         if !self.ledger.rewritten.is_empty() && !self.swarm.can_fork() {
             let origins = self.ledger.rewritten.clone();
-            self.violate(|| format!("numbers of {origins:?} were given out twice"));
+            self.violate(|| format!("seqs of {origins:?} were assigned twice"));
         }
     }
 
