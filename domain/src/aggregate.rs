@@ -1,9 +1,9 @@
-//! The aggregates as cqrs-es knows them, and how the writer runs a decision.
+//! The aggregates as cqrs-es aggregates, and how the writer runs a decision.
 //!
-//! In cqrs-es an event is what `handle` writes and what the store reads back. Ours carries its
-//! envelope, because folds need the order key. `EventSink::write` applies an event as soon as it is
-//! made, so the command brings the envelope's parts, the final stamp among them: an event applied
-//! under a provisional stamp would win against every later one.
+//! In cqrs-es an event is the value that `handle` writes and the store reads back. Here it includes
+//! its envelope, because folds need the order key. `EventSink::write` applies an event immediately,
+//! so the command contains the parts of the envelope, among them the final stamp: an event applied
+//! under a provisional stamp could overrule later ones.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use crate::stamp::Stamp;
 /// An event with its envelope. A clone shares both.
 #[derive(Clone, Debug)]
 pub struct Stamped<E> {
-    /// Who accepted it, when in the order, about what.
+    /// Its envelope: stamp, aggregate and group.
     pub envelope: Arc<Envelope>,
-    /// What happened.
+    /// The event itself.
     pub event: Arc<E>,
 }
 
 impl<E: Event> Stamped<E> {
-    /// Reads the event inside an envelope. One that is not what its type says changes nothing: it
-    /// was written by another version or is broken, and must not stop the log (F27).
+    /// Decodes the event in an envelope. Content that does not match its type yields an event
+    /// without effect: it is from another version, or broken, and must not stop the log (F27).
     pub fn read(envelope: Arc<Envelope>) -> Self {
         let event = E::read(&envelope.kind, envelope.event.get());
         let event = event.unwrap_or_else(|_| E::unknown()).into();
@@ -68,30 +68,30 @@ impl<E: Event> cqrs_es::DomainEvent for Stamped<E> {
     }
 }
 
-/// A command, with what the envelope of its event will hold beside the event.
+/// A command, with the other parts of its event's envelope.
 #[derive(Clone, Debug)]
 pub struct Asked<C> {
     /// The aggregate's id.
     pub id: String,
     /// The group whose readers it concerns.
     pub group: GroupName,
-    /// The stamp that the event will have.
+    /// The final stamp of the event.
     pub stamp: Stamp,
     /// The wall time, milliseconds since 1970.
     pub at_ms: i64,
-    /// What is asked.
+    /// The command.
     pub command: C,
 }
 
 impl<C> Asked<C> {
-    /// Puts what follows from the command into its envelope.
+    /// Decides the command and wraps the event in its envelope.
     fn accept<E: Event>(
         self,
         aggregate: &str,
         decide: impl FnOnce(&GroupName, C) -> Result<E, Refusal>,
     ) -> Result<Stamped<E>, Refusal> {
         let event = decide(&self.group, self.command)?;
-        let raw = to_raw_value(&event).expect("events have only string keys and plain numbers");
+        let raw = to_raw_value(&event).expect("events have only string keys and finite numbers");
         let envelope = Envelope {
             stamp: self.stamp,
             level: LEVEL,
@@ -134,7 +134,7 @@ impl Aggregate for Group {
 
 impl Aggregate for Post {
     const TYPE: &'static str = "post";
-    /// With the membership of whoever asks.
+    /// The command, with the membership of its user.
     type Command = (Membership, Asked<PostCommand>);
     type Event = Stamped<PostEvent>;
     type Error = Refusal;
@@ -162,22 +162,23 @@ impl Aggregate for Post {
 
 /// Decides a command on an aggregate, which applies the event, and returns the event.
 ///
-/// To be called outside of tokio's tasks, or inside `tokio::task::unconstrained`: the sink locks a
-/// mutex of tokio's, which makes a task pause after some 128 calls even where it is free.
+/// Call this outside tokio tasks or inside `tokio::task::unconstrained`. The sink locks a tokio
+/// mutex, and tokio's cooperative budget makes a task yield after about 128 locks, even
+/// uncontended.
 pub(crate) fn decide<A, E>(aggregate: &mut A, command: A::Command) -> Result<E, A::Error>
 where
     A: Aggregate<Event = E, Services = ()>,
 {
     let sink = EventSink::default();
-    at_once(aggregate.handle(command, &(), &sink))?;
-    let event = at_once(sink.collect()).pop();
+    poll_once(aggregate.handle(command, &(), &sink))?;
+    let event = poll_once(sink.collect()).pop();
     Ok(event.expect("an accepted command yields an event"))
 }
 
-fn at_once<F: Future>(future: F) -> F::Output {
+fn poll_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("a decision waits: it runs in a constrained task of tokio's"),
+        Poll::Pending => panic!("a decision must not wait; run it in `tokio::task::unconstrained`"),
     }
 }
 
@@ -192,14 +193,14 @@ mod tests {
     use crate::text::MessageText;
     use crate::version_vector::VersionVector;
 
-    /// When what is asked is decided.
+    /// The clock reading at which commands are decided.
     const NOW_MS: u64 = 10;
 
     type Groups = TestFramework<Group>;
     type Posts = TestFramework<Post>;
 
     #[tokio::test]
-    async fn whoever_joins_has_joined() {
+    async fn a_join_yields_a_join_event() {
         let join = GroupCommand::Join { user: user("anna") };
 
         let outcome = Groups::with(())
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_joins_again_has_joined_again() {
+    async fn a_repeated_join_yields_another_join_event() {
         let join = GroupCommand::Join { user: user("anna") };
 
         let outcome = Groups::with(())
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_leaves_has_left_member_or_not() {
+    async fn a_leave_yields_a_leave_event_of_a_member_or_not() {
         let leave = GroupCommand::Leave { user: user("anna") };
         let left = GroupEvent::MemberLeft { user: user("anna") };
 
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_member_likes_what_another_wrote_and_takes_it_back() {
+    async fn a_member_likes_the_message_of_another_and_withdraws_the_like() {
         let like = PostCommand::Like { user: user("bert") };
         let unlike = PostCommand::Unlike { user: user("bert") };
         let liked = PostEvent::MessageLiked { user: user("bert") };
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refused_is_the_like_of_the_own_the_unknown_and_the_taken_back() {
+    async fn likes_of_own_or_unknown_messages_and_unlikes_without_a_like_are_refused() {
         let by_anna = stored(1, Post::TYPE, posted("anna"));
         let unliked = PostEvent::MessageUnliked { user: user("bert") };
         let like = |name| PostCommand::Like { user: user(name) };
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_decided_yields_to_what_comes_later() {
+    fn a_later_event_overrules_a_decided_one() {
         let mut group = Group::default();
         let join = GroupCommand::Join { user: user("anna") };
         let left = GroupEvent::MemberLeft { user: user("anna") };
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_changes_nothing() {
+    fn a_refused_command_changes_nothing() {
         let mut post = Post::default();
         let asked = (
             Membership::Member,
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_read_as_it_was_framed() {
+    fn an_event_round_trips_in_its_envelope() {
         let event = stored(3, Post::TYPE, posted("anna"));
 
         let text = serde_json::to_string(&event).unwrap();
@@ -358,7 +359,7 @@ mod tests {
         assert_eq!(read, event);
     }
 
-    /// The event that a command yields now.
+    /// The event that a command yields at [`NOW_MS`].
     fn new<E: Event>(aggregate: &'static str, event: E) -> Stamped<E> {
         stored(NOW_MS, aggregate, event)
     }

@@ -1,7 +1,7 @@
-//! The hash over an origin's events: each event's bytes together with the hash of the former one.
+//! The hash chain over an origin's events: each hash covers an event's bytes and the previous hash.
 //!
-//! Two replicas that hold the same number of an origin's events hold the same hash, or one of them
-//! holds other events: a fork or a flipped bit is seen by comparing 32 bytes.
+//! Two replicas that hold equally many events of an origin hold the same hash, unless their events
+//! differ. So comparing 32 bytes detects a fork or a flipped bit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,15 +11,15 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::NotThatForm;
 
-/// The chain up to and with one event of an origin. Text form: 64 hex digits.
+/// The hash of an origin's events up to and including one of them. Text form: 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {
-    /// What stands before an origin's first event.
+    /// The hash before an origin's first event.
     pub const START: Self = Self([0; 32]);
 
-    /// Returns the hash after one more event, given the bytes its origin made.
+    /// Returns the hash after one more event, given the bytes serialised at its origin.
     #[must_use]
     pub fn then(self, bytes: &[u8]) -> Self {
         Self(
@@ -48,12 +48,12 @@ impl FromStr for Hash {
     type Err = NotThatForm;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || NotThatForm {
+        let error = || NotThatForm {
             text: text.chars().take(64).collect(),
             expected: "a hash: 64 hexadecimal digits",
         };
         let mut hash = [0; 32];
-        hex::decode_to_slice(text, &mut hash).map_err(|_| refused())?;
+        hex::decode_to_slice(text, &mut hash).map_err(|_| error())?;
         Ok(Self(hash))
     }
 }
@@ -79,7 +79,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_hash_is_read_as_it_was_written(bytes: [u8; 32]) {
+        fn a_hash_round_trips_as_text_and_json(bytes: [u8; 32]) {
             let hash = Hash(bytes);
 
             prop_assert_eq!(hash.to_string().parse(), Ok(hash));
@@ -88,7 +88,7 @@ mod tests {
         }
 
         #[test]
-        fn junk_is_no_hash(text in ".{0,80}") {
+        fn arbitrary_text_is_no_hash(text in ".{0,80}") {
             prop_assert!(text.parse::<Hash>().is_err());
         }
 
@@ -102,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_is_no_digit() {
+    fn a_sign_is_not_a_digit() {
         assert!("ab".repeat(32).parse::<Hash>().is_ok());
         assert!("ab+b".repeat(16).parse::<Hash>().is_err());
     }
 
     #[test]
-    fn the_chain_is_the_one_that_every_version_computes() {
+    fn the_hash_is_the_same_in_every_version() {
         let expected = "8ff582cd0550d09a66ea6c2d1684a2f68d498c86e22d3d50417472add571ca1a";
 
         assert_eq!(Hash::START.then(b"event").to_string(), expected);

@@ -1,32 +1,32 @@
-//! What a cursor holds: how far one reader was served, in a form that every replica can resume
-//! from. Opaque to clients. Signing, and what a cursor of another group or key means, is the edge's
-//! business.
+//! The content of a cursor: what one reader was delivered, in a form from which every replica can
+//! resume. Opaque to clients. Signing, and handling a cursor of another group or key, is left to
+//! the API.
 
 use crate::hlc::Hlc;
 use crate::ids::{Epoch, Origin, ReplicaId};
 use crate::names::GroupName;
 use crate::version_vector::VersionVector;
 
-/// What a reader was delivered, or a writer has written.
+/// A reader's progress, or a writer's mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The group that a stream resumes in; none in a mark, which only says what to wait for.
+    /// The group of the stream; `None` in a mark, which only names the events to wait for.
     pub group: Option<GroupName>,
     /// The API level of the replica that made it.
     pub level: u32,
-    /// What is covered.
+    /// The events it covers.
     pub delivery: Delivery,
 }
 
-/// What one reader was delivered.
+/// The events that one reader was delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
     /// The events that were delivered, and those that needed no frame.
     pub delivered: VersionVector,
-    /// Those of them that every frame delivered since agrees with; none when that is all of them.
-    /// What is delivered and not acknowledged is stale: see [`crate::timeline::Progress`].
+    /// The part of `delivered` that no later frame contradicts; `None` if that is all of it. An
+    /// event delivered and not acknowledged is stale: see [`crate::timeline::Progress`].
     pub acknowledged: Option<VersionVector>,
-    /// The highest clock reading among what was delivered.
+    /// The highest clock reading among the delivered events.
     pub highest: Hlc,
 }
 
@@ -45,7 +45,7 @@ impl Cursor {
         }
     }
 
-    /// Parses the bytes of a cursor; nothing where they are not those of one.
+    /// Parses the bytes of a cursor. Returns `None` if they are malformed.
     pub fn parse(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
         let group_length = usize::from(take::<1>(bytes)?[0]);
@@ -103,8 +103,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*taken)
 }
 
-/// Seven bits a byte, the lowest first: a cursor stands in every frame, and most numbers are
-/// small.
+/// Appends a number as LEB128: every frame has a cursor, and most numbers are small.
 fn put_number(mut number: u64, bytes: &mut Vec<u8>) {
     while number >= 0x80 {
         bytes.push(number.to_le_bytes()[0] | 0x80);

@@ -1,7 +1,7 @@
-//! A group: who is a member. The name is its id; it exists from its first join.
+//! A group: its members. Its name is its id; it exists from its first join.
 //!
 //! Joins and leaves on both sides of a cut merge without a coordinator: for each user the event
-//! with the highest order key says whether the user is a member, in whatever order events arrive.
+//! with the highest order key decides, in whatever order the events are delivered.
 
 mod event;
 
@@ -15,29 +15,29 @@ use crate::names::{User, UserId};
 use crate::register::Register;
 use crate::stamp::OrderKey;
 
-/// What may be asked of a group.
+/// A command on a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupCommand {
-    /// Become a member. Harmless when one is.
+    /// Become a member. Idempotent.
     Join {
-        /// Who.
+        /// The user.
         user: User,
     },
-    /// End the membership. Harmless when there is none.
+    /// End the membership. Idempotent.
     Leave {
-        /// Who.
+        /// The user.
         user: User,
     },
 }
 
-/// What a group says to somebody who wants to write in it.
+/// A user's membership of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {
-    /// Nobody ever joined a group of this name, as far as this replica knows.
+    /// This replica knows of no join to a group of this name.
     NoSuchGroup,
-    /// The group exists; this user is not in it.
+    /// The group exists; the user is not a member.
     NotAMember,
-    /// The user is in it.
+    /// The user is a member.
     Member,
 }
 
@@ -50,8 +50,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// Says what follows from a command. A join or leave that changes nothing here is still an
-    /// event: its order key must beat what another replica accepted before it.
+    /// Decides a command. A join or leave without effect on this replica is still an event: it must
+    /// overrule an earlier event that another replica may have accepted.
     pub(crate) fn decide(command: GroupCommand) -> GroupEvent {
         match command {
             GroupCommand::Join { user } => GroupEvent::MemberJoined { user },
@@ -59,7 +59,7 @@ impl Group {
         }
     }
 
-    /// Folds one event in, known or not, in any order.
+    /// Folds one event, in any order and any number of times.
     pub(crate) fn fold(&mut self, key: OrderKey, event: &GroupEvent) {
         let (user, is_member) = match event {
             GroupEvent::MemberJoined { user } => (user, true),
@@ -70,7 +70,7 @@ impl Group {
         Register::write_at(&mut self.members, user.id.clone(), key, is_member);
     }
 
-    /// Tells where a user stands.
+    /// Returns the membership of a user.
     pub fn membership(&self, user: &UserId) -> Membership {
         match self.members.get(user) {
             _ if !self.exists => Membership::NoSuchGroup,
@@ -79,7 +79,7 @@ impl Group {
         }
     }
 
-    /// How many users it remembers, members or not: what it costs to keep.
+    /// The number of users in it, members or not, as a measure of its memory.
     pub fn weight(&self) -> usize {
         self.members.len()
     }
@@ -93,17 +93,14 @@ mod tests {
 
     #[test]
     fn a_group_exists_from_its_first_join() {
-        let nobody_joined = folded(&[(1, left("anna"))]);
+        let only_left = folded(&[(1, left("anna"))]);
         let joined = folded(&[(1, joined("anna"))]);
 
         assert_eq!(
             Group::default().membership(&id("anna")),
             Membership::NoSuchGroup
         );
-        assert_eq!(
-            nobody_joined.membership(&id("anna")),
-            Membership::NoSuchGroup
-        );
+        assert_eq!(only_left.membership(&id("anna")), Membership::NoSuchGroup);
         assert_eq!(joined.membership(&id("anna")), Membership::Member);
         assert_eq!(joined.membership(&id("bert")), Membership::NotAMember);
     }
@@ -116,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_key_decides_whatever_arrives_last() {
+    fn the_highest_key_decides_in_any_order() {
         let group = folded(&[(5, joined("anna")), (4, left("anna"))]);
         assert_eq!(group.membership(&id("anna")), Membership::Member);
 
@@ -125,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn each_user_stands_alone() {
+    fn users_do_not_affect_each_other() {
         let group = folded(&[(1, joined("anna")), (2, joined("bert")), (3, left("anna"))]);
 
         assert_eq!(group.membership(&id("anna")), Membership::NotAMember);

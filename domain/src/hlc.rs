@@ -1,7 +1,7 @@
-//! The hybrid logical clock: milliseconds above 16 bits of counter, in one number.
+//! The hybrid logical clock: milliseconds above a 16-bit counter, in one number.
 //!
-//! It only orders. A full counter carries into the milliseconds, so it never waits and never
-//! wraps; whatever is merged is accepted, because a refused clock would let an answer sort before
+//! It serves ordering only. A full counter carries into the milliseconds, so the clock neither
+//! waits nor wraps. Every merged reading is accepted: a refused one would let an answer sort before
 //! its question (F15, F16).
 
 use serde::{Deserialize, Serialize};
@@ -33,10 +33,10 @@ impl From<Hlc> for u64 {
 }
 
 impl Hlc {
-    /// The highest reading: one below 2^63, so that it fits a signed 64-bit column.
+    /// The highest reading: 2^63 − 1, which fits a signed 64-bit column.
     pub const MAX: Self = Self(i64::MAX as u64);
 
-    /// Returns a reading from its number, or nothing above [`Hlc::MAX`].
+    /// Returns the reading of a number, `None` above [`Hlc::MAX`].
     pub fn new(number: u64) -> Option<Self> {
         (number <= Self::MAX.0).then_some(Self(number))
     }
@@ -57,7 +57,7 @@ impl Hlc {
     }
 }
 
-/// One replica's clock: remembers the highest reading it has seen or given.
+/// One replica's clock: the highest reading seen or issued.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     last: Hlc,
@@ -69,19 +69,19 @@ impl Clock {
         Self { last }
     }
 
-    /// The highest reading seen or given.
+    /// The highest reading seen or issued.
     pub fn last(&self) -> Hlc {
         self.last
     }
 
-    /// Gives the next reading: above every former one, and not behind the wall clock.
+    /// Issues the next reading: above every earlier one, and not behind the wall clock.
     pub fn tick(&mut self, wall_ms: u64) -> Hlc {
         let next = Hlc(self.last.0.saturating_add(1)).min(Hlc::MAX);
         self.last = next.max(Hlc::at_ms(wall_ms));
         self.last
     }
 
-    /// Takes in a reading of another clock: the next own one lies above it.
+    /// Merges a reading of another clock: the next issued reading lies above it.
     pub fn merge(&mut self, seen: Hlc) {
         self.last = self.last.max(seen);
     }
@@ -94,10 +94,10 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever the wall clock does, and whatever is merged: the next reading lies above all
-        /// seen before (F15, F16).
+        /// Whatever the wall clock does and whatever is merged, each reading lies above all earlier
+        /// ones (F15, F16).
         #[test]
-        fn every_reading_lies_above_all_seen_and_given(
+        fn every_reading_lies_above_all_seen_and_issued(
             steps in proptest::collection::vec((any::<bool>(), any::<u64>()), 1..50),
         ) {
             let mut clock = Clock::default();
@@ -111,14 +111,14 @@ mod tests {
                 }
                 let reading = clock.tick(number >> 17);
                 prop_assert!(reading > highest);
-                prop_assert!(reading >= Hlc::at_ms(number >> 17), "not behind the wall");
+                prop_assert!(reading >= Hlc::at_ms(number >> 17), "it lags the wall clock");
                 highest = reading;
             }
             prop_assert_eq!(clock.last(), highest);
         }
 
         #[test]
-        fn a_reading_is_read_as_it_was_written(number in 0..=Hlc::MAX.0) {
+        fn a_reading_round_trips_as_json(number in 0..=Hlc::MAX.0) {
             let reading = Hlc::new(number).unwrap();
 
             let json = serde_json::to_string(&reading).unwrap();

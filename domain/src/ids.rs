@@ -1,5 +1,4 @@
-//! The identities of replicas, of the databases they write with, and of events. Parsed once, valid
-//! ever after.
+//! The identities of replicas, epochs and events. Values are validated when they are parsed.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -13,12 +12,12 @@ use serde::{Deserialize, Serialize};
 pub struct ReplicaId(NonZeroU16);
 
 impl ReplicaId {
-    /// Returns the id for a configured number, or nothing for 0.
+    /// Returns the id for a configured number, `None` for 0.
     pub fn new(number: u16) -> Option<Self> {
         NonZeroU16::new(number).map(Self)
     }
 
-    /// The number as people write it.
+    /// The configured number.
     pub fn get(self) -> u16 {
         self.0.get()
     }
@@ -30,8 +29,8 @@ impl fmt::Display for ReplicaId {
     }
 }
 
-/// Which database of a replica wrote: 32 random bits, drawn anew whenever it cannot be proven that
-/// a database continues the former one, so that no number is ever given out twice.
+/// The incarnation of a replica's database: 32 random bits, drawn again whenever continuity with
+/// the previous database cannot be proven, so that no seq is issued twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u32);
 
@@ -41,12 +40,12 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Who first accepted an event: a replica writing with one database. Text form `2.9f3c07aa`.
+/// The replica and epoch that first accepted an event. Text form `2.9f3c07aa`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     /// The replica.
     pub replica: ReplicaId,
-    /// Its database.
+    /// The epoch of its database.
     pub epoch: Epoch,
 }
 
@@ -56,12 +55,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The identity of an event: its origin, and its place among that origin's events, from 1.
+/// The identity of an event: its origin and its number among that origin's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Dot {
-    /// Who first accepted the event.
+    /// The replica and epoch that first accepted the event.
     pub origin: Origin,
-    /// Its place, from 1, no gaps.
+    /// Its number, from 1, without gaps.
     pub seq: u64,
 }
 
@@ -71,13 +70,13 @@ impl fmt::Display for Dot {
     }
 }
 
-/// A text that is not the text form it should be.
+/// A text that is not in the expected form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {expected}")]
 pub struct NotThatForm {
-    /// What was given.
+    /// The text, truncated.
     pub text: String,
-    /// What the form looks like.
+    /// A description of the expected form.
     pub expected: &'static str,
 }
 
@@ -85,21 +84,21 @@ impl FromStr for Origin {
     type Err = NotThatForm;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || NotThatForm {
+        let error = || NotThatForm {
             text: text.chars().take(64).collect(),
             expected: "an origin such as `2.9f3c07aa`",
         };
-        let (replica, epoch) = text.split_once('.').ok_or_else(refused)?;
-        let replica_number: u16 = replica.parse().map_err(|_| refused())?;
+        let (replica, epoch) = text.split_once('.').ok_or_else(error)?;
+        let replica_number: u16 = replica.parse().map_err(|_| error())?;
         let origin = Self {
-            replica: ReplicaId::new(replica_number).ok_or_else(refused)?,
-            epoch: Epoch(u32::from_str_radix(epoch, 16).map_err(|_| refused())?),
+            replica: ReplicaId::new(replica_number).ok_or_else(error)?,
+            epoch: Epoch(u32::from_str_radix(epoch, 16).map_err(|_| error())?),
         };
-        // One text per origin: no leading zeros, signs or capitals.
+        // Each origin has one text form: no leading zeros, signs or capitals.
         if origin.to_string() == text {
             Ok(origin)
         } else {
-            Err(refused())
+            Err(error())
         }
     }
 }
@@ -125,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_origin_is_read_as_it_was_written(number in 1..=u16::MAX, epoch: u32) {
+        fn an_origin_round_trips_as_text_and_json(number in 1..=u16::MAX, epoch: u32) {
             let origin = Origin {
                 replica: ReplicaId::new(number).unwrap(),
                 epoch: Epoch(epoch),
@@ -137,14 +136,14 @@ mod tests {
         }
 
         #[test]
-        fn every_text_is_at_most_one_way_to_write_an_origin(text in "[0-9+]{1,6}\\.[0-9a-fA-F+]{1,9}") {
+        fn an_origin_has_only_one_text_form(text in "[0-9+]{1,6}\\.[0-9a-fA-F+]{1,9}") {
             if let Ok(origin) = text.parse::<Origin>() {
                 prop_assert_eq!(origin.to_string(), text);
             }
         }
 
         #[test]
-        fn junk_is_no_origin(text in ".{0,40}") {
+        fn text_without_a_dot_is_no_origin(text in ".{0,40}") {
             prop_assume!(!text.contains('.'));
             prop_assert!(text.parse::<Origin>().is_err());
         }

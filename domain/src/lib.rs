@@ -1,7 +1,8 @@
-//! What a replicated group chat is, decided: no database, no clock, no task. In reading order: who
-//! wrote (`ids`), what is known (`version_vector`), when (`hlc`), both together (`stamp`), the bytes
-//! that travel (`envelope`, `chain`), the rules (`group`, `post`, and `aggregate` for cqrs-es), what
-//! the one writer decides (`writing`), what people are shown (`timeline`, `cursor`).
+//! The pure core of a replicated group chat: no database, no wall clock, no tasks. In reading
+//! order: identities (`ids`), version vectors (`version_vector`), the hybrid logical clock (`hlc`),
+//! stamps made of all three (`stamp`), the bytes of events (`envelope`, `chain`), the rules
+//! (`group`, `post`, and `aggregate` for cqrs-es), the writer's decisions (`writing`), and the
+//! history that readers are shown (`timeline`, `cursor`).
 
 pub mod aggregate;
 pub mod chain;

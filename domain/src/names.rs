@@ -1,4 +1,4 @@
-//! The names people choose, in the one form in which they are stored, compared and shown, and the
+//! The names that users choose, in the canonical form that is stored, compared and shown, and the
 //! ids of users and messages.
 
 use std::fmt;
@@ -8,25 +8,25 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Most characters of a name of a user or group.
+/// Maximum length of a user's or group's name, in characters.
 pub const MAX_NAME_CHARS: usize = 32;
 
-/// Why a text is not a name.
+/// A text that is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a name has 1 to 32 letters, digits, `-`, `_` or `.` and starts with a letter or digit")]
 pub struct NotAName;
 
-/// A name of a user or group after NFKC and case folding, so that every spelling of a name that
-/// people see as the same is the same.
+/// The name of a user or group after NFKC and case folding, so that spellings which look the same
+/// are the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Name(String);
 
 impl Name {
-    /// Folds and checks a name as a person typed it.
+    /// Folds and validates a name as typed by a user.
     pub fn parse(text: &str) -> Result<Self, NotAName> {
-        // A name that folds to 32 characters cannot come from a text much longer than this; the
-        // bound keeps the work of folding small whatever is sent.
+        // No text that folds to 32 characters is longer than this; the limit bounds the cost of
+        // folding.
         if text.len() > 1024 {
             return Err(NotAName);
         }
@@ -50,8 +50,8 @@ impl Name {
     }
 }
 
-/// NFKC, case folding, NFKC again: folding can leave a text that is not normal, and only this
-/// form is its own fold.
+/// NFKC, case folding, NFKC again: folding can yield a text that is not normalised, and the second
+/// pass makes the function idempotent.
 fn fold(text: &str) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
     let normal = nfkc.normalize(text);
@@ -72,17 +72,17 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// A group is its name: one used on both sides of a cut is one group.
+/// The name of a group, which is also its id: a name used on both sides of a cut is one group.
 pub type GroupName = Name;
 
-/// Who a user is, whatever the user is called. Opaque.
+/// The id of a user, independent of the user's name. Opaque.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(pub String);
 
 impl UserId {
-    /// The id of whoever uses this name where a name is enough (`auth = "open"`): the same on
-    /// every replica.
+    /// The id of the user with this name where no credentials are required (`auth = "open"`): the
+    /// same on every replica.
     pub fn of_open_name(name: &Name) -> Self {
         Self(digest_id(&["open user", name.as_str()]))
     }
@@ -94,23 +94,23 @@ impl fmt::Display for UserId {
     }
 }
 
-/// A user as events and answers name one.
+/// A user, as named in events and responses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct User {
-    /// Who it is.
+    /// The user's id.
     pub id: UserId,
-    /// What the user is called.
+    /// The user's name.
     pub name: String,
 }
 
-/// Which message. Opaque; 32 lower-case hex digits.
+/// The id of a message. Opaque; 32 lower-case hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MessageId(pub String);
 
 impl MessageId {
-    /// The id of a message that is sent with an idempotency key: made from author, group, key and
-    /// text alone, so a retry on any replica names the same message (F12).
+    /// The id of a message that is sent with an idempotency key: derived from author, group, key
+    /// and text alone, so a retry on any replica yields the same id (F12).
     pub fn of_key(author: &UserId, group: &GroupName, key: &str, text: &str) -> Self {
         Self(digest_id(&[
             "message",
@@ -121,7 +121,7 @@ impl MessageId {
         ]))
     }
 
-    /// The id of a message that is sent without a key, from fresh random bits.
+    /// The id of a message that is sent without a key, from random bits.
     pub fn of_random(random: [u8; 16]) -> Self {
         Self(hex(&random))
     }
@@ -133,7 +133,7 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// What an author's idempotency key is looked up by: 16 bytes over author and key.
+/// The digest by which an author's idempotency key is looked up.
 pub fn key_digest(author: &UserId, key: &str) -> [u8; 16] {
     digest(&["idempotency key", &author.0, key])
 }
@@ -142,8 +142,8 @@ fn digest_id(parts: &[&str]) -> String {
     hex(&digest(parts))
 }
 
-/// The first 16 bytes of SHA-256 over the parts, each with its length before it, so that no two
-/// lists of parts give the same bytes.
+/// The first 16 bytes of SHA-256 over the parts, each prefixed with its length, so that different
+/// lists of parts have different encodings.
 fn digest(parts: &[&str]) -> [u8; 16] {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_that_people_see_as_the_same_is_the_same_name() {
+    fn spellings_that_look_the_same_are_the_same_name() {
         for (typed, name) in [
             ("Lobby", "lobby"),
             ("ＬＯＢＢＹ", "lobby"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn an_invalid_name_is_refused() {
         let long = "a".repeat(MAX_NAME_CHARS + 1);
         let endless = "a\u{301}".repeat(100_000);
         for text in [
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_many_replicas_derive_are_frozen() {
+    fn ids_that_every_replica_derives_are_frozen() {
         let ann = Name::parse("Ann").unwrap();
         let lobby = Name::parse("lobby").unwrap();
         let author = UserId::of_open_name(&ann);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_of_a_message_makes_another_id() {
+    fn each_part_of_a_message_affects_its_id() {
         let [ann, bob] = ["ann", "bob"].map(|n| UserId::of_open_name(&Name::parse(n).unwrap()));
         let [x, y] = ["x", "y"].map(|n| Name::parse(n).unwrap());
 
@@ -223,7 +223,7 @@ mod tests {
     }
 
     proptest! {
-        /// Only what folds to itself is the same on every replica and in every path.
+        /// Folding is idempotent, so a name is the same on every replica and in every path.
         #[test]
         fn a_name_is_its_own_fold(text in "\\PC{0,40}") {
             if let Ok(name) = Name::parse(&text) {

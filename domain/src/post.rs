@@ -1,6 +1,6 @@
-//! A post: one message and the likes it has.
+//! A post: one message and its likes.
 //!
-//! Two replicas may accept the same message (a retry with its key on both sides of a cut): of the
+//! Two replicas may accept the same message (a retry with its key on both sides of a cut). Of the
 //! copies, the one with the lowest order key is the message. Likes merge like memberships: for each
 //! user the event with the highest order key wins.
 
@@ -18,34 +18,34 @@ use crate::register::Register;
 use crate::stamp::OrderKey;
 use crate::text::{IdempotencyKey, MessageText};
 
-/// What may be asked of a post.
+/// A command on a post.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PostCommand {
     /// Write the message.
     Post {
-        /// Who writes.
+        /// The author.
         author: User,
-        /// What.
+        /// The text.
         text: MessageText,
-        /// When the client says it was written, milliseconds since 1970.
+        /// The client's wall time, milliseconds since 1970.
         sent_at_ms: Option<i64>,
-        /// The key under which it may be sent again.
+        /// The key that makes a retry harmless.
         key: Option<IdempotencyKey>,
     },
-    /// Like it.
+    /// Like the message.
     Like {
-        /// Who likes.
+        /// The user.
         user: User,
     },
-    /// Take the like back.
+    /// Withdraw the like.
     Unlike {
-        /// Whose like.
+        /// The user.
         user: User,
     },
 }
 
 impl PostCommand {
-    /// Who asks.
+    /// The user who gives the command.
     pub fn user(&self) -> &User {
         match self {
             Self::Post { author, .. } => author,
@@ -53,7 +53,7 @@ impl PostCommand {
         }
     }
 
-    /// What a new message is looked up by, where it has a key.
+    /// The digest by which an idempotency key is looked up, if the message has one.
     pub fn key_digest(&self) -> Option<[u8; 16]> {
         match self {
             Self::Post { author, key, .. } => {
@@ -65,30 +65,30 @@ impl PostCommand {
     }
 }
 
-/// Why the rules say no.
+/// Why a command is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No group of this name here.
+    /// The group does not exist on this replica.
     #[error("no such group")]
     NoSuchGroup,
-    /// Writing and liking need membership.
+    /// The user is not a member; posting and liking require membership.
     #[error("not a member of this group")]
     NotAMember,
-    /// No such message in this group here.
+    /// The message does not exist in this group on this replica.
     #[error("no such message in this group")]
     NoSuchMessage,
-    /// Nobody likes the own message.
+    /// The user is the author; authors cannot like their own messages.
     #[error("one's own message")]
     OwnMessage,
-    /// There is no like to take back.
+    /// The user does not like the message.
     #[error("not liked")]
     NotLiked,
-    /// The key was used before for another text or group.
+    /// The key was used for another text or group.
     #[error("idempotency key used for another message")]
     KeyReused,
 }
 
-/// One message, as far as the rules need it.
+/// The state of one message, as far as the rules need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
     original: Option<Original>,
@@ -100,7 +100,7 @@ pub struct Post {
 struct Original {
     place: OrderKey,
     author: UserId,
-    /// As its envelope spells it.
+    /// As spelled in its envelope.
     group: Option<String>,
 }
 
@@ -113,7 +113,7 @@ impl Original {
 }
 
 impl Post {
-    /// Says what follows from a command, given where the asking user stands in `group`.
+    /// Decides a command, given the user's membership of `group`.
     pub(crate) fn decide(
         &self,
         group: &GroupName,
@@ -165,7 +165,7 @@ impl Post {
         self.likes.get(user).is_some_and(|like| like.value)
     }
 
-    /// Folds one event in, in any order. `group` is the one its envelope names.
+    /// Folds one event, in any order. `group` is the group name in its envelope.
     pub(crate) fn fold(&mut self, key: OrderKey, group: Option<&str>, event: &PostEvent) {
         match event {
             PostEvent::MessagePosted { author, .. } => {
@@ -191,7 +191,7 @@ impl Post {
         Register::write_at(&mut self.likes, user.id.clone(), since, is_liked);
     }
 
-    /// How many users it remembers: what it costs to keep.
+    /// The number of users in it, as a measure of its memory.
     pub fn weight(&self) -> usize {
         1 + self.likes.len()
     }
@@ -204,7 +204,7 @@ mod tests {
     use crate::ids::{Epoch, ReplicaId};
 
     #[test]
-    fn the_group_is_asked_first_then_the_membership_then_the_message() {
+    fn the_group_is_checked_first_then_the_membership_then_the_message() {
         let unposted = Post::default();
         let posted = folded(&[(1, posted("anna"))]);
         let mut liked = posted.clone();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_likes_the_own_message() {
+    fn an_author_cannot_like_the_message() {
         let post = folded(&[(1, posted("anna"))]);
 
         assert_eq!(
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_own_like_is_taken_back_and_only_once() {
+    fn a_user_withdraws_only_an_existing_like_and_only_once() {
         let liked = folded(&[(1, posted("anna")), (2, like("bert"))]);
         let unliked = folded(&[(1, posted("anna")), (2, like("bert")), (3, unlike("bert"))]);
 
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_like_is_kept_that_came_before_the_message() {
+    fn a_like_that_precedes_its_message_is_kept() {
         let post = folded(&[(2, like("bert")), (1, posted("anna"))]);
 
         assert_eq!(post, folded(&[(1, posted("anna")), (2, like("bert"))]));

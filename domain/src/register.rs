@@ -1,5 +1,6 @@
-//! The last-writer-wins register: of all values written to it, anywhere and in whatever order they
-//! arrive, it holds the one with the highest order key. Memberships and likes are such registers.
+//! The last-writer-wins register: of all values written on any replica, in whatever order they are
+//! delivered, it holds the one with the highest order key. Memberships and likes are such
+//! registers.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,14 +12,15 @@ use crate::stamp::OrderKey;
 /// A value, and the event that wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register<T> {
-    /// The event's place in the one order.
+    /// The event's order key.
     pub since: OrderKey,
-    /// What it wrote.
+    /// The value it wrote.
     pub value: T,
 }
 
 impl<T> Register<T> {
-    /// Writes a value. Returns whether it is held now: a value with a higher key is kept.
+    /// Writes a value, unless the register holds one with a higher key. Returns whether it was
+    /// written.
     pub fn write(&mut self, since: OrderKey, value: T) -> bool {
         let wins = since >= self.since;
         if wins {
@@ -27,7 +29,7 @@ impl<T> Register<T> {
         wins
     }
 
-    /// Writes a value to one of several registers, which begins with its first value.
+    /// Writes a value to one of several registers, creating the register with its first value.
     pub fn write_at<K: Ord>(
         registers: &mut BTreeMap<K, Self>,
         key: K,
@@ -36,8 +38,8 @@ impl<T> Register<T> {
     ) -> bool {
         match registers.entry(key) {
             Entry::Occupied(mut register) => register.get_mut().write(since, value),
-            Entry::Vacant(place) => {
-                place.insert(Self { since, value });
+            Entry::Vacant(entry) => {
+                entry.insert(Self { since, value });
                 true
             }
         }
@@ -54,7 +56,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_writes_does_not_count(keys in writes(), seed: u64) {
+        fn the_order_of_writes_is_irrelevant(keys in writes(), seed: u64) {
             let mut shuffled = keys.clone();
             shuffled.sort_by_key(|key| key.seq.wrapping_mul(seed | 1));
 
@@ -62,7 +64,7 @@ mod tests {
         }
 
         #[test]
-        fn a_write_again_changes_nothing(keys in writes(), again: prop::sample::Index) {
+        fn a_repeated_write_changes_nothing(keys in writes(), again: prop::sample::Index) {
             let mut twice = keys.clone();
             twice.push(*again.get(&keys));
 
@@ -70,7 +72,7 @@ mod tests {
         }
 
         #[test]
-        fn two_registers_merge_to_the_one_that_took_all_writes(left in writes(), right in writes()) {
+        fn merging_registers_equals_writing_all_values_to_one(left in writes(), right in writes()) {
             let mut merged = written(&left);
             let other = written(&right);
 
@@ -80,7 +82,7 @@ mod tests {
         }
 
         #[test]
-        fn a_write_is_held_exactly_when_no_higher_one_came_before(keys in writes(), last in key()) {
+        fn a_write_is_held_iff_no_higher_one_precedes_it(keys in writes(), last in key()) {
             let mut register = written(&keys);
             let is_highest = keys.iter().all(|key| *key <= last);
 
@@ -89,7 +91,7 @@ mod tests {
         }
     }
 
-    /// The value that an event writes follows from the event.
+    /// The register after the writes. An event determines its value, so the value is the seq.
     fn written(keys: &[OrderKey]) -> Register<u64> {
         let mut registers = BTreeMap::new();
         for key in keys {

@@ -1,9 +1,9 @@
-//! What a rescue does with the events of the side that yields after a fork, decided: which of them
-//! leave the log, and which are written again under the new epoch.
+//! Decides what a rescue does with the events of the yielding side of a fork: which of them leave
+//! the log, and which are written again under the new epoch.
 //!
-//! A message is written again unless a copy is there: copies have one id and are one message, so
-//! whoever brings it back as well does no harm. Of what was said about one membership or one like
-//! only the last counts, and only where nothing newer was said since: what would have lost is not
+//! A message is written again unless the log holds a copy. Copies share one id and are one message,
+//! so it does no harm if another replica writes it again as well. For a membership or a like only
+//! the last write is repeated, and only if the log holds no newer one: an overruled write is not
 //! revived.
 
 use std::collections::BTreeMap;
@@ -15,13 +15,13 @@ use crate::ids::Origin;
 use crate::post::PostEvent;
 use crate::stamp::{OrderKey, Stamp};
 
-/// Where histories part: origin → the highest number that both sides hold alike.
+/// The point where two histories diverge: origin → the highest seq up to which both sides agree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parting(pub BTreeMap<Origin, u64>);
 
 impl Parting {
-    /// Tells whether an event has to leave: it lies beyond a parting, or was written knowing an
-    /// event that does.
+    /// Whether an event has to leave the log: it lies beyond the point of divergence, or its causal
+    /// past contains such an event.
     pub fn takes(&self, stamp: &Stamp) -> bool {
         let knows = |(&origin, &shared): (&Origin, &u64)| {
             stamp.past.get(origin) > shared || (stamp.origin == origin && stamp.seq > shared)
@@ -30,22 +30,22 @@ impl Parting {
     }
 }
 
-/// What an event decides.
+/// The piece of state that an event writes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the fields are the parts of the sentence")]
+#[expect(missing_docs, reason = "the variants describe their fields")]
 pub enum Subject {
-    /// That there is this message.
+    /// The existence of a message.
     Message { id: String },
     /// Whether a user likes a message.
     Like { message: String, user: String },
     /// Whether a user is a member of a group.
     Membership { group: String, user: String },
-    /// Something this version does not know.
+    /// Unknown to this version.
     Unknown,
 }
 
 impl Subject {
-    /// Reads what an event decides.
+    /// Decodes the subject of an event.
     pub fn of(envelope: &Envelope) -> Self {
         let (kind, event) = (&envelope.kind, envelope.event.get());
         let id = envelope.id.clone();
@@ -74,28 +74,28 @@ impl Subject {
     }
 }
 
-/// The event that speaks for each subject, of all that wait: a message's first copy, and the last
-/// that was said about anything else.
+/// The event to write again for each subject, among all those of the yielding side: the first copy
+/// of a message, the last write to a register.
 #[derive(Debug, Default)]
 pub struct Speakers(BTreeMap<Subject, OrderKey>);
 
 impl Speakers {
-    /// Takes one more event into account.
+    /// Considers one more event.
     pub fn hear(&mut self, subject: Subject, key: OrderKey) {
         if subject == Subject::Unknown {
             return;
         }
         let is_message = matches!(subject, Subject::Message { .. });
-        let speaker = self.0.entry(subject).or_insert(key);
-        *speaker = if is_message {
-            key.min(*speaker)
+        let chosen = self.0.entry(subject).or_insert(key);
+        *chosen = if is_message {
+            key.min(*chosen)
         } else {
-            key.max(*speaker)
+            key.max(*chosen)
         };
     }
 
-    /// Tells whether an event is to be written again. `decided`: the highest order key of what is
-    /// in the log about its subject.
+    /// Whether an event has to be written again. `decided` is the highest order key in the log of
+    /// its subject.
     pub fn is_missed(&self, subject: &Subject, key: OrderKey, decided: Option<OrderKey>) -> bool {
         if self.0.get(subject) != Some(&key) {
             return false;
@@ -115,7 +115,7 @@ mod tests {
     use crate::version_vector::VersionVector;
 
     #[test]
-    fn what_lies_beyond_a_parting_or_knows_of_it_leaves() {
+    fn events_beyond_the_divergence_and_those_that_depend_on_them_leave() {
         let parting = Parting(BTreeMap::from([(origin(2), 3)]));
 
         assert!(!parting.takes(&stamp(2, 3, &[(2, 2)])));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_brought_back_once_and_only_where_no_copy_is() {
+    fn a_message_is_written_again_once_and_only_without_a_copy_in_the_log() {
         let message = Subject::Message { id: "m".into() };
         let mut speakers = Speakers::default();
         speakers.hear(message.clone(), key(9));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_about_a_like_is_said_again_unless_a_newer_one_was_said() {
+    fn the_last_write_of_a_like_is_repeated_unless_the_log_holds_a_newer_one() {
         let like = Subject::Like {
             message: "m".into(),
             user: "u".into(),
@@ -151,12 +151,12 @@ mod tests {
         assert!(!speakers.is_missed(&like, key(9), Some(key(10))));
         assert!(
             !speakers.is_missed(&like, key(5), None),
-            "it was taken back since"
+            "a later write replaces it"
         );
     }
 
     #[test]
-    fn what_this_version_does_not_know_speaks_for_nothing() {
+    fn an_unknown_event_is_never_written_again() {
         let mut speakers = Speakers::default();
         speakers.hear(Subject::Unknown, key(5));
 

@@ -1,78 +1,78 @@
-//! The rules whose loss must be noticed. Each can be switched off in the simulator's tests, and
-//! nowhere else: without the feature `mutants`, which no program that people run is built with,
-//! every rule holds and the question costs nothing.
+//! The rules whose violation the simulator must detect. Each can be switched off in the simulator's
+//! tests only. Without the feature `mutants`, which no released program enables, every rule holds
+//! and the check compiles to nothing.
 
-/// A rule that the design stands on.
+/// A rule on which the design depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// An epoch goes on only when that is proven.
+    /// An epoch is continued only if its continuity is proven.
     EpochIsProven,
-    /// The file beside the database has a say in it.
+    /// The proof includes the file beside the database.
     FileIsAsked,
-    /// Whoever hears of own events that it does not hold goes on with a new epoch.
+    /// A replica that learns of own events which it does not hold draws a new epoch.
     UnknownOwnEventsRenew,
-    /// What is held changes with the commit, not before.
+    /// The vector changes with the commit, not before.
     HeldAfterCommit,
-    /// Nobody is answered before the commit.
+    /// No command is answered before the commit.
     AnsweredAfterCommit,
-    /// The clock takes in every reading that is stored.
+    /// Every stored reading is merged into the clock.
     ClockIsMerged,
-    /// A start begins above all readings of before.
+    /// A start seeds the clock above all earlier readings.
     ClockIsSeeded,
     /// A cursor is a vector.
     CursorIsVector,
-    /// What was delivered is acknowledged entry by entry, not at the end of a catch-up.
+    /// Delivered events are acknowledged entry by entry, not at the end of a catch-up.
     AcknowledgedByEntry,
-    /// A recheck is of the object that a frame carries, not of one user's register alone.
+    /// A recheck covers the whole object that a frame shows, not only one user's register.
     RecheckIsOfTheObject,
-    /// A frame says `settled` only of what nothing still to be delivered sorts before.
+    /// A frame says `settled` only if no undelivered event sorts before its message.
     SettledForTheReader,
-    /// An event is stored after the former one of its origin.
+    /// An event is stored only after its predecessor of the same origin.
     NextIsAsked,
-    /// An event is stored after all in its past.
+    /// An event is stored only after its causal past.
     PastIsAsked,
-    /// A pull is served with the events of all origins.
+    /// A pull is answered with the events of all origins.
     AllIsRelayed,
-    /// A heartbeat is a comparison.
+    /// A heartbeat compares vectors.
     DigestCompares,
-    /// What is older than the newest heard is ignored.
+    /// A digest older than the newest received one is ignored.
     OldIsIgnored,
-    /// What a peer says it holds replaces what it said before.
+    /// A peer's digest replaces what was known of the peer.
     KnownIsReplaced,
-    /// No floor lies above the reservation.
+    /// No closed timestamp lies above the reservation.
     FloorIsReserved,
-    /// A floor counts when all that was held with it is here.
+    /// A peer's closed timestamp counts once every event in its vector is held.
     FloorWaitsForVector,
     /// An idempotency key is looked up.
     KeyIsLookedUp,
     /// The chain of an event is checked before it is stored.
     ChainIsChecked,
-    /// After a failed statement nothing at hand is believed.
+    /// A failed statement invalidates the head and all caches.
     MemoryIsForgotten,
-    /// A new session proves that the database is still the one of before.
+    /// A new session proves that the database is still the same.
     SessionIsProven,
-    /// A push that taught a peer nothing waits until it speaks.
+    /// After a push that taught a peer nothing, the next one waits for the peer's digest.
     StalledPushWaits,
-    /// What was decided ahead falls with the batch before it.
+    /// A batch decided in advance is discarded if the batch before it fails.
     AheadFalls,
-    /// No number is given while the file beside the database cannot be written.
+    /// No seq is issued while the file beside the database cannot be written.
     FileIsAwaited,
-    /// A batch asked for ahead shows the order of a log only of the origins it was asked for.
+    /// A prefetched batch shows the log order only of the origins it was requested for.
     AheadIsAskedOf,
-    /// A batch whose answer was lost is looked for before it is decided again.
+    /// A batch whose commit was not confirmed is looked up before it is decided again.
     LostAnswerIsSettled,
 }
 
 #[cfg(not(feature = "mutants"))]
-/// Tells whether a rule holds: always.
+/// Whether a rule holds: always.
 #[must_use]
 pub const fn holds(_: Rule) -> bool {
     true
 }
 
-/// Returns early with a wrong value where a rule is switched off: `mutant!(KeyIsLookedUp => None)`.
-/// Stands first in a small function that is named for the decision, so that no production sentence
-/// is interrupted; without the feature `mutants` nothing of it is left.
+/// Returns early with a wrong value if a rule is switched off: `mutant!(KeyIsLookedUp => None)`. It
+/// belongs at the start of a small function that is named for the decision, so that it does not
+/// interrupt production code. Without the feature `mutants` it compiles to nothing.
 #[macro_export]
 macro_rules! mutant {
     ($rule:ident => $wrong:expr) => {
@@ -95,12 +95,12 @@ mod switchable {
         static BROKEN: Cell<Option<Rule>> = const { Cell::new(None) };
     }
 
-    /// Tells whether a rule holds in this thread.
+    /// Whether a rule holds in this thread.
     pub fn holds(rule: Rule) -> bool {
         BROKEN.get() != Some(rule)
     }
 
-    /// Does something in a world in which a rule does not hold.
+    /// Runs a closure with a rule switched off in this thread.
     pub fn without<T>(rule: Rule, does: impl FnOnce() -> T) -> T {
         BROKEN.set(Some(rule));
         let done = does();

@@ -1,4 +1,4 @@
-//! Who accepted an event, knowing what, and when in the order.
+//! An event's dot, causal past and clock reading, and the order key made of them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use crate::hlc::Hlc;
 use crate::ids::{Dot, Epoch, NotThatForm, Origin, ReplicaId};
 use crate::version_vector::VersionVector;
 
-/// The dot of an event, what its origin held just before it, and its clock reading.
+/// The dot, the causal past and the clock reading of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    /// Who first accepted the event.
+    /// The replica and epoch that first accepted the event.
     pub origin: Origin,
-    /// Its place among the origin's events.
+    /// Its number among the origin's events, from 1.
     pub seq: u64,
     /// The reading of the origin's clock, above every reading in its past.
     pub hlc: Hlc,
-    /// What the origin held just before: the event's causal past.
+    /// The origin's vector just before the event: its causal past.
     pub past: VersionVector,
 }
 
@@ -31,7 +31,7 @@ impl Stamp {
         }
     }
 
-    /// The event's place in the one order.
+    /// The event's order key.
     pub fn order_key(&self) -> OrderKey {
         OrderKey {
             hlc: self.hlc,
@@ -41,7 +41,7 @@ impl Stamp {
         }
     }
 
-    /// What the origin held just after: its past and itself.
+    /// The origin's vector just after the event: its past and the event itself.
     pub fn vector(&self) -> VersionVector {
         let mut vector = self.past.clone();
         vector.record(self.dot());
@@ -49,26 +49,26 @@ impl Stamp {
     }
 }
 
-/// The one order of all events. It extends causality (a cause sorts before its effect, because
-/// clocks are merged before they are read) and is the same on every replica. The derived `Ord` is
-/// the only comparator there is; the text form, fixed-width hex, sorts like it.
+/// The total order of all events, equal on every replica. It extends causality: a cause sorts
+/// before its effect, because clocks are merged before they are read. The derived `Ord` is the only
+/// comparator; the text form, fixed-width hex, sorts like it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderKey {
-    /// First the clock,
+    /// The clock reading.
     pub hlc: Hlc,
-    /// then the replica,
+    /// The origin's replica.
     pub replica: ReplicaId,
-    /// its database,
+    /// The origin's epoch.
     pub epoch: Epoch,
-    /// and the number it gave.
+    /// The number among the origin's events.
     pub seq: u64,
 }
 
 impl OrderKey {
-    /// Characters of the text form.
+    /// Length of the text form, in characters.
     pub const TEXT_LEN: usize = 44;
 
-    /// The dot of the event at this place.
+    /// The dot of the event with this key.
     pub fn dot(&self) -> Dot {
         Dot {
             origin: Origin {
@@ -140,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_position_is_read_as_it_was_written_and_sorts_like_the_key(
+        fn a_position_round_trips_as_text_and_sorts_like_the_key(
             a in any_key(), b in any_key(),
         ) {
             prop_assert_eq!(a.to_string().parse(), Ok(a));
@@ -149,19 +149,19 @@ mod tests {
         }
 
         #[test]
-        fn every_text_is_at_most_one_way_to_write_a_position(text in "[0-9a-fA-F+]{44}") {
+        fn a_position_has_only_one_text_form(text in "[0-9a-fA-F+]{44}") {
             if let Ok(key) = text.parse::<OrderKey>() {
                 prop_assert_eq!(key.to_string(), text);
             }
         }
 
         #[test]
-        fn junk_is_no_position(text in ".{0,60}") {
+        fn text_of_another_length_is_no_position(text in ".{0,60}") {
             prop_assert!(text.len() == OrderKey::TEXT_LEN || text.parse::<OrderKey>().is_err());
         }
 
-        /// Replicas write, hear of each other's events and have clocks that jump as they like: if
-        /// one event is in the past of another, it sorts first.
+        /// Replicas write, receive each other's events, and have wall clocks that jump at random:
+        /// an event in the past of another sorts before it.
         #[test]
         fn the_order_extends_causality(
             steps in proptest::collection::vec((0..4_usize, 0..4_usize, any::<u64>()), 1..60),
@@ -172,8 +172,8 @@ mod tests {
                 if at == from {
                     written.push(replicas[at].write(wall >> 17));
                 } else {
-                    let heard = replicas[from].clone();
-                    replicas[at].hear(&heard);
+                    let sender = replicas[from].clone();
+                    replicas[at].receive(&sender);
                 }
             }
             for cause in &written {
@@ -217,7 +217,7 @@ mod tests {
             stamp
         }
 
-        fn hear(&mut self, other: &Self) {
+        fn receive(&mut self, other: &Self) {
             self.clock.merge(other.clock.last());
             self.held.merge(&other.held);
         }

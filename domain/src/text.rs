@@ -1,4 +1,4 @@
-//! What people write: the text of a message and the key that makes sending it twice harmless.
+//! User input: the text of a message, and the idempotency key that makes a retry harmless.
 
 use std::borrow::Cow;
 
@@ -7,21 +7,21 @@ use icu_properties::props::{
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Most Unicode scalar values of a message where the setting says nothing else.
+/// Default maximum length of a message, in Unicode scalar values.
 pub const DEFAULT_MAX_TEXT_CHARS: usize = 4_000;
 
-/// Why a text is not a message.
+/// Why a text is not a valid message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAText {
-    /// Nothing that a reader would see.
+    /// No visible characters.
     #[error("a message has at least one character that can be seen")]
     Empty,
     /// More characters than the setting allows.
     #[error("a message has at most {max} characters, this one has {found}")]
     TooLong {
-        /// The setting.
+        /// The configured maximum.
         max: usize,
-        /// What was given.
+        /// The length of the text.
         found: usize,
     },
     /// A control character other than line feed and tab.
@@ -29,14 +29,14 @@ pub enum NotAText {
     Control,
 }
 
-/// The text of a message: with line feeds as line ends, trimmed, visible, within the bound,
-/// printable.
+/// The text of a message: printable, trimmed, not blank, within the length limit, with line feeds
+/// as line ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageText(String);
 
 impl MessageText {
-    /// Takes CR LF and CR for line feeds, trims white space at the end and blank lines at the
-    /// start, and checks the rest. The first line keeps its indentation.
+    /// Converts CR LF and CR to line feeds, trims white space at the end and blank lines at the
+    /// start, and validates the rest. The first line keeps its indentation.
     pub fn parse(text: &str, max_chars: usize) -> Result<Self, NotAText> {
         let text = with_line_feeds(text);
         let text = without_blank_edges(&text);
@@ -64,13 +64,13 @@ impl MessageText {
         &self.0
     }
 
-    /// The text, to keep.
+    /// The text, as an owned string.
     pub fn into_string(self) -> String {
         self.0
     }
 }
 
-/// Windows, mail and cron end lines with CR LF, some old programs with CR.
+/// Converts line ends: Windows, mail and cron use CR LF, some old programs CR.
 fn with_line_feeds(text: &str) -> Cow<'_, str> {
     if text.contains('\r') {
         text.replace("\r\n", "\n").replace('\r', "\n").into()
@@ -88,8 +88,8 @@ fn without_blank_edges(text: &str) -> &str {
     }
 }
 
-/// Whether a reader sees anything of a character. Control characters count, so that a text of
-/// them alone is refused for what it is.
+/// Whether a character is visible. Control characters count as visible, so that a text of them
+/// alone is refused as [`NotAText::Control`].
 fn is_visible(c: char) -> bool {
     const BLANKS_BY_SHAPE: [char; 2] = ['\u{2800}', '\u{1d159}'];
     if c.is_ascii() {
@@ -97,7 +97,7 @@ fn is_visible(c: char) -> bool {
     }
     let is_format = || {
         CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
-            // Such as the Arabic number sign, which spans the digits after it.
+            // For example the Arabic number sign, which spans the digits after it.
             && !CodePointSetData::new::<PrependedConcatenationMark>().contains(c)
     };
     !(c.is_whitespace()
@@ -106,17 +106,17 @@ fn is_visible(c: char) -> bool {
         || is_format())
 }
 
-/// A sender's own name for one message: 1 to 128 printable ASCII characters.
+/// A client's unique key for one message: 1 to 128 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
-/// Why a text is not an idempotency key.
+/// A text that is not a valid idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an idempotency key has 1 to 128 printable ASCII characters")]
 pub struct NotAKey;
 
 impl IdempotencyKey {
-    /// Checks a key.
+    /// Validates a key.
     pub fn parse(text: &str) -> Result<Self, NotAKey> {
         let is_printable = |b: u8| (b' '..=b'~').contains(&b);
         if (1..=128).contains(&text.len()) && text.bytes().all(is_printable) {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_sees_is_no_message() {
+    fn an_invisible_text_is_no_message() {
         let blank = "\u{200b}\u{2060}\u{ad}\u{fe0f}\u{3164}\u{2800}\u{feff}\u{200d}\u{202e}\u{115f}\
                      \u{ffa0}\u{34f}\u{180e}\u{e0020}\u{e0100}\u{1d159}\u{13430}\u{fff9}\u{2028}\u{a0} \n\t";
         for c in blank.chars() {

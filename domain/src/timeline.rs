@@ -1,5 +1,5 @@
-//! The read model's fold: what events, in any causal order of arrival, change in the history that
-//! people see. Pure; reading the former state and writing the new one is left to the store.
+//! The read model's fold: how events, delivered in any causal order, change the history that users
+//! see. Pure: the store reads the rows before a step and writes the changed ones after it.
 
 mod checkpoint;
 mod delivery;
@@ -22,39 +22,39 @@ use crate::stamp::OrderKey;
 use crate::version_vector::VersionVector;
 use fact::What;
 
-/// A message, as history keeps it.
+/// A message in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Which.
+    /// Its id.
     pub id: String,
-    /// In which group.
+    /// Its group.
     pub group: GroupName,
-    /// Its place in the one order.
+    /// Its order key.
     pub position: OrderKey,
-    /// Who wrote it.
+    /// Its author.
     pub author: User,
-    /// What.
+    /// Its text.
     pub text: String,
-    /// The client's time, milliseconds since 1970.
+    /// The client's wall time, milliseconds since 1970.
     pub sent_at_ms: Option<i64>,
-    /// The origin's time, milliseconds since 1970.
+    /// The origin's wall time, milliseconds since 1970.
     pub received_at_ms: i64,
-    /// What the origin held with this message.
+    /// The origin's version vector, this message included.
     pub vector: VersionVector,
-    /// How many users like it.
+    /// The number of users who like it.
     pub likes_count: i64,
 }
 
-/// What a user declared of a group or message: to be a member of it or not, to like it or not.
+/// The value of a user's register: membership of a group, or a like of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declaration {
-    /// The name the user had then.
+    /// The user's name at that time.
     pub user_name: String,
-    /// Member, or liked.
+    /// Whether the user is a member, or likes the message.
     pub is_in: bool,
 }
 
-/// Which former rows a step must know.
+/// The keys of the rows that a step reads.
 #[derive(Debug, Default)]
 pub struct Needs {
     /// Ids of messages.
@@ -66,7 +66,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Collects what some facts touch.
+    /// Collects the keys of the rows that the facts may change.
     pub fn of(facts: &[Fact]) -> Self {
         let mut needs = Self::default();
         for fact in facts {
@@ -90,51 +90,52 @@ impl Needs {
     }
 }
 
-/// What is known of a message before a step.
+/// A message's row before a step.
 #[derive(Clone, Debug)]
 pub struct Former {
-    /// Its place.
+    /// Its order key.
     pub position: OrderKey,
-    /// Its likes.
+    /// Its number of likes.
     pub likes_count: i64,
 }
 
-/// The rows a step touches: the former ones are put in, the facts folded, the changed ones taken
-/// out.
+/// The rows of a step. The caller loads the rows of [`Needs`], folds the facts, and stores what has
+/// changed.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// Messages known before, by id.
+    /// Stored messages, by id. Input.
     pub former: BTreeMap<String, Former>,
-    /// How many like a message that is not known yet: beside a forked origin a like may come first.
+    /// Likes of messages that are not stored yet, by id: beside a forked origin a like may be
+    /// delivered before its message.
     pub early_likes: BTreeMap<String, i64>,
-    /// Messages that are new or have moved.
+    /// Messages that are new, or whose position has changed.
     pub messages: BTreeMap<String, Message>,
-    /// Messages known before whose number of likes changed.
+    /// New like counts of stored messages that are otherwise unchanged.
     pub likes_counts: BTreeMap<String, i64>,
-    /// Likes by (message, user). Former ones are put in.
+    /// Likes by (message, user). The stored ones are input.
     pub likes: BTreeMap<(String, String), Register<Declaration>>,
-    /// Memberships by (group, user). Former ones are put in.
+    /// Memberships by (group, user). The stored ones are input.
     pub members: BTreeMap<(String, String), Register<Declaration>>,
-    /// Which of these registers have changed.
+    /// Keys of the changed `likes`.
     pub changed_likes: BTreeSet<(String, String)>,
-    /// Which of these registers have changed.
+    /// Keys of the changed `members`.
     pub changed_members: BTreeSet<(String, String)>,
-    /// By how much each group grew or shrank; 0 for a group that merely exists now.
+    /// Change of each group's number of members; 0 for a group that exists without growing.
     pub growth: BTreeMap<GroupName, i64>,
     /// One entry for each fact.
     pub feed: Vec<FeedEntry>,
-    /// Vectors of the log to be kept, by arrival: see [`VECTOR_EVERY`].
+    /// Vectors of the log to store, by offset: see [`VECTOR_EVERY`].
     pub vectors: Vec<(i64, VersionVector)>,
 }
 
 impl Step {
-    /// Tells whether a message that was known before is to be written: all others are new.
+    /// Whether the step replaces a stored message: all other messages in it are new.
     pub fn moves_a_message(&self) -> bool {
         let mut written = self.messages.keys();
         written.any(|id| self.former.contains_key(id))
     }
 
-    /// Folds one fact in.
+    /// Folds one fact.
     pub fn fold(&mut self, fact: Fact) {
         let Fact {
             arrival,
@@ -155,14 +156,14 @@ impl Step {
                 user,
                 is_in,
             } => {
-                let word = Word::new(&user, position, is_in);
-                let effect = self.fold_like(&message, &word);
+                let write = RegisterWrite::new(&user, position, is_in);
+                let effect = self.fold_like(&message, &write);
                 let kind = if is_in { Kind::Like } else { Kind::Unlike };
                 (kind, message, user, effect)
             }
             What::Joined { user, is_in } => {
-                let word = Word::new(&user, position, is_in);
-                let effect = self.fold_member(&group, &word);
+                let write = RegisterWrite::new(&user, position, is_in);
+                let effect = self.fold_member(&group, &write);
                 let kind = if is_in { Kind::Join } else { Kind::Leave };
                 (kind, user.id.0.clone(), user, effect)
             }
@@ -179,7 +180,7 @@ impl Step {
         });
     }
 
-    /// Of the copies of a message the one with the lowest key is the message.
+    /// Keeps the copy with the lowest order key.
     fn fold_message(&mut self, mut message: Message) -> (Kind, Effect) {
         let known = match (self.messages.get(&message.id), self.former.get(&message.id)) {
             (Some(known), _) => Some((known.position, known.likes_count)),
@@ -198,17 +199,17 @@ impl Step {
             return (Kind::Message, Effect::Lost);
         }
         message.likes_count = likes_count;
-        // From here on the message carries its count itself.
+        // The row in `messages` holds the count now.
         self.likes_counts.remove(&message.id);
         self.messages.insert(message.id.clone(), message);
         (Kind::Moved, Effect::Shown)
     }
 
-    fn fold_like(&mut self, id: &str, word: &Word) -> Effect {
-        let key = (id.to_owned(), word.user.id.0.clone());
-        let effect = write(&mut self.likes, &key, word);
+    fn fold_like(&mut self, id: &str, write: &RegisterWrite) -> Effect {
+        let key = (id.to_owned(), write.user.id.0.clone());
+        let effect = apply(&mut self.likes, &key, write);
         if effect == Effect::Shown {
-            self.count_like(id, word.change());
+            self.count_like(id, write.change());
         }
         if effect.decides() {
             self.changed_likes.insert(key);
@@ -229,15 +230,15 @@ impl Step {
         }
     }
 
-    fn fold_member(&mut self, group: &GroupName, word: &Word) -> Effect {
-        let key = (group.as_str().to_owned(), word.user.id.0.clone());
-        let effect = write(&mut self.members, &key, word);
-        // A group exists from its first join, also one that lost against a later leave.
-        if word.is_in {
+    fn fold_member(&mut self, group: &GroupName, write: &RegisterWrite) -> Effect {
+        let key = (group.as_str().to_owned(), write.user.id.0.clone());
+        let effect = apply(&mut self.members, &key, write);
+        // A group exists from its first join, even if a later leave overrules that join.
+        if write.is_in {
             self.growth.entry(group.clone()).or_default();
         }
         if effect == Effect::Shown {
-            *self.growth.entry(group.clone()).or_default() += word.change();
+            *self.growth.entry(group.clone()).or_default() += write.change();
         }
         if effect.decides() {
             self.changed_members.insert(key);
@@ -246,14 +247,14 @@ impl Step {
     }
 }
 
-/// A declaration as an event makes it.
-struct Word<'a> {
+/// A write of an event to a user's register.
+struct RegisterWrite<'a> {
     user: &'a User,
     since: OrderKey,
     is_in: bool,
 }
 
-impl<'a> Word<'a> {
+impl<'a> RegisterWrite<'a> {
     fn new(user: &'a User, since: OrderKey, is_in: bool) -> Self {
         Self { user, since, is_in }
     }
@@ -263,21 +264,21 @@ impl<'a> Word<'a> {
     }
 }
 
-/// Writes a user's register. Returns what that did here.
-fn write(
+/// Applies a write to a user's register and returns its effect.
+fn apply(
     registers: &mut BTreeMap<(String, String), Register<Declaration>>,
     key: &(String, String),
-    word: &Word,
+    write: &RegisterWrite,
 ) -> Effect {
-    let former = registers.get(key);
-    let was_in = former.is_some_and(|former| former.value.is_in);
-    let is_contrary = was_in != word.is_in;
+    let held = registers.get(key);
+    let was_in = held.is_some_and(|held| held.value.is_in);
+    let is_change = was_in != write.is_in;
     let declared = Declaration {
-        user_name: word.user.name.clone(),
-        is_in: word.is_in,
+        user_name: write.user.name.clone(),
+        is_in: write.is_in,
     };
-    let wins = Register::write_at(registers, key.clone(), word.since, declared);
-    match (wins, is_contrary) {
+    let wins = Register::write_at(registers, key.clone(), write.since, declared);
+    match (wins, is_change) {
         (true, true) => Effect::Shown,
         (true, false) => Effect::Won,
         (false, true) => Effect::Overruled,

@@ -1,7 +1,7 @@
-//! What a replica holds: for each origin the highest number with nothing missing below.
+//! The version vector: for each origin the highest seq held with nothing missing below.
 //!
-//! There is no `PartialOrd` on purpose: "mine is not smaller than theirs, so nothing is missing" is
-//! the mistake that loses concurrent events (F6). Ask `beyond` for what is missing, per origin.
+//! `PartialOrd` is absent on purpose: "mine is not smaller than theirs, so nothing is missing" is
+//! the mistake that loses concurrent events (F6). `beyond` returns what is missing, per origin.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,47 +10,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Dot, Origin, ReplicaId};
 
-/// Origin → highest seq held with nothing missing below. An absent origin stands at 0. Every event
-/// carries one, so a clone is cheap; it is copied when it is changed.
+/// Origin → highest seq held with nothing missing below. An absent origin stands at 0. Cloning is
+/// cheap, since every event carries a vector: the map is shared until it is changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct VersionVector(Arc<BTreeMap<Origin, u64>>);
 
-/// The numbers `first..=last` of one origin.
+/// The events `first..=last` of one origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Range {
-    /// Whose numbers.
+    /// The origin.
     pub origin: Origin,
-    /// The lowest, at least 1.
+    /// The lowest seq, at least 1.
     pub first: u64,
-    /// The highest, not below `first`.
+    /// The highest seq, not below `first`.
     pub last: u64,
 }
 
 impl Range {
-    /// How many numbers it spans.
+    /// The number of events in it.
     pub fn count(&self) -> u64 {
         self.last - self.first + 1
     }
 
-    /// Tells whether a dot is one of them.
+    /// Whether it contains a dot.
     pub fn holds(&self, dot: Dot) -> bool {
         dot.origin == self.origin && (self.first..=self.last).contains(&dot.seq)
     }
 }
 
 impl VersionVector {
-    /// Returns the highest number held of an origin, 0 where none is.
+    /// Returns the highest seq held of an origin, 0 if none.
     pub fn get(&self, origin: Origin) -> u64 {
         self.0.get(&origin).copied().unwrap_or(0)
     }
 
-    /// Tells whether the event at this dot is held.
+    /// Whether the event at this dot is held.
     pub fn covers(&self, dot: Dot) -> bool {
         dot.seq <= self.get(dot.origin)
     }
 
-    /// Tells whether all that `other` holds is held.
+    /// Whether every event that `other` covers is held.
     pub fn covers_all(&self, other: &Self) -> bool {
         other
             .0
@@ -58,26 +58,26 @@ impl VersionVector {
             .all(|(&origin, &seq)| seq <= self.get(origin))
     }
 
-    /// Tells whether this dot is the next of its origin.
+    /// Whether this dot is the next of its origin.
     pub fn is_next(&self, dot: Dot) -> bool {
         self.get(dot.origin).checked_add(1) == Some(dot.seq)
     }
 
-    /// Raises an origin to this dot. The caller vouches that nothing below it is missing.
+    /// Raises an origin to this dot. The caller ensures that nothing below it is missing.
     pub fn record(&mut self, dot: Dot) {
         if dot.seq > self.get(dot.origin) {
             Arc::make_mut(&mut self.0).insert(dot.origin, dot.seq);
         }
     }
 
-    /// Raises every origin to what the other holds.
+    /// Raises every origin to the seq in `other`, where that is higher.
     pub fn merge(&mut self, other: &Self) {
         for (origin, seq) in other.iter() {
             self.record(Dot { origin, seq });
         }
     }
 
-    /// Returns what is held in both.
+    /// Returns the events covered by both.
     #[must_use]
     pub fn common(&self, other: &Self) -> Self {
         self.iter()
@@ -85,7 +85,7 @@ impl VersionVector {
             .collect()
     }
 
-    /// Returns, origin by origin, what is held here and missing in `other`.
+    /// Returns, per origin, the events covered by `self` and not by `other`.
     pub fn beyond(&self, other: &Self) -> Vec<Range> {
         self.iter()
             .filter(|&(origin, seq)| seq > other.get(origin))
@@ -97,15 +97,15 @@ impl VersionVector {
             .collect()
     }
 
-    /// How many events are held here and missing in `other`.
+    /// The number of events covered by `self` and not by `other`.
     pub fn count_beyond(&self, other: &Self) -> u64 {
         self.iter()
             .map(|(origin, seq)| seq.saturating_sub(other.get(origin)))
             .fold(0, u64::saturating_add)
     }
 
-    /// How many events of a replica are held, over all its epochs: one number of the array that
-    /// people are shown.
+    /// The number of events held of a replica, over all its epochs: one element of the array that
+    /// users are shown.
     pub fn count_of(&self, replica: ReplicaId) -> u64 {
         self.iter()
             .filter(|(origin, _)| origin.replica == replica)
@@ -113,24 +113,24 @@ impl VersionVector {
             .sum()
     }
 
-    /// Lists the origins held, ascending.
+    /// Iterates over the origins held, ascending, each with its highest seq.
     pub fn iter(&self) -> impl Iterator<Item = (Origin, u64)> + '_ {
         self.0.iter().map(|(&origin, &seq)| (origin, seq))
     }
 
-    /// Tells whether nothing is held.
+    /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many origins are held.
+    /// The number of origins held.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 }
 
 impl FromIterator<(Origin, u64)> for VersionVector {
-    /// An origin named at 0 is the same as one not named, so it is left out.
+    /// Omits origins at 0, which equal absent ones.
     fn from_iter<I: IntoIterator<Item = (Origin, u64)>>(pairs: I) -> Self {
         let mut vector = Self::default();
         for (origin, seq) in pairs {
@@ -159,15 +159,15 @@ mod tests {
         }
 
         #[test]
-        fn merge_changes_nothing_twice(a in any_vector(), b in any_vector()) {
+        fn merge_is_idempotent(a in any_vector(), b in any_vector()) {
             let once = merged(&a, &b);
 
             prop_assert_eq!(merged(&once, &b), once.clone());
             prop_assert!(once.covers_all(&a) && once.covers_all(&b));
         }
 
-        /// Recording, dot by dot, what lies beyond is the same as merging: nothing is left out and
-        /// nothing comes twice (F6).
+        /// Recording each dot beyond a vector equals merging: none is left out, and none is
+        /// repeated (F6).
         #[test]
         fn recording_what_lies_beyond_is_merging(a in any_vector(), b in any_vector()) {
             let mut held = a.clone();
@@ -196,7 +196,7 @@ mod tests {
         }
 
         #[test]
-        fn covers_once_true_stays_true(a in any_vector(), dot in any_dot(), other in any_dot()) {
+        fn a_covered_dot_stays_covered(a in any_vector(), dot in any_dot(), other in any_dot()) {
             let mut vector = a;
             vector.record(dot);
             prop_assert!(vector.covers(dot));
@@ -207,12 +207,12 @@ mod tests {
         }
 
         #[test]
-        fn covers_all_says_that_nothing_lies_beyond(a in any_vector(), b in any_vector()) {
+        fn covers_all_means_that_nothing_lies_beyond(a in any_vector(), b in any_vector()) {
             prop_assert_eq!(a.covers_all(&b), b.beyond(&a).is_empty());
         }
 
         #[test]
-        fn the_numbers_of_all_replicas_count_every_event_once(a in any_vector()) {
+        fn the_counts_of_all_replicas_include_every_event_once(a in any_vector()) {
             let replicas = (1..=4).filter_map(ReplicaId::new);
             let shown: u64 = replicas.map(|replica| a.count_of(replica)).sum();
 
@@ -220,7 +220,7 @@ mod tests {
         }
 
         #[test]
-        fn a_vector_is_read_as_it_was_written(a in any_vector()) {
+        fn a_vector_round_trips_as_json(a in any_vector()) {
             let json = serde_json::to_string(&a).unwrap();
 
             prop_assert_eq!(serde_json::from_str::<VersionVector>(&json).unwrap(), a);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_named_at_0_is_not_held() {
+    fn an_origin_at_0_is_not_held() {
         let origin = origin(1, 0);
 
         let vector: VersionVector = [(origin, 0)].into_iter().collect();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_numbers_overflow_nothing() {
+    fn the_highest_seqs_do_not_overflow() {
         let full: VersionVector = (1..=3).map(|r| (origin(r, 0), u64::MAX)).collect();
 
         assert_eq!(full.count_beyond(&VersionVector::default()), u64::MAX);

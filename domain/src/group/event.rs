@@ -1,4 +1,4 @@
-//! What has happened in a group. The stored shape is frozen.
+//! The events of a group. Their stored form is frozen.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,27 +6,27 @@ use crate::envelope::MAX_FRAME_NAME_BYTES;
 use crate::event::Event;
 use crate::names::User;
 
-/// A fact about the membership of one group.
+/// An event of one group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum GroupEvent {
     /// A user joined.
     MemberJoined {
-        /// Who, with the name at that time.
+        /// The user, with the name at that time.
         user: User,
     },
     /// A user left.
     MemberLeft {
-        /// Who, with the name at that time.
+        /// The user, with the name at that time.
         user: User,
     },
-    /// A type this version does not know: kept and passed on, changes nothing.
+    /// A type unknown to this version: stored and relayed, without effect on the state.
     Unknown,
 }
 
 impl GroupEvent {
-    /// Whose membership it is about. Nobody can log in under an id that no index holds, so nobody
-    /// asks for such a one.
+    /// The id of the user whose membership it writes. `None` for an id that no index can hold: no
+    /// user can log in under it, so it is never looked up.
     pub(crate) fn member(&self) -> Option<&str> {
         let (Self::MemberJoined { user } | Self::MemberLeft { user }) = self else {
             return None;

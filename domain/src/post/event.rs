@@ -1,38 +1,38 @@
-//! What has happened to a post. The stored shape is frozen.
+//! The events of a post. Their stored form is frozen.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::names::{User, key_digest};
 
-/// A fact about one message. Its group is named by the envelope.
+/// An event of one message. The envelope names its group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum PostEvent {
     /// The message was written.
     MessagePosted {
-        /// By whom, with the name at that time.
+        /// The author, with the name at that time.
         author: User,
-        /// What; at most the bound of the replica that accepted it, which may be another here.
+        /// The text, within the length limit of the accepting replica, which may differ from ours.
         text: String,
-        /// When the client says it was written, milliseconds since 1970.
+        /// The client's wall time, milliseconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sent_at: Option<i64>,
-        /// The key under which it may be sent again.
+        /// The key that makes a retry harmless.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
-    /// Somebody likes it.
+    /// A user likes the message.
     MessageLiked {
-        /// Who, with the name at that time.
+        /// The user, with the name at that time.
         user: User,
     },
-    /// Somebody took a like back.
+    /// A user has withdrawn a like.
     MessageUnliked {
-        /// Who, with the name at that time.
+        /// The user, with the name at that time.
         user: User,
     },
-    /// A type this version does not know: kept and passed on, changes nothing.
+    /// A type unknown to this version: stored and relayed, without effect on the state.
     Unknown,
 }
 
@@ -40,7 +40,7 @@ impl PostEvent {
     /// The type of [`PostEvent::MessagePosted`].
     pub(crate) const POSTED: &str = "MessagePosted";
 
-    /// What the message is looked up by, where it was sent under a key.
+    /// The digest by which the message is looked up, if it was sent with a key.
     pub(crate) fn key_digest(&self) -> Option<[u8; 16]> {
         match self {
             Self::MessagePosted { author, key, .. } => {

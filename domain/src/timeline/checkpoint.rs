@@ -1,27 +1,27 @@
-//! How far a replica's projection has followed its log.
+//! The checkpoint of a replica's projection.
 
 use crate::hlc::Hlc;
 use crate::stamp::Stamp;
 use crate::version_vector::VersionVector;
 
-/// After every so many events of the log its vector is kept. A reader who stops between two of them
-/// scans at most so many events again. Smaller rows would be read, and written, more often.
+/// Interval, in events, at which the vector of the log is stored. A reader who resumes between two
+/// stored vectors rescans at most this many events. A smaller interval writes and reads more rows.
 pub const VECTOR_EVERY: i64 = 256;
 
-/// How far the projection has followed the log.
+/// How far the projection has folded the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The last event folded in, by its place in this log.
+    /// The offset of the last folded event.
     pub arrival: i64,
-    /// All that is folded in.
+    /// The events folded so far.
     pub vector: VersionVector,
-    /// The highest clock reading of it.
+    /// The highest clock reading among them.
     pub highest: Hlc,
 }
 
 impl Checkpoint {
-    /// Moves on to the next event of the log. Returns the vector where it is to be kept: after
-    /// every [`VECTOR_EVERY`] events, whatever the steps of the projection.
+    /// Advances to the next event of the log. Returns the vector if it has to be stored: after
+    /// every [`VECTOR_EVERY`] events, independent of the projection's step size.
     pub fn advance(&mut self, arrival: i64, stamp: &Stamp) -> Option<(i64, VersionVector)> {
         self.arrival = arrival;
         self.vector.record(stamp.dot());

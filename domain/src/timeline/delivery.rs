@@ -1,7 +1,7 @@
-//! What a reader is told of one entry, given the entries that compete with it.
+//! Which frame a reader is sent for an entry, given the entries that compete with it.
 //!
-//! Replicas hold the same events in different orders, so a reader who comes from another replica may
-//! have been shown what decides here against an event that this replica showed to others.
+//! Logs order the same events differently. A reader who comes from another replica may already have
+//! been shown a write that overrules an entry which this replica has shown to its other readers.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,27 @@ use crate::version_vector::VersionVector;
 
 use super::{FeedEntry, Kind};
 
-/// What the frames about one thing carry: a message with its copies and likes, or one user's
-/// membership of a group.
+/// The content of a frame: a message with its copies and likes, or one user's membership of a
+/// group.
 type Object = (bool, GroupName, String);
-/// What one event decides: the place of a message, or one user's like of it or membership.
+/// The register that an event writes: a message's position, one user's like of it, or a membership.
 type RegisterKey = (Object, Option<UserId>);
-/// How many stale entries there are of each origin.
-type Origins = BTreeMap<Origin, usize>;
+/// Number of stale entries per origin.
+type StaleCounts = BTreeMap<Origin, usize>;
 
-/// The entries that compete with those of a step, as far as they were delivered. Each look-up costs
-/// the same, however many there are.
+/// The delivered entries that compete with those of a step. The cost of a lookup does not depend on
+/// their number.
 #[derive(Debug, Default)]
 pub(super) struct Rivals {
-    /// What decides each register among all that was delivered.
+    /// The winning write of each register among the delivered entries.
     outcomes: BTreeMap<RegisterKey, (OrderKey, Kind)>,
-    stale_of_object: BTreeMap<Object, Origins>,
-    stale_of_register: BTreeMap<RegisterKey, Origins>,
+    stale_of_object: BTreeMap<Object, StaleCounts>,
+    stale_of_register: BTreeMap<RegisterKey, StaleCounts>,
     is_empty: bool,
 }
 
 impl Rivals {
-    /// Sorts entries. `acknowledged`: none when nothing is stale.
+    /// Indexes entries. `acknowledged` is `None` if nothing is stale.
     pub fn of(
         entries: &[FeedEntry],
         delivered: &VersionVector,
@@ -59,25 +59,26 @@ impl Rivals {
         rivals
     }
 
-    /// Takes in an entry that is delivered now.
+    /// Records an entry as delivered.
     pub fn record(&mut self, entry: &FeedEntry) {
         if self.is_empty {
             return;
         }
         let this = (entry.position, entry.kind);
         let outcome = self.outcomes.entry(register(entry)).or_insert(this);
-        let decides = if entry.kind.is_copy() {
+        let wins = if entry.kind.is_copy() {
             this.0 < outcome.0
         } else {
             this.0 > outcome.0
         };
-        if decides {
+        if wins {
             *outcome = this;
         }
     }
 
-    /// Returns as what an undelivered entry is told to a reader who was delivered events that
-    /// arrived here after it: as what changes the outcome of all that was delivered.
+    /// The kind of the frame for an undelivered entry, where the reader was delivered entries that
+    /// follow it in this log. `None` if the entry does not change the outcome of the delivered
+    /// ones.
     pub fn deliver(&self, entry: &FeedEntry) -> Option<Kind> {
         let outcome = self.outcomes.get(&register(entry)).copied();
         match outcome {
@@ -92,21 +93,22 @@ impl Rivals {
         }
     }
 
-    /// Takes in that a stale entry is acknowledged. Returns as what it is told again, if at all.
+    /// Acknowledges a stale entry. Returns the kind of the frame that shows its object again,
+    /// `None` if no frame is needed.
     ///
-    /// A frame about the object was made without this entry only if that frame was for a concurrent
-    /// event, which was then stale too, and of another origin. So the object is told again when the
-    /// entry is the last of its origin while stale entries of exactly one other origin are left:
-    /// once for each object and each register, however the reader's calls cut the log. Where stale
-    /// events cannot be looked up (`has_hidden`: they are lost, or kept back), each may have been
-    /// about the object: it is told again with its last entry too.
+    /// A frame about the object lacks this entry only if it was sent for a concurrent event, which
+    /// then became stale too and has another origin. So the object is shown again when the entry is
+    /// the last of its origin and stale entries of exactly one other origin remain: once per object
+    /// and per register, wherever the reader's calls split the log. Stale events that cannot be
+    /// looked up (`has_hidden`: lost, or of a forked origin) may have been about the object; then
+    /// it is shown again with its last stale entry too.
     pub fn recheck(&mut self, entry: &FeedEntry, has_hidden: bool) -> Option<Kind> {
         let origin = entry.position.dot().origin;
         let (object, register) = (object(entry), register(entry));
         let of_register = self.stale_of_register.get_mut(&register);
-        let of_register = of_register.is_some_and(|it| ends_a_doubt(it, origin, has_hidden));
+        let of_register = of_register.is_some_and(|it| ends_conflict(it, origin, has_hidden));
         let of_object = self.stale_of_object.get_mut(&object);
-        let of_object = of_object.is_some_and(|it| ends_a_doubt(it, origin, has_hidden))
+        let of_object = of_object.is_some_and(|it| ends_conflict(it, origin, has_hidden))
             && rule::holds(Rule::RecheckIsOfTheObject);
         if !of_register && !of_object {
             return None;
@@ -118,9 +120,9 @@ impl Rivals {
     }
 }
 
-/// Takes an entry of an origin out of the stale ones. Tells whether concurrent events may have been
-/// among them, and are no more.
-fn ends_a_doubt(stale: &mut Origins, origin: Origin, has_hidden: bool) -> bool {
+/// Removes an entry of an origin from the stale ones. Returns whether this ends a possible conflict
+/// between concurrent stale events.
+fn ends_conflict(stale: &mut StaleCounts, origin: Origin, has_hidden: bool) -> bool {
     if let Some(count) = stale.get_mut(&origin) {
         *count -= 1;
         if *count == 0 {

@@ -1,4 +1,4 @@
-//! Reads what an event says, as far as the read model needs it.
+//! Decodes an event as far as the read model needs it.
 
 use crate::envelope::{Envelope, RawEvent};
 use crate::event::Event;
@@ -9,14 +9,14 @@ use crate::stamp::OrderKey;
 
 use super::Message;
 
-/// An event, taken apart as far as the fold needs it.
+/// A decoded event, as the fold needs it.
 #[derive(Clone, Debug)]
 pub struct Fact {
     pub(super) arrival: i64,
     pub(super) group: GroupName,
     pub(super) position: OrderKey,
     pub(super) level: u32,
-    /// Whether something of its aggregate may have been folded in before.
+    /// Whether an earlier event of its aggregate may have been folded.
     pub(super) may_be_known: bool,
     pub(super) what: What,
 }
@@ -35,28 +35,28 @@ pub(super) enum What {
     },
 }
 
-/// Why an event cannot be folded: it is set aside, and the log goes on (F27).
+/// Why an event cannot be folded. It is quarantined, and the projection continues (F27).
 #[derive(Debug, thiserror::Error)]
 pub enum Unfoldable {
-    /// Its content is not what its type says.
-    #[error("content is not of its type: {0}")]
+    /// The content does not match the event type.
+    #[error("the content does not match the event type: {0}")]
     Content(#[from] serde_json::Error),
-    /// It names no group, or one whose name is not a name.
-    #[error("it names no group")]
+    /// The group is missing, or its name is invalid.
+    #[error("the event has no valid group name")]
     Group,
-    /// It holds a character that no table can hold.
-    #[error("it holds a NUL character")]
+    /// A text contains a character that Postgres cannot store.
+    #[error("the event contains a NUL character")]
     Nul,
-    /// The id or name of its user is longer than an index can hold.
-    #[error("the id or name of its user is too long")]
+    /// The user's id or name exceeds the size of an index entry.
+    #[error("the id or name of the user is too long")]
     TooLong,
 }
 
-/// Most bytes of a user's id or name.
+/// Maximum length of a user's id or name, in bytes.
 const MAX_USER_BYTES: usize = 512;
 
 impl Fact {
-    /// Reads what an event says; nothing where this version does not know its type.
+    /// Decodes an event. Returns `None` if this version does not know its type.
     pub fn read(arrival: i64, event: &RawEvent) -> Result<Option<Self>, Unfoldable> {
         let envelope = &event.envelope;
         let what = match envelope.aggregate.as_str() {
@@ -75,8 +75,8 @@ impl Fact {
         }))
     }
 
-    /// Says that it is the first event of its aggregate in this log: of a message that begins with
-    /// it nothing is known yet, so nothing need be read.
+    /// Marks the fact as the first event of its aggregate in this log: no earlier copy of its
+    /// message is stored, so none has to be read.
     #[must_use]
     pub fn with_nothing_before(self) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl Fact {
         }
     }
 
-    /// The message, where this is about a new one.
+    /// The message, if the event posts one.
     pub fn into_message(self) -> Option<Message> {
         match self.what {
             What::Posted(message) => Some(*message),
@@ -104,7 +104,7 @@ fn read_group(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
         GroupEvent::MemberLeft { user } => (user, false),
         GroupEvent::Unknown => return Ok(None),
     };
-    refuse_unstorable(&user, "")?;
+    check_storable(&user, "")?;
     Ok(Some(What::Joined { user, is_in }))
 }
 
@@ -117,7 +117,7 @@ fn read_post(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
             sent_at,
             ..
         } => {
-            refuse_unstorable(&author, &text)?;
+            check_storable(&author, &text)?;
             return Ok(Some(What::Posted(Box::new(Message {
                 id,
                 group: group_of(envelope)?,
@@ -134,7 +134,7 @@ fn read_post(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
         PostEvent::MessageUnliked { user } => (user, false),
         PostEvent::Unknown => return Ok(None),
     };
-    refuse_unstorable(&user, "")?;
+    check_storable(&user, "")?;
     Ok(Some(What::Liked {
         message: id,
         user,
@@ -142,7 +142,7 @@ fn read_post(envelope: &Envelope) -> Result<Option<What>, Unfoldable> {
     }))
 }
 
-fn refuse_unstorable(user: &User, text: &str) -> Result<(), Unfoldable> {
+fn check_storable(user: &User, text: &str) -> Result<(), Unfoldable> {
     let names = [user.id.0.as_str(), user.name.as_str()];
     if text.contains('\0') || names.iter().any(|name| name.contains('\0')) {
         return Err(Unfoldable::Nul);

@@ -1,18 +1,18 @@
-//! The feed: one entry per event that concerns a group's readers, in order of arrival.
+//! The feed: one entry per event that concerns a group's readers, in log order.
 
 use crate::names::{GroupName, User};
 use crate::stamp::OrderKey;
 
-/// What an event was about, for those who read a group's stream.
+/// The kind of an entry in a group's feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A message.
     Message,
-    /// An earlier copy of a message that was known already.
+    /// A copy of a known message that sorts before it: the message moves.
     Moved,
     /// A like.
     Like,
-    /// A like taken back.
+    /// A withdrawn like.
     Unlike,
     /// A user joined.
     Join,
@@ -33,22 +33,22 @@ impl Kind {
         }
     }
 
-    /// Tells whether it is a copy of a message, not a user's standing.
+    /// Whether the entry is a copy of a message, not a write to a user's register.
     pub fn is_copy(self) -> bool {
         matches!(self, Self::Message | Self::Moved)
     }
 
-    /// Tells whether it is about a membership, not about a message.
+    /// Whether the entry is about a membership, not about a message.
     pub fn is_membership(self) -> bool {
         matches!(self, Self::Join | Self::Leave)
     }
 
-    /// Tells whether it says that a user is a member, or likes a message.
+    /// Whether the entry sets a user's register: a join or a like.
     pub fn is_in(self) -> bool {
         matches!(self, Self::Like | Self::Join)
     }
 
-    /// Returns what says the contrary: `leave` of `join`. A copy of a message has no contrary.
+    /// The opposite write: `leave` for `join`. A copy of a message has none and yields itself.
     #[must_use]
     pub fn contrary(self) -> Self {
         match self {
@@ -60,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// Reads the name of a frame.
+    /// Parses the name of a frame.
     pub fn parse(name: &str) -> Option<Self> {
         [
             Self::Message,
@@ -75,22 +75,22 @@ impl Kind {
     }
 }
 
-/// What an event did here.
+/// The effect of an event on this replica's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing: a higher key had decided the same already, or a lower copy was known.
+    /// None: a write with a higher key set the same value, or a lower copy is known.
     Lost,
-    /// Nothing: a higher key had decided the contrary already. A frame that another replica made
-    /// may show this event's outcome, so readers are given what decides once more.
+    /// None: a write with a higher key set the opposite value. A frame from another replica may
+    /// have shown this event's value, so readers are sent the current value again.
     Overruled,
-    /// It decides now, but nobody sees a difference.
+    /// The register holds this event's write now; its value is unchanged.
     Won,
-    /// People see it.
+    /// The history changes visibly.
     Shown,
 }
 
 impl Effect {
-    /// Tells whether the event decides its register now.
+    /// Whether the register holds this event's write now.
     pub fn decides(self) -> bool {
         matches!(self, Self::Won | Self::Shown)
     }
@@ -113,30 +113,30 @@ impl Effect {
     }
 }
 
-/// One event as the streams of its group see it.
+/// One event in the feed of its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedEntry {
-    /// Its place in this replica's log.
+    /// Its offset in this replica's log.
     pub arrival: i64,
-    /// Whose readers it concerns.
+    /// The group whose readers it concerns.
     pub group: GroupName,
-    /// What it was about.
+    /// Its kind.
     pub kind: Kind,
-    /// The message's id, or that of the user who joined or left.
+    /// The id of the message, or of the user who joined or left.
     pub subject: String,
-    /// Who did it.
+    /// The acting user.
     pub user: User,
-    /// Its place in the one order, and with it its dot.
+    /// Its order key, which includes its dot.
     pub position: OrderKey,
-    /// The api level of its type.
+    /// The API level of its event type.
     pub level: u32,
-    /// What it did here.
+    /// Its effect on this replica's history.
     pub effect: Effect,
 }
 
 impl FeedEntry {
-    /// Returns as what every reader is given it who was delivered exactly what arrived before it,
-    /// if at all.
+    /// The kind of its frame for a reader who was delivered exactly the entries before it; `None`
+    /// if it needs no frame.
     pub fn shown_as(&self) -> Option<Kind> {
         match self.effect {
             Effect::Shown => Some(self.kind),

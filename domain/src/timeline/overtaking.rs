@@ -1,16 +1,16 @@
-//! What a reader is still to be delivered, and sorts before what it is delivered now.
+//! Whether a message that the replica has settled is settled for a reader too.
 //!
-//! A replica settles a message once nothing can sort before it *in its own history*. A reader who
-//! catches up may still have something of that history before it.
+//! A replica settles a message once nothing new can sort before it *in the replica's history*. A
+//! reader who is catching up may still receive an older part of that history after the message.
 
 use crate::hlc::Hlc;
 use crate::rule::{self, Rule};
 
 use super::{FeedEntry, Message};
 
-/// Tells whether something that is delivered after a frame may sort before the frame's message.
-/// `later`: the entries that follow in the same step. `beyond`: no event after the step has a clock
-/// reading below this; none when nothing comes.
+/// Whether a message delivered after this frame may sort before the frame's message. `later` are
+/// the entries that follow in the same step. `beyond` is the lowest clock reading of the events
+/// after the step, `None` if there are none.
 pub fn is_overtaken<'a>(
     message: &Message,
     mut later: impl Iterator<Item = &'a FeedEntry>,
@@ -19,6 +19,6 @@ pub fn is_overtaken<'a>(
     let sorts_before = |entry: &FeedEntry| {
         entry.kind.is_copy() && entry.group == message.group && entry.position < message.position
     };
-    let is_later = beyond.is_some_and(|beyond| beyond <= message.position.hlc);
-    (is_later || later.any(sorts_before)) && rule::holds(Rule::SettledForTheReader)
+    let may_follow = beyond.is_some_and(|beyond| beyond <= message.position.hlc);
+    (may_follow || later.any(sorts_before)) && rule::holds(Rule::SettledForTheReader)
 }

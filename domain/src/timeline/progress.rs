@@ -2,21 +2,21 @@
 //!
 //! A cursor holds two vectors, so it is valid on every replica:
 //!
-//! * **delivered**: the events that were told, or needed no frame. What lies beyond is still to be
-//!   told.
-//! * **acknowledged**: the part of it that no frame since contradicts. What was delivered and is not
-//!   acknowledged is *stale*: a frame may have been made by a replica that did not hold it, so the
-//!   object is rechecked, and told again where that is needed.
+//! * **delivered**: the events that were sent in a frame, or needed none. Events beyond it are
+//!   still to be delivered.
+//! * **acknowledged**: the part of `delivered` that no later frame contradicts. An event that is
+//!   delivered and not acknowledged is *stale*: a later frame may come from a replica that did not
+//!   hold the event. Its object is rechecked, and shown again if needed.
 //!
-//! Three rules move them, entry by entry in order of arrival:
+//! Three rules advance them, entry by entry in log order:
 //!
-//! 1. At a replica that holds everything delivered, both take in each entry.
-//! 2. At a replica that lacks some of it and awaits that (*the reader is ahead*), `delivered` takes
-//!    in each entry. With the first one `acknowledged` falls to what the replica holds: its frames
-//!    know no more.
-//! 3. Nothing is rechecked while the reader is ahead: the replica could not settle a doubt.
+//! 1. At a replica that holds everything delivered, both record each entry.
+//! 2. At a replica that lacks a delivered event and may still receive it (*the reader is ahead*),
+//!    `delivered` records each entry. The first one cuts `acknowledged` back to what the replica
+//!    holds, because its frames reflect no more than that.
+//! 3. Nothing is rechecked while the reader is ahead: the replica lacks the events that decide.
 //!
-//! So each frame moves the cursor: `delivered` grows, or it stays and `acknowledged` grows.
+//! So each frame advances the cursor: `delivered` grows, or it stays and `acknowledged` grows.
 //! `docs/ARCHITECTURE.md` proves that the reader ends with what the replica shows.
 
 use std::sync::Arc;
@@ -33,67 +33,67 @@ use super::{Checkpoint, FeedEntry, Kind};
 /// One reader's progress through the feed of a replica. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// All entries up to this arrival were looked at.
+    /// The offset of the last entry passed.
     at: i64,
     delivered: VersionVector,
-    /// None: everything delivered.
+    /// `None` if it equals `delivered`.
     acknowledged: Option<VersionVector>,
     highest: Hlc,
-    /// What this replica holds.
+    /// The checkpoint of this replica.
     held: Arc<Checkpoint>,
     ahead: Ahead,
-    /// Frames were delivered for events that are lost or kept back, and may contradict what is
-    /// stale.
+    /// Whether stale events include some that this replica cannot look up: lost ones, or those of a
+    /// forked origin.
     has_hidden_stale: bool,
-    /// Up to this arrival delivered entries stand between others. None: not looked up yet.
-    mixed_until: Option<i64>,
-    /// `acknowledged` has fallen to what is held.
-    has_fallen: bool,
+    /// Delivered and undelivered entries alternate up to this offset. `None` until looked up.
+    interleaved_until: Option<i64>,
+    /// Whether `acknowledged` is already cut back to the checkpoint.
+    is_cut_back: bool,
 }
 
-/// Whether something that was delivered elsewhere is not held here.
+/// Whether this replica lacks an event that another replica has delivered to the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Ahead {
     No,
-    /// It cannot come.
-    InVain,
-    /// It can still come.
+    /// It does, and will not receive the event.
+    Unavailable,
+    /// It does, and may still receive the event.
     Awaiting,
 }
 
-/// Where in the log a reader begins.
+/// The part of the log that a reader has to read, as vectors for the store to look up.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Search {
-    /// The first entry to look at is the first that this lacks.
+    /// Reading starts at the first entry that this vector lacks.
     pub beyond: VersionVector,
-    /// Delivered entries stand between others up to the last one that this covers.
+    /// Delivered and undelivered entries alternate up to the last entry that this vector covers.
     pub within: VersionVector,
 }
 
-/// Whether what a replica does not hold of an origin can still come to it.
+/// Whether a replica can still receive the events that it lacks of an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Some replica may hold it, or its writer may not have been heard since.
+    /// Another replica may hold them, or the origin's replica has not been heard from since.
     Awaited,
-    /// Histories of the origin differ, so it is not exchanged until an operator decides.
+    /// The origin is forked, so it is not exchanged until an operator resolves the fork.
     KeptBack,
-    /// No replica holds more than this number: the rest was lost with a disk.
+    /// No replica holds a higher seq: later events were lost with a disk.
     LostBeyond(u64),
 }
 
-/// What a reader is told of one entry of a step.
+/// A frame for one entry of a step.
 #[derive(Debug)]
 pub struct Told<C> {
-    /// Which entry.
+    /// The index of the entry in the step.
     pub index: usize,
-    /// As what.
+    /// The kind of the frame.
     pub kind: Kind,
-    /// The cursor of its frame.
+    /// The cursor of the frame.
     pub cursor: C,
 }
 
 impl Progress {
-    /// Begins with what comes after a checkpoint.
+    /// Starts a reader who has everything up to a checkpoint.
     pub fn after(held: &Arc<Checkpoint>) -> Self {
         Self {
             at: held.arrival,
@@ -103,23 +103,23 @@ impl Progress {
             held: held.clone(),
             ahead: Ahead::No,
             has_hidden_stale: false,
-            mixed_until: Some(held.arrival),
-            has_fallen: false,
+            interleaved_until: Some(held.arrival),
+            is_cut_back: false,
         }
     }
 
-    /// Resumes after what a cursor says was delivered, here or at another replica.
+    /// Resumes a reader from a cursor of this or another replica.
     pub fn resume(held: &Arc<Checkpoint>, delivery: Delivery) -> Self {
         Self {
             delivered: delivery.delivered,
             acknowledged: delivery.acknowledged,
             highest: delivery.highest,
-            mixed_until: None,
+            interleaved_until: None,
             ..Self::after(held)
         }
     }
 
-    /// What the cursor after everything taken in so far holds.
+    /// The content of the reader's cursor.
     pub fn delivery(&self) -> Delivery {
         let acknowledged = self.acknowledged.as_ref();
         let acknowledged = acknowledged.filter(|it| **it != self.delivered);
@@ -130,24 +130,24 @@ impl Progress {
         }
     }
 
-    /// All entries up to this arrival were looked at.
+    /// The offset of the last entry passed.
     pub fn at(&self) -> i64 {
         self.at
     }
 
-    /// Tells whether nothing delivered can be contradicted any more. Until then a message that the
-    /// reader was told at another place may be moved.
+    /// Whether nothing delivered is stale or missing here. Until then a frame may still move a
+    /// message that another replica has shown at a different position.
     pub fn is_sure(&self) -> bool {
         self.ahead == Ahead::No && self.acknowledged.is_none()
     }
 
-    /// All events that were delivered.
+    /// The delivered events.
     pub fn delivered(&self) -> &VersionVector {
         &self.delivered
     }
 
-    /// The reader was delivered more elsewhere than this replica holds, so its frames are its own
-    /// and come from the table.
+    /// Whether another replica has delivered events that this one lacks. Such a reader is served
+    /// its own frames, from the table, instead of the shared ones.
     pub fn is_ahead(&self) -> bool {
         self.ahead != Ahead::No
     }
@@ -156,35 +156,35 @@ impl Progress {
         self.ahead == Ahead::Awaiting
     }
 
-    /// Begins to read up to a checkpoint. Says where the first entry to look at is to be searched
-    /// for, unless reading goes on where it stands; [`Progress::start`] takes in the outcome.
+    /// Starts reading up to a checkpoint. Returns the search for the first entry to read, or `None`
+    /// if reading continues at the current offset. Pass the result to [`Progress::start`].
     ///
-    /// `fate_of` tells of an origin whether what is not held here of it can still come, given a
-    /// clock reading that no event in question is above. What cannot come counts for nothing, so
-    /// that nobody is ahead for ever.
+    /// `fate_of` returns the fate of an origin's missing events, given an upper bound of their
+    /// clock readings. Events that cannot arrive are not awaited; otherwise the reader could stay
+    /// ahead without end.
     pub fn begin(
         &mut self,
         held: &Arc<Checkpoint>,
         fate_of: impl Fn(Origin, Hlc) -> Fate,
     ) -> Option<Search> {
         self.held = held.clone();
-        self.has_fallen = false;
-        let former = std::mem::replace(&mut self.ahead, Ahead::No);
+        self.is_cut_back = false;
+        let previous = std::mem::replace(&mut self.ahead, Ahead::No);
         self.has_hidden_stale = false;
         for range in self.delivered.beyond(&held.vector) {
             match fate_of(range.origin, self.highest) {
                 Fate::Awaited => self.ahead = Ahead::Awaiting,
-                Fate::KeptBack => self.hide(range.origin),
+                Fate::KeptBack => self.note_hidden(range.origin),
                 Fate::LostBeyond(last) if last >= range.first => self.ahead = Ahead::Awaiting,
-                Fate::LostBeyond(last) => self.lose(range.origin, last),
+                Fate::LostBeyond(last) => self.forget_lost(range.origin, last),
             }
         }
         if !held.vector.covers_all(&self.delivered) {
-            self.ahead = self.ahead.max(Ahead::InVain);
+            self.ahead = self.ahead.max(Ahead::Unavailable);
         }
         let awaits = self.ahead == Ahead::Awaiting;
-        let goes_on = self.mixed_until.is_some() && (awaits || self.ahead == former);
-        if goes_on {
+        let continues = self.interleaved_until.is_some() && (awaits || self.ahead == previous);
+        if continues {
             return None;
         }
         let beyond = match &self.acknowledged {
@@ -197,22 +197,25 @@ impl Progress {
         })
     }
 
-    /// Takes in where the search led: the place before the first entry to look at, and that of the
-    /// last delivered one.
+    /// Applies the result of the search: the offset before the first entry to read, and the offset
+    /// of the last delivered entry.
     pub fn start(&mut self, first: i64, last_delivered: i64) {
         self.at = first;
-        self.mixed_until = Some(last_delivered);
+        self.interleaved_until = Some(last_delivered);
     }
 
-    /// Tells whether [`Progress::take_step`] must know the rivals of an entry.
+    /// Whether [`Progress::take_step`] needs the rivals of an entry.
     pub fn needs_rivals(&self, entry: &FeedEntry) -> bool {
         if self.delivered.covers(entry.position.dot()) {
             return self.is_to_be_rechecked(entry);
         }
-        self.is_ahead() || self.mixed_until.is_none_or(|until| entry.arrival < until)
+        self.is_ahead()
+            || self
+                .interleaved_until
+                .is_none_or(|until| entry.arrival < until)
     }
 
-    /// Tells whether an entry was delivered, but is stale, at a replica that can settle the doubt.
+    /// Whether an entry is stale and this replica holds everything needed to recheck it.
     pub fn is_to_be_rechecked(&self, entry: &FeedEntry) -> bool {
         let dot = entry.position.dot();
         let is_stale =
@@ -220,48 +223,48 @@ impl Progress {
         !self.awaits() && self.acknowledged.as_ref().is_some_and(is_stale)
     }
 
-    /// Takes in a step of entries, in order of arrival, until `most` were told. `rivals`: of those
-    /// that [need them](Progress::needs_rivals) all of the same registers, and every stale entry
-    /// about the same objects. `vectors`: those of the log that are kept within the step, by arrival.
-    /// `cursor` makes the cursor of a frame.
+    /// Advances over a step of entries, in log order, and returns at most `max_frames` frames.
+    /// `rivals` are, for the entries that [need them](Progress::needs_rivals), all entries of the
+    /// same registers and every stale entry about the same objects. `vectors` are the stored
+    /// vectors within the step, by offset. `cursor` encodes the cursor of a frame.
     pub fn take_step<C>(
         &mut self,
         entries: &[FeedEntry],
         rivals: &[FeedEntry],
         vectors: &[(i64, VersionVector)],
-        most: usize,
+        max_frames: usize,
         cursor: impl Fn(&Self) -> C,
     ) -> Vec<Told<C>> {
-        let mut told = Vec::new();
+        let mut frames = Vec::new();
         let mut rivals = Rivals::of(rivals, &self.delivered, self.acknowledged.as_ref());
         let mut vectors = vectors.iter().peekable();
         for (index, entry) in entries.iter().enumerate() {
-            if told.len() == most {
+            if frames.len() == max_frames {
                 break;
             }
-            let kind = self.take(entry, &mut rivals);
+            let kind = self.advance(entry, &mut rivals);
             while let Some((_, it)) = vectors.next_if(|(arrival, _)| *arrival <= entry.arrival) {
-                self.pass(it);
+                self.merge_vector(it);
             }
             if let Some(kind) = kind {
                 let cursor = cursor(self);
-                told.push(Told {
+                frames.push(Told {
                     index,
                     kind,
                     cursor,
                 });
             }
         }
-        told
+        frames
     }
 
-    /// Takes in the next entry, in order of arrival. Returns as what the reader is told of it, if at
-    /// all.
-    fn take(&mut self, entry: &FeedEntry, rivals: &mut Rivals) -> Option<Kind> {
+    /// Advances over the next entry, in log order. Returns the kind of its frame, `None` if it
+    /// needs none.
+    fn advance(&mut self, entry: &FeedEntry, rivals: &mut Rivals) -> Option<Kind> {
         let dot = entry.position.dot();
         let is_new = !self.delivered.covers(dot);
         let awaits = self.awaits();
-        let told = if self.is_to_be_rechecked(entry) {
+        let kind = if self.is_to_be_rechecked(entry) {
             rivals.recheck(entry, self.has_hidden_stale)
         } else if !is_new {
             None
@@ -271,9 +274,9 @@ impl Progress {
             entry.shown_as()
         };
         let is_after = entry.position.hlc > self.highest;
-        let told = told.filter(|_| is_after || rule::holds(Rule::CursorIsVector));
+        let kind = kind.filter(|_| is_after || rule::holds(Rule::CursorIsVector));
         if is_new && awaits {
-            self.fall();
+            self.cut_back();
         }
         if !rule::holds(Rule::AcknowledgedByEntry) {
             self.acknowledged
@@ -287,12 +290,12 @@ impl Progress {
         }
         self.highest = self.highest.max(entry.position.hlc);
         self.at = entry.arrival;
-        told
+        kind
     }
 
-    /// Every entry of the group up to an arrival was taken in, where this replica held `vector`:
-    /// what else that covers needs no frame.
-    fn pass(&mut self, vector: &VersionVector) {
+    /// Records that every entry of the group within `vector` was passed: other events that it
+    /// covers need no frame.
+    fn merge_vector(&mut self, vector: &VersionVector) {
         self.delivered.merge(vector);
         let awaits = self.awaits();
         if let Some(acknowledged) = self.acknowledged.as_mut().filter(|_| !awaits)
@@ -302,7 +305,7 @@ impl Progress {
         }
     }
 
-    /// Every entry of the group that this replica holds was taken in.
+    /// Records that every entry of the group that this replica holds was passed.
     pub fn arrive(&mut self) {
         let held = self.held.clone();
         self.at = held.arrival;
@@ -313,35 +316,36 @@ impl Progress {
         }
     }
 
-    /// Takes in what all readers are told alike: everything shown up to an arrival, where `vector`
-    /// was held. Only for readers who are not ahead.
+    /// Records the frames that all readers share: everything up to an offset, at which this replica
+    /// held `vector`. Only for readers who are not ahead.
     pub fn share(&mut self, up_to: i64, vector: &VersionVector, highest: Hlc) {
         self.delivered = vector.clone();
         self.highest = self.highest.max(highest);
         self.at = up_to;
     }
 
-    /// A frame is about to be made here: it knows only what is held here.
-    fn fall(&mut self) {
-        if !self.has_fallen {
+    /// Cuts `acknowledged` back to the checkpoint, because the next frame reflects no more than
+    /// that.
+    fn cut_back(&mut self) {
+        if !self.is_cut_back {
             let acknowledged = self.acknowledged.as_ref().unwrap_or(&self.delivered);
             self.acknowledged = Some(acknowledged.common(&self.held.vector));
-            self.has_fallen = true;
+            self.is_cut_back = true;
         }
     }
 
-    /// What was delivered of an origin cannot be looked up here.
-    fn hide(&mut self, origin: Origin) {
+    /// Notes that this replica cannot look up the delivered events of an origin.
+    fn note_hidden(&mut self, origin: Origin) {
         if let Some(acknowledged) = &self.acknowledged {
             self.has_hidden_stale |= acknowledged.get(origin) < self.delivered.get(origin);
         }
     }
 
-    /// What was delivered of an origin beyond a number is lost: forgets it, once nothing is stale
-    /// that its frames may contradict.
-    fn lose(&mut self, origin: Origin, last: u64) {
+    /// Forgets the delivered events of an origin above seq `last`, which are lost. While events are
+    /// stale they are kept, because their frames may contradict a stale event.
+    fn forget_lost(&mut self, origin: Origin, last: u64) {
         if self.acknowledged.is_some() {
-            return self.hide(origin);
+            return self.note_hidden(origin);
         }
         let kept = self.delivered.iter().map(|(other, seq)| {
             let is_lost = other == origin;

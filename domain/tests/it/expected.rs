@@ -1,4 +1,4 @@
-//! What people see of a set of events, worked out without any fold.
+//! The read model of a set of events, computed without any fold.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use causeway_domain::timeline::{Declaration, Fact, Message};
 /// (message or group, user).
 pub type Pair = (String, String);
 
-/// All that people can see.
+/// Everything that users can see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReadModel {
     pub messages: BTreeMap<String, Message>,
     pub likes: BTreeMap<Pair, Register<Declaration>>,
     pub members: BTreeMap<Pair, Register<Declaration>>,
@@ -23,10 +23,10 @@ pub struct Seen {
     pub groups: BTreeMap<String, i64>,
 }
 
-/// What the rules say people see of a set of events, in whatever order they are given: per pair the
-/// highest key decides, of the copies of a message the lowest is the message.
-pub fn expected(events: &[RawEvent]) -> Seen {
-    let mut seen = Seen::default();
+/// Computes the read model of a set of events, given in any order: per pair the write with the
+/// highest key decides, and of the copies of a message the lowest is the message.
+pub fn expected(events: &[RawEvent]) -> ReadModel {
+    let mut model = ReadModel::default();
     let mut by_key: Vec<&RawEvent> = events.iter().collect();
     by_key.sort_by_key(|event| event.envelope.stamp.order_key());
     for event in by_key {
@@ -41,39 +41,40 @@ pub fn expected(events: &[RawEvent]) -> Seen {
                     GroupEvent::Unknown => unreachable!("not made here"),
                 };
                 if is_in {
-                    seen.groups.entry(id.clone()).or_default();
+                    model.groups.entry(id.clone()).or_default();
                 }
-                seen.members
+                model
+                    .members
                     .insert((id, user.id.0), declared(user.name, key, is_in));
             }
             _ => match PostEvent::read(&envelope.kind, content).unwrap() {
                 PostEvent::MessagePosted { .. } => {
                     let message = Fact::read(0, event).unwrap().unwrap().into_message();
-                    seen.messages.entry(id).or_insert(message.unwrap());
+                    model.messages.entry(id).or_insert(message.unwrap());
                 }
                 PostEvent::MessageLiked { user } => {
                     let liked = declared(user.name, key, true);
-                    seen.likes.insert((id, user.id.0), liked);
+                    model.likes.insert((id, user.id.0), liked);
                 }
                 PostEvent::MessageUnliked { user } => {
                     let unliked = declared(user.name, key, false);
-                    seen.likes.insert((id, user.id.0), unliked);
+                    model.likes.insert((id, user.id.0), unliked);
                 }
                 PostEvent::Unknown => unreachable!("not made here"),
             },
         }
     }
-    for ((group, _), member) in &seen.members {
-        if let Some(count) = seen.groups.get_mut(group) {
+    for ((group, _), member) in &model.members {
+        if let Some(count) = model.groups.get_mut(group) {
             *count += i64::from(member.value.is_in);
         }
     }
-    for ((message, _), like) in &seen.likes {
-        if let Some(message) = seen.messages.get_mut(message) {
+    for ((message, _), like) in &model.likes {
+        if let Some(message) = model.messages.get_mut(message) {
             message.likes_count += i64::from(like.value.is_in);
         }
     }
-    seen
+    model
 }
 
 fn declared(user_name: String, since: OrderKey, is_in: bool) -> Register<Declaration> {

@@ -1,4 +1,4 @@
-//! Folds yield the same value in whatever causal order the events arrive, and in steps of any size.
+//! Folds yield the same value for every causal order of the events and every step size.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use causeway_domain::timeline::{Declaration, Effect, FeedEntry, Kind, Message, V
 use cqrs_es::Aggregate;
 use proptest::prelude::*;
 
-use crate::expected::{Pair, Seen, expected};
+use crate::expected::{Pair, ReadModel, expected};
 use crate::table::Table;
 use crate::world::{Act, World, choices, history, in_some_causal_order};
 
@@ -21,18 +21,18 @@ proptest! {
 
     #[test]
     fn the_aggregates_fold_to_the_same_value(events in history(), choices in choices()) {
-        let arrived = in_some_causal_order(&events, &choices);
+        let delivered = in_some_causal_order(&events, &choices);
 
         for id in ["lobby", "attic"] {
-            prop_assert_eq!(folded::<Group, _>(&events, id), folded::<Group, _>(&arrived, id));
+            prop_assert_eq!(folded::<Group, _>(&events, id), folded::<Group, _>(&delivered, id));
         }
         for id in ids_of_posts(&events) {
-            prop_assert_eq!(folded::<Post, _>(&events, &id), folded::<Post, _>(&arrived, &id));
+            prop_assert_eq!(folded::<Post, _>(&events, &id), folded::<Post, _>(&delivered, &id));
         }
     }
 
     #[test]
-    fn an_aggregate_ignores_what_it_has_folded_already(events in history()) {
+    fn an_aggregate_ignores_repeated_events(events in history()) {
         let twice: Vec<RawEvent> = events.iter().chain(&events).cloned().collect();
 
         prop_assert_eq!(folded::<Group, _>(&events, "lobby"), folded::<Group, _>(&twice, "lobby"));
@@ -42,16 +42,16 @@ proptest! {
     }
 
     #[test]
-    fn people_see_the_same_whatever_arrived_when(
+    fn the_read_model_is_the_same_in_every_causal_order(
         events in history(),
         choices in choices(),
         sizes in proptest::collection::vec(1..6_usize, 4),
     ) {
-        let arrived = in_some_causal_order(&events, &choices);
+        let delivered = in_some_causal_order(&events, &choices);
         let mut table = Table::default();
-        table.take_in_steps(&arrived, &sizes);
+        table.fold_in_steps(&delivered, &sizes);
 
-        prop_assert_eq!(&table.seen, &expected(&events));
+        prop_assert_eq!(&table.model, &expected(&events));
     }
 
     #[test]
@@ -60,44 +60,44 @@ proptest! {
         choices in choices(),
         sizes in proptest::collection::vec(1..6_usize, 4),
     ) {
-        let arrived = in_some_causal_order(&events, &choices);
+        let delivered = in_some_causal_order(&events, &choices);
         let (mut one_by_one, mut in_steps) = (Table::default(), Table::default());
-        one_by_one.take_in_steps(&arrived, &[1]);
-        in_steps.take_in_steps(&arrived, &sizes);
+        one_by_one.fold_in_steps(&delivered, &[1]);
+        in_steps.fold_in_steps(&delivered, &sizes);
 
         prop_assert_eq!(one_by_one.feed, in_steps.feed);
-        prop_assert_eq!(one_by_one.seen, in_steps.seen);
+        prop_assert_eq!(one_by_one.model, in_steps.model);
     }
 
     #[test]
-    fn the_feed_says_of_each_event_what_it_changed(events in history(), choices in choices()) {
-        let arrived = in_some_causal_order(&events, &choices);
+    fn the_feed_has_the_effect_of_each_event(events in history(), choices in choices()) {
+        let delivered = in_some_causal_order(&events, &choices);
         let mut table = Table::default();
-        for event in arrived {
-            let before = table.seen.clone();
-            table.take(&[event]);
+        for event in delivered {
+            let before = table.model.clone();
+            table.fold_step(&[event]);
 
-            let told = table.feed.last().unwrap();
-            let effect = if visible(&table.seen) != visible(&before) {
+            let (entry, after) = (table.feed.last().unwrap(), &table.model);
+            let effect = if visible(after) != visible(&before) {
                 Effect::Shown
-            } else if (&table.seen.likes, &table.seen.members) != (&before.likes, &before.members) {
+            } else if (&after.likes, &after.members) != (&before.likes, &before.members) {
                 Effect::Won
-            } else if is_contradicted(told, &table.seen) {
+            } else if is_overruled(entry, after) {
                 Effect::Overruled
             } else {
                 Effect::Lost
             };
-            prop_assert_eq!(told.effect, effect);
-            if matches!(told.kind, Kind::Message | Kind::Moved) && effect == Effect::Shown {
-                let was_known = before.messages.contains_key(&told.subject);
-                prop_assert_eq!(told.kind == Kind::Moved, was_known);
+            prop_assert_eq!(entry.effect, effect);
+            if matches!(entry.kind, Kind::Message | Kind::Moved) && effect == Effect::Shown {
+                let was_known = before.messages.contains_key(&entry.subject);
+                prop_assert_eq!(entry.kind == Kind::Moved, was_known);
             }
         }
     }
 }
 
 #[test]
-fn the_vector_of_the_log_is_kept_at_the_same_places_whatever_the_steps() {
+fn the_vectors_of_the_log_are_stored_at_the_same_offsets_for_all_step_sizes() {
     let mut world = World::new([0, 0, 0]);
     for turn in 0..300_u32 {
         let group = 0;
@@ -116,7 +116,7 @@ fn the_vector_of_the_log_is_kept_at_the_same_places_whatever_the_steps() {
 
     for sizes in [[1, 1], [7, 250], [300, 1]] {
         let mut table = Table::default();
-        table.take_in_steps(&world.events, &sizes);
+        table.fold_in_steps(&world.events, &sizes);
 
         assert_eq!(
             table.vectors,
@@ -149,10 +149,10 @@ fn likes_on_both_sides_of_an_earlier_copy_in_one_step_are_all_counted() {
     };
     let mut table = Table::default();
 
-    table.take(std::slice::from_ref(higher));
-    table.take(&[one.clone(), lower.clone(), other.clone()]);
+    table.fold_step(std::slice::from_ref(higher));
+    table.fold_step(&[one.clone(), lower.clone(), other.clone()]);
 
-    let [message] = &table.seen.messages.values().collect::<Vec<_>>()[..] else {
+    let [message] = &table.model.messages.values().collect::<Vec<_>>()[..] else {
         unreachable!("one message")
     };
     assert_eq!(message.likes_count, 2);
@@ -179,23 +179,23 @@ fn ids_of_posts(events: &[RawEvent]) -> Vec<String> {
     posts.map(|event| event.envelope.id.clone()).collect()
 }
 
-/// Whether what decides says the contrary of an entry.
-fn is_contradicted(entry: &FeedEntry, seen: &Seen) -> bool {
+/// Whether a register holds the opposite of an entry.
+fn is_overruled(entry: &FeedEntry, model: &ReadModel) -> bool {
     let user = entry.user.id.0.clone();
-    let decides = match entry.kind {
+    let register = match entry.kind {
         Kind::Message | Kind::Moved => return false,
-        Kind::Like | Kind::Unlike => seen.likes.get(&(entry.subject.clone(), user)),
-        Kind::Join | Kind::Leave => seen.members.get(&(entry.group.to_string(), user)),
+        Kind::Like | Kind::Unlike => model.likes.get(&(entry.subject.clone(), user)),
+        Kind::Join | Kind::Leave => model.members.get(&(entry.group.to_string(), user)),
     };
-    decides.unwrap().value.is_in != entry.kind.is_in()
+    register.unwrap().value.is_in != entry.kind.is_in()
 }
 
-/// What people can tell apart: not which event decided, nor a group that nobody is in.
-fn visible(seen: &Seen) -> (Vec<&Message>, Vec<&Pair>, Vec<&Pair>) {
+/// The visible part of a read model: neither the event behind a value nor empty groups.
+fn visible(model: &ReadModel) -> (Vec<&Message>, Vec<&Pair>, Vec<&Pair>) {
     fn within(of: &BTreeMap<Pair, Register<Declaration>>) -> Vec<&Pair> {
         let of = of.iter().filter(|(_, register)| register.value.is_in);
         of.map(|(pair, _)| pair).collect()
     }
-    let messages = seen.messages.values().collect();
-    (messages, within(&seen.likes), within(&seen.members))
+    let messages = model.messages.values().collect();
+    (messages, within(&model.likes), within(&model.members))
 }

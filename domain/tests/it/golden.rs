@@ -1,5 +1,5 @@
-//! The stored shape of every event type. A changed file is a changed promise to every replica of
-//! every version.
+//! The stored form of every event type. A changed file breaks compatibility with every other
+//! version.
 
 use std::path::Path;
 
@@ -18,9 +18,9 @@ use serde_json::value::to_raw_value;
 
 #[test]
 fn the_events_of_a_group_keep_their_stored_shape() {
-    keeps_its_shape("member_joined", "group", "lobby", &joined());
+    assert_stored_form("member_joined", "group", "lobby", &joined());
     let left = GroupEvent::MemberLeft { user: user() };
-    keeps_its_shape("member_left", "group", "lobby", &left);
+    assert_stored_form("member_left", "group", "lobby", &left);
 }
 
 #[test]
@@ -39,16 +39,16 @@ fn the_events_of_a_post_keep_their_stored_shape() {
         sent_at: None,
         key: None,
     };
-    keeps_its_shape("message_posted", "post", "m1", &posted);
-    keeps_its_shape("message_posted_without_key", "post", "m1", &barely_posted);
-    keeps_its_shape("message_liked", "post", "m1", &liked);
-    keeps_its_shape("message_unliked", "post", "m1", &unliked);
+    assert_stored_form("message_posted", "post", "m1", &posted);
+    assert_stored_form("message_posted_without_key", "post", "m1", &barely_posted);
+    assert_stored_form("message_liked", "post", "m1", &liked);
+    assert_stored_form("message_unliked", "post", "m1", &unliked);
 }
 
 #[test]
 fn an_unknown_type_is_an_event_that_changes_nothing() {
     for aggregate in ["group", "post", "account"] {
-        let event = framed(aggregate, "x", "SomethingNew", r#"{"user":7}"#);
+        let event = enveloped(aggregate, "x", "SomethingNew", r#"{"user":7}"#);
 
         assert!(matches!(Fact::read(1, &event), Ok(None)), "{aggregate}");
     }
@@ -63,7 +63,7 @@ fn an_unknown_type_is_an_event_that_changes_nothing() {
 }
 
 #[test]
-fn unknown_fields_are_read_over() {
+fn unknown_fields_are_ignored() {
     let user = r#"{"id":"u1","name":"anna","colour":"blue"}"#;
 
     let joined = GroupEvent::read("MemberJoined", &format!(r#"{{"user":{user},"why":[1]}}"#));
@@ -78,18 +78,18 @@ fn unknown_fields_are_read_over() {
 }
 
 #[test]
-fn content_that_is_not_of_its_type_is_set_aside() {
-    let posted = framed("post", "m1", "MessagePosted", r#"{"text":7}"#);
+fn content_that_does_not_match_its_type_is_refused() {
+    let posted = enveloped("post", "m1", "MessagePosted", r#"{"text":7}"#);
     let nul = r#"{"author":{"id":"u1","name":"anna"},"text":"a\u0000b"}"#;
-    let nul = framed("post", "m1", "MessagePosted", nul);
-    let joined = framed("group", "lobby", "MemberJoined", "null");
-    let mut nowhere = framed(
+    let nul = enveloped("post", "m1", "MessagePosted", nul);
+    let joined = enveloped("group", "lobby", "MemberJoined", "null");
+    let mut without_group = enveloped(
         "group",
         "lobby",
         "MemberJoined",
         r#"{"user":{"id":"u1","name":"anna"}}"#,
     );
-    std::sync::Arc::make_mut(&mut nowhere.envelope).group = Some("not a name".into());
+    std::sync::Arc::make_mut(&mut without_group.envelope).group = Some("not a name".into());
 
     assert!(matches!(
         Fact::read(1, &posted),
@@ -100,22 +100,25 @@ fn content_that_is_not_of_its_type_is_set_aside() {
         Fact::read(1, &joined),
         Err(Unfoldable::Content(_))
     ));
-    assert!(matches!(Fact::read(1, &nowhere), Err(Unfoldable::Group)));
+    assert!(matches!(
+        Fact::read(1, &without_group),
+        Err(Unfoldable::Group)
+    ));
 }
 
-fn keeps_its_shape<E: Event>(name: &str, aggregate: &str, id: &str, event: &E) {
+fn assert_stored_form<E: Event>(name: &str, aggregate: &str, id: &str, event: &E) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
     let stored = std::fs::read_to_string(&file).unwrap_or_default();
     let content = to_raw_value(event).unwrap();
 
-    let made = framed(aggregate, id, event.kind(), content.get());
+    let made = enveloped(aggregate, id, event.kind(), content.get());
 
     assert_eq!(&*made.bytes, stored.trim_end(), "{}", file.display());
     let read = RawEvent::parse(stored.trim_end().into(), made.hash).unwrap();
     assert_eq!(*Stamped::<E>::read(read.envelope.clone()).event, *event);
 }
 
-fn framed(aggregate: &str, id: &str, kind: &str, event: &str) -> RawEvent {
+fn enveloped(aggregate: &str, id: &str, kind: &str, event: &str) -> RawEvent {
     let origin = |replica| Origin {
         replica: ReplicaId::new(replica).unwrap(),
         epoch: Epoch(0x9f3c_07aa),

@@ -1,5 +1,5 @@
-//! What the domain promises beyond one module: one binary, a file per subject.
-#![expect(clippy::unwrap_used, reason = "a test fails where its helper does")]
+//! Tests of the domain across modules, in one binary with a file per subject.
+#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 mod expected;
 mod folds;

@@ -1,5 +1,5 @@
-//! The read model's tables in memory: what `timelines` does with SQL, so that folds can be tried
-//! by the thousand.
+//! The read model's tables in memory. They replace the SQL of `timelines`, so that a test can run
+//! thousands of folds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use causeway_domain::timeline::{
 };
 use causeway_domain::version_vector::VersionVector;
 
-use crate::expected::{Pair, Seen};
+use crate::expected::{Pair, ReadModel};
 
 /// The tables of one replica.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    pub seen: Seen,
+    pub model: ReadModel,
     pub feed: Vec<FeedEntry>,
-    /// Vectors of the log, by arrival.
+    /// Stored vectors of the log, by offset.
     pub vectors: Vec<(i64, VersionVector)>,
     checkpoint: Arc<Checkpoint>,
 }
 
 impl Table {
-    /// Folds events in, as one step.
-    pub fn take(&mut self, events: &[RawEvent]) {
+    /// Folds events, as one step.
+    pub fn fold_step(&mut self, events: &[RawEvent]) {
         let mut facts = Vec::new();
         let checkpoint = Arc::make_mut(&mut self.checkpoint);
         let mut vectors = Vec::new();
@@ -42,30 +42,30 @@ impl Table {
         self.store(step);
     }
 
-    /// Folds events in, in steps of the given sizes over and over.
-    pub fn take_in_steps(&mut self, mut events: &[RawEvent], sizes: &[usize]) {
+    /// Folds events in steps whose sizes cycle through the given ones.
+    pub fn fold_in_steps(&mut self, mut events: &[RawEvent], sizes: &[usize]) {
         let mut sizes = sizes.iter().copied().cycle();
         while !events.is_empty() {
             let size = sizes.next().unwrap_or(1).clamp(1, events.len());
             let (now, later) = events.split_at(size);
-            self.take(now);
+            self.fold_step(now);
             events = later;
         }
     }
 
-    /// How far it has followed.
+    /// The checkpoint of the projection.
     pub fn checkpoint(&self) -> Arc<Checkpoint> {
         self.checkpoint.clone()
     }
 
-    /// The entries that came after a place in the log.
+    /// The entries after an offset.
     pub fn after(&self, arrival: i64) -> &[FeedEntry] {
         let first = self.feed.partition_point(|entry| entry.arrival <= arrival);
         &self.feed[first..]
     }
 
-    /// The place in the log before the first entry that a search is for, and that of the last one
-    /// that was delivered.
+    /// Runs a search. Returns the offset before the first entry to read, and the offset of the last
+    /// delivered entry.
     pub fn search(&self, search: &Search) -> (i64, i64) {
         let lacks = |entry: &&FeedEntry| !search.beyond.covers(entry.position.dot());
         let has = |entry: &&FeedEntry| search.within.covers(entry.position.dot());
@@ -78,7 +78,7 @@ impl Table {
     }
 
     fn load(&self, needs: &Needs) -> Step {
-        let messages = self.seen.messages.iter();
+        let messages = self.model.messages.iter();
         Step {
             former: messages
                 .filter(|(id, _)| needs.messages.contains(*id))
@@ -90,25 +90,25 @@ impl Table {
                     (id.clone(), former)
                 })
                 .collect(),
-            likes: only(&self.seen.likes, &needs.likes),
-            members: only(&self.seen.members, &needs.members),
+            likes: only(&self.model.likes, &needs.likes),
+            members: only(&self.model.members, &needs.members),
             ..Step::default()
         }
     }
 
     fn store(&mut self, step: Step) {
-        self.seen.messages.extend(step.messages);
+        self.model.messages.extend(step.messages);
         for (id, count) in step.likes_counts {
-            self.seen.messages.get_mut(&id).unwrap().likes_count = count;
+            self.model.messages.get_mut(&id).unwrap().likes_count = count;
         }
-        self.seen
+        self.model
             .likes
             .extend(only(&step.likes, &step.changed_likes));
-        self.seen
+        self.model
             .members
             .extend(only(&step.members, &step.changed_members));
         for (group, by) in step.growth {
-            *self.seen.groups.entry(group.to_string()).or_default() += by;
+            *self.model.groups.entry(group.to_string()).or_default() += by;
         }
         self.feed.extend(step.feed);
         self.vectors.extend(step.vectors);

@@ -1,5 +1,5 @@
-//! Made-up histories of three replicas that hear of each other now and then, and the orders in
-//! which others may come to hold them.
+//! Random histories of three replicas that exchange events now and then, and the orders in which
+//! another replica may receive these events.
 
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, LEVEL, RawEvent};
@@ -16,7 +16,7 @@ use serde_json::value::to_raw_value;
 
 const REPLICAS: usize = 3;
 
-/// What somebody does at one of the replicas.
+/// An action at one of the replicas.
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
     Join { user: u8, group: u8 },
@@ -25,7 +25,7 @@ pub enum Act {
     Send { key: u8 },
     Like { user: u8, message: u8 },
     Unlike { user: u8, message: u8 },
-    Hear { from: usize, events: usize },
+    Receive { from: usize, events: usize },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -37,11 +37,11 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0..2_u8).prop_map(|key| Act::Send { key }),
         2 => (user.clone(), message).prop_map(|(user, message)| Act::Like { user, message }),
         2 => (user, message).prop_map(|(user, message)| Act::Unlike { user, message }),
-        5 => (0..REPLICAS, 1..12_usize).prop_map(|(from, events)| Act::Hear { from, events }),
+        5 => (0..REPLICAS, 1..12_usize).prop_map(|(from, events)| Act::Receive { from, events }),
     ]
 }
 
-/// Any history: all its events, every cause before its effects.
+/// A random history: all its events, every cause before its effects.
 pub fn history() -> impl Strategy<Value = Vec<RawEvent>> {
     let acts = proptest::collection::vec((0..REPLICAS, act()), 1..24);
     let skews = proptest::array::uniform3(0..40_u64);
@@ -54,12 +54,12 @@ pub fn history() -> impl Strategy<Value = Vec<RawEvent>> {
     })
 }
 
-/// Which of the events that could come next does: for `in_some_causal_order`.
+/// Choices among the events that may be delivered next, for `in_some_causal_order`.
 pub fn choices() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 40)
 }
 
-/// Puts events in one of the orders in which a replica may come to hold them.
+/// Sorts events in one of the orders in which a replica may receive them.
 pub fn in_some_causal_order(events: &[RawEvent], choices: &[u8]) -> Vec<RawEvent> {
     let mut held = VersionVector::default();
     let mut waiting: Vec<&RawEvent> = events.iter().collect();
@@ -77,10 +77,10 @@ pub fn in_some_causal_order(events: &[RawEvent], choices: &[u8]) -> Vec<RawEvent
     ordered
 }
 
-/// A history in the making; also driven by hand, where a test tells a story.
+/// The replicas that make a history, driven at random or by a test.
 pub struct World {
     replicas: Vec<Replica>,
-    /// All that has happened, causes first.
+    /// All events, causes first.
     pub events: Vec<RawEvent>,
 }
 
@@ -127,7 +127,7 @@ impl World {
                 self.write(at, "post", &id, group_name(0), &posted(user, None));
             }
             Act::Send { key } => {
-                // Known here already: then this replica answers with the one it has.
+                // A replica that holds the message answers a retry with it.
                 let id = format!("k{key}");
                 if !self.messages_at(at).contains(&id) {
                     let event = posted(key, Some(format!("key {key}")));
@@ -142,7 +142,7 @@ impl World {
                 let event = PostEvent::MessageUnliked { user: person(user) };
                 self.write_about(at, message, &event);
             }
-            Act::Hear { from, events } => self.hear(at, from, events),
+            Act::Receive { from, events } => self.receive(at, from, events),
         }
     }
 
@@ -185,7 +185,7 @@ impl World {
         self.events.push(event);
     }
 
-    fn hear(&mut self, at: usize, from: usize, events: usize) {
+    fn receive(&mut self, at: usize, from: usize, events: usize) {
         let news: Vec<RawEvent> = self.replicas[from]
             .log
             .iter()
@@ -215,7 +215,7 @@ fn group_name(group: u8) -> &'static str {
     ["lobby", "attic"][usize::from(group)]
 }
 
-/// Who does things in these histories.
+/// A user in these histories.
 pub fn person(user: u8) -> User {
     let name = ["anna", "bert"][usize::from(user)];
     User {
