@@ -1,12 +1,12 @@
-//! What the log's one writer decides, without the database, the file, the clock and the tasks
-//! around it: who may be written as, what a batch yields, what is believed after a failure, what
-//! is promised about the future.
+//! The decisions of the log's single writer, without database, file, clock and tasks: which origin
+//! it writes as, what a batch yields, which state is valid after a failure, and which closed
+//! timestamps it may promise.
 //!
-//! The shell (the store's `log/writer`) does what is said here, in this order; the simulator drives
-//! the same code through crashes at each of its steps.
+//! [`machine`] puts the decisions in order. The shell (the store's `log/writer`) carries them out;
+//! the simulator drives the same code through a crash at each step.
 
 mod batch;
-mod hot;
+mod cache;
 mod identity;
 pub mod machine;
 mod promises;
@@ -22,32 +22,32 @@ use crate::hlc::{Clock, Hlc};
 use crate::ids::{Origin, ReplicaId};
 use crate::rule::{self, Rule};
 use batch::Batch;
-use hot::Hot;
+use cache::Cache;
 
-/// What a start finds.
+/// The stored state that a start finds.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The identity row.
     pub row: Option<Row>,
     /// The file beside the database.
     pub file: Option<Record>,
-    /// The Postgres that answers.
+    /// The Postgres instance in use.
     pub server: Server,
-    /// What the rows say is held.
+    /// The head of the log, derived from the rows.
     pub head: Head,
 }
 
-/// A moment, on the two clocks of a replica.
+/// A point in time, on the two clocks of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
-    /// The wall clock: what people are shown.
+    /// The wall clock, for display.
     pub wall_ms: u64,
-    /// What the events' own clock follows: the wall, as far as it is let lead (F15).
+    /// The input of the hybrid logical clock: the wall clock, with its lead limited (F15).
     pub order_ms: u64,
 }
 
 impl From<u64> for Time {
-    /// The wall as it is.
+    /// A time whose lead is not limited.
     fn from(wall_ms: u64) -> Self {
         Self {
             wall_ms,
@@ -56,7 +56,7 @@ impl From<u64> for Time {
     }
 }
 
-/// A batch that is decided, and true once its rows are committed.
+/// A decided batch. It takes effect when its rows are committed.
 #[derive(Debug)]
 pub struct Decided {
     verdicts: Vec<Verdict>,
@@ -65,19 +65,19 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// What to commit, all of it or nothing. The verdicts are to be had only after that.
+    /// The rows to commit atomically. [`Writing::committed`] returns the verdicts after that.
     pub fn rows(&self) -> &[NewRow] {
         &self.rows
     }
 }
 
-/// Somebody restored, promoted or exchanged the database beneath us: going on could give numbers
-/// out twice (F32).
+/// The database was restored, promoted or replaced while in use: continuing could issue a seq twice
+/// (F32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the database is not the one this process began with")]
+#[error("the database is not the one that this process started with")]
 pub struct NotOurs;
 
-/// What the writer knows: a copy of what the rows say, and what it has promised beyond them.
+/// The writer's state: a copy of the stored state, and the promises beyond it.
 #[derive(Debug)]
 pub struct Writing {
     replica: ReplicaId,
@@ -86,16 +86,16 @@ pub struct Writing {
     clock: Clock,
     reserved: Hlc,
     recorded: Option<Record>,
-    /// The file beside the database could not be written the last time.
+    /// Whether the last write of the file beside the database failed.
     is_file_stuck: bool,
-    /// The new epoch that may be in the identity row already: its answer is still to come.
+    /// A new epoch whose commit to the identity row is not confirmed yet.
     renewing: Option<Origin>,
-    hot: Hot,
+    cache: Cache,
 }
 
 impl Writing {
-    /// Begins with what a start finds. Before anything else the identity row must be written, then
-    /// the file.
+    /// Starts from the stored state. The caller must write the identity row, then the file, before
+    /// anything else.
     pub fn begin(
         replica: ReplicaId,
         found: Found,
@@ -106,8 +106,8 @@ impl Writing {
         let mut clock = Clock::default();
         let reserved = found.row.as_ref().map(|row| row.reserved);
         let recorded = found.file.as_ref().map(|file| file.hlc);
-        let former = [Some(found.head.highest), reserved, recorded];
-        for reading in former
+        let earlier = [Some(found.head.highest), reserved, recorded];
+        for reading in earlier
             .into_iter()
             .filter(|_| rule::holds(Rule::ClockIsSeeded))
         {
@@ -125,27 +125,27 @@ impl Writing {
             recorded: None,
             is_file_stuck: false,
             renewing: None,
-            hot: Hot::default(),
+            cache: Cache::default(),
         };
         (writing, beginning)
     }
 
-    /// What is held, as far as it is committed.
+    /// The head of the log at the last commit.
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// Who is written as.
+    /// The origin of own events.
     pub fn origin(&self) -> Origin {
         self.head.origin
     }
 
-    /// The Postgres this process began with.
+    /// The Postgres instance that this process started with.
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// What the identity row is to say where `origin` is who writes.
+    /// The identity row for an origin.
     pub fn row(&self, origin: Origin) -> Row {
         Row {
             origin,
@@ -155,19 +155,19 @@ impl Writing {
         }
     }
 
-    /// Says what must be read before a batch can be decided.
+    /// Returns what must be read before a batch can be decided.
     pub fn needs(&self, tasks: &[Task]) -> Needs {
-        Needs::of(tasks, &self.hot)
+        Needs::of(tasks, &self.cache)
     }
 
-    /// Tells whether a batch may be decided without what it needs, as if nothing of that were there: to
-    /// be committed and answered only if so it is and there is something to commit; otherwise it is to
-    /// be decided once more.
+    /// Whether a batch may be decided optimistically, as if no row that it needs existed. Commit
+    /// and answer it only if the insertion finds none of them and inserts at least one row;
+    /// otherwise read the rows and decide again.
     pub fn is_likely_new(&self, tasks: &[Task], needs: &Needs) -> bool {
-        needs.is_likely_new(tasks, &self.hot)
+        needs.is_likely_new(tasks, &self.cache)
     }
 
-    /// Decides a batch on what was read for it.
+    /// Decides a batch on the rows that were read for it.
     pub fn decide(
         &mut self,
         time: impl Into<Time>,
@@ -178,9 +178,9 @@ impl Writing {
         self.decide_on(self.head.clone(), time.into(), tasks, needs, facts)
     }
 
-    /// Decides what peers sent on what the log will hold after `before`, while that is being committed,
-    /// as if nothing it needs were there. All of it falls where `before` is not committed: then it is
-    /// to be decided once more.
+    /// Decides a batch of peers' events on the head after `before`, while `before` is being
+    /// committed, as if no row that it needs existed. If `before` is not committed, the result is
+    /// invalid and the batch must be decided again.
     pub fn decide_ahead(
         &mut self,
         before: &Decided,
@@ -188,9 +188,12 @@ impl Writing {
         tasks: &[Task],
         needs: &Needs,
     ) -> Decided {
-        // An event of our own takes a reading of the clock now, and the floor that is told with the
-        // commit of `before` would lie above it.
-        debug_assert!(!tasks.iter().any(Task::gives_numbers), "of peers only");
+        // An own event would get a clock reading now, below the closed timestamp that is published
+        // with the commit of `before`.
+        debug_assert!(
+            !tasks.iter().any(Task::issues_seqs),
+            "only events of peers are decided ahead"
+        );
         let head = before.head.clone();
         self.decide_on(head, time.into(), tasks, needs, Facts::default())
     }
@@ -203,13 +206,13 @@ impl Writing {
         needs: &Needs,
         facts: Facts,
     ) -> Decided {
-        let mut batch = Batch::new(time, head, self.clock, &mut self.hot);
-        batch.learn(needs, facts);
+        let mut batch = Batch::new(time, head, self.clock, &mut self.cache);
+        batch.load(needs, facts);
         let verdicts = tasks.iter().map(|task| batch.decide(task)).collect();
         let Batch {
             rows, head, clock, ..
         } = batch;
-        // Kept also when the batch fails: readings may be skipped, never given twice.
+        // Kept even if the batch fails: readings may be skipped, but never issued twice.
         self.clock = clock;
         if !rule::holds(Rule::HeldAfterCommit) {
             self.head = head.clone();
@@ -221,34 +224,36 @@ impl Writing {
         }
     }
 
-    /// The rows of a batch are committed: from now on it may be told. Returns what to tell whoever
-    /// asked, in the order of the tasks.
+    /// Applies a batch whose rows are committed. Returns its verdicts, in the order of the tasks.
     pub fn committed(&mut self, decided: Decided) -> Vec<Verdict> {
-        // What was decided ahead does not know the floor that was told since.
+        // A batch decided ahead does not include a closed timestamp published since.
         let floor = self.head.floor.max(decided.head.floor);
         self.head = Head {
             floor,
             ..decided.head
         };
-        self.hot.trim();
+        self.cache.trim();
         decided.verdicts
     }
 
-    /// A statement failed: nothing at hand is believed any more (F14). Before the next batch the
-    /// rows are to be read again and given to [`Writing::resume`].
+    /// Drops the cache after a failed statement (F14). Before the next batch the head must be read
+    /// again and passed to [`Writing::resume`].
     pub fn forget(&mut self) {
         if rule::holds(Rule::MemoryIsForgotten) {
-            self.hot.clear();
+            self.cache.clear();
         }
     }
 
-    /// Goes on after a failure, on a new session that holds the lock, with what the rows say.
+    /// Resumes after a failure, in a new session that holds the lock, with the stored state.
+    ///
+    /// # Errors
+    /// If the database cannot be proven to be the same.
     pub fn resume(&mut self, found: &Server, row: Option<&Row>, head: Head) -> Result<(), NotOurs> {
         let stored = row.map(|row| row.origin);
-        // Where the answer to a new epoch was lost, the row tells whether it counts.
+        // If the commit of a new epoch was not confirmed, the row shows whether it succeeded.
         let is_renewed = stored.is_some() && stored == self.renewing;
         let is_ours = is_renewed || stored == Some(self.head.origin);
-        // All that was ever told from here was committed: it must still be there.
+        // Everything reported was committed before, so the database must still hold it.
         let has_all = head.vector.covers_all(&self.head.vector);
         let is_proven = is_ours && *found == self.server && has_all;
         if !is_proven && rule::holds(Rule::SessionIsProven) {
@@ -266,8 +271,8 @@ impl Writing {
         Ok(())
     }
 
-    /// Tells, after [`Writing::resume`], whether a batch whose answer was lost had been committed after
-    /// all (F12).
+    /// Whether a batch whose commit was not confirmed was committed (F12). Call it after
+    /// [`Writing::resume`].
     pub fn was_committed(&self, decided: &Decided) -> bool {
         crate::mutant!(LostAnswerIsSettled => false);
         decided.rows.last().is_some_and(|row| {

@@ -1,7 +1,7 @@
-//! Decides what waits as one batch, on the state the rows would have after it.
+//! Decides the tasks of a batch, each on the state that the previous decisions yield.
 //!
-//! Nothing here is true until the batch is committed; when that fails, all of it is forgotten and
-//! decided again.
+//! The result takes effect with the commit. If that fails, it is discarded and the batch is decided
+//! again.
 
 mod absorb;
 mod needs;
@@ -22,46 +22,46 @@ use crate::stamp::Stamp;
 
 pub use needs::{Facts, Needs};
 
-use super::hot::Hot;
+use super::cache::Cache;
 use super::{Action, Command, Conflict, Head, NewRow, Task, Time, Unstamped, Verdict};
 
 const GROUP: &str = <Group as cqrs_es::Aggregate>::TYPE;
 const POST: &str = <Post as cqrs_es::Aggregate>::TYPE;
 
-/// What the log keeps of an event beside its bytes, to find it by.
+/// The columns, beside its bytes, by which an event is looked up.
 #[derive(Default)]
-struct FoundBy {
+struct LookupKeys {
     key_digest: Option<[u8; 16]>,
     member: Option<String>,
 }
 
-/// A batch while it is decided.
+/// A batch that is being decided.
 pub(super) struct Batch<'a> {
     time: Time,
     pub head: Head,
     pub clock: Clock,
-    hot: &'a mut Hot,
+    cache: &'a mut Cache,
     pub rows: Vec<NewRow>,
-    /// Last sequences of aggregates that are not at hand, by type and id; absent means none.
+    /// Last sequences of uncached aggregates, by type and id; an absent one has no events.
     sequences: BTreeMap<String, BTreeMap<String, i64>>,
-    /// Messages known under the keys that this batch names.
+    /// Messages sent with the idempotency keys of this batch.
     keys: BTreeMap<[u8; 16], BTreeSet<String>>,
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(time: Time, head: Head, clock: Clock, hot: &'a mut Hot) -> Self {
+    pub fn new(time: Time, head: Head, clock: Clock, cache: &'a mut Cache) -> Self {
         Self {
             time,
             head,
             clock,
-            hot,
+            cache,
             rows: Vec::new(),
             sequences: BTreeMap::new(),
             keys: BTreeMap::new(),
         }
     }
 
-    /// Decides one task after all before it.
+    /// Decides the next task.
     pub fn decide(&mut self, task: &Task) -> Verdict {
         match task {
             Task::Submit(command) => Verdict::Submitted(self.submit(command)),
@@ -93,7 +93,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Looks an author's key up, before anything else is asked (F12).
+    /// Looks up an author's idempotency key. This precedes every other check (F12).
     fn was_sent_before(&self, digest: &[u8; 16], id: &MessageId) -> Result<bool, Refusal> {
         match self.keys.get(digest) {
             _ if !rule::holds(Rule::KeyIsLookedUp) => Ok(false),
@@ -111,13 +111,13 @@ impl<'a> Batch<'a> {
         let id = command.group.as_str();
         let (asked, clock) = self.ask(command, id, asked.clone());
         let sequence = self.next_sequence(GROUP, id);
-        let accepted = self.hot.groups.decide(id, asked)?;
+        let accepted = self.cache.groups.decide(id, asked)?;
         self.clock = clock;
-        let found_by = FoundBy {
+        let lookup_keys = LookupKeys {
             member: accepted.event.member().map(str::to_owned),
-            ..FoundBy::default()
+            ..LookupKeys::default()
         };
-        Ok(self.create(accepted.envelope, sequence, found_by))
+        Ok(self.create(accepted.envelope, sequence, lookup_keys))
     }
 
     fn submit_to_post(
@@ -128,24 +128,24 @@ impl<'a> Batch<'a> {
         digest: Option<[u8; 16]>,
     ) -> Result<RawEvent, Refusal> {
         let membership = self
-            .hot
+            .cache
             .groups
             .get(command.group.as_str())
-            .expect("it was learnt where everybody stands who writes in the batch")
+            .expect("the memberships of all authors in the batch are loaded")
             .membership(&asked.user().id);
         let (asked, clock) = self.ask(command, &id.0, asked.clone());
         let sequence = self.next_sequence(POST, &id.0);
-        let posts = &mut self.hot.posts;
+        let posts = &mut self.cache.posts;
         let accepted = posts.decide(&id.0, sequence, membership, asked)?;
         self.clock = clock;
-        let found_by = FoundBy {
+        let lookup_keys = LookupKeys {
             key_digest: digest,
-            ..FoundBy::default()
+            ..LookupKeys::default()
         };
-        Ok(self.create(accepted.envelope, sequence, found_by))
+        Ok(self.create(accepted.envelope, sequence, lookup_keys))
     }
 
-    /// Puts a command as its aggregate takes it, with the stamp of the event it may yield, and
+    /// Wraps a command for its aggregate, with the stamp of the event that it may yield. Also
     /// returns the clock after that event.
     fn ask<C>(&self, command: &Command, id: &str, asked: C) -> (Asked<C>, Clock) {
         let mut clock = self.clock;
@@ -179,12 +179,12 @@ impl<'a> Batch<'a> {
                 event: event.event.clone(),
             };
             let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
-            self.fold_in(raw);
+            self.apply_and_append(raw);
         }
         Ok(())
     }
 
-    /// Gives events a stamp of this replica in place of their own.
+    /// Appends events with a new stamp of this replica in place of their own.
     fn restamp(&mut self, events: &[Envelope]) {
         for event in events {
             let envelope = Envelope {
@@ -192,7 +192,7 @@ impl<'a> Batch<'a> {
                 ..event.clone()
             };
             let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
-            self.fold_in(raw);
+            self.apply_and_append(raw);
         }
     }
 
@@ -216,39 +216,44 @@ impl<'a> Batch<'a> {
         i64::try_from(self.time.wall_ms).unwrap_or(i64::MAX)
     }
 
-    /// Makes the bytes of an event of this replica that its aggregate has applied, and adds its row.
-    fn create(&mut self, envelope: Arc<Envelope>, sequence: i64, found_by: FoundBy) -> RawEvent {
+    /// Serialises an own event, which its aggregate has applied already, and adds its row.
+    fn create(
+        &mut self,
+        envelope: Arc<Envelope>,
+        sequence: i64,
+        lookup_keys: LookupKeys,
+    ) -> RawEvent {
         let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
-        self.append(raw.clone(), sequence, found_by);
+        self.append(raw.clone(), sequence, lookup_keys);
         raw
     }
 
-    /// Lets an event's aggregate apply it, where it is at hand, and adds its row.
-    fn fold_in(&mut self, event: RawEvent) {
+    /// Applies an event to its aggregate, if that is cached, and adds its row.
+    fn apply_and_append(&mut self, event: RawEvent) {
         let envelope = &event.envelope;
         let sequence = self.next_sequence(&envelope.aggregate, &envelope.id);
-        let mut found_by = FoundBy::default();
+        let mut lookup_keys = LookupKeys::default();
         match envelope.aggregate.as_str() {
             POST => {
                 let stamped = Stamped::<PostEvent>::read(envelope.clone());
-                found_by.key_digest = stamped.event.key_digest();
-                self.hot.posts.fold(&envelope.id, sequence, stamped);
+                lookup_keys.key_digest = stamped.event.key_digest();
+                self.cache.posts.fold(&envelope.id, sequence, stamped);
             }
             GROUP => {
                 let stamped = Stamped::<GroupEvent>::read(envelope.clone());
-                found_by.member = stamped.event.member().map(str::to_owned);
-                self.hot.groups.fold(&envelope.id, stamped);
+                lookup_keys.member = stamped.event.member().map(str::to_owned);
+                self.cache.groups.fold(&envelope.id, stamped);
             }
             _ => {}
         }
-        self.append(event, sequence, found_by);
+        self.append(event, sequence, lookup_keys);
     }
 
-    /// Adds a row, and what follows from it for whatever is decided next.
-    fn append(&mut self, event: RawEvent, sequence: i64, found_by: FoundBy) {
+    /// Adds a row and updates the state for the next decision.
+    fn append(&mut self, event: RawEvent, sequence: i64, lookup_keys: LookupKeys) {
         let envelope = &event.envelope;
-        self.count(envelope, sequence);
-        if let Some(digest) = found_by.key_digest {
+        self.record_sequence(envelope, sequence);
+        if let Some(digest) = lookup_keys.key_digest {
             let known = self.keys.entry(digest).or_default();
             known.insert(envelope.id.clone());
         }
@@ -262,16 +267,16 @@ impl<'a> Batch<'a> {
         self.rows.push(NewRow {
             arrival: self.head.arrival,
             sequence,
-            key_digest: found_by.key_digest,
-            member: found_by.member,
+            key_digest: lookup_keys.key_digest,
+            member: lookup_keys.member,
             event,
         });
     }
 
-    /// Notes the last sequence of an aggregate that is not at hand with its own.
-    fn count(&mut self, envelope: &Envelope, sequence: i64) {
+    /// Records the last sequence of an aggregate, unless the cache has it.
+    fn record_sequence(&mut self, envelope: &Envelope, sequence: i64) {
         let (aggregate, id) = (envelope.aggregate.as_str(), envelope.id.as_str());
-        if self.hot.sequence(aggregate, id).is_some() {
+        if self.cache.sequence(aggregate, id).is_some() {
             return;
         }
         if let Some(of_type) = self.sequences.get_mut(aggregate) {
@@ -283,7 +288,7 @@ impl<'a> Batch<'a> {
     }
 
     fn next_sequence(&self, aggregate: &str, id: &str) -> i64 {
-        let last = self.hot.sequence(aggregate, id).or_else(|| {
+        let last = self.cache.sequence(aggregate, id).or_else(|| {
             let of_type = self.sequences.get(aggregate)?;
             of_type.get(id).copied()
         });

@@ -1,9 +1,9 @@
-//! As whom this database may write: the epoch rule.
+//! The epoch rule: the origin under which this database may write.
 //!
-//! An epoch goes on only when the database and the file beside it both exist and agree, and the
-//! database still holds all that the file has seen. Whatever else happened (a fresh disk, a
-//! restored dump, a copy, a failover), a new epoch is drawn, and no number is given out twice
-//! (F1, F2, F32).
+//! A start continues the epoch only if the database and the file beside it both exist and agree,
+//! and the database still holds every own event that the file has recorded. In every other case (a
+//! new disk, a restored dump, a copy, a failover) it draws a new epoch, so that no seq is issued
+//! twice (F1, F2, F32).
 
 use serde::{Deserialize, Serialize};
 
@@ -14,84 +14,85 @@ use crate::rule::{self, Rule};
 
 use super::Found;
 
-/// How a start stands to the one before it.
+/// How a start relates to the previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beginning {
-    /// The same epoch goes on.
+    /// The epoch is continued.
     Continued,
-    /// A new epoch was drawn: there was no former one.
+    /// A new epoch was drawn, because there is no previous one.
     First,
-    /// A new epoch was drawn: this is what could not be proven.
+    /// A new epoch was drawn, because continuity could not be proven.
     Renewed(Doubt),
 }
 
-/// Why a database is not believed to continue the former one.
+/// Why the continuity of a database cannot be proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    /// The database knows an identity, the file beside it is missing.
+    /// The identity row exists, but the file beside the database is missing.
     #[error("the file beside the database is missing")]
     NoSidecar,
-    /// The file is there, the database is empty.
-    #[error("the database is empty but was not before")]
+    /// The file exists, but the database is empty.
+    #[error("the database is empty, but the file beside it is not")]
     NoRow,
-    /// They name different origins.
+    /// The database and the file name different origins.
     #[error("the database and the file beside it name different origins")]
     OtherOrigin,
-    /// Another Postgres, or another timeline of it.
-    #[error("this is another Postgres, or another timeline of it, than before")]
+    /// The Postgres instance, or its timeline, has changed.
+    #[error("the Postgres instance or its timeline has changed")]
     OtherPostgres,
-    /// The database has lost events that the file has seen.
-    #[error("the database has lost events it had before")]
+    /// The database lacks own events that the file has recorded.
+    #[error("the database has lost committed events")]
     LostEvents,
 }
 
-/// What the database says of itself.
+/// The identity row of the database.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Who writes.
+    /// The origin of own events.
     pub origin: Origin,
     /// The reservation.
     pub reserved: Hlc,
-    /// Which Postgres wrote the row.
+    /// The system identifier of the Postgres instance that wrote the row.
     pub system_identifier: String,
-    /// Which of its timelines.
+    /// Its timeline.
     pub timeline: String,
 }
 
-/// The Postgres that answers now.
+/// A Postgres instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Drawn by initdb.
+    /// The system identifier, drawn by initdb.
     pub system_identifier: String,
-    /// Changes at every failover.
+    /// The timeline, which changes at every failover.
     pub timeline: String,
 }
 
-/// What the file beside the database says: what the database must still know when it comes back.
+/// The content of the file beside the database: what the database must still hold at the next
+/// start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Who writes.
+    /// The origin of own events.
     pub origin: Origin,
-    /// The highest number known to be committed.
+    /// The highest own seq known to be committed.
     pub seq_seen: u64,
-    /// No promise about the future lies above this reading.
+    /// The reservation: no closed timestamp lies above this reading.
     pub hlc: Hlc,
-    /// Which Postgres.
+    /// The system identifier of the Postgres instance.
     pub system_identifier: String,
-    /// Which of its timelines.
+    /// Its timeline.
     pub timeline: String,
 }
 
 impl Found {
-    /// Tells whether the former epoch goes on, and who is written as from now on.
+    /// Decides whether the epoch is continued, and returns the origin of own events.
     pub(super) fn judge(&self, replica: ReplicaId, fresh_epoch: u32) -> (Beginning, Origin) {
         let (row, file) = (self.row.as_ref(), self.file.as_ref());
         let held = row.map_or(0, |row| self.head.vector.get(row.origin));
         let mut beginning = judge(replica, row, file, held, &self.server);
-        let is_waved_through = !rule::holds(Rule::EpochIsProven)
+        let is_unchecked = !rule::holds(Rule::EpochIsProven)
             || !rule::holds(Rule::FileIsAsked)
                 && !matches!(beginning, Beginning::Renewed(Doubt::OtherPostgres));
-        if row.is_some() && is_waved_through {
+        if row.is_some() && is_unchecked {
             beginning = Beginning::Continued;
         }
         let origin = match (beginning, row) {
@@ -104,8 +105,8 @@ impl Found {
     }
 }
 
-/// Tells whether the former epoch goes on. `held` is the highest number in the database of the
-/// origin that its row names.
+/// Decides whether the epoch is continued. `held` is the highest seq in the database of the origin
+/// in its row.
 fn judge(
     replica: ReplicaId,
     row: Option<&Row>,
@@ -136,7 +137,7 @@ fn judge(
     Beginning::Continued
 }
 
-/// Draws an epoch that this replica has not used, from 32 fresh random bits.
+/// Returns an origin with an unused epoch, starting from 32 random bits.
 pub fn draw(replica: ReplicaId, fresh: u32, used: impl Fn(Origin) -> bool) -> Origin {
     (0..=u32::MAX)
         .map(|step| Origin {
@@ -144,7 +145,7 @@ pub fn draw(replica: ReplicaId, fresh: u32, used: impl Fn(Origin) -> bool) -> Or
             epoch: Epoch(fresh.wrapping_add(step)),
         })
         .find(|&origin| !used(origin))
-        .expect("a replica has not used four thousand million epochs")
+        .expect("a replica has not used all 2^32 epochs")
 }
 
 #[cfg(test)]
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_goes_on_only_when_database_and_file_agree() {
+    fn an_epoch_is_continued_only_if_database_and_file_agree() {
         assert_eq!(
             judged(Some(&row()), Some(&file(5)), 5),
             Beginning::Continued
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_cannot_be_proven_draws_a_new_epoch() {
+    fn without_proof_of_continuity_a_new_epoch_is_drawn() {
         let renewed = |doubt| Beginning::Renewed(doubt);
 
         assert_eq!(judged(None, Some(&file(5)), 0), renewed(Doubt::NoRow));

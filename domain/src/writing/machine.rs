@@ -1,11 +1,11 @@
-//! The one writer as a machine: `step(now, input) -> effects`.
+//! The log's single writer as a state machine: `step(now, input) -> effects`.
 //!
-//! It decides what is written next and with what else, what a failure means, whom to answer when, and
-//! what is promised. It knows no database, file, clock or task. The store's `log/writer` carries its
-//! effects out; the simulator does so too, with crashes between any two of them.
+//! It forms batches, handles failures, and decides when a batch is answered and which closed
+//! timestamp is promised. It knows no database, file, clock or task. The store's `log/writer`
+//! executes its effects; so does the simulator, with a crash between any two of them.
 //!
-//! At most one statement runs at a time, and at most one write of the file beside the database. A batch
-//! is answered after its rows are committed, and after the file shows that.
+//! At most one statement and at most one write of the file beside the database run at a time. A
+//! batch is answered after its rows are committed and the file has recorded the commit.
 
 mod attempt;
 mod batch;
@@ -40,55 +40,55 @@ use session::Connecting;
 /// How often an idle writer raises the closed timestamp.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 
-/// The writer. `R` stands for whoever waits for an answer.
+/// The writer. `R` identifies the receiver of an answer.
 pub struct Machine<R> {
     writing: Writing,
     queue: Queue<R>,
-    /// New epochs that were taken from the queue.
+    /// Renewals taken from the queue.
     renewals: VecDeque<Renewal<R>>,
-    /// Batches that were taken from the queue: written after the renewals, in this order.
+    /// Batches taken from the queue, in order. They are written after the renewals.
     batches: VecDeque<Batch<R>>,
-    /// What is written next where nothing comes in between.
+    /// The pipelined batch, which is written next unless more urgent work arrives.
     pipelined: Option<Pipelined<R>>,
-    /// While a batch is being inserted: the next one may be decided.
+    /// Whether the next batch may be decided while one is being inserted.
     may_pipeline: bool,
     state: State<R>,
     file: File,
     is_connected: bool,
-    /// Nobody is left who could ask for anything.
+    /// Whether no more work will be accepted.
     is_closed: bool,
     next_tick: Duration,
-    /// When the database last took a reservation; nothing where it has still to prove that it does.
+    /// When the database last stored a reservation; `None` until a new session has stored one.
     reserved_at: Option<Duration>,
-    /// Of the step under way.
+    /// The time of the current step.
     now: Now,
     effects: Vec<Effect<R>>,
 }
 
-/// What the writer waits for.
+/// The event for which the writer waits.
 enum State<R> {
-    /// For work, or the next tick.
+    /// Work, or the next tick.
     Idle,
-    /// For a session.
+    /// A session.
     Connecting(Connecting<R>),
-    /// For the next attempt to get one.
+    /// The time of the next attempt to connect.
     Pausing(Connecting<R>, Duration),
-    /// For what a batch must be decided on.
+    /// The rows that a batch needs.
     Reading(Batch<R>),
-    /// For the commit of a batch.
+    /// The commit of a batch.
     Inserting(Batch<R>, Decided),
-    /// For a reservation: the last one before the end, or one that keeps the closed timestamp rising.
+    /// The commit of a reservation: the last one before the end, or one for the closed timestamp.
     Reserving { reserved: Hlc, is_last: bool },
-    /// For a new epoch in the identity row.
+    /// The commit of a new epoch to the identity row.
     Renewing(Origin, R),
-    /// For the file beside the database, until then.
+    /// The write of the file beside the database, until a deadline.
     Recording(AfterFile<R>, Duration),
-    /// For nothing any more.
+    /// Nothing; the machine has ended.
     Ended,
 }
 
 impl<R> Machine<R> {
-    /// Begins with a session on the database, the identity row and the file written.
+    /// Starts with a session on the database. The identity row and the file must be written.
     pub fn new(now: Now, writing: Writing, pacing: Pacing) -> Self {
         Self {
             writing,
@@ -108,28 +108,28 @@ impl<R> Machine<R> {
         }
     }
 
-    /// Puts work into the queue; the next step looks at it. Bounded by [`Machine::room`].
+    /// Puts work into the queue, for the next step. The caller respects [`Machine::room`].
     pub fn accept(&mut self, work: Work<R>) {
         self.queue.push(work);
     }
 
-    /// How much more work is accepted now.
+    /// The free capacity of the queue.
     pub fn room(&self) -> usize {
         self.queue.room()
     }
 
-    /// Tells whether new work could change what happens next: otherwise it may wait with whoever
-    /// brings it until something else has happened.
+    /// Whether new work could change the next step. Otherwise the caller may hold it back until
+    /// another input has been handled.
     pub fn wants_work(&self) -> bool {
-        let is_of_use = match self.state {
+        let is_useful = match self.state {
             State::Idle => true,
             State::Inserting(..) => self.may_pipeline,
             _ => false,
         };
-        is_of_use && self.queue.room() > 0
+        is_useful && self.queue.room() > 0
     }
 
-    /// When [`Input::Woken`] is due; a moment that has passed means at once.
+    /// When [`Input::Woken`] is due; a time in the past means immediately.
     pub fn next_wake(&self) -> Option<Duration> {
         match &self.state {
             State::Idle => {
@@ -144,27 +144,27 @@ impl<R> Machine<R> {
         }
     }
 
-    /// What is held, as far as it is committed.
+    /// The head of the log at the last commit.
     pub fn head(&self) -> &Head {
         self.writing.head()
     }
 
-    /// Who is written as.
+    /// The origin of own events.
     pub fn origin(&self) -> Origin {
         self.writing.origin()
     }
 
-    /// Tells whether nothing is under way and nothing waits.
+    /// Whether nothing is in flight or queued.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle) && self.queue.is_empty()
     }
 
-    /// How many tasks and renewals wait in the queue.
+    /// The number of tasks and renewals in the queue.
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many tasks the statement under way is for.
+    /// The number of tasks in the batch that is being read for or inserted.
     pub fn tasks_under_way(&self) -> usize {
         match &self.state {
             State::Reading(batch) | State::Inserting(batch, _) => batch.tasks.len(),
@@ -172,25 +172,25 @@ impl<R> Machine<R> {
         }
     }
 
-    /// Tells whether a batch is decided while the one before it is being inserted.
+    /// Whether a pipelined batch waits for the insertion of the previous one.
     pub fn is_pipelining(&self) -> bool {
         self.pipelined.is_some()
     }
 
-    /// Takes in what has happened; adds to `effects` what is to be done, in this order.
+    /// Handles an input and appends the effects to execute, in order.
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect<R>>) {
         self.now = now;
         mem::swap(&mut self.effects, effects);
-        self.take_in(input);
-        while matches!(self.state, State::Idle) && self.go_on() {}
+        self.handle(input);
+        while matches!(self.state, State::Idle) && self.start_next() {}
         if matches!(self.state, State::Ended) {
-            self.fail_all_that_wait();
+            self.fail_all_waiting();
             self.effects.push(Effect::End);
         }
         mem::swap(&mut self.effects, effects);
     }
 
-    fn take_in(&mut self, input: Input) {
+    fn handle(&mut self, input: Input) {
         match input {
             Input::Woken => self.woken(),
             Input::Closed => self.is_closed = true,
@@ -213,14 +213,14 @@ impl<R> Machine<R> {
                 self.try_to_connect(connecting);
             }
             State::Recording(then, until) if until <= self.now.since_start => {
-                self.lose_patience_with_the_file(then);
+                self.time_out_file(then);
             }
             state => self.state = state,
         }
     }
 
-    /// Begins what is next; tells whether there was something.
-    fn go_on(&mut self) -> bool {
+    /// Starts the next piece of work. Returns whether there was one.
+    fn start_next(&mut self) -> bool {
         if let Some(renewal) = self.renewals.pop_front() {
             self.renew(renewal);
             return true;
@@ -234,7 +234,7 @@ impl<R> Machine<R> {
         if self.next_tick <= now {
             self.tick();
         } else if let Some(pipelined) = self.pipelined.take() {
-            self.go_on_with(pipelined);
+            self.insert_pipelined(pipelined);
         } else if self.queue.is_ready(now, self.is_closed) {
             let taken = self.queue.take(now);
             self.renewals = taken.renewals;
@@ -248,7 +248,7 @@ impl<R> Machine<R> {
         true
     }
 
-    /// Tells everybody what is held now, with a fresh closed timestamp.
+    /// Publishes the head, with a new closed timestamp.
     fn publish(&mut self) -> Arc<Head> {
         let head = Arc::new(self.writing.publish(self.now.time.order_ms));
         self.effects.push(Effect::Publish(Arc::clone(&head)));
@@ -268,7 +268,7 @@ impl<R> Machine<R> {
         mem::replace(&mut self.state, State::Idle)
     }
 
-    fn fail_all_that_wait(&mut self) {
+    fn fail_all_waiting(&mut self) {
         let batches = self
             .batches
             .drain(..)

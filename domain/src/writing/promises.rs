@@ -1,5 +1,5 @@
-//! What the writer promises beyond its rows: the floor and the reservation behind it, what the
-//! file beside the database says, the epoch.
+//! The writer's promises beyond its rows: the closed timestamp and its reservation, the file beside
+//! the database, and the epoch.
 
 use crate::hlc::{Clock, Hlc};
 use crate::ids::Origin;
@@ -7,19 +7,19 @@ use crate::rule::{self, Rule};
 
 use super::{Head, Record, Writing, identity};
 
-/// How far ahead of the clock floors are promised before a new reservation must be stored.
+/// How far ahead of the clock a reservation lies.
 const RESERVATION_MS: u64 = 10_000;
 
-/// The reservation that lasts for a while. A clock ahead of the wall (a peer's was) must be
-/// reserved as well, or nothing settles.
+/// A new reservation. It follows the logical clock where that is ahead of the wall clock, after
+/// merging a peer's; otherwise nothing would settle.
 pub(super) fn ahead_of(clock: Clock, wall_ms: u64) -> Hlc {
     let now_ms = wall_ms.max(clock.last().ms());
     Hlc::at_ms(now_ms.saturating_add(RESERVATION_MS))
 }
 
 impl Writing {
-    /// Tells what is held now, with a fresh floor: taken together, between two batches, so nothing
-    /// at or below it is under way. The floor is the clock, within what is reserved.
+    /// Returns the head with a new closed timestamp. Called between two batches, so that no event
+    /// at or below it is in flight. The closed timestamp is the clock, capped by the reservation.
     pub fn publish(&mut self, wall_ms: u64) -> Head {
         let now = self.clock.last().max(Hlc::at_ms(wall_ms));
         let floor = if rule::holds(Rule::FloorIsReserved) {
@@ -32,26 +32,27 @@ impl Writing {
         self.head.clone()
     }
 
-    /// What the database's row and the file keep as reserved: no floor was ever told above it.
+    /// The reservation in the identity row and the file: no published closed timestamp lies above
+    /// it.
     pub fn reserved(&self) -> Hlc {
         self.reserved
     }
 
     /// Returns the reservation that must be stored now, in the database and then in the file;
-    /// nothing while the present one lasts.
+    /// `None` while the current one suffices.
     pub fn due_reservation(&self, wall_ms: u64) -> Option<Hlc> {
         let now_ms = wall_ms.max(self.clock.last().ms());
         let is_short = self.reserved <= Hlc::at_ms(now_ms.saturating_add(RESERVATION_MS / 2));
         is_short.then(|| ahead_of(self.clock, wall_ms))
     }
 
-    /// The reservation for an end in order: what was reserved and not promised is given back, so
-    /// that the next start need not begin ahead of the clock.
+    /// The reservation for an orderly shutdown. It releases the unused part, so that the next start
+    /// need not seed its clock ahead of time.
     pub fn last_reservation(&self) -> Hlc {
         self.head.floor.max(self.clock.last())
     }
 
-    /// What the file beside the database is to say. `reserved` is in the database already.
+    /// The new content of the file beside the database. `reserved` is in the database already.
     pub fn record(&self, reserved: Hlc) -> Record {
         Record {
             origin: self.head.origin,
@@ -62,30 +63,31 @@ impl Writing {
         }
     }
 
-    /// The file says this now. Its reservation counts from here on: it is in both places.
+    /// Records that the file has this content. Its reservation is valid from now on, since both
+    /// places hold it.
     pub fn recorded(&mut self, record: Record) {
         self.reserved = record.hlc;
         self.recorded = Some(record);
         self.is_file_stuck = false;
     }
 
-    /// The file could not be written.
+    /// Records that the file could not be written.
     pub fn not_recorded(&mut self) {
         self.is_file_stuck = true;
     }
 
-    /// Tells whether the file could not be written the last time.
+    /// Whether the last write of the file failed.
     pub fn is_file_stuck(&self) -> bool {
         self.is_file_stuck
     }
 
-    /// Tells whether own events may be written, and those that were be answered: not while the file
-    /// cannot be written, because a database that is put back would not be seen to lack them (F1).
-    pub fn may_give_numbers(&self) -> bool {
+    /// Whether own events may be written and answered. They may not while the file cannot be
+    /// written, because a later restore of the database could not be detected (F1).
+    pub fn may_issue_seqs(&self) -> bool {
         !self.is_file_stuck || !rule::holds(Rule::FileIsAwaited)
     }
 
-    /// Tells whether the file knows the newest own event.
+    /// Whether the file has recorded the newest own event.
     pub fn is_recorded(&self) -> bool {
         let recorded = self.recorded.as_ref();
         recorded.is_some_and(|record| {
@@ -94,9 +96,9 @@ impl Writing {
         })
     }
 
-    /// Draws a new epoch, because peers know events of `former` that are not held here: its numbers
-    /// are no longer safe to give. Nothing when `former` is not written as any more. Counts once it
-    /// is stored in the identity row: see [`Writing::renewed`].
+    /// Draws a new epoch, because peers hold events of `former` that this replica lacks, so its
+    /// next seq is not safe to issue. Returns `None` if `former` is not the current origin. The
+    /// epoch is valid once it is in the identity row: see [`Writing::renewed`].
     pub fn renew(&mut self, former: Origin, fresh_epoch: u32) -> Option<Origin> {
         if former != self.head.origin {
             return None;
@@ -107,7 +109,7 @@ impl Writing {
         Some(origin)
     }
 
-    /// The new epoch is in the identity row.
+    /// Records that the new epoch is in the identity row.
     pub fn renewed(&mut self, origin: Origin) {
         self.head.origin = origin;
         self.renewing = None;

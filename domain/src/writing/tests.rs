@@ -1,4 +1,4 @@
-//! What is decided about as whom, and on what, is written.
+//! Tests of the origin that a writer writes as, and of the state on which it decides.
 
 use super::*;
 use crate::ids::Epoch;
@@ -6,7 +6,7 @@ use crate::names::{GroupName, MessageId, User, UserId};
 use crate::post::PostCommand;
 
 #[test]
-fn a_session_goes_on_only_as_who_was_written_as_or_as_who_was_to_be() {
+fn a_session_resumes_only_under_the_current_or_the_renewed_origin() {
     let (mut writing, own) = begun();
     let head = writing.head().clone();
     assert!(writing.resume(&server(), None, head.clone()).is_err());
@@ -17,20 +17,22 @@ fn a_session_goes_on_only_as_who_was_written_as_or_as_who_was_to_be() {
             .is_err()
     );
 
-    let drawn = writing.renew(own, own.epoch.0).expect("it is written as");
-    assert_ne!(drawn, own, "given out again");
+    let drawn = writing
+        .renew(own, own.epoch.0)
+        .expect("it is the current origin");
+    assert_ne!(drawn, own, "the same epoch was drawn again");
     writing
         .resume(&server(), Some(&row(own)), head.clone())
-        .expect("the former one");
-    assert_eq!(writing.origin(), own, "not stored");
+        .expect("the current origin");
+    assert_eq!(writing.origin(), own, "the new epoch was not stored");
     writing
         .resume(&server(), Some(&row(drawn)), head)
-        .expect("the new one");
+        .expect("the new origin");
     assert_eq!(writing.origin(), drawn);
 }
 
 #[test]
-fn nothing_that_was_at_hand_is_believed_after_a_failure() {
+fn a_failure_clears_the_cache() {
     let (mut writing, _) = begun();
     let like = [Task::Submit(Box::new(Command {
         group: GroupName::parse("lobby").unwrap(),
@@ -45,31 +47,31 @@ fn nothing_that_was_at_hand_is_believed_after_a_failure() {
         ),
         above: None,
     }))];
-    let asked = writing.needs(&like);
-    writing.decide(5, &like, &asked, Facts::default());
+    let needs = writing.needs(&like);
+    writing.decide(5, &like, &needs, Facts::default());
     assert_eq!(writing.needs(&like), Needs::default());
 
     writing.forget();
 
-    assert_eq!(writing.needs(&like), asked);
+    assert_eq!(writing.needs(&like), needs);
 }
 
 #[test]
-fn an_epoch_that_was_used_is_not_drawn_again() {
+fn a_used_epoch_is_not_drawn_again() {
     let (mut writing, own) = begun();
     writing.head.vector = [(origin(8), 2)].into_iter().collect();
 
     assert_eq!(
         writing.renew(own, 7),
         Some(origin(9)),
-        "7 wrote nothing yet"
+        "the current epoch counts as used"
     );
     assert_eq!(writing.renew(own, 8), Some(origin(9)));
     assert_eq!(writing.renew(origin(8), 5), None);
 }
 
 #[test]
-fn own_events_that_only_a_peer_knows_are_told_of_and_not_stored() {
+fn own_events_that_only_a_peer_holds_are_reported_and_not_stored() {
     let (mut writing, own) = begun();
     let stamp = crate::stamp::Stamp {
         origin: own,
@@ -96,10 +98,10 @@ fn own_events_that_only_a_peer_knows_are_told_of_and_not_stored() {
     let decided = writing.decide(5, &task, &Needs::default(), Facts::default());
 
     assert!(decided.rows().is_empty());
-    let told = writing.committed(decided);
+    let verdicts = writing.committed(decided);
     assert!(
-        matches!(told[..], [Verdict::Absorbed(Absorbed { unknown_own: Some(dot), .. })] if dot.seq == 4),
-        "{told:?}"
+        matches!(verdicts[..], [Verdict::Absorbed(Absorbed { unknown_own: Some(dot), .. })] if dot.seq == 4),
+        "{verdicts:?}"
     );
 }
 
@@ -133,7 +135,7 @@ fn an_epoch_that_only_the_file_names_is_not_drawn_again() {
 }
 
 #[test]
-fn whoever_is_raised_writes_above_that() {
+fn raise_moves_the_clock_forward() {
     let (mut writing, _) = begun();
     let above = Hlc::at_ms(1_000_000);
 

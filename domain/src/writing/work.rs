@@ -1,4 +1,4 @@
-//! What is asked of the writer, and what it yields.
+//! The writer's tasks and their results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,67 +14,68 @@ use crate::names::{GroupName, MessageId};
 use crate::post::{PostCommand, Refusal};
 use crate::version_vector::{Range, VersionVector};
 
-/// What the log holds, after one of its commits.
+/// The head of the log at one of its commits.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Who this replica writes as.
+    /// The origin of own events.
     pub origin: Origin,
-    /// What is held.
+    /// The events held.
     pub vector: VersionVector,
-    /// The chain of each origin up to its last event held.
+    /// The chain hash of each origin at its last event held.
     pub hashes: BTreeMap<Origin, Hash>,
-    /// Every later event of this replica, of this or a later epoch, has a higher reading.
+    /// The closed timestamp: every later event of this replica, in any epoch, has a higher reading.
     pub floor: Hlc,
-    /// The highest reading of any event held.
+    /// The highest clock reading of any event held.
     pub highest: Hlc,
-    /// How many events are held: the last one's place in this log.
+    /// The number of events held, which is the offset of the last one.
     pub arrival: i64,
 }
 
-/// What a person asks of the log.
+/// A client's command.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// In which group.
+    /// The group.
     pub group: GroupName,
-    /// What.
+    /// The action.
     pub action: Action,
-    /// A reading that the event must lie above: what its author had seen.
+    /// A clock reading that the event must lie above: the highest that its author has seen.
     pub above: Option<Hlc>,
 }
 
-/// The aggregate that a command is for, and what is asked of it.
+/// The aggregate of a command, and the command on it.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// The group itself.
+    /// A command on the group.
     Group(GroupCommand),
-    /// A message in it. The id of a new one follows from its key, where it has one.
+    /// A command on a message of the group. The id of a new message is derived from its idempotency
+    /// key, if it has one.
     Post(MessageId, PostCommand),
 }
 
 /// One piece of a batch.
 #[derive(Clone, Debug)]
 pub enum Task {
-    /// Decide what a person asks.
+    /// Decide a client's command.
     Submit(Box<Command>),
-    /// Take in a peer's events, as far as all in their past is held.
+    /// Store a peer's events whose causal past is held.
     Absorb {
         /// The events, in the order of the peer's log.
         events: Vec<RawEvent>,
-        /// Origins of which the peers hold other events than we do: what lies in the past by their
-        /// numbers will not come, so it is not waited for.
+        /// Forked origins. Their events in the causal past of an event cannot be received, so they
+        /// are not required.
         forked: BTreeSet<Origin>,
     },
-    /// Stamp events that were decided elsewhere.
+    /// Stamp and store events that were decided elsewhere.
     Persist(Vec<Unstamped>),
-    /// Stamp events anew that had another stamp; they keep all else.
+    /// Store events under a new stamp, otherwise unchanged.
     Restamp(Vec<Envelope>),
-    /// Lift the clock: every later event of this replica lies above this.
+    /// Raise the clock: every later event of this replica has a higher reading.
     Raise(Hlc),
 }
 
 impl Task {
-    /// Tells whether events of this replica's own may come of it.
-    pub fn gives_numbers(&self) -> bool {
+    /// Whether the task may yield own events, and so issue a seq.
+    pub fn issues_seqs(&self) -> bool {
         match self {
             Self::Submit(_) | Self::Persist(_) | Self::Restamp(_) => true,
             Self::Absorb { .. } | Self::Raise(_) => false,
@@ -87,9 +88,9 @@ impl Task {
 pub struct Unstamped {
     /// The type of aggregate.
     pub aggregate: String,
-    /// Which of them.
+    /// The id of the aggregate.
     pub id: String,
-    /// The sequence it was decided to get.
+    /// The sequence for which it was decided.
     pub sequence: i64,
     /// The group whose readers it concerns.
     pub group: Option<String>,
@@ -103,37 +104,37 @@ pub struct Unstamped {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict;
 
-/// What was decided about one task, to be told after the commit.
+/// The result of a task, reported after the commit.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// The event; nothing where the message had been sent before under its key.
+    /// The event; `None` if the message was sent before with the same key.
     Submitted(Result<Option<RawEvent>, Refusal>),
-    /// What became of a peer's events.
+    /// The result for a peer's events.
     Absorbed(Absorbed),
     /// Whether the events were stamped.
     Persisted(Result<(), Conflict>),
-    /// The clock is lifted.
+    /// The clock is raised.
     Raised,
-    /// Who is written as from now on.
+    /// The origin of own events from now on.
     Renewed(Origin),
 }
 
-/// What became of a peer's events.
+/// The result of storing a peer's events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Absorbed {
-    /// How many were stored; those already held are not counted.
+    /// Number of events stored, without those already held.
     pub stored: usize,
-    /// What must be held before the rest can be stored.
+    /// The missing events without which the rest cannot be stored.
     pub missing: Vec<Range>,
-    /// Origins whose events contradict the ones held: nothing of these was stored.
+    /// Origins whose events contradict the ones held. None of their events was stored.
     pub forked: Vec<Origin>,
-    /// The highest event of the own origin among them that is not held: a peer knows events of
-    /// this origin that this replica does not, so its numbers are not safe to give.
+    /// The highest own event among them that is not held. A peer holds own events that this replica
+    /// has lost, so its next seq is not safe to issue.
     pub unknown_own: Option<Dot>,
 }
 
 impl Absorbed {
-    /// Combines what became of these events and of those after them.
+    /// Combines this result with that of the following events.
     #[must_use]
     pub fn and(mut self, later: Self) -> Self {
         self.missing.extend(later.missing);
@@ -150,17 +151,17 @@ impl Absorbed {
     }
 }
 
-/// One event with its places in this database.
+/// A row of the log.
 #[derive(Clone, Debug)]
 pub struct NewRow {
     /// The event.
     pub event: RawEvent,
-    /// Its place among the events of its aggregate, here.
+    /// Its number among the events of its aggregate, in this database.
     pub sequence: i64,
-    /// Its place in this log.
+    /// Its offset in this log.
     pub arrival: i64,
-    /// What its author's key is looked up by.
+    /// The digest of its author's idempotency key.
     pub key_digest: Option<[u8; 16]>,
-    /// Whose membership it is about.
+    /// The id of the user whose membership it writes.
     pub member: Option<String>,
 }

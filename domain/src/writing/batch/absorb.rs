@@ -1,4 +1,4 @@
-//! Events of peers: which can be stored now.
+//! Decides which events of peers can be stored.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::writing::Absorbed;
 use super::Batch;
 
 impl Batch<'_> {
-    /// Takes a peer's events in, in the order given: each one after all in its past, with the
-    /// next number of its origin, and with the chain that follows from the former one (F10, F11).
-    /// What the past names of a `known_forks` origin is excused: a fork stops that origin, not all
-    /// that was written since in the knowledge of it.
+    /// Applies a peer's events in the given order. An event is stored only after its causal past,
+    /// as the next of its origin, and if it extends the origin's chain (F10, F11). Events of a
+    /// `known_forks` origin in its past are not required: a fork stops that origin, but not the
+    /// events of other origins that depend on it.
     pub(super) fn absorb(
         &mut self,
         events: &[RawEvent],
@@ -49,7 +49,7 @@ impl Batch<'_> {
                 forked.insert(stamp.origin);
                 continue;
             }
-            self.fold_in(event.clone());
+            self.apply_and_append(event.clone());
             stored += 1;
         }
         Absorbed {

@@ -1,5 +1,4 @@
-//! What a batch must know before it can be decided: to be read with at most one statement of each
-//! kind.
+//! The rows that a batch needs before it can be decided, read with at most one statement per kind.
 
 use std::collections::BTreeSet;
 
@@ -7,31 +6,31 @@ use crate::aggregate::Stamped;
 use crate::envelope::Envelope;
 use crate::names::User;
 use crate::post::{PostCommand, PostEvent};
-use crate::writing::hot::Hot;
+use crate::writing::cache::Cache;
 use crate::writing::{Action, Command, Task};
 
 use super::{Batch, GROUP, POST};
 
-/// What a batch must know and is not at hand.
+/// The uncached rows that a batch needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Where a user stands in a group: (group, user).
+    /// Memberships: (group, user).
     pub members: BTreeSet<(String, String)>,
     /// Whole posts, by id.
     pub posts: BTreeSet<String>,
     /// The last sequence of an aggregate: (type, id).
     pub sequences: BTreeSet<(String, String)>,
-    /// The messages sent under a key.
+    /// Digests of idempotency keys.
     pub keys: BTreeSet<[u8; 16]>,
 }
 
-/// What was found of it. What is not there is left out.
+/// The rows found. Missing rows are omitted.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// For each needed member the user's last event in the one order, and one join of anybody:
-    /// (group, event).
+    /// For each needed membership the user's event with the highest order key, and one join of any
+    /// user: (group, event).
     pub members: Vec<(String, Envelope)>,
-    /// All events of the needed posts in their order: (post, sequence, event).
+    /// All events of the needed posts, by sequence: (post, sequence, event).
     pub posts: Vec<(String, i64, Envelope)>,
     /// (type, id, last sequence).
     pub sequences: Vec<(String, String, i64)>,
@@ -40,20 +39,22 @@ pub struct Facts {
 }
 
 impl Batch<'_> {
-    /// Takes in what was found.
-    pub fn learn(&mut self, needs: &Needs, found: Facts) {
+    /// Loads the rows found into the cache.
+    pub fn load(&mut self, needs: &Needs, found: Facts) {
         for (group, user) in &needs.members {
-            self.hot.groups.learn(group, user);
+            self.cache.groups.insert_member(group, user);
         }
         for (group, envelope) in found.members {
-            self.hot.groups.fold(&group, Stamped::read(envelope.into()));
+            self.cache
+                .groups
+                .fold(&group, Stamped::read(envelope.into()));
         }
         for id in &needs.posts {
-            self.hot.posts.put(id);
+            self.cache.posts.insert(id);
         }
         for (id, sequence, envelope) in found.posts {
             let stamped = Stamped::read(envelope.into());
-            self.hot.posts.fold(&id, sequence, stamped);
+            self.cache.posts.fold(&id, sequence, stamped);
         }
         for (aggregate, id, sequence) in found.sequences {
             let of_type = self.sequences.entry(aggregate).or_default();
@@ -66,36 +67,36 @@ impl Batch<'_> {
 }
 
 impl Needs {
-    pub(in crate::writing) fn of(tasks: &[Task], hot: &Hot) -> Self {
+    pub(in crate::writing) fn of(tasks: &[Task], cache: &Cache) -> Self {
         let mut needs = Self::default();
         for task in tasks {
             needs.add(task);
         }
         needs
             .members
-            .retain(|(group, user)| !hot.groups.knows(group, user));
-        needs.posts.retain(|id| !hot.posts.holds(id));
+            .retain(|(group, user)| !cache.groups.knows(group, user));
+        needs.posts.retain(|id| !cache.posts.holds(id));
         let posts = &needs.posts;
         needs.sequences.retain(|(aggregate, id)| {
-            let comes_with_the_post = aggregate == POST && posts.contains(id);
-            !comes_with_the_post && hot.sequence(aggregate, id).is_none()
+            let is_loaded_with_post = aggregate == POST && posts.contains(id);
+            !is_loaded_with_post && cache.sequence(aggregate, id).is_none()
         });
         needs
     }
 
-    /// Tells whether likely nothing of this is there: a batch may be decided as if so it were, and once
-    /// more where something is. So it is of new messages, sent by members who are known here or come
-    /// from peers. Nothing at hand changes by deciding them.
-    pub(in crate::writing) fn is_likely_new(&self, tasks: &[Task], hot: &Hot) -> bool {
-        let is_asked = !(self.sequences.is_empty() && self.keys.is_empty());
+    /// Whether none of the needed rows is likely to exist, so that the batch may be decided as if
+    /// none did, and again if one does. This holds for new messages from peers or from cached
+    /// members. Deciding them does not change the cache.
+    pub(in crate::writing) fn is_likely_new(&self, tasks: &[Task], cache: &Cache) -> bool {
+        let needs_lookup = !(self.sequences.is_empty() && self.keys.is_empty());
         let is_new_message = |envelope: &Envelope| {
             envelope.aggregate == POST
                 && envelope.kind == PostEvent::POSTED
-                && !hot.posts.holds(&envelope.id)
+                && !cache.posts.holds(&envelope.id)
         };
         let is_new = |task: &Task| match task {
             Task::Submit(command) => match &command.action {
-                Action::Post(id, PostCommand::Post { .. }) => !hot.posts.holds(&id.0),
+                Action::Post(id, PostCommand::Post { .. }) => !cache.posts.holds(&id.0),
                 _ => false,
             },
             Task::Absorb { events, .. } => {
@@ -103,7 +104,7 @@ impl Needs {
             }
             _ => false,
         };
-        is_asked && self.members.is_empty() && self.posts.is_empty() && tasks.iter().all(is_new)
+        needs_lookup && self.members.is_empty() && self.posts.is_empty() && tasks.iter().all(is_new)
     }
 
     fn add(&mut self, task: &Task) {
@@ -136,7 +137,7 @@ impl Needs {
             Action::Post(id, asked) => {
                 self.add_member(group, asked.user());
                 match asked {
-                    // Without a key the id is fresh, so there is nothing to look up.
+                    // Without a key the id is random, so there is nothing to look up.
                     PostCommand::Post { .. } => {
                         if let Some(digest) = asked.key_digest() {
                             self.keys.insert(digest);

@@ -1,5 +1,4 @@
-//! A batch from the queue to its answers: what it is decided on, how it is committed, and what becomes of
-//! it after a failure.
+//! The life of a batch: it is decided, committed and answered, or retried after a failure.
 
 use std::mem;
 use std::sync::Arc;
@@ -11,31 +10,32 @@ use super::file::AfterFile;
 use super::session::Then;
 use super::{Effect, Insertion, Machine, State, Statement, StatementFailure, WriteFailure};
 
-/// How often a batch whose commit failed is decided again.
+/// Maximum number of attempts to commit a batch.
 const ATTEMPTS: u32 = 3;
 
 impl<R> Machine<R> {
-    /// Writes a batch. While the file beside the database cannot be written it is tried once more first.
+    /// Writes a batch. If the last write of the file beside the database failed, it is retried
+    /// first.
     pub(super) fn admit(&mut self, batch: Batch<R>) {
-        if self.writing.may_give_numbers() {
+        if self.writing.may_issue_seqs() {
             self.attempt(batch);
         } else {
             self.record(self.writing.reserved(), AfterFile::Admit(batch));
         }
     }
 
-    /// Writes of a batch what may be written now.
+    /// Writes those tasks of a batch that may be written now, and fails the others.
     pub(super) fn admit_after_file(&mut self, mut batch: Batch<R>) {
-        if !self.writing.may_give_numbers() {
-            let mut kept = Batch::with_capacity(batch.tasks.len());
+        if !self.writing.may_issue_seqs() {
+            let mut writable = Batch::with_capacity(batch.tasks.len());
             for (task, waiter) in batch.into_tasks() {
-                if task.gives_numbers() {
+                if task.issues_seqs() {
                     self.fail(waiter.reply, WriteFailure::FileStuck);
                 } else {
-                    kept.push(task, waiter);
+                    writable.push(task, waiter);
                 }
             }
-            batch = kept;
+            batch = writable;
         }
         if !batch.is_empty() {
             self.attempt(batch);
@@ -50,13 +50,13 @@ impl<R> Machine<R> {
         }
     }
 
-    /// Decides a batch, at once where nothing is likely to be there of what it must know: then the
-    /// insertion proves that.
+    /// Decides a batch. If none of the rows that it needs is likely to exist, it is decided without
+    /// reading them, and the insertion verifies that none does.
     pub(super) fn decide(&mut self, batch: Batch<R>) {
         let needs = self.writing.needs(&batch.tasks);
         if self.writing.is_likely_new(&batch.tasks, &needs) {
             let decided = self.decide_on(&batch, &needs, Facts::default());
-            // Where all is refused, nothing would be inserted that proves it.
+            // If every task is refused, there is no insertion that could verify it.
             if !decided.rows().is_empty() {
                 return self.insert(batch, decided, Some(needs), false);
             }
@@ -66,7 +66,7 @@ impl<R> Machine<R> {
 
     fn read_for(&mut self, batch: Batch<R>, needs: Needs) {
         if needs == Needs::default() {
-            self.decide_finally(batch, &needs, Facts::default());
+            self.decide_on_facts(batch, &needs, Facts::default());
         } else {
             self.run(Statement::Read(needs), State::Reading(batch));
         }
@@ -74,10 +74,10 @@ impl<R> Machine<R> {
 
     pub(super) fn read(&mut self, needs: &Needs, found: Result<Facts, StatementFailure>) {
         let State::Reading(batch) = self.take_state() else {
-            unreachable!("a reading ends only while one is waited for")
+            unreachable!("a read ends only in `Reading`")
         };
         match found {
-            Ok(found) => self.decide_finally(batch, needs, found),
+            Ok(found) => self.decide_on_facts(batch, needs, found),
             Err(failure) => {
                 self.forget();
                 self.failed(batch, failure);
@@ -85,7 +85,7 @@ impl<R> Machine<R> {
         }
     }
 
-    fn decide_finally(&mut self, batch: Batch<R>, needs: &Needs, found: Facts) {
+    fn decide_on_facts(&mut self, batch: Batch<R>, needs: &Needs, found: Facts) {
         let decided = self.decide_on(&batch, needs, found);
         if decided.rows().is_empty() {
             self.committed(batch, decided);
@@ -129,7 +129,7 @@ impl<R> Machine<R> {
         outcome: Result<bool, StatementFailure>,
     ) {
         let State::Inserting(mut batch, mut decided) = self.take_state() else {
-            unreachable!("an insertion ends only while one is waited for")
+            unreachable!("an insertion ends only in `Inserting`")
         };
         decided.rows = insertion.rows;
         match (outcome, insertion.unmet) {
@@ -151,8 +151,8 @@ impl<R> Machine<R> {
         }
     }
 
-    /// The rows of a batch are there: peers and streams are told at once, whoever wrote it after the file
-    /// shows it.
+    /// Handles the commit of a batch: peers and streams are notified at once, the clients after the
+    /// file has recorded it.
     fn committed(&mut self, batch: Batch<R>, mut decided: Decided) {
         let rows = mem::take(&mut decided.rows);
         let verdicts = self.writing.committed(decided);
@@ -180,10 +180,10 @@ impl<R> Machine<R> {
         verdicts: Vec<Verdict>,
         head: &Arc<Head>,
     ) {
-        let is_recorded = self.writing.may_give_numbers();
+        let is_recorded = self.writing.may_issue_seqs();
         for ((waiter, verdict), task) in waiters.into_iter().zip(verdicts).zip(tasks) {
             let reply = waiter.reply;
-            self.effects.push(if is_recorded || !task.gives_numbers() {
+            self.effects.push(if is_recorded || !task.issues_seqs() {
                 let head = Arc::clone(head);
                 Effect::Answer {
                     reply,
@@ -197,7 +197,7 @@ impl<R> Machine<R> {
         }
     }
 
-    /// A batch was not committed.
+    /// Retries, splits or fails a batch that was not committed.
     pub(super) fn failed(&mut self, mut batch: Batch<R>, failure: StatementFailure) {
         match failure {
             StatementFailure::Lost => {
@@ -209,7 +209,7 @@ impl<R> Machine<R> {
                 }
             }
             StatementFailure::DiskFull => self.give_up(batch, WriteFailure::DiskFull),
-            // One task that cannot be stored must not cost the others.
+            // One task that cannot be stored must not fail the others.
             StatementFailure::Rejected if batch.tasks.len() > 1 => {
                 self.batches.extend(batch.split());
             }
@@ -224,7 +224,7 @@ impl<R> Machine<R> {
     }
 }
 
-/// Nobody is answered before the commit.
+/// Whether answers precede the commit: never.
 fn is_answered_before_the_commit() -> bool {
     crate::mutant!(AnsweredAfterCommit => true);
     false

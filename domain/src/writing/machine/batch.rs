@@ -1,20 +1,20 @@
-//! The tasks of one transaction, and who waits for each.
+//! The tasks of one transaction, and the receivers of their results.
 
 use crate::writing::{Decided, Task};
 
 pub(super) struct Batch<R> {
     pub tasks: Vec<Task>,
     pub waiters: Vec<Waiter<R>>,
-    /// How often it was decided and not committed.
+    /// Number of failed attempts to commit it.
     pub failures: u32,
-    /// What was sent to be committed and never answered: the next session tells whether it was.
+    /// The decision whose commit is in doubt, until the next session settles it.
     pub in_doubt: Option<Decided>,
 }
 
-/// Who waits for what becomes of a task.
+/// The receiver of a task's result.
 pub(super) struct Waiter<R> {
     pub reply: R,
-    /// With how many events the peer sent this chunk at once.
+    /// Number of events in the peer's request that contained this chunk.
     pub sent_at_once: usize,
 }
 
@@ -45,7 +45,7 @@ impl<R> Batch<R> {
         self.waiters.into_iter().map(|waiter| waiter.reply)
     }
 
-    /// One batch for each task.
+    /// Splits the batch into one batch per task.
     pub fn split(self) -> impl Iterator<Item = Self> {
         self.into_tasks().map(|(task, waiter)| {
             let mut alone = Self::with_capacity(1);

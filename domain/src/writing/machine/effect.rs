@@ -1,4 +1,4 @@
-//! What the machine is told, and what it wants done.
+//! The machine's inputs and effects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,135 +7,135 @@ use crate::hlc::Hlc;
 use crate::ids::Origin;
 use crate::writing::{Facts, Head, Needs, NewRow, NotOurs, Record, Row, Server, Time, Verdict};
 
-/// A moment.
+/// A point in time.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// The time since the process began, on a clock that never goes back.
+    /// The time since the start of the process, on a monotonic clock.
     pub since_start: Duration,
     /// The replica's clocks.
     pub time: Time,
 }
 
-/// What has happened.
+/// An input of the machine.
 #[derive(Debug)]
 pub enum Input {
-    /// Work was accepted, or the moment of `Machine::next_wake` has come.
+    /// Work was accepted, or the time of `Machine::next_wake` is reached.
     Woken,
-    /// Nobody is left who could bring work.
+    /// No more work will be accepted.
     Closed,
-    /// An attempt to connect has ended.
+    /// An attempt to connect has ended; `None` if it failed.
     Connected(Option<Session>),
-    /// A reading has ended.
+    /// A read has ended.
     Read(Needs, Result<Facts, StatementFailure>),
-    /// An insertion has ended; tells whether the rows are committed. They are not, without a failure,
-    /// where something of [`Insertion::unmet`] was there.
+    /// An insertion has ended. `Ok(true)`: the rows are committed. `Ok(false)`: they are not,
+    /// because a row of [`Insertion::unmet`] exists.
     Inserted(Insertion, Result<bool, StatementFailure>),
     /// A reservation has ended.
     Reserved(Result<(), StatementFailure>),
-    /// The writing of the identity row has ended.
+    /// The write of the identity row has ended.
     IdentityStored(Result<(), StatementFailure>),
-    /// The writing of the file beside the database has ended; tells whether the file is written.
+    /// The write of the file beside the database has ended: whether it succeeded.
     Recorded(bool),
 }
 
-/// What a new session finds.
+/// The stored state that a new session finds.
 #[derive(Debug)]
 pub struct Session {
-    /// The Postgres that answers.
+    /// The Postgres instance.
     pub server: Server,
     /// The identity row.
     pub row: Option<Row>,
-    /// What the rows say is held.
+    /// The head of the log, derived from the rows.
     pub head: Head,
 }
 
-/// What is to be done.
+/// An effect for the caller to execute.
 #[derive(Debug)]
 pub enum Effect<R> {
-    /// Run a statement; its end is an input. No other one runs.
+    /// Run a statement; its end is an input. No other statement runs meanwhile.
     Run(Statement),
-    /// Write the file beside the database; the end is [`Input::Recorded`]. No other write of it is under
-    /// way.
+    /// Write the file beside the database; its end is [`Input::Recorded`]. No other write of the
+    /// file runs meanwhile.
     Record(Record),
-    /// Rows are committed.
+    /// Hand on rows that are committed.
     Committed(Vec<NewRow>),
-    /// Tell everybody what is held.
+    /// Publish the head.
     Publish(Arc<Head>),
-    /// Tell whoever waits what was decided. Whoever waits no longer does not undo it (F13).
+    /// Answer with a verdict. The write stands even if the receiver is gone (F13).
     Answer {
-        /// Who waits.
+        /// The receiver.
         reply: R,
-        /// What was decided.
+        /// The verdict.
         verdict: Verdict,
-        /// The log at that commit.
+        /// The head of the log at that commit.
         head: Arc<Head>,
     },
-    /// Tell whoever waits that it failed.
+    /// Report a failure.
     Fail {
-        /// Who waits.
+        /// The receiver.
         reply: R,
-        /// Why.
+        /// The reason.
         why: WriteFailure,
     },
-    /// The file beside the database can be written no more, or again.
+    /// The file beside the database can no longer be written (`true`), or can be again (`false`).
     FileIsStuck(bool),
-    /// The database is another one than at the start: nothing more is written.
+    /// The database is not the same as at the start: the machine writes no more.
     NotOurs(NotOurs),
-    /// The machine has ended: whatever is accepted from now on fails.
+    /// The machine has ended: all work accepted from now on fails.
     End,
 }
 
-/// A statement, or the several that make a session.
+/// A statement, or the statements that open a session.
 #[derive(Debug)]
 pub enum Statement {
-    /// Connect, take the lock, and read what a [`Session`] holds.
+    /// Connect, acquire the lock, and read the content of a [`Session`].
     Connect {
-        /// How long the attempt may take: the database may accept and never answer (F22).
+        /// Timeout of the attempt: the database may accept a connection and never answer (F22).
         within: Duration,
-        /// How long the former session may take to give the lock up.
+        /// Timeout for the previous session to release the lock.
         lock: Duration,
     },
-    /// Read what a batch is decided on.
+    /// Read the rows that a batch needs.
     Read(Needs),
     /// Commit a batch.
     Insert(Insertion),
-    /// Store a reservation, if the log still ends with this arrival and writes as this origin.
+    /// Store a reservation, if the log still ends at this offset and the identity row has this
+    /// origin.
     Reserve {
         /// The reservation.
         reserved: Hlc,
-        /// Who writes.
+        /// The origin of own events.
         origin: Origin,
-        /// The last event's place in the log.
+        /// The offset of the last event.
         arrival: i64,
     },
     /// Write the identity row.
     StoreIdentity(Row),
 }
 
-/// Rows to be committed, all of them or none.
+/// Rows to commit atomically.
 #[derive(Debug)]
 pub struct Insertion {
-    /// The rows: at least one.
+    /// The rows, at least one.
     pub rows: Vec<NewRow>,
-    /// What they were decided without, as if nothing of it were there: they are to be committed only if
-    /// so it is.
+    /// The needed rows that were not read. The insertion commits only if none of them exists.
     pub unmet: Option<Needs>,
-    /// They were decided while the batch before them was being inserted.
+    /// Whether they were decided while the previous batch was being inserted.
     pub is_pipelined: bool,
 }
 
 /// Why a statement failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatementFailure {
-    /// The connection or Postgres: to be decided again in a new session.
+    /// The connection or Postgres failed. The batch is decided again in a new session.
     Lost,
-    /// Postgres says that its disk is full.
+    /// The disk of Postgres is full.
     DiskFull,
-    /// Postgres does not take one of the rows.
+    /// Postgres rejects one of the rows.
     Rejected,
 }
 
-/// Why something was not written, or cannot be answered for.
+/// Why a task failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteFailure {
     /// The database does not answer. The write may or may not have happened.
@@ -144,6 +144,6 @@ pub enum WriteFailure {
     FileStuck,
     /// The disk is full.
     DiskFull,
-    /// The database does not take such an event.
+    /// The database rejects the event.
     Unstorable,
 }

@@ -1,5 +1,5 @@
-//! The file beside the database: when it is written, how long it is waited for, and what is not done while
-//! it cannot be written.
+//! The file beside the database: when it is written, its timeouts, and what fails while it cannot
+//! be written.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,81 +10,80 @@ use crate::writing::{Head, Record, Verdict};
 use super::batch::Batch;
 use super::{Effect, Machine, State};
 
-/// At most once in this time the file is written before batches are answered. Under load the file lags
-/// by as much, far less than any dump of the database takes.
+/// Minimum interval between writes of the file before answers. Under load the file lags by this
+/// much, which is far less than a dump of the database takes.
 const RECORD_EVERY: Duration = Duration::from_millis(20);
-/// How long the file may take to be written before it counts as one that cannot be: a disk that is
-/// reached through a network may never answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it is waited for once it counts as such.
-const GLANCE: Duration = Duration::from_millis(10);
+/// Timeout of a write, after which the file counts as stuck: a network disk may never answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of a write while the file is stuck.
+const STUCK_TIMEOUT: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 pub(super) struct File {
-    /// What is being written.
-    under_way: Option<Record>,
-    /// What is to be written after that: it hangs, and could otherwise come last.
+    /// The content that is being written.
+    in_flight: Option<Record>,
+    /// The reservation to write after that, because a write that hangs may still finish later.
     next: Option<Hlc>,
-    /// When a write last ended, or was given up.
+    /// When a write last ended or timed out.
     ended_at: Option<Duration>,
 }
 
-/// What the file is waited for.
+/// The work that continues after a write of the file.
 pub(super) enum AfterFile<R> {
-    /// Writing a batch that gives numbers.
+    /// Write a batch that may yield own events.
     Admit(Batch<R>),
-    /// Answering a batch.
+    /// Answer a batch.
     Answer(Batch<R>, Vec<Verdict>, Arc<Head>),
-    /// Answering that the new epoch is drawn.
+    /// Answer a renewal.
     Renewed(R),
-    /// Raising the closed timestamp.
+    /// Raise the closed timestamp.
     Tick,
-    /// The end.
+    /// End.
     End,
 }
 
 impl<R> Machine<R> {
-    /// Tells whether the file is to be brought up to date before a write is answered: a database that
-    /// comes back without what was answered must be seen to lack it (F1).
+    /// Whether the file must be updated before a write is answered, so that a later restore of the
+    /// database can be detected (F1).
     pub(super) fn is_record_due(&self) -> bool {
         let now = self.now.since_start;
         let is_due = |at| now >= at + RECORD_EVERY;
         self.file.ended_at.is_none_or(is_due) && !self.writing.is_recorded()
     }
 
-    /// Brings the file up to date; `reserved` is in the database already.
+    /// Updates the file; `reserved` is in the database already.
     pub(super) fn record(&mut self, reserved: Hlc, then: AfterFile<R>) {
-        if self.file.under_way.is_some() {
+        if self.file.in_flight.is_some() {
             self.file.next = Some(reserved);
         } else {
             let record = self.writing.record(reserved);
-            self.file.under_way = Some(record.clone());
+            self.file.in_flight = Some(record.clone());
             self.effects.push(Effect::Record(record));
         }
-        let patience = if self.writing.is_file_stuck() {
-            GLANCE
+        let timeout = if self.writing.is_file_stuck() {
+            STUCK_TIMEOUT
         } else {
-            PATIENCE
+            TIMEOUT
         };
-        self.state = State::Recording(then, self.now.since_start + patience);
+        self.state = State::Recording(then, self.now.since_start + timeout);
     }
 
     pub(super) fn recorded(&mut self, is_written: bool) {
-        let record = self.file.under_way.take();
-        let record = record.expect("a write of the file ends only while one is under way");
+        let record = self.file.in_flight.take();
+        let record = record.expect("a write of the file ends only while one is in flight");
         self.end_record(is_written.then_some(record));
         match (self.take_state(), self.file.next.take()) {
             (State::Recording(then, _), Some(reserved)) => self.record(reserved, then),
-            (State::Recording(then, _), None) => self.go_on_after_file(then),
-            // It was given up, and is done all the same.
+            (State::Recording(then, _), None) => self.continue_after_file(then),
+            // The write timed out before, and has finished after all.
             (state, _) => self.state = state,
         }
     }
 
-    pub(super) fn lose_patience_with_the_file(&mut self, then: AfterFile<R>) {
+    pub(super) fn time_out_file(&mut self, then: AfterFile<R>) {
         self.file.next = None;
         self.end_record(None);
-        self.go_on_after_file(then);
+        self.continue_after_file(then);
     }
 
     fn end_record(&mut self, record: Option<Record>) {
@@ -100,13 +99,13 @@ impl<R> Machine<R> {
         }
     }
 
-    fn go_on_after_file(&mut self, then: AfterFile<R>) {
+    fn continue_after_file(&mut self, then: AfterFile<R>) {
         match then {
             AfterFile::Admit(batch) => self.admit_after_file(batch),
             AfterFile::Answer(batch, verdicts, head) => {
                 self.answer(&batch.tasks, batch.waiters, verdicts, &head);
             }
-            AfterFile::Renewed(reply) => self.tell_origin(reply),
+            AfterFile::Renewed(reply) => self.answer_origin(reply),
             AfterFile::Tick => {
                 self.publish();
             }

@@ -1,12 +1,12 @@
-//! Pipelining: the next batch of a backlog is decided while the one before it is being inserted, on what
-//! that will have made of the log. It falls with that one.
+//! Pipelining: the next batch of a backlog is decided while the previous one is being inserted, on
+//! the head after that one. It is discarded if the previous one is not committed.
 
 use crate::writing::{Decided, Needs};
 
 use super::Machine;
 use super::batch::Batch;
 
-/// A batch that is decided on one that is not committed yet.
+/// A batch decided on the head after an uncommitted one.
 pub(super) struct Pipelined<R> {
     pub batch: Batch<R>,
     needs: Needs,
@@ -14,8 +14,8 @@ pub(super) struct Pipelined<R> {
 }
 
 impl<R> Machine<R> {
-    /// Decides the next part of a backlog, unless something else is to be written next, or something has
-    /// to be read for it. Tried once for each insertion.
+    /// Decides the next batch of a backlog, unless other work is next or rows have to be read for
+    /// it. Attempted once per insertion.
     pub(super) fn pipeline(&mut self, before: &Decided) {
         let now = self.now.since_start;
         if !self.may_pipeline || !self.queue.is_ready(now, self.is_closed) {
@@ -40,8 +40,8 @@ impl<R> Machine<R> {
         });
     }
 
-    /// Inserts what was decided so, if it is still next.
-    pub(super) fn go_on_with(&mut self, pipelined: Pipelined<R>) {
+    /// Inserts the pipelined batch, if it is still next.
+    pub(super) fn insert_pipelined(&mut self, pipelined: Pipelined<R>) {
         if !self.is_pipelined_next() {
             return self.queue.put_back(pipelined.batch);
         }
@@ -59,19 +59,19 @@ impl<R> Machine<R> {
 
     fn is_pipelined_next(&self) -> bool {
         crate::mutant!(AheadFalls => true);
-        self.queue.is_of_peers_alone(self.now.since_start)
+        self.queue.has_only_peers(self.now.since_start)
     }
 
-    /// What was decided so is not true: it waits in its old place.
+    /// Discards the decision of the pipelined batch, which returns to its place in the queue.
     pub(super) fn drop_pipelined(&mut self) {
-        if let Some(pipelined) = self.pipelined.take_if(|_| falls()) {
+        if let Some(pipelined) = self.pipelined.take_if(|_| depends_on_previous()) {
             self.queue.put_back(pipelined.batch);
         }
     }
 }
 
-/// Tells whether a batch falls with the one that it was decided on.
-fn falls() -> bool {
+/// Whether a pipelined batch depends on the commit of the previous one: always.
+fn depends_on_previous() -> bool {
     crate::mutant!(AheadFalls => false);
     true
 }

@@ -1,9 +1,9 @@
-//! The write queue: what has come and is not written yet, and what is written next.
+//! The write queue: the work that is not written yet, and the choice of the next batch.
 //!
-//! What people write does not wait behind a peer's backlog. While people write, a transaction takes
-//! one chunk of what peers sent beside their writes, and after each chunk of a backlog the database and
-//! the cores are left to the people for a while. When only peers write, their events are taken as fast
-//! as the database stores them.
+//! Clients' writes do not wait behind a peer's backlog. While clients write, a transaction contains
+//! at most one chunk of peers' events beside their writes, and after each chunk of a backlog the
+//! queue pauses chunks, which leaves the database and the cores to the clients. While only peers
+//! write, their events are taken as fast as the database stores them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,25 +14,26 @@ use crate::writing::Task;
 
 use super::batch::{Batch, Waiter};
 
-/// Most tasks in one transaction, and in the queue.
-pub(super) const MOST_TASKS: usize = 512;
-/// Most events of peers in one transaction while only peers write.
+/// Maximum number of tasks in one transaction, and in the queue.
+pub(super) const MAX_TASKS: usize = 512;
+/// Maximum number of peers' events in one transaction while only peers write.
 const ALONE_EVENTS: usize = 512;
-/// Most events of peers in one task: some milliseconds for Postgres.
+/// Maximum number of peers' events in one task: a few milliseconds for Postgres.
 const CHUNK_EVENTS: usize = 64;
-/// Pause after each backlog chunk, as a multiple of its transaction time. Without a pause the p99 of a
-/// post while 100,000 events were caught up with was 18 ms instead of 7, on two cores; with twice the
-/// time it was three times that of quiet hours.
+/// Pause after each backlog chunk, as a multiple of its transaction time. Without a pause the p99
+/// of a post while 100,000 events were caught up with was 18 ms instead of 7, on two cores; with
+/// twice the time it was three times that of quiet hours.
 const PAUSE_FACTOR: u32 = 3;
-/// The longest pause: a database that hardly answers has other reasons.
+/// Maximum pause: a pause does not help a database that is slower than this for other reasons.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// What is taken for a backlog, and for how long people have precedence.
+/// What counts as a backlog, and how long clients have precedence.
 #[derive(Clone, Copy, Debug)]
 pub struct Pacing {
-    /// A peer that sends at least so many events at once sends a backlog: live traffic comes in fewer.
+    /// Minimum number of events in a peer's request that counts as a backlog; live traffic has
+    /// fewer.
     pub backlog_events: usize,
-    /// How long after a person wrote peers are served chunk by chunk.
+    /// How long after a client's write peers' events are written chunk by chunk.
     pub shared_for: Duration,
 }
 
@@ -45,34 +46,35 @@ impl Default for Pacing {
     }
 }
 
-/// What the writer is asked for. `R` stands for whoever waits for the answer.
+/// Work for the writer. `R` identifies the receiver of the answer.
 #[derive(Debug)]
 pub enum Work<R> {
     /// Decide and store a task.
     Write {
         /// The task.
         task: Task,
-        /// Who waits.
+        /// The receiver.
         reply: R,
-        /// With how many events the peer sent this chunk at once; of no meaning for other tasks.
+        /// Number of events in the peer's request that contained this chunk; unused for other
+        /// tasks.
         sent_at_once: usize,
     },
     /// Draw a new epoch.
     Renew(Renewal<R>),
 }
 
-/// A new epoch that is asked for.
+/// A request for a new epoch.
 #[derive(Debug)]
 pub struct Renewal<R> {
-    /// The origin whose numbers are no longer safe to give.
+    /// The origin whose next seq is not safe to issue.
     pub former: Origin,
     /// 32 fresh random bits.
     pub fresh_epoch: u32,
-    /// Who waits.
+    /// The receiver.
     pub reply: R,
 }
 
-/// What one transaction writes, and the new epochs that are drawn before it.
+/// The batch of the next transaction, and the renewals before it.
 pub(super) struct Taken<R> {
     pub renewals: VecDeque<Renewal<R>>,
     pub batch: Batch<R>,
@@ -80,18 +82,18 @@ pub(super) struct Taken<R> {
 
 pub(super) struct Queue<R> {
     pacing: Pacing,
-    /// All but what peers sent.
+    /// All work except peers' events.
     local: VecDeque<Work<R>>,
     chunks: VecDeque<Chunk<R>>,
-    /// When a person's write was last taken.
-    person_wrote_at: Option<Duration>,
-    /// Since when a chunk of a backlog is being written beside people's writes.
+    /// When a client's write was last taken.
+    client_wrote_at: Option<Duration>,
+    /// When the backlog chunk in the current transaction was taken, while clients write.
     chunk_since: Option<Duration>,
-    /// Until when chunks wait.
+    /// The end of the pause for chunks.
     paused_until: Option<Duration>,
 }
 
-/// A part of what a peer sent.
+/// A part of a peer's request.
 struct Chunk<R> {
     task: Task,
     waiter: Waiter<R>,
@@ -112,7 +114,7 @@ impl<R> Queue<R> {
             pacing,
             local: VecDeque::new(),
             chunks: VecDeque::new(),
-            person_wrote_at: None,
+            client_wrote_at: None,
             chunk_since: None,
             paused_until: None,
         }
@@ -143,13 +145,13 @@ impl<R> Queue<R> {
         self.len() == 0
     }
 
-    /// How much more may be pushed: the rest waits with whoever brings it.
+    /// The free capacity. The caller holds back further work.
     pub fn room(&self) -> usize {
-        MOST_TASKS.saturating_sub(self.len())
+        MAX_TASKS.saturating_sub(self.len())
     }
 
-    /// Tells whether there is something to write that does not wait for the end of a pause. `is_closed`
-    /// says that nothing comes any more: then there is nobody to pause for.
+    /// Whether there is work that does not wait for the end of a pause. If `is_closed`, no more
+    /// work arrives, and a pause is pointless.
     pub fn is_ready(&mut self, now: Duration, is_closed: bool) -> bool {
         if self.is_pausing() && (is_closed || self.paused_until.is_some_and(|end| end <= now)) {
             self.paused_until = None;
@@ -157,17 +159,17 @@ impl<R> Queue<R> {
         !self.is_empty() && !self.is_pausing()
     }
 
-    /// When the pause ends that alone keeps the queue from being ready.
+    /// The end of the pause, if the pause is all that the queue waits for.
     pub fn wakes_at(&self) -> Option<Duration> {
         self.paused_until
             .filter(|_| !self.is_empty() && self.is_pausing())
     }
 
     fn is_pausing(&self) -> bool {
-        self.paused_until.is_some() && self.local.is_empty() && self.len() < MOST_TASKS
+        self.paused_until.is_some() && self.local.is_empty() && self.len() < MAX_TASKS
     }
 
-    /// Takes what the next transaction writes.
+    /// Takes the work of the next transaction.
     pub fn take(&mut self, now: Duration) -> Taken<R> {
         let mut taken = self.take_local(now);
         let is_paused = self.paused_until.is_some_and(|end| now < end);
@@ -189,7 +191,7 @@ impl<R> Queue<R> {
     }
 
     fn take_local(&mut self, now: Duration) -> Taken<R> {
-        let count = self.local.len().min(MOST_TASKS);
+        let count = self.local.len().min(MAX_TASKS);
         let mut taken = Taken {
             renewals: VecDeque::new(),
             batch: Batch::with_capacity(count),
@@ -199,7 +201,7 @@ impl<R> Queue<R> {
                 Work::Renew(renewal) => taken.renewals.push_back(renewal),
                 Work::Write { task, reply, .. } => {
                     if matches!(task, Task::Submit(_)) {
-                        self.person_wrote_at = Some(now);
+                        self.client_wrote_at = Some(now);
                     }
                     let waiter = Waiter {
                         reply,
@@ -212,9 +214,9 @@ impl<R> Queue<R> {
         taken
     }
 
-    /// Takes what the next transaction writes if that is a peer's backlog and nothing else.
+    /// Takes the work of the next transaction, if that is a peer's backlog alone.
     pub fn take_backlog(&mut self, now: Duration) -> Option<Batch<R>> {
-        if !self.is_of_backlog(self.chunks.front()?) || !self.is_of_peers_alone(now) {
+        if !self.is_of_backlog(self.chunks.front()?) || !self.has_only_peers(now) {
             return None;
         }
         let mut batch = Batch::with_capacity(0);
@@ -222,20 +224,20 @@ impl<R> Queue<R> {
         Some(batch)
     }
 
-    /// Puts what was taken so back in its place.
+    /// Returns a batch of [`Queue::take_backlog`] to its place.
     pub fn put_back(&mut self, batch: Batch<R>) {
         for (task, waiter) in batch.into_tasks().rev() {
             self.chunks.push_front(Chunk { task, waiter });
         }
     }
 
-    /// Tells whether only peers write now.
-    pub fn is_of_peers_alone(&self, now: Duration) -> bool {
+    /// Whether only peers write now.
+    pub fn has_only_peers(&self, now: Duration) -> bool {
         self.local.is_empty() && self.paused_until.is_none() && !self.is_shared(now)
     }
 
     fn is_shared(&self, now: Duration) -> bool {
-        self.person_wrote_at
+        self.client_wrote_at
             .is_some_and(|at| now < at + self.pacing.shared_for)
     }
 
@@ -243,7 +245,7 @@ impl<R> Queue<R> {
         chunk.waiter.sent_at_once >= self.pacing.backlog_events
     }
 
-    /// Tells whether any of what it took is of a backlog.
+    /// Moves chunks into a batch. Returns whether one of them belongs to a backlog.
     fn take_chunks(&mut self, mut room: usize, batch: &mut Batch<R>) -> bool {
         let (mut is_first, mut is_backlog) = (true, false);
         while let Some(chunk) = self
@@ -258,7 +260,7 @@ impl<R> Queue<R> {
         is_backlog
     }
 
-    /// What was taken is written.
+    /// Notes the end of the transaction, and pauses if it contained a backlog chunk.
     pub fn written(&mut self, now: Duration) {
         if let Some(since) = self.chunk_since.take() {
             let took = now.saturating_sub(since);
@@ -266,7 +268,7 @@ impl<R> Queue<R> {
         }
     }
 
-    /// Empties the queue; returns who waits.
+    /// Empties the queue. Returns the receivers.
     pub fn drain(&mut self) -> impl Iterator<Item = R> {
         let local = self.local.drain(..).map(|work| match work {
             Work::Write { reply, .. } | Work::Renew(Renewal { reply, .. }) => reply,
@@ -275,7 +277,7 @@ impl<R> Queue<R> {
     }
 }
 
-/// Cuts what a peer sent into chunks that are written one after the other; at least one.
+/// Splits a peer's events into chunks that are written in order; at least one.
 pub fn chunks(mut events: Vec<RawEvent>) -> Vec<Vec<RawEvent>> {
     let mut chunks = Vec::new();
     while events.len() > CHUNK_EVENTS {

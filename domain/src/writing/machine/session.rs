@@ -1,4 +1,4 @@
-//! The session on the database: how long it is waited for, and what is believed after a failure.
+//! The session on the database: its timeouts, and how a new session recovers after a failure.
 
 use std::mem;
 use std::time::Duration;
@@ -9,51 +9,51 @@ use super::batch::Batch;
 use super::file::AfterFile;
 use super::{Effect, Machine, Renewal, Session, State, Statement, StatementFailure, WriteFailure};
 
-/// How long a batch waits for the database to come back before it is answered that it is unavailable.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long one attempt to reach the database may take: it may accept and never answer (F22).
-const RECONNECT: Duration = Duration::from_secs(5);
-/// How long after a failed attempt the next one is made.
-const AGAIN: Duration = Duration::from_millis(100);
-/// How long an idle writer looks whether the database is back: writes wait meanwhile.
-const GLANCE: Duration = Duration::from_secs(1);
-/// How long it waits for the former session to end.
-const GLANCE_AT_LOCK: Duration = Duration::from_millis(100);
+/// How long work waits for a session before it fails as unavailable.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
+/// Timeout of one attempt to connect: the database may accept and never answer (F22).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between attempts to connect.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// Timeout of an idle writer's attempt to connect. It is short, because writes wait meanwhile.
+const IDLE_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an idle writer waits for the previous session to release the lock.
+const IDLE_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A session that is waited for.
+/// A session that is being opened.
 pub(super) struct Connecting<R> {
     then: Then<R>,
     until: Duration,
 }
 
-/// What a session is wanted for.
+/// The work that continues in a new session.
 pub(super) enum Then<R> {
-    /// To keep the closed timestamp rising.
+    /// Raise the closed timestamp.
     Tick,
-    /// To write a batch.
+    /// Write a batch.
     Attempt(Batch<R>),
-    /// To find out whether a batch was committed whose insertion failed so.
+    /// Settle whether a batch was committed after its insertion has failed.
     Settle(Batch<R>, StatementFailure),
-    /// To draw a new epoch.
+    /// Draw a new epoch.
     Renew(Renewal<R>),
-    /// To end in order.
+    /// Shut down.
     Finish,
 }
 
 impl<R> Machine<R> {
     pub(super) fn connect(&mut self, then: Then<R>) {
-        let patience = match then {
+        let timeout = match then {
             Then::Tick => Duration::ZERO,
-            _ => PATIENCE,
+            _ => SESSION_TIMEOUT,
         };
-        let until = self.now.since_start + patience;
+        let until = self.now.since_start + timeout;
         self.try_to_connect(Connecting { then, until });
     }
 
     pub(super) fn try_to_connect(&mut self, connecting: Connecting<R>) {
         let (within, lock) = match connecting.then {
-            Then::Tick => (GLANCE, GLANCE_AT_LOCK),
-            _ => (RECONNECT, PATIENCE),
+            Then::Tick => (IDLE_CONNECT_TIMEOUT, IDLE_LOCK_TIMEOUT),
+            _ => (CONNECT_TIMEOUT, SESSION_TIMEOUT),
         };
         let statement = Statement::Connect { within, lock };
         self.run(statement, State::Connecting(connecting));
@@ -61,16 +61,16 @@ impl<R> Machine<R> {
 
     pub(super) fn connected(&mut self, session: Option<Session>) {
         let State::Connecting(connecting) = self.take_state() else {
-            unreachable!("an attempt to connect ends only while one is waited for")
+            unreachable!("an attempt to connect ends only in `Connecting`")
         };
-        // A session alone proves nothing: a write does, or the next reservation.
+        // A session does not prove that the database accepts writes; the next reservation does.
         self.reserved_at = None;
         let now = self.now.since_start;
         let Some(session) = session else {
             if now < connecting.until {
-                self.state = State::Pausing(connecting, now + AGAIN);
+                self.state = State::Pausing(connecting, now + RETRY_PAUSE);
             } else {
-                self.do_without_session(connecting.then);
+                self.continue_without_session(connecting.then);
             }
             return;
         };
@@ -78,13 +78,13 @@ impl<R> Machine<R> {
         match self.writing.resume(&server, row.as_ref(), head) {
             Ok(()) => {
                 self.is_connected = true;
-                self.go_on_in_session(connecting.then);
+                self.continue_in_session(connecting.then);
             }
             Err(not_ours) => self.end_as_not_ours(not_ours, connecting.then),
         }
     }
 
-    fn go_on_in_session(&mut self, then: Then<R>) {
+    fn continue_in_session(&mut self, then: Then<R>) {
         match then {
             Then::Tick => self.tick_in_session(),
             Then::Attempt(batch) => {
@@ -102,7 +102,7 @@ impl<R> Machine<R> {
         }
     }
 
-    fn do_without_session(&mut self, then: Then<R>) {
+    fn continue_without_session(&mut self, then: Then<R>) {
         match then {
             Then::Tick => {}
             Then::Attempt(batch) => self.give_up(batch, WriteFailure::Unavailable),
@@ -112,9 +112,9 @@ impl<R> Machine<R> {
         }
     }
 
-    /// Settles a commit whose answer was lost: a new session gets the lock only when Postgres has ended
-    /// the former one, and then the rows are there or never will be (F12). Returns the batch unless it
-    /// was committed.
+    /// Settles a commit that is in doubt. A new session acquires the lock only after Postgres has
+    /// ended the previous one, so the rows exist now or never will (F12). Returns the batch unless
+    /// it was committed.
     fn settle(&mut self, mut batch: Batch<R>) -> Option<Batch<R>> {
         let in_doubt = batch.in_doubt.take();
         let Some(mut decided) = in_doubt.filter(|it| self.writing.was_committed(it)) else {
@@ -125,15 +125,15 @@ impl<R> Machine<R> {
         None
     }
 
-    /// Gives the session up: nothing in memory is believed any more (F14).
+    /// Drops the session and the cache (F14).
     pub(super) fn forget(&mut self) {
         self.is_connected = false;
         self.drop_pipelined();
         self.writing.forget();
     }
 
-    /// Only a start may find out as whom to go on. The file says what was told last, also where the
-    /// database lacks it now.
+    /// Ends the machine, because only a start may choose the origin to continue with. The file
+    /// records everything that was reported, even if the database lacks it now.
     fn end_as_not_ours(&mut self, not_ours: NotOurs, then: Then<R>) {
         self.effects.push(Effect::NotOurs(not_ours));
         match then {

@@ -1,4 +1,4 @@
-//! The machine, step by step: a failure of each kind, and what whoever waits hears when.
+//! The machine, step by step: failures of each kind, and the answers with their time.
 
 mod events;
 mod rig;
@@ -8,70 +8,70 @@ use crate::writing::{Facts, Verdict};
 use rig::Rig;
 
 #[test]
-fn writes_that_wait_are_one_transaction_and_answered_in_order_after_the_commit() {
+fn queued_writes_are_one_transaction_and_answered_in_order_after_the_commit() {
     let mut rig = Rig::begun();
-    let insertion = rig.inserts(["a"]);
+    let insertion = rig.start_insertion(["a"]);
     rig.accept_posts(["b", "c"]);
-    assert_eq!(rig.told(), "");
+    assert_eq!(rig.trace(), "");
 
     rig.insertion_ends(insertion, Ok(true));
-    assert_eq!(rig.told(), "file");
+    assert_eq!(rig.trace(), "file");
     rig.file_ends(true);
-    assert_eq!(rig.told(), "a: written, insert 2");
+    assert_eq!(rig.trace(), "a: written, insert 2");
 
     let insertion = rig.take_insertion();
     rig.insertion_ends(insertion, Ok(true));
     assert_eq!(
-        rig.told(),
+        rig.trace(),
         "b: written, c: written",
-        "the file was written just now"
+        "the last write of the file is recent"
     );
 }
 
 #[test]
-fn a_batch_whose_commit_fails_is_decided_again_thrice_at_most() {
+fn a_batch_whose_commit_fails_is_attempted_at_most_three_times() {
     let mut rig = Rig::begun();
-    let mut insertion = rig.inserts(["a"]);
+    let mut insertion = rig.start_insertion(["a"]);
 
     for _ in 0..2 {
         rig.insertion_ends(insertion, Err(StatementFailure::Lost));
-        assert_eq!(rig.told(), "connect");
+        assert_eq!(rig.trace(), "connect");
         rig.session_comes();
-        assert_eq!(rig.told(), "insert 1");
+        assert_eq!(rig.trace(), "insert 1");
         insertion = rig.take_insertion();
     }
     rig.insertion_ends(insertion, Err(StatementFailure::Lost));
-    assert_eq!(rig.told(), "connect");
+    assert_eq!(rig.trace(), "connect");
     rig.session_comes();
 
-    assert_eq!(rig.told(), "a: Unavailable");
+    assert_eq!(rig.trace(), "a: Unavailable");
 }
 
 #[test]
 fn a_lost_answer_is_settled_by_the_next_session() {
     let mut rig = Rig::begun();
-    let insertion = rig.inserts(["a"]);
+    let insertion = rig.start_insertion(["a"]);
     rig.is_stored(&insertion);
 
     rig.insertion_ends(insertion, Err(StatementFailure::Lost));
     rig.session_comes();
 
-    assert_eq!(rig.told(), "connect, file");
+    assert_eq!(rig.trace(), "connect, file");
     rig.file_ends(true);
-    assert_eq!(rig.told(), "a: written");
+    assert_eq!(rig.trace(), "a: written");
     assert_eq!(rig.machine.head().arrival, 2);
 }
 
 #[test]
 fn a_lost_answer_is_settled_also_after_the_first_wait_for_a_session() {
     let mut rig = Rig::begun();
-    let insertion = rig.inserts(["a"]);
+    let insertion = rig.start_insertion(["a"]);
     rig.is_stored(&insertion);
     rig.insertion_ends(insertion, Err(StatementFailure::Lost));
 
     let mut attempts = 0;
     while rig.now_ms < 4_500 {
-        assert_eq!(rig.told(), "connect");
+        assert_eq!(rig.trace(), "connect");
         attempts += 1;
         rig.no_session_comes();
         rig.wait(100);
@@ -80,16 +80,16 @@ fn a_lost_answer_is_settled_also_after_the_first_wait_for_a_session() {
     rig.session_comes();
     rig.file_ends(true);
 
-    assert_eq!(rig.told(), "connect, file, a: written, reserve");
+    assert_eq!(rig.trace(), "connect, file, a: written, reserve");
 }
 
 #[test]
-fn who_waits_too_long_for_a_session_hears_so() {
+fn work_fails_after_waiting_too_long_for_a_session() {
     let mut rig = Rig::begun();
-    let insertion = rig.inserts(["a"]);
+    let insertion = rig.start_insertion(["a"]);
     rig.insertion_ends(insertion, Err(StatementFailure::Lost));
 
-    while !rig.told().contains("a: Unavailable") {
+    while !rig.trace().contains("a: Unavailable") {
         assert!(rig.now_ms < 7_000);
         rig.no_session_comes();
         rig.wait(100);
@@ -98,13 +98,13 @@ fn who_waits_too_long_for_a_session_hears_so() {
 }
 
 #[test]
-fn one_task_that_cannot_be_stored_costs_no_other() {
+fn one_task_that_cannot_be_stored_does_not_fail_others() {
     let mut rig = Rig::begun();
-    let before = rig.inserts(["before"]);
+    let before = rig.start_insertion(["before"]);
     rig.accept_posts(["a", "b", "c"]);
     rig.insertion_ends(before, Ok(true));
     rig.file_ends(true);
-    rig.told();
+    rig.trace();
     let insertion = rig.take_insertion();
     assert_eq!(insertion.rows.len(), 3);
     rig.insertion_ends(insertion, Err(StatementFailure::Rejected));
@@ -121,23 +121,23 @@ fn one_task_that_cannot_be_stored_costs_no_other() {
     }
 
     assert_eq!(alone, [1, 1, 1]);
-    let told = rig.answers();
-    assert_eq!(told, "a: written, b: Unstorable, c: written");
+    let answers = rig.answers();
+    assert_eq!(answers, "a: written, b: Unstorable, c: written");
 }
 
 #[test]
-fn a_full_disk_is_said_at_once() {
+fn a_full_disk_fails_a_batch_without_retry() {
     let mut rig = Rig::begun();
-    let insertion = rig.inserts(["a"]);
+    let insertion = rig.start_insertion(["a"]);
 
     rig.insertion_ends(insertion, Err(StatementFailure::DiskFull));
     rig.session_comes();
 
-    assert_eq!(rig.told(), "connect, a: DiskFull");
+    assert_eq!(rig.trace(), "connect, a: DiskFull");
 }
 
 #[test]
-fn what_was_known_after_all_is_read_and_decided_again() {
+fn a_batch_is_read_for_and_decided_again_if_a_needed_row_exists() {
     let mut rig = Rig::begun();
     rig.accept_keyed_post("a");
     let insertion = rig.take_insertion();
@@ -152,7 +152,7 @@ fn what_was_known_after_all_is_read_and_decided_again() {
 }
 
 #[test]
-fn the_next_part_of_a_backlog_is_decided_meanwhile_and_follows_at_once() {
+fn the_next_batch_of_a_backlog_is_pipelined_and_follows_at_once() {
     let mut rig = Rig::begun();
     let events = events::of_a_peer(3);
     rig.accept_events("a", &events[..1]);
@@ -160,7 +160,7 @@ fn the_next_part_of_a_backlog_is_decided_meanwhile_and_follows_at_once() {
     rig.accept_events("b", &events[1..2]);
     rig.wake();
     assert!(rig.machine.is_pipelining());
-    assert!(!rig.machine.wants_work(), "one batch is enough");
+    assert!(!rig.machine.wants_work(), "only one batch is pipelined");
 
     rig.insertion_ends(first, Ok(true));
 
@@ -185,11 +185,15 @@ fn a_pipelined_batch_falls_with_the_one_before_it_and_is_decided_again() {
     assert!(!rig.machine.is_pipelining());
     rig.session_comes();
 
-    assert_eq!(rig.answers(), "a: DiskFull, b: misses 1", "it is early now");
+    assert_eq!(
+        rig.answers(),
+        "a: DiskFull, b: misses 1",
+        "its past is missing now"
+    );
 }
 
 #[test]
-fn what_a_person_writes_goes_before_a_pipelined_batch() {
+fn a_clients_write_precedes_a_pipelined_batch() {
     let mut rig = Rig::begun();
     let events = events::of_a_peer(2);
     rig.accept_events("a", &events[..1]);
@@ -211,20 +215,20 @@ fn what_a_person_writes_goes_before_a_pipelined_batch() {
 #[test]
 fn while_the_file_is_stuck_no_number_is_given_and_peers_events_are_taken() {
     let mut rig = Rig::begun();
-    let insertion = rig.inserts(["a"]);
+    let insertion = rig.start_insertion(["a"]);
     rig.insertion_ends(insertion, Ok(true));
     rig.file_ends(false);
     assert_eq!(
-        rig.told(),
+        rig.trace(),
         "file, file is stuck: true, a: FileStuck",
-        "it was written"
+        "the rows are committed"
     );
 
     rig.accept_posts(["b"]);
-    assert_eq!(rig.told(), "file", "tried again");
+    assert_eq!(rig.trace(), "file", "the write of the file is retried");
     rig.accept_events("c", &events::of_a_peer(1));
     rig.file_ends(false);
-    assert_eq!(rig.told(), "b: FileStuck, file");
+    assert_eq!(rig.trace(), "b: FileStuck, file");
     rig.file_ends(false);
     let insertion = rig.take_insertion();
     rig.insertion_ends(insertion, Ok(true));
@@ -241,43 +245,43 @@ fn while_the_file_is_stuck_no_number_is_given_and_peers_events_are_taken() {
 #[test]
 fn a_file_that_hangs_counts_as_stuck_and_is_written_once_at_a_time() {
     let mut rig = Rig::begun();
-    let insertion = rig.inserts(["a"]);
+    let insertion = rig.start_insertion(["a"]);
     rig.insertion_ends(insertion, Ok(true));
-    assert_eq!(rig.told(), "file");
+    assert_eq!(rig.trace(), "file");
 
     rig.wait(4_999);
-    assert_eq!(rig.told(), "");
+    assert_eq!(rig.trace(), "");
     rig.wait(1);
-    assert_eq!(rig.told(), "file is stuck: true, a: FileStuck, reserve");
+    assert_eq!(rig.trace(), "file is stuck: true, a: FileStuck, reserve");
     rig.reservation_ends(Ok(()));
     rig.wait(10);
     rig.accept_posts(["b"]);
     rig.wait(10);
     assert_eq!(
-        rig.told(),
+        rig.trace(),
         "b: FileStuck",
-        "no second write beside the first"
+        "no second write runs beside the first"
     );
 
     rig.file_ends(true);
-    assert_eq!(rig.told(), "file is stuck: false");
+    assert_eq!(rig.trace(), "file is stuck: false");
     rig.accept_posts(["c"]);
-    assert_eq!(rig.told(), "insert 1");
+    assert_eq!(rig.trace(), "insert 1");
 }
 
 #[test]
-fn a_new_epoch_is_in_the_database_and_the_file_before_anything_is_numbered_under_it() {
+fn a_new_epoch_is_in_the_database_and_the_file_before_its_first_event() {
     let mut rig = Rig::begun();
     let former = rig.machine.origin();
-    let before = rig.inserts(["before"]);
+    let before = rig.start_insertion(["before"]);
     rig.accept_posts(["a"]);
     rig.accept_renewal(former, "new");
     rig.insertion_ends(before, Ok(true));
     rig.file_ends(true);
-    assert_eq!(rig.told(), "file, before: written, identity");
+    assert_eq!(rig.trace(), "file, before: written, identity");
 
     let renewed = rig.identity_is_stored();
-    assert_eq!(rig.told(), "file");
+    assert_eq!(rig.trace(), "file");
     assert_ne!(renewed, former);
     rig.file_ends(true);
 
@@ -288,24 +292,24 @@ fn a_new_epoch_is_in_the_database_and_the_file_before_anything_is_numbered_under
 }
 
 #[test]
-fn nothing_more_is_written_to_a_database_that_is_another_one() {
+fn the_machine_ends_if_the_database_is_another_one() {
     let mut rig = Rig::begun();
-    let insertion = rig.inserts(["a"]);
+    let insertion = rig.start_insertion(["a"]);
     rig.accept_posts(["b"]);
     rig.insertion_ends(insertion, Err(StatementFailure::Lost));
 
     rig.other_database_comes();
-    assert_eq!(rig.told(), "connect, not ours, a: Unavailable, file");
+    assert_eq!(rig.trace(), "connect, not ours, a: Unavailable, file");
     rig.file_ends(true);
-    assert_eq!(rig.told(), "b: Unavailable, end");
+    assert_eq!(rig.trace(), "b: Unavailable, end");
     rig.accept_posts(["c"]);
-    assert_eq!(rig.told(), "c: Unavailable, end");
+    assert_eq!(rig.trace(), "c: Unavailable, end");
 }
 
 #[test]
-fn the_end_gives_back_what_was_reserved_and_comes_after_all_that_waits() {
+fn the_end_follows_all_queued_work_and_releases_the_reservation() {
     let mut rig = Rig::begun();
-    let insertion = rig.inserts(["a"]);
+    let insertion = rig.start_insertion(["a"]);
     rig.accept_posts(["b"]);
     rig.close();
     rig.insertion_ends(insertion, Ok(true));
@@ -314,28 +318,28 @@ fn the_end_gives_back_what_was_reserved_and_comes_after_all_that_waits() {
     rig.insertion_ends(insertion, Ok(true));
 
     assert_eq!(rig.answers(), "a: written, b: written");
-    assert!(rig.told().ends_with("reserve"));
+    assert!(rig.trace().ends_with("reserve"));
     rig.reservation_ends(Ok(()));
-    assert_eq!(rig.told(), "file");
+    assert_eq!(rig.trace(), "file");
     rig.file_ends(true);
-    assert_eq!(rig.told(), "end");
+    assert_eq!(rig.trace(), "end");
 }
 
 #[test]
-fn an_idle_writer_raises_the_closed_timestamp_and_finds_the_database_again() {
+fn an_idle_writer_raises_the_closed_timestamp_and_reconnects() {
     let mut rig = Rig::begun();
     let before = rig.machine.head().floor;
     rig.wait(500);
     assert!(rig.machine.head().floor > before);
     rig.wait(4_500);
-    assert_eq!(rig.told(), "reserve", "the present one is short by now");
+    assert_eq!(rig.trace(), "reserve", "the reservation is about to expire");
     rig.reservation_ends(Err(StatementFailure::Lost));
 
     rig.wait(500);
-    assert_eq!(rig.told(), "connect");
+    assert_eq!(rig.trace(), "connect");
     rig.no_session_comes();
-    assert_eq!(rig.told(), "", "only a glance");
+    assert_eq!(rig.trace(), "", "an idle writer does not retry at once");
     rig.wait(500);
     rig.session_comes();
-    assert_eq!(rig.told(), "connect, reserve");
+    assert_eq!(rig.trace(), "connect, reserve");
 }

@@ -1,5 +1,5 @@
-//! What the writer does beside batches: keeps the closed timestamp rising and its reservation ahead of it,
-//! draws new epochs, ends in order.
+//! The writer's upkeep: it raises the closed timestamp and its reservation, draws new epochs, and
+//! shuts down.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::{
     Effect, IDLE_TICK, Machine, Renewal, State, Statement, StatementFailure, WriteFailure,
 };
 
-/// How often the database is asked anyhow whether it takes a reservation: where the clock is ahead of
-/// the wall none is due for long.
+/// Interval at which a reservation is stored even if none is due, to verify that the database
+/// accepts writes: with a clock ahead of the wall none may be due for long.
 const RESERVE_AGAIN: Duration = Duration::from_secs(5);
 
 impl<R> Machine<R> {
@@ -29,8 +29,8 @@ impl<R> Machine<R> {
     pub(super) fn tick_in_session(&mut self) {
         let due = self.writing.due_reservation(self.now.time.order_ms);
         let is_due = |at| self.now.since_start >= at + RESERVE_AGAIN;
-        let is_to_prove = self.reserved_at.is_none_or(is_due);
-        if due.is_some() || is_to_prove {
+        let is_check_due = self.reserved_at.is_none_or(is_due);
+        if due.is_some() || is_check_due {
             self.reserve(due.unwrap_or(self.writing.reserved()), false);
         } else if !self.writing.is_recorded() {
             self.record(self.writing.reserved(), AfterFile::Tick);
@@ -51,7 +51,7 @@ impl<R> Machine<R> {
 
     pub(super) fn reserved(&mut self, outcome: Result<(), StatementFailure>) {
         let State::Reserving { reserved, is_last } = self.take_state() else {
-            unreachable!("a reservation ends only while one is waited for")
+            unreachable!("a reservation ends only in `Reserving`")
         };
         if outcome.is_ok() {
             self.reserved_at = Some(self.now.since_start);
@@ -73,7 +73,7 @@ impl<R> Machine<R> {
     /// Draws a new epoch and makes it durable, in the database and in the file.
     pub(super) fn renew(&mut self, renewal: Renewal<R>) {
         if renewal.former != self.writing.origin() {
-            return self.tell_origin(renewal.reply);
+            return self.answer_origin(renewal.reply);
         }
         if !self.is_connected {
             return self.connect(Then::Renew(renewal));
@@ -91,13 +91,13 @@ impl<R> Machine<R> {
                     State::Renewing(origin, reply),
                 );
             }
-            None => self.tell_origin(reply),
+            None => self.answer_origin(reply),
         }
     }
 
     pub(super) fn renewed(&mut self, outcome: Result<(), StatementFailure>) {
         let State::Renewing(origin, reply) = self.take_state() else {
-            unreachable!("the identity row is written only while that is waited for")
+            unreachable!("a write of the identity row ends only in `Renewing`")
         };
         if outcome.is_ok() {
             self.writing.renewed(origin);
@@ -107,8 +107,8 @@ impl<R> Machine<R> {
         self.fail(reply, WriteFailure::Unavailable);
     }
 
-    /// Answers as whom is written now.
-    pub(super) fn tell_origin(&mut self, reply: R) {
+    /// Answers a renewal with the current origin.
+    pub(super) fn answer_origin(&mut self, reply: R) {
         let head = self.publish();
         let verdict = Verdict::Renewed(head.origin);
         self.effects.push(Effect::Answer {
@@ -118,7 +118,7 @@ impl<R> Machine<R> {
         });
     }
 
-    /// Ends in order, so that the next start need not begin ahead of the clock.
+    /// Shuts down in order, so that the next start need not seed its clock ahead of time.
     pub(super) fn finish(&mut self) {
         if self.is_connected {
             self.reserve(self.writing.last_reservation(), true);

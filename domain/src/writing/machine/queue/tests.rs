@@ -18,22 +18,30 @@ fn what_people_write_goes_before_what_peers_sent_and_none_is_left() {
     let mut queue = queue_of((0..4).map(|_| chunk(ONE_CHUNK)));
     queue.push(local());
 
-    assert_eq!(kinds(queue.take(NOW)), "lp", "one chunk beside");
+    assert_eq!(
+        kinds(queue.take(NOW)),
+        "lp",
+        "one chunk beside the local write"
+    );
     queue.push(local());
     assert_eq!(kinds(queue.take(NOW)), "lp");
-    assert_eq!(kinds(queue.take(NOW)), "p", "somebody may write again");
+    assert_eq!(kinds(queue.take(NOW)), "p", "clients still have precedence");
     assert_eq!(kinds(queue.take(NOW + SHARED)), "p");
     assert!(!queue.is_ready(NOW, true));
 }
 
 #[test]
-fn peers_alone_are_served_as_fast_as_it_goes() {
+fn without_clients_a_transaction_takes_as_many_chunks_as_fit() {
     let sizes = [vec![ONE_CHUNK; FULL], vec![1, ALONE_EVENTS + 1]].concat();
     let mut queue = queue_of(sizes.into_iter().map(chunk));
 
     assert_eq!(kinds(queue.take(NOW)), "p".repeat(FULL));
     assert_eq!(kinds(queue.take(NOW)), "p");
-    assert_eq!(kinds(queue.take(NOW)), "p", "too large, but there");
+    assert_eq!(
+        kinds(queue.take(NOW)),
+        "p",
+        "an oversized chunk is taken alone"
+    );
 }
 
 #[test]
@@ -71,8 +79,8 @@ fn a_backlog_pauses_between_its_chunks_while_people_write_and_only_then() {
 
     assert_eq!(next(&mut queue), ("lp".to_owned(), NOW));
     queue.push(local());
-    let people_go_on = NOW + took;
-    assert_eq!(next(&mut queue), ("l".to_owned(), people_go_on));
+    let second = NOW + took;
+    assert_eq!(next(&mut queue), ("l".to_owned(), second));
     queue.push(chunk(1));
     let paused = NOW + (1 + PAUSE_FACTOR) * took;
     assert_eq!(next(&mut queue), ("p".to_owned(), paused));
@@ -80,11 +88,15 @@ fn a_backlog_pauses_between_its_chunks_while_people_write_and_only_then() {
     assert_eq!(next(&mut queue).1, paused_again);
     let few = paused_again + (1 + PAUSE_FACTOR) * took;
     assert_eq!(next(&mut queue).1, few);
-    assert_eq!(next(&mut queue).1, few + took, "no pause after few events");
+    assert_eq!(
+        next(&mut queue).1,
+        few + took,
+        "no pause after live traffic"
+    );
 }
 
 #[test]
-fn a_pause_ends_when_nobody_is_left_who_could_write() {
+fn a_pause_ends_when_the_queue_is_closed() {
     let mut queue = queue_of([local(), chunk(BACKLOG), chunk(BACKLOG)]);
     queue.take(NOW);
     queue.written(NOW + Duration::from_millis(1));
@@ -94,7 +106,7 @@ fn a_pause_ends_when_nobody_is_left_who_could_write() {
 }
 
 #[test]
-fn only_a_backlog_is_taken_alone_and_goes_back_to_its_place() {
+fn only_a_backlog_is_taken_alone_and_returns_to_its_place() {
     let sent_at_once = std::iter::repeat_n(BACKLOG, FULL + 1).chain([1]);
     let mut queue = queue_of(sent_at_once.map(|sent| chunk_sent_in(ONE_CHUNK, sent)));
 
@@ -104,17 +116,20 @@ fn only_a_backlog_is_taken_alone_and_goes_back_to_its_place() {
     assert_eq!(queue.len(), FULL + 2);
     assert_eq!(queue.take_backlog(NOW).unwrap().tasks.len(), FULL, "again");
     let rest = queue.take_backlog(NOW).unwrap();
-    assert_eq!(rest.tasks.len(), 2, "what comes after it goes with it");
+    assert_eq!(rest.tasks.len(), 2, "the next chunk fits too");
     queue.put_back(rest);
     queue.push(local());
-    assert!(queue.take_backlog(NOW).is_none(), "people first");
+    assert!(queue.take_backlog(NOW).is_none(), "local work precedes it");
     assert_eq!(kinds(queue.take(NOW)), "lp");
-    assert!(queue.take_backlog(NOW).is_none(), "somebody writes");
-    assert!(queue.take_backlog(NOW + SHARED).is_none(), "no backlog");
+    assert!(queue.take_backlog(NOW).is_none(), "clients have precedence");
+    assert!(
+        queue.take_backlog(NOW + SHARED).is_none(),
+        "the next chunk is no backlog"
+    );
 }
 
 #[test]
-fn what_is_no_writing_of_people_holds_no_peer_up() {
+fn local_work_other_than_commands_does_not_limit_peers() {
     let raise = Work::Write {
         task: Task::Raise(Hlc::default()),
         reply: (),

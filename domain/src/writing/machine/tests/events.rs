@@ -1,4 +1,4 @@
-//! Events of a peer, and of a group with one member.
+//! Events of a peer and of a group with one member.
 
 use crate::chain::Hash;
 use crate::envelope::{Envelope, RawEvent};
@@ -13,7 +13,7 @@ pub fn origin(replica: u16, epoch: u32) -> Origin {
     }
 }
 
-/// Messages of one origin, each after the one before it.
+/// Consecutive messages of one origin.
 pub fn of_a_peer(count: u64) -> Vec<RawEvent> {
     let mut chain = Hash::START;
     let messages = (1..=count).map(|seq| {
@@ -26,7 +26,7 @@ pub fn of_a_peer(count: u64) -> Vec<RawEvent> {
     messages.collect()
 }
 
-/// A join that a peer wrote.
+/// A join of a peer.
 pub fn join(group: &str, user: &str) -> Envelope {
     let content = format!(r#"{{"user":{{"id":"{user}","name":"{user}"}}}}"#);
     envelope(1, "group", group, "MemberJoined", &content)

@@ -1,4 +1,4 @@
-//! A machine, and a database and a file that do what a test says.
+//! A machine, with a database and a file under the control of a test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -16,15 +16,16 @@ pub struct Rig {
     pub machine: Machine<String>,
     pub now_ms: u64,
     pub readings: u32,
-    /// What the rows say.
+    /// The stored head.
     database: Head,
     row: Row,
     insertion: Option<Insertion>,
-    words: Vec<String>,
+    /// The effects since the last call of [`Rig::trace`].
+    trace: Vec<String>,
 }
 
 impl Rig {
-    /// A replica that has written once, some time ago.
+    /// A replica that wrote once, some time ago.
     pub fn begun() -> Self {
         let own = events::origin(1, 7);
         let database = Head {
@@ -67,21 +68,21 @@ impl Rig {
             database,
             row,
             insertion: None,
-            words: Vec::new(),
+            trace: Vec::new(),
         };
         rig.step(Input::Woken);
-        let insertion = rig.inserts(["before"]);
+        let insertion = rig.start_insertion(["before"]);
         rig.insertion_ends(insertion, Ok(true));
         rig.file_ends(true);
         rig.wait(100);
-        rig.told();
+        rig.trace();
         rig
     }
 
-    /// Writes posts that are inserted at once.
-    pub fn inserts<const N: usize>(&mut self, ids: [&str; N]) -> Insertion {
+    /// Accepts posts and returns their insertion.
+    pub fn start_insertion<const N: usize>(&mut self, ids: [&str; N]) -> Insertion {
         self.accept_posts(ids);
-        self.told();
+        self.trace();
         self.take_insertion()
     }
 
@@ -131,7 +132,7 @@ impl Rig {
         self.step(Input::Closed);
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub fn wait(&mut self, ms: u64) {
         let until_ms = self.now_ms + ms;
         let due_ms = |machine: &Machine<String>| {
@@ -146,10 +147,10 @@ impl Rig {
     }
 
     pub fn take_insertion(&mut self) -> Insertion {
-        self.insertion.take().expect("something is to be inserted")
+        self.insertion.take().expect("an insertion is in flight")
     }
 
-    /// The rows are in the database, whatever becomes of the answer.
+    /// Stores the rows in the database, without an answer.
     pub fn is_stored(&mut self, insertion: &Insertion) {
         for row in &insertion.rows {
             let stamp = &row.event.envelope.stamp;
@@ -205,15 +206,15 @@ impl Rig {
         self.row.origin
     }
 
-    /// What the machine has wanted and answered since this was last asked.
-    pub fn told(&mut self) -> String {
-        mem::take(&mut self.words).join(", ")
+    /// The effects since the last call.
+    pub fn trace(&mut self) -> String {
+        mem::take(&mut self.trace).join(", ")
     }
 
-    /// Only what it answered.
+    /// The answers among the effects.
     pub fn answers(&mut self) -> String {
-        let is_answer = |word: &mut String| word.contains(": ") && !word.starts_with("file");
-        let answers = self.words.extract_if(.., is_answer);
+        let is_answer = |entry: &mut String| entry.contains(": ") && !entry.starts_with("file");
+        let answers = self.trace.extract_if(.., is_answer);
         answers.collect::<Vec<_>>().join(", ")
     }
 
@@ -226,13 +227,13 @@ impl Rig {
     }
 
     fn carry_out(&mut self, effect: Effect<String>) {
-        let word = match effect {
+        let entry = match effect {
             Effect::Run(Statement::Connect { .. }) => "connect".to_owned(),
             Effect::Run(Statement::Reserve { .. }) => "reserve".to_owned(),
             Effect::Run(Statement::Insert(insertion)) => {
-                let word = format!("insert {}", insertion.rows.len());
+                let entry = format!("insert {}", insertion.rows.len());
                 self.insertion = Some(insertion);
-                word
+                entry
             }
             Effect::Run(Statement::StoreIdentity(row)) => {
                 self.row = row;
@@ -250,18 +251,18 @@ impl Rig {
                 return self.step(Input::Read(needs, Ok(found)));
             }
             Effect::Record(_) => "file".to_owned(),
-            Effect::Answer { reply, verdict, .. } => format!("{reply}: {}", word(verdict)),
+            Effect::Answer { reply, verdict, .. } => format!("{reply}: {}", summary(verdict)),
             Effect::Fail { reply, why } => format!("{reply}: {why:?}"),
             Effect::FileIsStuck(is_stuck) => format!("file is stuck: {is_stuck}"),
             Effect::NotOurs(_) => "not ours".to_owned(),
             Effect::End => "end".to_owned(),
             Effect::Committed(_) | Effect::Publish(_) => return,
         };
-        self.words.push(word);
+        self.trace.push(entry);
     }
 }
 
-fn word(verdict: Verdict) -> String {
+fn summary(verdict: Verdict) -> String {
     match verdict {
         Verdict::Submitted(Ok(Some(_))) => "written".to_owned(),
         Verdict::Submitted(other) => format!("{other:?}"),

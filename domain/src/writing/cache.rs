@@ -1,7 +1,7 @@
-//! The aggregates that the writer has at hand, so that a post reads nothing from the database.
+//! The writer's cache of aggregates, which lets it decide a post without reading from the database.
 //!
-//! Bounded: what was not used for longest goes first. Dropped whole after any failed commit,
-//! because then the rows alone are true (F14).
+//! The cache is bounded and evicts the least recently used entries first. A failed statement clears
+//! it, because only the rows are known to be valid then (F14).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +11,19 @@ use crate::aggregate::{self, Asked, Stamped};
 use crate::group::{Group, GroupCommand, GroupEvent, Membership};
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
 
-/// Users of groups, and posts with those who like them, at hand.
+/// Maximum number of cached members of all groups together.
 const MEMBERS: usize = 100_000;
+/// Maximum number of cached posts and likes.
 const POSTS: usize = 8_192;
 
-/// The aggregates at hand.
+/// The cached aggregates.
 #[derive(Debug)]
-pub(super) struct Hot {
+pub(super) struct Cache {
     pub groups: Groups,
     pub posts: Posts,
 }
 
-impl Default for Hot {
+impl Default for Cache {
     fn default() -> Self {
         Self {
             groups: Groups::new(MEMBERS),
@@ -31,8 +32,8 @@ impl Default for Hot {
     }
 }
 
-impl Hot {
-    /// The sequence of the last event of an aggregate that is at hand whole.
+impl Cache {
+    /// The sequence of the last event of a fully cached aggregate.
     pub fn sequence(&self, aggregate: &str, id: &str) -> Option<i64> {
         if aggregate != <Post as Aggregate>::TYPE {
             return None;
@@ -40,23 +41,23 @@ impl Hot {
         self.posts.sequence(id)
     }
 
-    /// Keeps the bounds.
+    /// Evicts entries beyond the limits.
     pub fn trim(&mut self) {
         self.groups.trim();
         self.posts.trim();
     }
 
-    /// Drops everything.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.groups.clear();
         self.posts.clear();
     }
 }
 
-/// Things at hand, by id, each with what it costs to keep.
+/// An LRU cache by id, bounded by the total cost of its entries.
 #[derive(Debug)]
-struct Shelf<T> {
-    slots: BTreeMap<String, Slot<T>>,
+struct Lru<T> {
+    entries: BTreeMap<String, Entry<T>>,
     cost: usize,
     limit: usize,
     uses: u64,
@@ -64,16 +65,16 @@ struct Shelf<T> {
 }
 
 #[derive(Debug)]
-struct Slot<T> {
-    kept: T,
+struct Entry<T> {
+    value: T,
     cost: usize,
     used: u64,
 }
 
-impl<T: Default> Shelf<T> {
+impl<T: Default> Lru<T> {
     fn new(limit: usize, cost_of: fn(&T) -> usize) -> Self {
         Self {
-            slots: BTreeMap::new(),
+            entries: BTreeMap::new(),
             cost: 0,
             limit,
             uses: 0,
@@ -82,102 +83,102 @@ impl<T: Default> Shelf<T> {
     }
 
     fn get(&self, id: &str) -> Option<&T> {
-        self.slots.get(id).map(|slot| &slot.kept)
+        self.entries.get(id).map(|entry| &entry.value)
     }
 
-    /// Uses what is at hand, if it is.
+    /// Returns an entry and marks it as used.
     fn used(&mut self, id: &str) -> Option<&T> {
         self.uses += 1;
-        let slot = self.slots.get_mut(id)?;
-        slot.used = self.uses;
-        Some(&slot.kept)
+        let entry = self.entries.get_mut(id)?;
+        entry.used = self.uses;
+        Some(&entry.value)
     }
 
-    /// Puts something up, unless it is at hand; what it costs is asked at its first change.
-    fn put(&mut self, id: &str) {
+    /// Inserts a default entry, unless one is cached. Its cost is computed at its first change.
+    fn insert(&mut self, id: &str) {
         self.uses += 1;
-        let slot = self.slots.entry(id.to_owned()).or_insert_with(|| Slot {
-            kept: T::default(),
+        let entry = self.entries.entry(id.to_owned()).or_insert_with(|| Entry {
+            value: T::default(),
             cost: 0,
             used: 0,
         });
-        slot.used = self.uses;
+        entry.used = self.uses;
     }
 
-    /// Changes what is at hand, or else a default that is not kept.
+    /// Changes a cached entry, or else a default value that is dropped afterwards.
     fn change<R>(&mut self, id: &str, change: impl FnOnce(&mut T) -> R) -> R {
-        let Some(slot) = self.slots.get_mut(id) else {
+        let Some(entry) = self.entries.get_mut(id) else {
             return change(&mut T::default());
         };
-        let returned = change(&mut slot.kept);
-        let cost = (self.cost_of)(&slot.kept);
-        self.cost = self.cost - slot.cost + cost;
-        slot.cost = cost;
+        let returned = change(&mut entry.value);
+        let cost = (self.cost_of)(&entry.value);
+        self.cost = self.cost - entry.cost + cost;
+        entry.cost = cost;
         returned
     }
 
-    /// Drops what was not used for longest, when the bound is passed: down to half, so that this
-    /// is not done for every batch.
+    /// Evicts the least recently used entries once the limit is exceeded, down to half of it, so
+    /// that not every batch evicts.
     fn trim(&mut self) {
         if self.cost <= self.limit {
             return;
         }
         let mut by_use: Vec<(u64, String)> = self
-            .slots
+            .entries
             .iter()
-            .map(|(id, slot)| (slot.used, id.clone()))
+            .map(|(id, entry)| (entry.used, id.clone()))
             .collect();
         by_use.sort_unstable();
         for (_, id) in by_use {
             if self.cost <= self.limit / 2 {
                 break;
             }
-            if let Some(slot) = self.slots.remove(&id) {
-                self.cost -= slot.cost;
+            if let Some(entry) = self.entries.remove(&id) {
+                self.cost -= entry.cost;
             }
         }
     }
 
     fn clear(&mut self) {
-        self.slots.clear();
+        self.entries.clear();
         self.cost = 0;
     }
 }
 
-/// Groups at hand, each as far as some users are concerned: a group of any size costs what its
-/// writers cost.
+/// Cached groups, each with only some of its members: the cost of a group depends on its active
+/// users, not on its size.
 #[derive(Debug)]
-pub(super) struct Groups(Shelf<(Group, BTreeSet<String>)>);
+pub(super) struct Groups(Lru<(Group, BTreeSet<String>)>);
 
 impl Groups {
-    /// Keeps about `limit` users of all groups together.
+    /// Creates a cache of about `limit` users of all groups together.
     pub fn new(limit: usize) -> Self {
-        Self(Shelf::new(limit, |(group, users)| {
+        Self(Lru::new(limit, |(group, users)| {
             1 + group.weight() + users.len()
         }))
     }
 
-    /// Tells whether it is known here where a user stands in a group.
+    /// Whether a user's membership of a group is cached.
     pub fn knows(&self, group: &str, user: &str) -> bool {
         self.0
             .get(group)
             .is_some_and(|(_, users)| users.contains(user))
     }
 
-    /// The group, for users that are known.
+    /// The group, valid for users whose membership is cached.
     pub fn get(&mut self, group: &str) -> Option<&Group> {
         self.0.used(group).map(|(group, _)| group)
     }
 
-    /// Makes a user known whose deciding events are folded in next.
-    pub fn learn(&mut self, group: &str, user: &str) {
-        self.0.put(group);
+    /// Marks a user's membership as cached. The caller folds its events next.
+    pub fn insert_member(&mut self, group: &str, user: &str) {
+        self.0.insert(group);
         self.0.change(group, |(_, users)| {
             users.insert(user.to_owned());
         });
     }
 
-    /// Decides a command to a group. A group refuses nothing, so it need not be at hand.
+    /// Decides a command on a group. A group refuses no command, so it need not be cached.
     pub fn decide(
         &mut self,
         id: &str,
@@ -187,51 +188,51 @@ impl Groups {
             .change(id, |(group, _)| aggregate::decide(group, asked))
     }
 
-    /// Folds an event of a group in, if the group is at hand.
+    /// Folds an event of a group, if the group is cached.
     pub fn fold(&mut self, id: &str, event: Stamped<GroupEvent>) {
         if self.0.get(id).is_some() {
             self.0.change(id, |(group, _)| group.apply(event));
         }
     }
 
-    /// Keeps the bound.
+    /// Evicts entries beyond the limit.
     pub fn trim(&mut self) {
         self.0.trim();
     }
 
-    /// Drops everything.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 }
 
-/// Posts at hand, whole, with the sequence of their last event.
+/// Cached posts, complete, with the sequence of their last event.
 #[derive(Debug)]
-pub(super) struct Posts(Shelf<(Post, i64)>);
+pub(super) struct Posts(Lru<(Post, i64)>);
 
 impl Posts {
-    /// Keeps posts and users who like them up to about `limit`.
+    /// Creates a cache of about `limit` posts and likes together.
     pub fn new(limit: usize) -> Self {
-        Self(Shelf::new(limit, |(post, _)| post.weight()))
+        Self(Lru::new(limit, |(post, _)| post.weight()))
     }
 
-    /// Tells whether a post is at hand.
+    /// Whether a post is cached.
     pub fn holds(&self, id: &str) -> bool {
         self.0.get(id).is_some()
     }
 
-    /// The sequence of the last event of a post at hand.
+    /// The sequence of the last event of a cached post.
     pub fn sequence(&self, id: &str) -> Option<i64> {
         self.0.get(id).map(|(_, sequence)| *sequence)
     }
 
-    /// Puts a post up whose events are folded in next, if it has any.
-    pub fn put(&mut self, id: &str) {
-        self.0.put(id);
+    /// Caches an empty post. The caller folds its events next.
+    pub fn insert(&mut self, id: &str) {
+        self.0.insert(id);
         self.0.change(id, |_| ());
     }
 
-    /// Decides a command to a post: a new one where it is not at hand. `sequence` is that of the
+    /// Decides a command on a post, or on a new one if it is not cached. `sequence` is that of the
     /// event.
     pub fn decide(
         &mut self,
@@ -248,7 +249,7 @@ impl Posts {
         })
     }
 
-    /// Folds an event of a post in, if the post is at hand.
+    /// Folds an event of a post, if the post is cached.
     pub fn fold(&mut self, id: &str, sequence: i64, event: Stamped<PostEvent>) {
         if self.holds(id) {
             self.0.change(id, |(post, last)| {
@@ -258,12 +259,12 @@ impl Posts {
         }
     }
 
-    /// Keeps the bound.
+    /// Evicts entries beyond the limit.
     pub fn trim(&mut self) {
         self.0.trim();
     }
 
-    /// Drops everything.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -274,16 +275,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_used_for_longest_goes_first() {
+    fn the_least_recently_used_entries_are_evicted_first() {
         let mut posts = Posts::new(4);
         for id in ["a", "b", "c", "d"] {
-            posts.put(id);
+            posts.insert(id);
         }
         posts.trim();
-        assert!(posts.holds("a"), "within the bound");
+        assert!(posts.holds("a"), "within the limit");
 
-        posts.put("e");
-        posts.put("a");
+        posts.insert("e");
+        posts.insert("a");
         posts.trim();
 
         let held = ["a", "b", "c", "d", "e"].map(|id| posts.holds(id));
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_at_hand_is_neither_folded_nor_numbered() {
+    fn events_of_uncached_posts_are_not_folded() {
         let mut posts = Posts::new(4);
         let liked: Stamped<PostEvent> = serde_json::from_str(
             r#"{"stamp":{"origin":"1.00000007","seq":1,"hlc":1,"past":{}},"level":1,
@@ -302,7 +303,7 @@ mod tests {
 
         posts.fold("a", 1, liked.clone());
         assert!(!posts.holds("a"));
-        posts.put("a");
+        posts.insert("a");
         posts.fold("a", 1, liked.clone());
 
         assert_eq!(posts.sequence("a"), Some(1));
