@@ -1,4 +1,4 @@
-//! The yardstick for streams: a server of its own process that hands the same bytes to every
+//! The yardstick for streams: a server in its own process that sends the same bytes to every
 //! connection through one channel, with the same HTTP library and nothing else.
 
 use std::io::{BufRead, BufReader, Write as _};
@@ -12,7 +12,7 @@ use poem::web::Data;
 use poem::{Body, EndpointExt, Response, Route, Server, get, handler, post};
 use tokio::sync::broadcast;
 
-/// A running yardstick; ended when this value goes.
+/// A running yardstick server; killed on drop.
 pub struct Bare {
     child: Child,
     pub address: SocketAddr,
@@ -31,7 +31,7 @@ impl Bare {
         Ok(Self { child, address })
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -46,7 +46,7 @@ impl Drop for Bare {
 
 type Channel = broadcast::Sender<bytes::Bytes>;
 
-/// Serves until its standard input closes.
+/// Serves until standard input closes.
 pub async fn serve() -> anyhow::Result<()> {
     let (channel, _) = broadcast::channel::<bytes::Bytes>(64);
     let app = Route::new()
@@ -70,9 +70,9 @@ pub async fn serve() -> anyhow::Result<()> {
     reason = "poem hands its extractors over"
 )]
 fn publish(channel: Data<&Channel>, text: String) -> String {
-    // About as long as a frame of ours.
+    // About as long as a frame of the server.
     let frame = format!("event: message\nid: {}\ndata: {text}\n\n", "x".repeat(300));
-    // Nobody listens yet: then nobody is told.
+    // Sending fails without subscribers, which is fine.
     let _ = channel.send(frame.into());
     String::new()
 }

@@ -1,4 +1,4 @@
-//! B8, and B9 for streams: one message to thousands of open streams, beside a bare broadcast.
+//! B8, and B9 for streams: one message to thousands of open streams, against a bare broadcast.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use crate::replica::Cluster;
 use crate::report::{Goal, Line, alone, paired};
 use crate::setup::Setup;
 
-/// Groups that the streams are spread over.
+/// The number of groups that the streams are spread over.
 const GROUPS: usize = 1_000;
-/// How many connections post to them.
+/// The number of connections that post to them.
 const POSTING: usize = 50;
 
 pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {

@@ -1,4 +1,4 @@
-//! B12 and B9: whether anything grows with what is there already.
+//! B12 and B9: whether costs grow with the amount of existing data.
 
 use crate::load::{Poster, post, posters};
 use crate::made::{History, LARGE};

@@ -1,5 +1,5 @@
-//! B5: how fast a replica that was away catches up, beside an insert of the same rows in batches
-//! that does nothing else.
+//! B5: the rate at which a replica that was away catches up, against a plain insert of the same
+//! rows in batches.
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ use crate::setup::Setup;
 use crate::stats::{Spread, percentile_ms};
 use crate::write::{CONNECTIONS, GROUPS};
 
-/// How many events the yardstick inserts at most: its rate does not depend on it.
+/// The maximum number of events that the yardstick inserts; its rate does not depend on it.
 const YARDSTICK: u64 = 100_000;
-/// How often somebody posts at the replica that catches up.
+/// The interval of posts at the replica that catches up.
 const EVERY: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_mins(20);
 
@@ -29,7 +29,7 @@ pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> 
     Ok(lines)
 }
 
-/// Catches up with as many events as a whole history has.
+/// Catches up with a history of medium size.
 async fn run_small(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     let folder = setup.folder("heal")?;
     let cluster = Cluster::plan(folder.path(), 2)?;
@@ -43,7 +43,7 @@ async fn run_small(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// Catches up with the large history, once: it takes minutes.
+/// Catches up with the large history once, which takes minutes.
 async fn run_large(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
     let first = history.cluster.start(0).await?;
     let mut lines = catch_up(setup, &history.cluster, &first, 1).await?;
@@ -110,8 +110,8 @@ async fn catch_up(
     Ok(lines)
 }
 
-/// The p99 of posts at a replica while it catches up, and afterwards; and how many events per second
-/// it catches up with meanwhile.
+/// The p99 of posts at a replica while it catches up and afterwards, and the rate of events per
+/// second at which it catches up meanwhile.
 async fn posts_meanwhile(cluster: &Cluster, first: &Replica) -> anyhow::Result<(f64, f64, f64)> {
     let held = Held::at(first.public).await?.events;
     let second = cluster.start(1).await?;
@@ -135,7 +135,7 @@ async fn posts_meanwhile(cluster: &Cluster, first: &Replica) -> anyhow::Result<(
     ))
 }
 
-/// Posts every 20 ms, on a connection of its own; returns how long each answer took.
+/// Posts every 20 ms on one connection; returns the latency of each post.
 pub async fn some_posts(
     replica: &Replica,
     poster: &Poster,

@@ -1,5 +1,5 @@
-//! B6 and B7: pages of a large group beside those of a small one, and a whole history beside psql.
-//! And what a call for changes costs at the end of a history, beside its beginning.
+//! B6 and B7: pages of a large group against those of a small one, and a whole history against
+//! psql. And calls for changes at the end of a history against those at its beginning.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ use crate::report::{Goal, Line, paired};
 use crate::setup::Setup;
 use crate::stats::percentile_ms;
 
-/// How many pages make one figure.
+/// The number of pages per figure.
 const PAGES: usize = 100;
 
 pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
@@ -84,8 +84,8 @@ pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> 
     Ok(lines)
 }
 
-/// Follows a whole group by asking for 50 changes at a time, as a bot does that keeps nothing but
-/// the cursor. Returns the median time of the last calls and of the first.
+/// Follows a whole group with calls for 50 changes, as a bot does that stores only its cursor.
+/// Returns the median latency of the last calls and of the first.
 async fn by_changes(
     address: SocketAddr,
     reader: &Poster,
@@ -103,7 +103,7 @@ async fn by_changes(
         let changes = str::from_utf8(answer.body)?;
         ensure!(answer.status == 200, "answered {changes}");
         let is_full = changes.matches(r#""event":"#).count() == 50;
-        // Each change has a cursor too; the answer's own is the last.
+        // Each change has a cursor too; that of the answer comes last.
         let (_, own) = changes.rsplit_once(r#""cursor":""#).context("no cursor")?;
         let own = own.split('"').next().context("no cursor")?;
         own.clone_into(&mut cursor);
@@ -125,7 +125,7 @@ async fn by_changes(
     ))
 }
 
-/// The median time of one page.
+/// The median latency of one page.
 async fn pages(
     address: SocketAddr,
     reader: &Poster,
@@ -138,7 +138,7 @@ async fn pages(
     let page = connection.ask("GET", &path, token, "", "").await?.json()?;
     let messages = page["messages"].as_array().map_or(0, Vec::len);
     ensure!(
-        // Half of a small history may be less than a page.
+        // Half of a small history may be shorter than a page.
         messages == limit || (messages > 0 && page["has_before"] == false),
         "a page of {limit} has {messages} messages"
     );
@@ -156,7 +156,7 @@ async fn pages(
     Ok(percentile_ms(&mut samples, 0.5))
 }
 
-/// The position half-way through a group.
+/// The position of the middle message of a group.
 async fn middle(cluster: &Cluster, name: &str, count: u64) -> anyhow::Result<String> {
     let query = "SELECT position FROM messages WHERE group_name = $1
                  ORDER BY position OFFSET $2 LIMIT 1";
@@ -168,8 +168,8 @@ async fn middle(cluster: &Cluster, name: &str, count: u64) -> anyhow::Result<Str
     Ok(middle)
 }
 
-/// Reads all pages from the newest back. They are not taken apart, only searched, so that this
-/// reader is not what is measured.
+/// Reads all pages backwards from the newest. They are searched as text and not parsed, so that the
+/// cost of the reader stays small.
 pub async fn by_pages(address: SocketAddr, reader: &Poster, count: u64) -> anyhow::Result<f64> {
     let mut connection = Connection::open(address).await?;
     let (token, group) = (&reader.token, &reader.groups[0]);
@@ -193,13 +193,13 @@ pub async fn by_pages(address: SocketAddr, reader: &Poster, count: u64) -> anyho
     }
 }
 
-/// The first text under a name in JSON that was made without spaces.
+/// The first string of a given name in JSON without spaces.
 fn value_of<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = json.split_once(&format!("\"{name}\":\""))?;
     rest.split('"').next()
 }
 
-/// Lets psql print the same rows as JSON.
+/// Prints the same rows as JSON with psql.
 fn by_psql(cluster: &Cluster, count: u64) -> anyhow::Result<f64> {
     let psql = pgbench::find("psql").context("psql is not installed")?;
     let group = made::group(WHOLE);

@@ -1,8 +1,8 @@
-//! HTTP/1.1 by hand, for what is measured: one connection, one request after the other, bodies with
-//! a length.
+//! A minimal HTTP/1.1 client for measured requests: one connection, sequential requests, bodies
+//! with a length.
 //!
 //! The load generator shares its cores with the servers, so the cost of an ordinary client would be
-//! part of every figure. What is not measured goes through `causeway-client`.
+//! part of every figure. Requests that are not measured use `causeway-client`.
 
 use std::net::SocketAddr;
 
@@ -11,14 +11,14 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A kept connection to a replica.
+/// A persistent connection to a replica.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
     request: Vec<u8>,
 }
 
-/// An answer: its status, and where its body lies in the connection's buffer.
+/// An answer: its status, and the range of its body in the connection's buffer.
 #[derive(Debug)]
 pub struct Answer<'a> {
     pub status: u16,
@@ -26,7 +26,7 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// Reads the body of a success.
+    /// Parses the body of a successful answer.
     pub fn json(&self) -> anyhow::Result<Value> {
         ensure!(
             (200..300).contains(&self.status),
@@ -50,7 +50,7 @@ impl Connection {
         })
     }
 
-    /// Sends a request and reads its answer. `more` are further header lines, each ended by CRLF.
+    /// Sends a request and reads its answer. `more` holds further header lines, each with CRLF.
     pub async fn ask(
         &mut self,
         method: &str,
@@ -103,13 +103,13 @@ impl Connection {
         })
     }
 
-    /// Asks for the metrics.
+    /// Fetches the metrics.
     pub async fn metrics(&mut self) -> anyhow::Result<Metrics> {
         let answer = self.ask("GET", "/metrics", "", "", "").await?;
         Ok(Metrics(str::from_utf8(answer.body)?.to_owned()))
     }
 
-    /// Asks for a stream and gives the bare connection up, to read it.
+    /// Requests a stream and returns the raw connection, to read it.
     pub async fn send(mut self, path: &str, token: &str) -> anyhow::Result<TcpStream> {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n");
@@ -118,7 +118,7 @@ impl Connection {
     }
 }
 
-/// What a replica tells of itself, in the text form of Prometheus.
+/// The metrics of a replica in the Prometheus text format.
 pub struct Metrics(String);
 
 impl Metrics {
@@ -136,7 +136,7 @@ impl Metrics {
     }
 }
 
-/// Posts a text that is looked for.
+/// Posts a given text.
 pub async fn say(
     connection: &mut Connection,
     token: &str,

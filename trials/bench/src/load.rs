@@ -1,4 +1,4 @@
-//! Posts, on many connections at once.
+//! Load of posts on many connections at once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use tokio::task::JoinSet;
 
 use crate::http::Connection;
 
-/// A message of usual length.
+/// A message of typical length.
 const TEXT: &str =
     "a message of usual length, as people write them to each other in a chat, no more";
-/// How many people are logged in at the same time.
+/// The number of concurrent logins.
 const AT_THE_DOOR: usize = 32;
 
-/// Somebody who posts on a connection of their own, to their groups in turn.
+/// A user who posts on one connection, to several groups in turn.
 #[derive(Clone, Debug)]
 pub struct Poster {
     pub token: String,
     pub groups: Vec<String>,
 }
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Debug)]
 pub struct Load {
     /// Posts answered with 201.
@@ -33,24 +33,24 @@ pub struct Load {
     pub latencies: Vec<Duration>,
 }
 
-/// How a load is made.
+/// The pace of a load.
 #[derive(Clone, Debug)]
 pub struct Pace {
     pub duration: Duration,
-    /// Time from one post of a connection to its next one; none: as soon as it is answered.
+    /// The interval of posts on a connection; zero posts again as soon as answered.
     pub every: Duration,
     pub counter: Counter,
 }
 
-/// Counts what is answered, for whoever watches a load.
+/// Counts the answered posts of a running load.
 #[derive(Clone, Debug, Default)]
 pub struct Counter(Arc<(AtomicU64, AtomicBool)>);
 
-/// Keys that no other run uses.
+/// Idempotency keys, unique in this process.
 static KEYS: AtomicU64 = AtomicU64::new(0);
 
 impl Pace {
-    /// As fast as it goes.
+    /// The maximum rate.
     pub fn fast(duration: Duration) -> Self {
         Self {
             duration,
@@ -61,17 +61,17 @@ impl Pace {
 }
 
 impl Counter {
-    /// How many posts were answered.
+    /// The number of answered posts.
     pub fn count(&self) -> u64 {
         self.0.0.load(Ordering::Relaxed)
     }
 
-    /// Nothing more will be counted.
+    /// Marks the load as ended.
     pub fn close(&self) {
         self.0.1.store(true, Ordering::Relaxed);
     }
 
-    /// Tells whether the load has ended.
+    /// Whether the load has ended.
     pub fn is_closed(&self) -> bool {
         self.0.1.load(Ordering::Relaxed)
     }
@@ -81,8 +81,8 @@ impl Counter {
     }
 }
 
-/// Logs `count` people in, spread evenly over `groups` groups; where there are more groups than
-/// people, each has several.
+/// Logs in `count` users, spread evenly over `groups` groups; with more groups than users, each
+/// user has several.
 pub async fn posters(
     address: SocketAddr,
     prefix: &str,
@@ -125,13 +125,13 @@ pub async fn posters(
     Ok(posters)
 }
 
-/// The public API as this poster uses it, where nothing is measured.
+/// The client of this poster for calls that are not measured.
 pub fn client(address: SocketAddr, poster: &Poster) -> Client {
     let client = Client::new(&Http::default(), &format!("http://{address}"));
     client.with_token(poster.token.clone())
 }
 
-/// Lets everybody post at one replica, one message after the other, as fast as it goes.
+/// All users post to one replica, each sequentially, at the maximum rate.
 pub async fn post(
     address: SocketAddr,
     posters: &[Poster],
@@ -140,7 +140,7 @@ pub async fn post(
     post_paced(address, posters, &Pace::fast(duration)).await
 }
 
-/// Lets everybody post at one replica, at a pace.
+/// All users post to one replica, at a pace.
 pub async fn post_paced(
     address: SocketAddr,
     posters: &[Poster],
@@ -181,7 +181,7 @@ pub async fn post_paced(
     })
 }
 
-/// Posts so many messages as quickly as the replica takes them, and tells how far it is.
+/// Posts `count` messages at the maximum rate, and prints progress.
 pub async fn fill(address: SocketAddr, posters: &[Poster], count: u64) -> anyhow::Result<()> {
     let begun = Arc::new(AtomicU64::new(0));
     let mut posting = JoinSet::new();
@@ -214,12 +214,12 @@ pub async fn fill(address: SocketAddr, posters: &[Poster], count: u64) -> anyhow
     Ok(())
 }
 
-/// A number that no other message of this process has.
+/// A number that is unique in this process.
 pub fn next_key() -> u64 {
     KEYS.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Posts one message; returns how long its answer took.
+/// Posts one message; returns its latency.
 pub async fn post_one(
     connection: &mut Connection,
     token: &str,
@@ -241,7 +241,7 @@ pub async fn post_one(
     Ok(took)
 }
 
-/// So many in this time, per second.
+/// A count divided by a duration, per second.
 pub fn rate(count: u64, took: Duration) -> f64 {
     #[expect(
         clippy::cast_precision_loss,

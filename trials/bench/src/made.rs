@@ -1,4 +1,4 @@
-//! A history of the asked size, made once by posting it and used by every benchmark that needs one.
+//! A history of a given size, posted once and shared by all benchmarks that need one.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use crate::load::{self, Poster, client, posters};
 use crate::replica::Cluster;
 use crate::setup::{Folder, Setup};
 
-/// How long a replica may take to show what was posted.
+/// The timeout for a replica to show all posts.
 const PATIENCE: Duration = Duration::from_mins(30);
 
-/// A cluster of two: the first replica holds the history and is stopped, the second was never
+/// A cluster of two: the first replica holds the history and is stopped; the second has never been
 /// started.
 pub struct History {
     pub cluster: Cluster,
-    /// How many events there are.
+    /// The number of events.
     pub events: u64,
     /// A cursor from before the first message of the group that is read as a whole.
     pub start: String,
-    /// Last, so that it goes after everything that runs in it.
+    /// The last field, so that it is dropped after the processes that use it.
     _folder: Folder,
 }
 
@@ -29,11 +29,11 @@ pub struct History {
 pub const SMALL: &str = "small";
 pub const WHOLE: &str = "whole";
 pub const LARGE: &str = "large";
-/// How many people write.
+/// The number of users who write.
 const WRITERS: usize = 64;
 
 impl History {
-    /// Posts it: a small group, one of the length that is read as a whole, and a large one.
+    /// Posts the history: a small group, one that is read as a whole, and a large one.
     pub async fn make(setup: &Setup) -> anyhow::Result<Self> {
         let folder = setup.folder("made")?;
         let cluster = Cluster::plan(folder.path(), 2)?;
@@ -73,44 +73,44 @@ impl History {
         })
     }
 
-    /// Somebody who is in a group of the history.
+    /// Logs in a member of a group of the history.
     pub async fn member(address: SocketAddr, name: &str) -> anyhow::Result<Poster> {
         let mut posters = posters(address, name, 1, 1).await?;
         Ok(posters.remove(0))
     }
 }
 
-/// The cursor of a group as it is now.
+/// The current cursor of a group.
 async fn cursor_now(address: SocketAddr, reader: &Poster) -> anyhow::Result<String> {
     let client = client(address, reader);
     let changes = client.changes(&reader.groups[0], None, Duration::ZERO, 1);
     Ok(changes.await?.cursor)
 }
 
-/// The group that a name of a history stands for.
+/// The group of a name in the history.
 pub fn group(name: &str) -> String {
     format!("{name}-0")
 }
 
-/// Waits until a replica shows all it holds.
+/// Waits until a replica's read model shows all events.
 pub async fn shows_all(address: SocketAddr) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while Held::at(address).await?.lag > 0 {
         ensure!(
             Instant::now() < deadline,
-            "a replica shows not all it holds"
+            "a replica does not show all events that it holds"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())
 }
 
-/// How far a replica is, by its metrics.
+/// The progress of a replica, from its metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct Held {
-    /// Events in its log.
+    /// The events in its log.
     pub events: u64,
-    /// Of these, those that its read model does not show yet.
+    /// The events that its read model does not show yet.
     pub lag: u64,
 }
 
@@ -119,7 +119,7 @@ impl Held {
         Self::ask(&mut Connection::open(address).await?).await
     }
 
-    /// The same on a connection that is kept.
+    /// Reads the progress on an open connection.
     pub async fn ask(connection: &mut Connection) -> anyhow::Result<Self> {
         let metrics = connection.metrics().await?;
         Ok(Self {
@@ -128,7 +128,7 @@ impl Held {
         })
     }
 
-    /// How many events it shows.
+    /// The number of events that it shows.
     pub fn readable(self) -> u64 {
         self.events.saturating_sub(self.lag)
     }

@@ -1,8 +1,9 @@
-//! How fast Causeway is, each figure beside a yardstick that is measured in the same run.
+//! Benchmarks: each figure is compared with a yardstick that is measured in the same run.
 //!
-//! `cargo bench-write`, `bench-replicate`, `bench-heal`, `bench-storm`, `bench-history`, `bench-fanout`,
-//! `bench-start`, `bench-terminal`, `bench-grow`, or `cargo bench-all`; a table on standard output (`--json` for
-//! programs), progress on standard error. How to read it: `docs/PERFORMANCE.md`.
+//! `cargo bench-write`, `bench-replicate`, `bench-heal`, `bench-storm`, `bench-history`,
+//! `bench-fanout`, `bench-start`, `bench-terminal`, `bench-grow`, or `cargo bench-all`; a table on
+//! standard output (`--json` for programs), progress on standard error. How to read it:
+//! `docs/PERFORMANCE.md`.
 
 mod broadcast;
 mod fanout;
@@ -39,34 +40,34 @@ use made::History;
 use print::Head;
 use setup::{Setup, Sizes};
 
-/// Measures Causeway beside its yardsticks.
+/// Measures Causeway against yardsticks.
 #[derive(Parser)]
 struct Arguments {
-    /// What to measure.
+    /// The benchmark to run.
     #[arg(required = true)]
     what: Vec<What>,
-    /// How often each figure is taken; medians are printed.
+    /// The number of runs per figure; medians are printed.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Small sizes and short loads: shows that everything works, not how fast it is.
+    /// Uses small sizes and short loads, to check that everything works.
     #[arg(long)]
     quick: bool,
-    /// How many events the large history has (default 1,000,000).
+    /// The number of events of the large history (default 1,000,000).
     #[arg(long, value_name = "N")]
     large: Option<u64>,
-    /// How long each load lasts, in seconds (default 4).
+    /// The duration of each load in seconds (default 4).
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     load: Option<u64>,
-    /// Where databases are made: the disk that is measured.
+    /// The folder of the databases; it decides which disk is measured.
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
     disk: PathBuf,
-    /// The server that is measured, instead of this project's: to compare two builds.
+    /// The server program to measure instead of this project's, to compare builds.
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
-    /// The server whose streams are read.
+    /// The server to read streams from.
     #[arg(long, hide = true)]
     address: Option<SocketAddr>,
 }
@@ -83,10 +84,10 @@ enum What {
     Start,
     Terminal,
     Grow,
-    /// The yardstick for streams, run by `fanout` as a process of its own.
+    /// The yardstick for streams; started by `fanout` as a process.
     #[value(hide = true)]
     BareBroadcast,
-    /// Those who read streams, run by `fanout` as a process of its own.
+    /// The readers of streams; started by `fanout` as a process.
     #[value(hide = true)]
     Readers,
 }
@@ -98,7 +99,7 @@ fn main() -> anyhow::Result<()> {
     let mut runtime = if is_asked(What::BareBroadcast) {
         tokio::runtime::Builder::new_multi_thread()
     } else {
-        // One thread: what the load costs is no more than one core, and is told.
+        // One thread, so the load costs at most one core; its share is reported.
         tokio::runtime::Builder::new_current_thread()
     };
     let runtime = runtime.enable_all().build()?;
@@ -109,7 +110,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// As many open files as the system lets us have: each stream is one, at both ends.
+/// Raises the limit of open files to the maximum: each stream needs one at each end.
 fn raise_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
@@ -145,7 +146,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
             (What::Grow, Some(history)) => grow::run(&setup, history).await?,
             _ => Vec::new(),
         };
-        // What is known is not lost when a later part fails.
+        // Printed now, so that results survive the failure of a later benchmark.
         eprintln!("{}", print::table(&head, &measured));
         lines.extend(measured);
     }
@@ -177,7 +178,7 @@ impl Arguments {
 }
 
 impl What {
-    /// All that is measured, in this order: growth last, because it adds to the history.
+    /// All benchmarks in order; growth comes last, since it adds to the history.
     const PARTS: [Self; 9] = [
         Self::Write,
         Self::Replicate,

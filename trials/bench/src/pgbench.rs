@@ -1,5 +1,5 @@
-//! The yardstick for writing: pgbench inserting one such event per transaction, into the same table,
-//! in a Postgres of the same settings on the same disk.
+//! The yardstick for writes: pgbench inserts one similar event per transaction into the same table,
+//! in a Postgres with the same settings on the same disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use crate::stats::percentile_ms;
 
-/// The log's own table, from the project's first migration.
+/// The table of the log, from the project's first migration.
 const EVENTS: &str = include_str!("../../../migrations/20261101000000_create_events.sql");
-/// A post of about the size of those that the load makes. What stands after a colon stands apart from
-/// it where pgbench would see a variable.
+/// A post of about the size of those that the load makes. What stands after a colon stands apart
+/// from it where pgbench would see a variable.
 const INSERT: &str = r#"INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version,
     payload, metadata, arrival, replica, epoch, seq, hlc, level, hash, key_digest)
 VALUES ('post', gen_random_uuid()::text, 1, 'MessagePosted', '1',
@@ -24,7 +24,7 @@ VALUES ('post', gen_random_uuid()::text, 1, 'MessagePosted', '1',
     decode(repeat('ab', 32), 'hex'), decode(md5(random()::text), 'hex'));
 "#;
 
-/// A Postgres to measure against.
+/// The Postgres of the yardstick.
 pub struct Yardstick {
     postgres: PrivatePostgres,
     folder: PathBuf,
@@ -38,7 +38,7 @@ pub struct Run {
 }
 
 impl Yardstick {
-    /// Starts it in a folder.
+    /// Starts Postgres in a folder.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.join("yardstick");
         fs::create_dir_all(&folder)?;
@@ -60,7 +60,7 @@ impl Yardstick {
         Ok(connection)
     }
 
-    /// Lets so many clients insert for so long.
+    /// Runs pgbench with a number of clients for a duration.
     pub async fn insert(&self, clients: usize, duration: Duration) -> anyhow::Result<Run> {
         drop(self.emptied().await?);
         let logs = self.folder.join("latencies");
@@ -91,7 +91,7 @@ impl Yardstick {
             .filter_map(|line| line.strip_prefix("tps = "))
             .filter_map(|rest| rest.split_whitespace().next()?.parse().ok())
             .next_back()
-            .context("pgbench says no tps")?;
+            .context("pgbench printed no tps")?;
         Ok(Run {
             per_second,
             p50_ms: percentile_ms(&mut latencies(&logs)?, 0.5),
@@ -99,7 +99,7 @@ impl Yardstick {
     }
 }
 
-/// Reads the logs of one run: client, number, microseconds, and more.
+/// Reads the logs of one run. The columns are client, number, microseconds, and more.
 fn latencies(folder: &Path) -> anyhow::Result<Vec<Duration>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -112,13 +112,13 @@ fn latencies(folder: &Path) -> anyhow::Result<Vec<Duration>> {
     Ok(all)
 }
 
-/// What `pgbench --version` says.
+/// The output of `pgbench --version`.
 pub fn version() -> Option<String> {
     let output = Command::new(program()?).arg("--version").output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Looks pgbench, or another program of Postgres, up where distributions put it.
+/// Finds pgbench, or another program of Postgres, where distributions install it.
 pub fn find(name: &str) -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok();
     let of_debian = versions

@@ -1,4 +1,4 @@
-//! The table, and the same as JSON, with the machine in the head.
+//! The results as a table or JSON, with a description of the machine.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::report::{Bound, Goal, Line, Verdict};
 use crate::setup::Setup;
 use crate::stats::Spread;
 
-/// What stands above the figures: taken before the first of them.
+/// The description of machine and versions, taken before the first run.
 #[derive(Debug)]
 pub struct Head(Vec<String>);
 
@@ -44,12 +44,12 @@ pub fn table(head: &Head, lines: &[Line]) -> String {
             goal(|goal| goal.aim),
             line.verdict().map_or("", word),
         )
-        .expect("a String takes all");
+        .expect("writing to a String cannot fail");
     }
     text
 }
 
-/// The same for programs.
+/// The results as JSON.
 pub fn json(head: &Head, lines: &[Line]) -> Value {
     let spread = |of: Spread| json!({"median": of.median, "min": of.min, "max": of.max});
     let lines: Vec<Value> = lines
@@ -92,7 +92,7 @@ fn spread(of: Spread) -> String {
     format!("{median} ({min}–{max})")
 }
 
-/// Three digits that mean something.
+/// Formats a number with three significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
@@ -103,7 +103,7 @@ fn number(value: f64) -> String {
 }
 
 impl Head {
-    /// Looks at machine, versions and what else the machine does.
+    /// Reads the machine, the versions and the load average.
     pub fn of(setup: &Setup) -> Self {
         let said = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output().ok()?;

@@ -1,4 +1,4 @@
-//! What processes cost, as Linux counts it.
+//! Memory and processor time of processes, from `/proc`.
 
 use std::fmt;
 use std::fs;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-/// Memory that a process has in RAM, in bytes.
+/// The resident memory of a process in bytes.
 pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
@@ -17,8 +17,8 @@ pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(kib * 1024)
 }
 
-/// Processor time that processes and all below them have used, children that have ended and were
-/// waited for included.
+/// The processor time of processes and their descendants, including children that have ended and
+/// were waited for.
 pub fn cpu_of_trees(roots: &[u32]) -> anyhow::Result<Duration> {
     let mut total = Duration::ZERO;
     let mut family = roots.to_vec();
@@ -45,24 +45,24 @@ pub fn cpu_of_trees(roots: &[u32]) -> anyhow::Result<Duration> {
     Ok(total)
 }
 
-/// Measures how much of one core is used: by this process, which makes the load, and by servers.
+/// Measures the use of cores by this process, which generates the load, and by servers.
 pub struct Meter {
     begun: Instant,
     servers: Vec<u32>,
     before: (Duration, Duration, Duration),
 }
 
-/// Shares of one core; 1 is all of it.
+/// Shares of one core; 1 is a full core.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shares {
     pub load_generator: f64,
     pub servers: f64,
-    /// What runs below the servers: their databases.
+    /// The descendants of the servers, which are their databases.
     pub databases: f64,
 }
 
 impl Meter {
-    /// Begins to measure.
+    /// Starts the measurement.
     pub fn begin(servers: &[u32]) -> anyhow::Result<Self> {
         Ok(Self {
             begun: Instant::now(),
@@ -71,7 +71,7 @@ impl Meter {
         })
     }
 
-    /// Tells what was used since.
+    /// The shares since the start.
     pub fn end(&self) -> anyhow::Result<Shares> {
         let now = used(&self.servers)?;
         let share = |now: Duration, before: Duration| {
@@ -85,7 +85,7 @@ impl Meter {
     }
 }
 
-/// Processor time of this process, of the servers, and of all below these.
+/// Processor time of this process, of the servers, and of their descendants.
 fn used(servers: &[u32]) -> anyhow::Result<(Duration, Duration, Duration)> {
     let own = |pid| Stat::of(pid).map_or(Duration::ZERO, |stat| stat.own);
     let by_servers: Duration = servers.iter().copied().map(own).sum();
@@ -125,12 +125,12 @@ struct Stat {
 }
 
 impl Stat {
-    /// Nothing when the process has ended meanwhile.
+    /// `None` if the process has ended.
     fn of(pid: u32) -> Option<Self> {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// Reads a line of proc(5) `stat`: the fields after the name in brackets.
+    /// Parses a line of `stat`, see proc(5); the fields follow the name in brackets.
     fn parse(line: &str) -> Option<Self> {
         let (_, rest) = line.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();

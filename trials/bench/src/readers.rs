@@ -1,5 +1,5 @@
-//! Thousands of open streams, read by a process of its own: so it can have as many open files as
-//! there are streams, and what reading costs is told apart.
+//! Thousands of open streams, read by a separate process, which has its own limit of open files and
+//! whose processor time is measured separately.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Write as _};
@@ -15,13 +15,13 @@ use crate::load::Poster;
 use crate::process::cpu_of_trees;
 use crate::stream::Reader;
 
-/// How many streams are opened at the same time.
+/// The number of streams that are opened concurrently.
 const OPENING: usize = 50;
-/// What the text of a round begins with; its number follows, of `DIGITS` digits.
+/// The prefix of the text of a round, followed by its number with `DIGITS` digits.
 const ROUND: &str = "bench-round-";
 const DIGITS: usize = 8;
 
-/// The process that reads; ended when this value goes.
+/// The reading process; killed on drop.
 pub struct Readers {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -30,8 +30,8 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Opens one stream for each, and waits until all are caught up. A poster reads their first
-    /// group.
+    /// Opens one stream per poster, on the poster's first group, and waits until all have caught
+    /// up.
     pub fn open(address: SocketAddr, readers: &[Poster]) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["readers", "--address", &address.to_string()])
@@ -55,18 +55,18 @@ impl Readers {
         Ok(readers)
     }
 
-    /// The text to send next: every stream is to get it.
+    /// The text of the next round.
     pub fn next_text(&mut self) -> String {
         self.round += 1;
         format!("{ROUND}{:0DIGITS$}", self.round)
     }
 
-    /// Waits until every stream has got the last text.
+    /// Waits until every stream has received the last text.
     pub fn all_have(&mut self) -> anyhow::Result<()> {
         self.hear(&format!("all {}", self.round))
     }
 
-    /// Processor time that reading has cost so far.
+    /// The processor time of the readers so far.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         cpu_of_trees(&[self.child.id()])
     }
@@ -86,8 +86,8 @@ impl Drop for Readers {
     }
 }
 
-/// What the process does: opens a stream for each line of standard input, up to an empty one, then
-/// says of each round when the last stream has it; ends when its input does.
+/// The main function of the reading process: opens a stream per line of standard input, up to an
+/// empty line, then reports each round once all streams have received it. It ends with its input.
 pub async fn serve(address: SocketAddr) -> anyhow::Result<()> {
     let mut streams = Vec::new();
     let mut opening = JoinSet::new();

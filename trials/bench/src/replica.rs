@@ -1,4 +1,4 @@
-//! Real servers, built for release, with databases that wait for the disk.
+//! Real servers, built for release, with durable databases.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! B3 and B4: from a post on one replica to a frame on another, and posts on all five at once.
+//! B3 and B4: the latency from a post on one replica to a frame on another, and posts on all five.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,17 +18,17 @@ use crate::write::CONNECTIONS;
 
 const SIZE: usize = 5;
 const GROUPS: usize = 10;
-/// Probes of one run.
+/// The number of probes per run.
 const PROBES: usize = 200;
-/// Between two probes of those that leave the machine time to fall asleep, as people do.
+/// The pause between probes that let the processor go idle, as human users do.
 const QUIET: Duration = Duration::from_millis(20);
-/// Longest time in which what was answered anywhere must be readable everywhere.
+/// The time within which an answered post must be readable at all replicas.
 const LAG: Duration = Duration::from_secs(1);
-/// How often a slower load is tried, and how much slower each is.
+/// The maximum number of rates to try, and the factor between them.
 const TRIES: u32 = 16;
 const SLOWER: f64 = 0.85;
 
-/// Five replicas and those who post at each.
+/// Five replicas and the posters of each.
 struct Five {
     replicas: Vec<Replica>,
     posters: Vec<Vec<Poster>>,
@@ -51,7 +51,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         posters: at_each,
     };
     let (from, to) = (five.replicas[0].public, five.replicas[1].public);
-    // Somebody who does not post in the load: what becomes of one's own messages is told, too.
+    // Not a poster of the load, since posters also receive frames about their own messages.
     let prober = &posters(from, "probe", 1, 1).await?.remove(0);
     five.settle().await?;
 
@@ -114,7 +114,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     ])
 }
 
-/// Posts on one replica and waits for each frame on the other.
+/// Posts on one replica and waits for each frame on the other; returns the latencies.
 async fn probe(
     connection: &mut Connection,
     prober: &Poster,
@@ -124,7 +124,7 @@ async fn probe(
     let mut waits = Vec::with_capacity(PROBES);
     let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
     for number in 0..PROBES {
-        // No other probe had this text.
+        // The text is unique to this probe.
         let text = format!("probe-{number}-of-{since}");
         let sent = Instant::now();
         let posted = say(connection, &prober.token, &prober.groups[0], &text);
@@ -139,7 +139,7 @@ async fn probe(
     Ok(waits)
 }
 
-/// A load on all replicas, and how far the last of them was behind.
+/// A load on all replicas, and the largest lag.
 struct Best {
     per_second: f64,
     lag: Duration,
@@ -147,8 +147,8 @@ struct Best {
 }
 
 impl Five {
-    /// Finds the rate at which everybody keeps up: as fast as it goes, or as was said, then slower
-    /// until they do.
+    /// Finds the rate that all replicas sustain: starts at the maximum, or at a given rate, and
+    /// slows down until all keep up.
     async fn sustained(&self, load: Duration, first: Option<f64>) -> anyhow::Result<Best> {
         let connections = CONNECTIONS / SIZE * SIZE;
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
@@ -170,10 +170,10 @@ impl Five {
             wanted = Some(tried.per_second * SLOWER);
             self.settle().await?;
         }
-        anyhow::bail!("no load is small enough for everybody to keep up")
+        anyhow::bail!("the replicas keep up with no load that was tried")
     }
 
-    /// Posts everywhere at once; returns the posts per second and the longest lag of any replica.
+    /// Posts at all replicas at once; returns the posts per second and the largest lag.
     async fn at_once(&self, load: Duration, every: Duration) -> anyhow::Result<Best> {
         let counter = Counter::default();
         let pace = Pace {
@@ -210,7 +210,7 @@ impl Five {
         })
     }
 
-    /// Waits until all show the same.
+    /// Waits until all replicas show the same.
     async fn settle(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_mins(5);
         loop {
@@ -227,7 +227,7 @@ impl Five {
         }
     }
 
-    /// Looks into the databases: all have the same number of events and of messages.
+    /// Checks that all databases hold the same number of events and of messages.
     async fn agree(&self, cluster: &Cluster) -> anyhow::Result<()> {
         self.settle().await?;
         for query in [
@@ -244,8 +244,8 @@ impl Five {
     }
 }
 
-/// Watches how long what was answered takes to be readable everywhere; ends when the load has
-/// ended and everybody has all.
+/// Measures the lag from the answer of a post until all replicas show it; ends when the load has
+/// ended and all replicas show everything.
 async fn watch(
     mut replicas: Vec<Connection>,
     counter: Counter,

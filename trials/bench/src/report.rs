@@ -1,4 +1,4 @@
-//! A figure beside its yardstick, and what it is held against.
+//! A figure, its yardstick and its goal.
 
 use crate::stats::Spread;
 
@@ -11,14 +11,14 @@ pub struct Line {
     pub unit: &'static str,
     pub ours: Spread,
     pub yardstick: Option<Spread>,
-    /// Ours by the yardstick, run by run.
+    /// The ratio of figure and yardstick, per run.
     pub ratio: Option<Spread>,
-    /// Nothing where the figure is only told.
+    /// `None` if the figure is only reported.
     pub goal: Option<Goal>,
     pub note: String,
 }
 
-/// What a ratio, or a figure without a yardstick, is held against.
+/// The bounds of a ratio, or of a figure without a yardstick.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
     pub must: Bound,
@@ -31,7 +31,7 @@ pub enum Bound {
     AtMost(f64),
 }
 
-/// How a line stands to its goal, by the median.
+/// Whether the median of a line reaches its goal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Aim,
@@ -72,7 +72,7 @@ impl Bound {
     }
 }
 
-/// Makes a line from pairs of figures, ours and the yardstick's, one pair of each run.
+/// A line from pairs of figure and yardstick, one per run.
 pub fn paired(
     budget: &'static str,
     what: impl Into<String>,
@@ -94,7 +94,7 @@ pub fn paired(
     }
 }
 
-/// Makes a line of a figure that is held against a number, or only told.
+/// A line from a figure with an absolute goal, or none.
 pub fn alone(
     budget: &'static str,
     what: impl Into<String>,
@@ -115,13 +115,13 @@ pub fn alone(
 }
 
 impl Line {
-    /// Adds a remark.
+    /// Adds a note.
     pub fn with(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
     }
 
-    /// How it stands to its goal; nothing where it has none.
+    /// Whether it reaches its goal; `None` without a goal.
     pub fn verdict(&self) -> Option<Verdict> {
         let value = self.ratio.unwrap_or(self.ours).median;
         Some(self.goal?.verdict(value))

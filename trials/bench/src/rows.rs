@@ -1,4 +1,4 @@
-//! The bare writer: rows of a real log, inserted in batches by one statement each, and nothing else.
+//! The yardstick for catch-up: rows of a real log, inserted in batches by one statement each.
 
 use std::time::Instant;
 
@@ -6,10 +6,10 @@ use sqlx::{PgConnection, Row as _};
 
 use crate::load::rate;
 
-/// How many rows one statement inserts.
+/// The number of rows per statement.
 const BATCH: usize = 500;
 
-/// Rows of a log as they lie in a table.
+/// Rows of a log, by column.
 pub struct Rows(Vec<Row>);
 
 struct Row {
@@ -53,7 +53,7 @@ impl Rows {
         Ok(Self(read))
     }
 
-    /// Inserts all of them into an empty table; returns how many per second.
+    /// Inserts all rows into an empty table; returns the rows per second.
     pub async fn insert(&self, into: &mut PgConnection) -> anyhow::Result<f64> {
         let begun = Instant::now();
         for batch in self.0.chunks(BATCH) {

@@ -1,28 +1,28 @@
-//! What every benchmark is given.
+//! The parameters of every benchmark.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How a benchmark is run.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// How often each figure is taken.
+    /// The number of runs per figure.
     pub runs: u32,
-    /// Where databases lie: the disk that is measured.
+    /// The folder of the databases, on the disk to measure.
     pub disk: PathBuf,
-    /// How long each load lasts.
+    /// The duration of each load.
     pub load: Duration,
-    /// How long idle servers are watched.
+    /// The duration of measurements of idle servers.
     pub idle: Duration,
     pub sizes: Sizes,
 }
 
-/// How large things are.
+/// The sizes of the data.
 #[derive(Clone, Debug)]
 pub struct Sizes {
     /// Messages of the large history.
     pub large: u64,
-    /// Messages of a whole history that is read, and of the smaller catch-up.
+    /// Messages of the history that is read as a whole, and of the smaller catch-up.
     pub whole: u64,
     /// Messages of the small group.
     pub small: u64,
@@ -35,7 +35,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// What the budgets ask for.
+    /// The sizes that the budgets require.
     pub const ASKED: Self = Self {
         large: 1_000_000,
         whole: 100_000,
@@ -44,7 +44,7 @@ impl Sizes {
         groups: 10_000,
         online: 1_000,
     };
-    /// Small enough to see within a minute or two whether everything works.
+    /// Small sizes, for a check within a minute or two that everything works.
     pub const QUICK: Self = Self {
         large: 20_000,
         whole: 5_000,
@@ -55,11 +55,11 @@ impl Sizes {
     };
 }
 
-/// A folder that goes with its benchmark.
+/// The folder of a benchmark; removed on drop.
 pub struct Folder(PathBuf);
 
 impl Setup {
-    /// Makes an empty folder for one benchmark.
+    /// Creates an empty folder for one benchmark.
     pub fn folder(&self, name: &str) -> anyhow::Result<Folder> {
         let path = self
             .disk
@@ -77,9 +77,9 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Servers have stopped by now; what cannot be removed is named, not hidden.
+        // The servers have stopped by now, so a failure is unexpected and is reported.
         if let Err(failure) = std::fs::remove_dir_all(&self.0) {
-            eprintln!("`{}` stays: {failure}", self.0.display());
+            eprintln!("`{}` cannot be removed: {failure}", self.0.display());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! B9 (idle), B10 and B11: what a replica costs before anybody writes.
+//! B9 (idle), B10 and B11: the cost of a replica without writes.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::report::{Goal, Line, alone};
 use crate::setup::Setup;
 
 const SIZE: u16 = 5;
-/// Until replicas that have just met are idle.
+/// The time until freshly started replicas are idle.
 const CALM: Duration = Duration::from_secs(5);
 
 pub async fn run(setup: &Setup, history: &History) -> anyhow::Result<Vec<Line>> {
@@ -88,7 +88,7 @@ fn dev(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     ])
 }
 
-/// Starts a local cluster and stops it; returns how long it took until it said how to use it.
+/// Starts a local cluster and stops it; returns the time until it printed how to use it.
 fn start_dev(folder: &Path) -> anyhow::Result<f64> {
     let base = free_base()?;
     let begun = Instant::now();
@@ -141,7 +141,7 @@ async fn large(setup: &Setup, history: &History) -> anyhow::Result<Line> {
     Ok(alone("B10", what, "s", over, Some(Goal::at_most(1.0, 0.3))))
 }
 
-/// Bytes as people read them.
+/// Bytes in megabytes.
 #[expect(clippy::cast_precision_loss, reason = "memory is far below 2^52 bytes")]
 pub fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1_000_000.0

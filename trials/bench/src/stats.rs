@@ -1,8 +1,8 @@
-//! Medians, and how far a figure strays.
+//! Medians and spreads of figures.
 
 use std::time::Duration;
 
-/// The middle of several runs, with the lowest and the highest.
+/// The median of several runs, with minimum and maximum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     pub median: f64,
@@ -11,7 +11,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Sorts and takes the middle.
+    /// Computes the spread of figures.
     pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
@@ -29,7 +29,7 @@ impl Spread {
     }
 }
 
-/// The value below which this share of the samples lies, in milliseconds.
+/// A percentile of the samples, in milliseconds.
 pub fn percentile_ms(samples: &mut [Duration], share: f64) -> f64 {
     if samples.is_empty() {
         return f64::NAN;

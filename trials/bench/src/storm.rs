@@ -1,5 +1,5 @@
-//! Four of five come back at the same moment: how fast the one that was there all the time still
-//! takes posts, while all of them catch up with it (F26).
+//! Four of five replicas return at the same moment: the latency of posts at the remaining one while
+//! the four catch up (F26).
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::stats::{Spread, percentile_ms};
 use crate::write::{CONNECTIONS, GROUPS};
 
 const SIZE: usize = 5;
-/// How many posts are timed where nothing else happens.
+/// The number of posts that are timed without other load.
 const CALM: usize = 200;
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -59,7 +59,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     }
     let what = "a post at the one that stayed while four come back, p99; when it is quiet, p99";
     let mut line = paired("B5", what, "ms", &pairs, Goal::at_most(3.0, 3.0));
-    // Only told: here five machines' work falls on one.
+    // Without a goal, since one machine does the work of five.
     line.goal = None;
     Ok(vec![line.with(format!(
         "the four together take {:.0} events/s, all on the same cores; of all five: {}",
@@ -74,7 +74,7 @@ fn signal(replicas: &[Replica], signal: Signal) {
     }
 }
 
-/// Tells whether all of them show so many events.
+/// Whether all replicas show this many events.
 async fn show(replicas: &[Replica], events: u64) -> anyhow::Result<bool> {
     for replica in replicas {
         let mut connection = Connection::open(replica.public).await?;

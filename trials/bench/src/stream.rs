@@ -9,18 +9,18 @@ use tokio::net::TcpStream;
 
 use crate::http::Connection;
 
-/// How long a frame may take before the benchmark gives up.
+/// The timeout of a frame.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An open stream.
 pub struct Reader {
     stream: TcpStream,
-    /// What has come and was not looked at.
+    /// Received bytes that were not searched yet.
     rest: Vec<u8>,
 }
 
 impl Reader {
-    /// Opens a stream and waits until it is caught up.
+    /// Opens a stream and waits until it has caught up.
     pub async fn open(address: SocketAddr, token: &str, group: &str) -> anyhow::Result<Self> {
         let path = format!("/v1/groups/{group}/events");
         let stream = Connection::open(address).await?.send(&path, token).await?;
@@ -32,14 +32,15 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Reads until a text has come, and drops all up to it.
+    /// Reads until a text arrives, and drops everything up to it.
     pub async fn wait_for(&mut self, text: &str) -> anyhow::Result<()> {
         tokio::time::timeout(PATIENCE, self.read_past(text))
             .await
-            .with_context(|| format!("`{text}` did not come"))?
+            .with_context(|| format!("`{text}` did not arrive"))?
     }
 
-    /// Reads until a prefix has come; returns the number of so many digits that follows it.
+    /// Reads until a prefix arrives; returns the number after it, which has a fixed number of
+    /// digits.
     pub async fn next_number(&mut self, prefix: &str, digits: usize) -> anyhow::Result<u32> {
         self.read_past(prefix).await?;
         while self.rest.len() < digits {
@@ -58,7 +59,7 @@ impl Reader {
                 self.rest.drain(..at + text.len());
                 return Ok(());
             }
-            // The text may have come in part.
+            // A part of the text may have arrived.
             let looked_at = (self.rest.len() + 1).saturating_sub(text.len());
             self.rest.drain(..looked_at);
             self.read_more().await?;

@@ -1,4 +1,4 @@
-//! B16: the terminal client, as a person has it: in a pseudo-terminal, on a real server.
+//! B16: the terminal client in a pseudo-terminal, on a real server.
 
 use std::io::{Read as _, Write};
 use std::net::SocketAddr;
@@ -21,11 +21,11 @@ use crate::report::{Goal, Line, alone, paired};
 use crate::setup::Setup;
 use crate::start::megabytes;
 
-/// Messages that arrive at once.
+/// The number of messages that arrive at once.
 const BURST: u64 = 1_000;
-/// How many people write.
+/// The number of users who write.
 const WRITERS: usize = 64;
-/// How long the client may take to show something.
+/// The timeout for the client to show a text.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
@@ -108,8 +108,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
     ])
 }
 
-/// The client does not run while the messages are posted, so that they are all there when it goes
-/// on.
+/// Stops the client while the messages are posted, so that all are available when it continues.
 async fn burst(
     terminal: &Terminal,
     address: SocketAddr,
@@ -125,7 +124,7 @@ async fn burst(
     Ok((terminal.wait_for(&last)? - begun).as_secs_f64())
 }
 
-/// Posts a text that no other message has; returns it.
+/// Posts a unique text and returns it.
 async fn say(address: SocketAddr, writer: &Poster, what: &str) -> anyhow::Result<String> {
     let text = format!("{what}: {}", load::next_key());
     let message = NewMessage {
@@ -137,7 +136,7 @@ async fn say(address: SocketAddr, writer: &Poster, what: &str) -> anyhow::Result
     Ok(text)
 }
 
-/// How the client is started.
+/// The parameters of the client.
 struct Client<'a> {
     program: &'a Path,
     home: &'a Path,
@@ -187,7 +186,7 @@ impl Client<'_> {
         })
     }
 
-    /// Lets it print the whole history into a pipe; messages per second.
+    /// Prints the whole history into a pipe; returns the messages per second.
     fn reads_history(&self, count: u64) -> anyhow::Result<f64> {
         let begun = Instant::now();
         let mut child = Command::new(self.program)
@@ -207,7 +206,7 @@ impl Client<'_> {
     }
 }
 
-/// The client in a pseudo-terminal; it ends when this goes.
+/// The client in a pseudo-terminal; ended on drop.
 struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     shown: Receiver<(Instant, Vec<u8>)>,
@@ -220,7 +219,7 @@ impl Terminal {
         self.child.process_id().context("a process has a number")
     }
 
-    /// When a text was written to the terminal.
+    /// Waits for a text; returns the time at which it was written to the terminal.
     fn wait_for(&self, text: &str) -> anyhow::Result<Instant> {
         let deadline = Instant::now() + PATIENCE;
         let mut end = Vec::new();
@@ -246,7 +245,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.keys.write_all(b"\x15q\r");
-        // It may have ended by itself.
+        // The client may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

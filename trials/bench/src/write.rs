@@ -1,4 +1,4 @@
-//! B1 and B2: durable posts at one replica, beside pgbench.
+//! B1 and B2: durable posts at one replica, against pgbench.
 
 use anyhow::ensure;
 

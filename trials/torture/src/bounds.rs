@@ -1,7 +1,7 @@
-//! What a server holds in memory while its peer is away: nothing for the peer (F25, F22). The same
-//! load is written to a server without a peer, to one whose peer is down and to one whose peer takes
-//! connections and never answers; at the end all three must have the same size, and about the one that
-//! each had after the first tenth.
+//! Checks that a server buffers nothing for an unreachable peer (F25, F22). The same load is
+//! written to a server without a peer, to one whose peer is down, and to one whose peer accepts
+//! connections and never answers. At the end, all three must have the same size, close to the one
+//! that each had after the warm-up.
 
 use std::fs;
 use std::path::Path;
@@ -21,20 +21,20 @@ use crate::stop;
 use crate::user::http;
 
 const GROUP: &str = "lobby";
-/// How many clients write side by side.
+/// The number of concurrent clients.
 const CLIENTS: u64 = 64;
-/// The part of the load after which the size is taken for the first time.
+/// The part of the load after which the size is first measured.
 const WARM_UP: u64 = 10;
-/// So many messages fill whatever is kept of the newest: what grows after them has no bound.
+/// Enough messages to fill every cache of recent ones; growth beyond them is unbounded.
 const FILLED: u64 = 50_000;
-/// How much larger, in percent, a server may be with a peer that is away, and with all messages than
-/// after the warm-up.
+/// The permitted size in percent: with an unreachable peer relative to none, and at the end
+/// relative to after the warm-up.
 const MARGIN: u64 = 10;
 
-/// Looks whether a server grows while a peer is away
+/// Checks that a server's memory does not grow while a peer is unreachable
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// How many messages to write for each case
+    /// The number of messages to write in each case
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     events: u64,
 }
@@ -63,14 +63,14 @@ const CASES: [Case; 3] = [
     },
 ];
 
-/// What a server takes.
+/// Memory and open files of a server.
 #[derive(Clone, Copy, Debug)]
 struct Size {
     memory_kib: u64,
     files: usize,
 }
 
-/// Runs all cases and prints a line each; tells whether none grew for its peer.
+/// Runs all cases and prints a line each; returns whether all sizes are within bounds.
 pub async fn run(arguments: &Arguments, program: &Path) -> anyhow::Result<bool> {
     let scratch = Scratch::create().context("a folder for the run cannot be made")?;
     eprintln!(
@@ -104,7 +104,7 @@ pub async fn run(arguments: &Arguments, program: &Path) -> anyhow::Result<bool> 
     Ok(is_bounded)
 }
 
-/// The size after the warm-up, and after the rest.
+/// The sizes after the warm-up and at the end.
 async fn measure(
     case: &Case,
     events: u64,
@@ -130,7 +130,7 @@ async fn measure(
     measured
 }
 
-/// Logs somebody in who is a member of the group.
+/// Logs in a user and joins the group.
 async fn member(server: &str) -> anyhow::Result<Client> {
     let client = Client::new(&http(), server);
     let session: Session = client.log_in("ann").await?;
@@ -162,12 +162,12 @@ async fn write(client: &Client, count: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the system says of a process.
+/// The size of a process as reported by `/proc`.
 fn size(pid: u32) -> anyhow::Result<Size> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next());
-    let number = number.context("the system does not say how large a process is")?;
+    let number = number.context("`/proc` has no VmRSS of the process")?;
     Ok(Size {
         memory_kib: number.parse()?,
         files: fs::read_dir(format!("/proc/{pid}/fd"))?.count(),

@@ -1,5 +1,5 @@
-//! The checkers: a history and what all replicas show in the end go in, broken promises come out. Each
-//! knows one promise, and is tried with a made-up history that breaks it.
+//! The checkers: from a history and the final states of all replicas, they find violations. Each
+//! checks one guarantee, and is tested with an invented history that violates it.
 
 mod equal;
 mod lost;
@@ -17,12 +17,12 @@ use crate::history::{Entry, Event};
 
 use story::Story;
 
-/// A broken promise.
+/// The violation of a guarantee.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Breach {
-    /// Which promise.
+    /// The guarantee.
     pub promise: &'static str,
-    /// What was seen.
+    /// The observation.
     pub what: String,
 }
 
@@ -41,18 +41,18 @@ impl fmt::Display for Breach {
     }
 }
 
-/// What the checkers found.
+/// The result of the checkers.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
-    /// Broken promises, each once.
+    /// The violations, without duplicates.
     pub breaches: Vec<Breach>,
-    /// Messages that were lost with the only disk that ever had them: not promised, but told.
+    /// Messages lost with the only disk that held them: no violation, but reported.
     pub destroyed: Vec<String>,
-    /// Frames of messages that readers were given again where that is allowed.
+    /// Permitted repeated deliveries of messages.
     pub given_again: usize,
 }
 
-/// Checks everything.
+/// Runs all checkers.
 pub fn check(entries: &[Entry], finals: &Finals) -> Verdict {
     let story = Story::of(entries);
     let mut verdict = Verdict::default();
@@ -111,7 +111,7 @@ pub(crate) mod tests {
         Finals::from([("g".into(), replicas)])
     }
 
-    /// A post that replica 1 has answered.
+    /// A post that replica 1 acknowledged.
     pub fn posted(text: &str) -> Vec<Event> {
         vec![
             Event::Tried {

@@ -1,4 +1,4 @@
-//! The replicas and what connects them.
+//! The replicas and the links between them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use crate::disk::SmallDisk;
 use crate::network::Network;
 use crate::replica::{self, Replica};
 
-/// The cluster under torture.
+/// The cluster under test.
 #[derive(Debug)]
 pub struct Cluster {
     /// All links.
     pub network: Network,
     root: PathBuf,
     replicas: Vec<Arc<Mutex<Replica>>>,
-    /// The disks of the last two replicas, where this machine allows to mount them.
+    /// The disks of the last two replicas, if this machine can mount them.
     pub small_disks: Result<Vec<(u16, SmallDisk)>, String>,
 }
 
 impl Cluster {
-    /// Prepares so many replicas below a folder and starts them.
+    /// Prepares `count` replicas in a folder and starts them.
     pub async fn start(count: u16, program: &Path, root: &Path) -> anyhow::Result<Self> {
         let network = Network::open(count).await?;
         let mut replicas = Vec::new();
@@ -55,29 +55,29 @@ impl Cluster {
         (1..=self.count()).collect()
     }
 
-    /// How many replicas there are.
+    /// The number of replicas.
     pub fn count(&self) -> u16 {
         u16::try_from(self.replicas.len()).unwrap_or(u16::MAX)
     }
 
-    /// A replica, once nobody else works on it.
+    /// Locks a replica; waits for a fault that holds it.
     pub async fn replica(&self, number: u16) -> MutexGuard<'_, Replica> {
         self.replicas[usize::from(number) - 1].lock().await
     }
 
-    /// A replica, when nobody else works on it.
+    /// Locks a replica unless a fault holds it.
     pub fn free_replica(&self, number: u16) -> Result<OwnedMutexGuard<Replica>, TryLockError> {
         self.replicas[usize::from(number) - 1]
             .clone()
             .try_lock_owned()
     }
 
-    /// Sets a replica's clock wrong, whatever else is done to it.
+    /// Sets the offset of a replica's clock; needs no lock.
     pub fn set_clock(&self, number: u16, offset_ms: i64) -> anyhow::Result<()> {
         replica::set_clock(&self.root.join(number.to_string()), offset_ms)
     }
 
-    /// Replicas whose process has ended though nobody asked for it.
+    /// The replicas whose process ended unexpectedly.
     pub fn fallen(&self) -> Vec<u16> {
         let has_fallen = |number: &u16| match self.free_replica(*number) {
             Ok(mut replica) => replica.is_wanted() && !replica.is_running(),
@@ -86,7 +86,7 @@ impl Cluster {
         self.numbers().into_iter().filter(has_fallen).collect()
     }
 
-    /// Starts what does not run, side by side.
+    /// Starts all replicas that are not running, concurrently.
     pub async fn start_all(&self) -> anyhow::Result<()> {
         let starts = self.replicas.iter().map(async |replica| {
             let mut replica = replica.lock().await;
@@ -98,7 +98,7 @@ impl Cluster {
         join_all(starts).await.into_iter().collect()
     }
 
-    /// Ends everything at once.
+    /// Kills all processes.
     pub async fn end(&self) {
         for replica in &self.replicas {
             let mut replica = replica.lock().await;

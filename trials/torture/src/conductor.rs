@@ -1,4 +1,4 @@
-//! The run as a whole: rounds of torture, each healed and checked, then everything once more.
+//! The run as a whole: rounds of faults, each healed and checked, then a final check of everything.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,7 +26,7 @@ use crate::summary::{self, Progress};
 use crate::user::{User, http};
 use crate::writer::Writer;
 
-/// How long a round is, about.
+/// The approximate duration of a round.
 const ROUND: Duration = Duration::from_secs(50);
 const CALM: Pace = Pace {
     pause_ms: (500, 3_000),
@@ -38,7 +38,7 @@ const TOTAL: Pace = Pace {
     process_lanes: 3,
 };
 
-/// Runs it all; tells whether every promise was kept.
+/// Runs all rounds; returns whether every guarantee held.
 pub async fn run(arguments: &Arguments, program: &Path) -> anyhow::Result<bool> {
     let seed = arguments.seed.unwrap_or_else(fresh_seed);
     eprintln!("torture: seed {seed}, {} minutes", arguments.minutes);
@@ -97,7 +97,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Tortures and judges. What keeps it from going on is a broken promise too.
+    /// Runs the rounds and the checks. A failure that ends the run early counts as a violation.
     async fn conduct(&mut self) -> Verdict {
         let finals = match self.torture().await {
             Ok(finals) => finals,
@@ -116,9 +116,9 @@ impl<'a> Conductor<'a> {
         while begun.elapsed() < whole {
             number += 1;
             let left = whole.saturating_sub(begun.elapsed());
-            // What is left after the last whole round belongs to it.
+            // The last round also takes the remaining time.
             let span = if left < ROUND * 3 / 2 { left } else { ROUND };
-            // Disks are destroyed in the second half: what was shown as settled holds until then.
+            // Disks are destroyed only in the second half, as settled positions hold until then.
             let may_destroy = begun.elapsed() + span / 2 > whole / 2;
             let kinds: Vec<Kind> = self.arguments.kinds();
             let kinds = kinds
@@ -129,7 +129,7 @@ impl<'a> Conductor<'a> {
             self.round(number, &kinds.collect::<Vec<_>>(), pace, span)
                 .await?;
         }
-        self.phase("the last look at everything");
+        self.phase("the final check");
         finals::read(&self.cluster, &self.groups).await
     }
 
@@ -181,7 +181,7 @@ impl<'a> Conductor<'a> {
         healed: &watch::Receiver<bool>,
     ) -> anyhow::Result<JoinSet<()>> {
         let http = http();
-        // Somebody has to be there first: a group exists from its first join.
+        // A group exists from its first join.
         let user = User::new(http.clone(), self.cluster.clone(), "founder");
         Writer::new(user, self.history.clone(), self.rng.fork(), group, 1)
             .join()
@@ -216,7 +216,7 @@ impl<'a> Conductor<'a> {
         writers
     }
 
-    /// Lets time pass and shows that it goes on.
+    /// Waits for a duration and prints progress.
     async fn watch_for(&self, span: Duration) {
         let end = Instant::now() + span;
         let mut second = interval(Duration::from_secs(1));
@@ -232,7 +232,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Makes everything whole.
+    /// Ends all faults.
     async fn heal(&self) -> anyhow::Result<()> {
         self.cluster.network.heal_all();
         for number in self.cluster.numbers() {
@@ -266,8 +266,8 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Tells what a round broke, and keeps it: the last look may not see it any more, because what
-    /// was settled is no longer asked about once a disk was destroyed.
+    /// Prints and keeps the violations of a round. The final check may not find them again, since
+    /// settled positions are no longer checked once a disk was destroyed.
     fn tell(&mut self, verdict: &Verdict) {
         let phase = self.history.tally().phase;
         for breach in &verdict.breaches {

@@ -1,4 +1,4 @@
-//! Whether all replicas are equal again, as they say themselves.
+//! Waits for convergence, as reported by the replicas.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::user::{User, http};
 
-/// How long it may take; what has to be moved after a wipe takes a while on a busy machine.
+/// The timeout. After a wipe, the transfer takes a while on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// Waits until every replica holds the same and sees every other up, and returns how long that took.
+/// Waits until all replicas hold the same and see all others up; returns the time it took.
 pub async fn wait(cluster: &Arc<Cluster>) -> anyhow::Result<Duration> {
     let mut user = User::new(http(), cluster.clone(), "operator");
     let begun = Instant::now();
@@ -38,7 +38,7 @@ async fn view(user: &mut User, replica: u16) -> Value {
     user.ask(replica, ask).await.done().unwrap_or_default()
 }
 
-/// In what the views do not agree.
+/// The first difference between the views.
 fn difference(views: &[Value]) -> Option<String> {
     let vectors: Vec<&Value> = views.iter().map(|view| &view["self"]["vector"]).collect();
     if vectors

@@ -1,4 +1,4 @@
-//! Disks: a small one that can be filled, and copies of folders.
+//! A small disk that can be filled, and copies of folders.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use crate::processes;
 
-/// Room for a database and its write-ahead log, not for more.
+/// Enough for a database and its write-ahead log, and little more.
 const SIZE_MIB: u32 = 600;
 const BALLAST: &str = ".ballast";
 
-/// A disk of its own under a folder; gone when this value is.
+/// A disk mounted at a folder; unmounted on drop.
 #[derive(Debug)]
 pub struct SmallDisk {
     path: PathBuf,
 }
 
 impl SmallDisk {
-    /// Mounts one; where the machine does not allow it, says why.
+    /// Mounts a disk, or returns the reason why this machine cannot.
     pub fn mount(path: &Path) -> Result<Self, String> {
         let size = format!("size={SIZE_MIB}m,mode=0755");
         let mut mount = Command::new("mount");
@@ -37,11 +37,11 @@ impl SmallDisk {
         }
     }
 
-    /// Takes all room that is left.
+    /// Fills the disk.
     pub fn fill(&self) -> anyhow::Result<()> {
         let file = File::create(self.path.join(BALLAST))?;
         let mut at = 0;
-        // Again and again: what is freed meanwhile is taken as well. Ever smaller pieces fit.
+        // Repeated with ever smaller pieces, since space may be freed meanwhile.
         for piece in [64 << 20, 4 << 20, 256 << 10, 4 << 10] {
             while statvfs(&self.path)?.f_bavail > 0
                 && fallocate(&file, FallocateFlags::empty(), at, piece).is_ok()
@@ -52,14 +52,14 @@ impl SmallDisk {
         Ok(())
     }
 
-    /// Gives the room back.
+    /// Frees the space again.
     pub fn relieve(&self) {
         let _ = fs::remove_file(self.path.join(BALLAST));
     }
 
-    /// Removes the disk with all that is on it.
+    /// Unmounts the disk and discards its content.
     pub fn unmount(&self) {
-        // Lazily: a process that is ending may still stand in it.
+        // Lazily, since the working directory of an ending process may still be on it.
         let _ = Command::new("umount").arg("-l").arg(&self.path).output();
     }
 }
@@ -70,7 +70,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Copies a folder with owners and rights.
+/// Copies a folder, with owners and permissions.
 pub async fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     let from = format!("{}/.", from.display());
@@ -78,7 +78,7 @@ pub async fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     processes::run(Path::new("cp"), &["-Rp", &from, &to]).await
 }
 
-/// Removes all that is in a folder; the folder itself may be a disk's root.
+/// Removes the content of a folder. The folder itself may be the root of a disk.
 pub fn empty(folder: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,4 +1,4 @@
-//! What every replica shows in the end.
+//! The final state that every replica shows.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,22 +11,22 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::user::{Answer, User, http};
 
-/// What one replica shows of one group.
+/// The state of one group on one replica.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
-    /// All messages, in order, without what may differ.
+    /// All messages in order, without the fields that may differ.
     pub messages: Vec<Value>,
     /// The names of the members.
     pub members: Vec<String>,
 }
 
-/// What all replicas show: group, then replica.
+/// The states of all replicas, by group and replica.
 pub type Finals = BTreeMap<String, BTreeMap<u16, Shown>>;
 
 /// Fields in which replicas and readers may differ.
 const MAY_DIFFER: [&str; 3] = ["stored_on", "settled", "liked"];
 
-/// Reads these groups from all replicas.
+/// Reads groups from all replicas.
 pub async fn read(cluster: &Arc<Cluster>, groups: &[String]) -> anyhow::Result<Finals> {
     let mut user = User::new(http(), cluster.clone(), "auditor");
     let mut finals = Finals::new();
@@ -70,7 +70,7 @@ async fn members(user: &mut User, replica: u16, group: &str) -> anyhow::Result<V
         .collect()
 }
 
-/// Everything is healed: an answer has to come.
+/// Asks until an answer arrives; without faults, one must.
 async fn ask_until_answered<T, F>(
     user: &mut User,
     replica: u16,

@@ -1,5 +1,5 @@
-//! What happened, in the order in which it was seen: kept in memory for the checkers and written, line
-//! by line, to a file. Nothing in it is ever changed.
+//! The append-only history of a run, in the order of observation: kept in memory for the checkers
+//! and written to a file, one line per event.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -15,51 +15,51 @@ use crate::tally::Tally;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// A replica answered that it is done.
+    /// A replica acknowledged it.
     Done,
-    /// Every replica asked has answered that it is not.
+    /// Every replica that was asked refused it.
     Refused,
-    /// Nobody knows: it may have happened or not.
+    /// It may or may not have happened.
     Unknown,
 }
 
 /// A message as a frame carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Object {
-    /// Its place.
+    /// Its position.
     pub position: String,
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// Who likes it.
+    /// The names of users who like it.
     pub likers: Vec<String>,
-    /// Whether nothing can come before it any more.
+    /// Whether it is settled.
     pub settled: bool,
 }
 
-/// Something that a client, a nemesis or the conductor saw.
+/// An observation of a client, the nemesis or the conductor.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
-    /// A part of the run begins.
+    /// A phase of the run begins.
     Phase {
-        /// Which.
+        /// Its name.
         name: String,
     },
     /// A fault begins.
     Fault {
         /// Its name.
         fault: &'static str,
-        /// What is done to whom.
+        /// What it affects.
         what: String,
     },
     /// A fault is over.
     Over {
         /// Its name.
         fault: &'static str,
-        /// Whether it was skipped because this machine cannot do it.
+        /// The reason why it was skipped, if this machine cannot inject it.
         skipped: Option<String>,
     },
-    /// A replica lost all that came to it after a moment.
+    /// A replica lost everything that it stored after a moment.
     Destroyed {
         /// Which.
         replica: u16,
@@ -68,20 +68,20 @@ pub enum Event {
     },
     /// A post is sent.
     Tried {
-        /// What names it: texts are unique.
+        /// Its text, which is unique.
         text: String,
-        /// To whom.
+        /// The replica it was sent to.
         replica: u16,
     },
-    /// A post was answered as done.
+    /// A post was acknowledged.
     Posted {
         /// Its text.
         text: String,
-        /// By whom.
+        /// The replica that acknowledged it.
         replica: u16,
         /// Its id.
         id: String,
-        /// Its place then.
+        /// Its position in the answer.
         position: String,
     },
     /// How a post ended for its author, after all attempts.
@@ -90,47 +90,47 @@ pub enum Event {
         text: String,
         /// Its group.
         group: String,
-        /// How.
+        /// The outcome.
         outcome: Outcome,
-        /// The place above which it has to sort: what its author had read and written.
+        /// The position above which it must sort: the highest that its author had read or written.
         after: Option<String>,
     },
-    /// Somebody showed that a replica holds a message.
+    /// A page showed that a replica holds a message.
     Held {
         /// The message's id.
         id: String,
-        /// Who holds it.
+        /// The holder.
         replica: u16,
-        /// Who said so.
+        /// The replica that served the page.
         by: u16,
     },
-    /// A like, or the taking back of one, a join or a leave.
+    /// A like, an unlike, a join or a leave.
     Standing {
-        /// Whose.
+        /// The user.
         user: String,
         /// In which group.
         group: String,
-        /// Of which message; none: the membership itself.
+        /// The message; `None` for a membership.
         message: Option<String>,
         /// Whether it is a like or a join.
         sets: bool,
         /// How it ended.
         outcome: Outcome,
-        /// Whether every attempt but the last is known not to have happened.
+        /// Whether every attempt but the last is known to have had no effect.
         clean: bool,
-        /// Events of one user and one chain follow each other by causality.
+        /// Events of one user with the same chain number are causally ordered.
         chain: u64,
-        /// Who answered last.
+        /// The replica that answered last.
         replica: u16,
     },
     /// A page began with these messages, all of them settled.
     Settled {
         /// In which group.
         group: String,
-        /// Which, in their order.
+        /// The ids, in order.
         ids: Vec<String>,
     },
-    /// A reader begins, having been shown this.
+    /// A reader begins with this snapshot.
     ReaderBegan {
         /// Who.
         reader: String,
@@ -141,38 +141,38 @@ pub enum Event {
         /// Names of the members.
         members: Vec<String>,
     },
-    /// A reader is given a frame.
+    /// A reader receives a frame.
     Frame {
         /// Who.
         reader: String,
-        /// Counts the reader's connections.
+        /// The number of the reader's connection.
         connection: u64,
-        /// From whom.
+        /// The replica that sent it.
         replica: u16,
         /// Its name.
         event: String,
         /// The id of the message, or the name of the member.
         subject: String,
-        /// Who likes or likes no more.
+        /// The user of a like or unlike.
         by: Option<String>,
-        /// The message as the frame carried it: nothing in those about members.
+        /// The message in the frame; `None` in frames about members.
         object: Option<Object>,
     },
-    /// A reader is at the end of all there is.
+    /// A reader has caught up for the last time.
     ReaderEnded {
         /// Who.
         reader: String,
     },
-    /// A promise was seen broken while it happened.
+    /// A violation of a guarantee was observed during the run.
     Broken {
-        /// Which promise.
+        /// The guarantee.
         promise: &'static str,
-        /// What was seen.
+        /// The observation.
         what: String,
     },
     /// All replicas are equal again.
     Converged {
-        /// How long after the last thing was healed.
+        /// The time since the end of all faults.
         after_ms: u64,
     },
 }
@@ -180,14 +180,14 @@ pub enum Event {
 /// An event and its time.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
-    /// Microseconds since the run began, by a clock that never jumps.
+    /// Microseconds since the start of the run, by a monotonic clock.
     pub at_us: u64,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// Where all that happens is written down.
+/// The history of a run.
 #[derive(Debug)]
 pub struct History {
     begun: Instant,
@@ -219,11 +219,11 @@ impl History {
         u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Writes an event down.
+    /// Records an event.
     pub fn record(&self, event: Event) {
         let mut guard = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let inside = &mut *guard;
-        // Taken inside, so that times never decrease from line to line.
+        // Taken under the lock, so that times never decrease from line to line.
         let entry = Entry {
             at_us: self.now_us(),
             event,
@@ -238,17 +238,17 @@ impl History {
         inside.entries.push(entry);
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     pub fn tally(&self) -> Tally {
         self.with(|inside| inside.tally.clone())
     }
 
-    /// Looks at all that happened so far.
+    /// Passes all entries so far to `look`.
     pub fn read<T>(&self, look: impl FnOnce(&[Entry]) -> T) -> T {
         self.with(|inside| look(&inside.entries))
     }
 
-    /// Writes out what still waits in memory.
+    /// Flushes the file.
     pub fn flush(&self) {
         if let Err(failure) = self.with(|inside| inside.file.flush()) {
             eprintln!("the history cannot be written: {failure}");

@@ -1,8 +1,8 @@
-//! The kinds of faults: their names, what they do to, and whether they destroy something.
+//! The kinds of faults: their names, what they affect, and whether they destroy state.
 
 use std::str::FromStr;
 
-/// What a fault is done to; those of one lane come one after the other.
+/// What a fault affects. Faults of one lane are injected one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// Links.
@@ -11,32 +11,32 @@ pub enum Lane {
     Clocks,
     /// Servers and databases as processes.
     Processes,
-    /// What is on disk.
+    /// Data on disk.
     Disks,
 }
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Two sides that do not reach each other.
+    /// Two sides that cannot reach each other.
     Halves,
     /// Two sides and one replica that reaches both.
     Bridge,
-    /// Each reaches its two neighbours only.
+    /// Each replica reaches only its two neighbours.
     Ring,
-    /// One reaches nobody and nobody reaches it.
+    /// One replica is cut off in both directions.
     Isolate,
-    /// One cannot call others, who can call it.
+    /// One replica cannot call the others, which can call it.
     OneWay,
-    /// Nobody can call one, which can call all.
+    /// No replica can call one, which can call all.
     Deaf,
-    /// Each way is closed or not, by chance.
+    /// Each link is cut at random.
     Ragged,
-    /// The links of one are cut one by one and healed in another order.
+    /// The links of one replica are cut one by one and healed in another order.
     OneByOne,
-    /// Nobody reaches anybody.
+    /// All links are cut.
     Apart,
-    /// Links that take everything and pass nothing on.
+    /// Links that accept everything and forward nothing.
     BlackHole,
     /// Slow links.
     Delay,
@@ -44,7 +44,7 @@ pub enum Kind {
     Stall,
     /// Links cut and healed again several times a second.
     Flap,
-    /// Answers that break off.
+    /// Truncated answers.
     Torn,
     /// Requests that arrive twice, and once more later.
     Again,
@@ -56,33 +56,33 @@ pub enum Kind {
     KillPostgres,
     /// `kill -9` of both.
     KillBoth,
-    /// A server killed while it starts, again and again.
+    /// A server killed repeatedly while it starts.
     KillLoop,
     /// All servers and databases killed at once.
     Blackout,
-    /// A server that stands still.
+    /// A paused server.
     PauseServer,
-    /// A server that stands still for longer than anybody waits.
+    /// A server paused for longer than every timeout.
     LongPause,
-    /// A database that stands still.
+    /// A paused database.
     PausePostgres,
     /// A database restarted every few seconds.
     RestartPostgres,
-    /// All servers stopped in order and started again, one after the other.
+    /// A rolling restart of all servers.
     Rolling,
-    /// The cluster's key exchanged, in rounds of restarts.
+    /// The cluster key rotated, in rounds of restarts.
     NewKey,
-    /// A disk without room.
+    /// A full disk.
     FullDisk,
     /// A data folder emptied.
     Wipe,
     /// An old dump restored; the file beside the database stays.
     OldDump,
-    /// An old copy of the whole data folder put back.
+    /// An old copy of the whole data folder restored.
     OldFolder,
-    /// An old copy put back that is written to before it meets anybody, and its rescue.
+    /// A restored old copy that is written to before it reaches a peer, and its rescue.
     Fork,
-    /// A copy that runs beside its original, is written to, and takes its place, and its rescue.
+    /// A copy that runs beside its original, is written to, and replaces it, and its rescue.
     Clone,
 }
 
@@ -139,7 +139,7 @@ impl Kind {
         named.next().map_or("", |(name, _)| name)
     }
 
-    /// What it is done to.
+    /// What it affects.
     pub fn lane(self) -> Lane {
         match self {
             Self::Halves
@@ -178,7 +178,7 @@ impl Kind {
         }
     }
 
-    /// Whether a replica loses what it had.
+    /// Whether a replica loses state.
     pub fn destroys(self) -> bool {
         matches!(
             self,
@@ -186,9 +186,9 @@ impl Kind {
         )
     }
 
-    /// Whether no other fault may be beside it: a replica that is rolled back together with the file
-    /// beside its database can only be told by its peers, so it has to reach them before it is written
-    /// to; a rescue needs them too; and a blackout strikes all.
+    /// Whether it excludes other faults. Only peers can detect that a replica was rolled back
+    /// together with the file beside its database, so it must reach them before it is written to; a
+    /// rescue needs peers too; and a blackout affects all replicas.
     pub fn is_alone(self) -> bool {
         matches!(
             self,
@@ -203,7 +203,7 @@ impl FromStr for Kind {
     fn from_str(name: &str) -> Result<Self, String> {
         let mut named = ALL.iter().filter(|(it, _)| *it == name);
         let found = named.next().map(|(_, kind)| *kind);
-        found.ok_or_else(|| format!("there is no fault `{name}`: {}", Kind::names().join(", ")))
+        found.ok_or_else(|| format!("unknown fault `{name}`: {}", Kind::names().join(", ")))
     }
 }
 

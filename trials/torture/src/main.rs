@@ -1,5 +1,5 @@
-//! Torture: real servers with real databases, real faults, and checkers that look for lost, repeated
-//! and reordered messages. `cargo torture -- --help` says how to run it.
+//! Fault injection on real servers with real databases, and checkers that look for lost, repeated
+//! and reordered messages. `cargo torture -- --help` describes how to run it.
 
 mod bounds;
 mod check;
@@ -31,8 +31,7 @@ use clap::Parser;
 use crate::options::{Arguments, Instead};
 
 fn main() -> ExitCode {
-    // `cargo torture -- --minutes 5` and `cargo torture --minutes 5` are the same: the alias ends in
-    // dashes too.
+    // The alias ends in `--`, so `cargo torture -- --minutes 5` passes a second one; it is dropped.
     let arguments = Arguments::parse_from(std::env::args_os().filter(|it| it != "--"));
     let run = || -> anyhow::Result<bool> {
         let program = options::server(&arguments)?;

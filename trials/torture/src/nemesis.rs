@@ -1,5 +1,5 @@
-//! What is done to the cluster: one fault after the other, several side by side, each healed again.
-//! Which comes next is drawn so that every kind has its turn.
+//! Injects faults into the cluster, several at a time, and heals each. The order is random, and
+//! every kind has its turn.
 
 mod disks;
 mod forks;
@@ -18,27 +18,27 @@ use crate::kinds::{Kind, Lane};
 use crate::replica::Replica;
 use crate::rng::Rng;
 
-/// What every fault needs.
+/// The context of every fault.
 #[derive(Clone)]
 pub struct Nemesis {
     cluster: Arc<Cluster>,
     history: Arc<History>,
     rng: Rng,
-    /// The group that is written to.
+    /// The group of the current round.
     group: String,
-    /// Told when it is time to heal.
+    /// Becomes true when the faults must end.
     stop: watch::Receiver<bool>,
-    /// Held for reading by every fault, for writing by one that has to be alone.
+    /// Held for reading by every fault, and for writing by one that excludes others.
     alone: Arc<RwLock<()>>,
 }
 
-/// Why a fault was not made, or what went wrong with it.
+/// Why a fault was not injected, or how it failed.
 enum Failed {
-    /// This machine cannot do it.
+    /// This machine cannot inject it.
     Skipped(String),
-    /// Everyone to whom it could be done is busy with another fault.
+    /// Other faults hold every candidate.
     Busy,
-    /// What was to be tried did not work, and that is news.
+    /// An operation failed that must succeed.
     Wrong(anyhow::Error),
 }
 
@@ -48,17 +48,17 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     }
 }
 
-/// How hard a phase is.
+/// The rate of faults.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The shortest and longest pause between two faults of a lane.
+    /// The range of pauses between two faults of a lane.
     pub pause_ms: (u64, u64),
-    /// How many faults of processes run side by side.
+    /// The number of concurrent faults of processes.
     pub process_lanes: usize,
 }
 
 impl Nemesis {
-    /// Prepares to torment a cluster.
+    /// Prepares fault injection for a cluster.
     pub fn new(
         cluster: Arc<Cluster>,
         history: Arc<History>,
@@ -76,7 +76,7 @@ impl Nemesis {
         }
     }
 
-    /// Makes faults of these kinds until told to stop; returns when each is over.
+    /// Injects faults of these kinds until stopped; returns when all are healed.
     pub async fn torment(mut self, kinds: &[Kind], pace: Pace) {
         let mut lanes = JoinSet::new();
         for lane in [Lane::Network, Lane::Clocks, Lane::Processes, Lane::Disks] {
@@ -99,7 +99,7 @@ impl Nemesis {
         while lanes.join_next().await.is_some() {}
     }
 
-    /// Deals the kinds out to so many lanes.
+    /// Distributes the kinds over `count` lanes.
     fn dealt(&mut self, kinds: &[Kind], count: usize) -> Vec<Vec<Kind>> {
         let mut lanes = vec![Vec::new(); count];
         for (index, kind) in self.rng.shuffled(kinds).into_iter().enumerate() {
@@ -135,7 +135,7 @@ impl Nemesis {
         } else {
             (None, Some(lock.read().await))
         };
-        // Waiting for the others can take until long after it was time to heal.
+        // The wait for other faults may outlast the round.
         if *self.stop.borrow() {
             return;
         }
@@ -167,7 +167,7 @@ impl Nemesis {
         });
     }
 
-    /// Waits, or not so long when it is time to heal.
+    /// Waits for a duration, or until the faults must end.
     async fn hold(&mut self, span: Duration) {
         let told = self.stop.wait_for(|stop| *stop);
         let _ = tokio::time::timeout(span, told).await;
@@ -178,7 +178,7 @@ impl Nemesis {
         self.hold(span).await;
     }
 
-    /// A replica that no other fault has.
+    /// A random replica that no other fault holds.
     fn any_replica(&mut self) -> Result<OwnedMutexGuard<Replica>, Failed> {
         let numbers = self.rng.shuffled(&self.cluster.numbers());
         let mut free = numbers
@@ -187,7 +187,7 @@ impl Nemesis {
         free.next().ok_or(Failed::Busy)
     }
 
-    /// Sets a clock wrong, lets it jump a few times, and sets it right.
+    /// Makes a clock jump a few times, then corrects it.
     async fn harm_clock(&mut self) -> Result<(), Failed> {
         const SECOND: i64 = 1_000;
         const HOUR: i64 = 3_600 * SECOND;
@@ -198,7 +198,7 @@ impl Nemesis {
         self.begin(Kind::Clock, format!("replica {number}, up to {size} ms"));
         for _ in 0..self.rng.between(1, 4) {
             let sign = if self.rng.chance(50) { 1 } else { -1 };
-            // The file is written beside whatever else is done to the replica.
+            // The file is written without the lock of the replica.
             self.cluster.set_clock(number, sign * size)?;
             self.hold_between(700, 3_000).await;
         }

@@ -1,4 +1,4 @@
-//! The links: one for each direction between two replicas, and one from the clients to each replica.
+//! The links: one per direction between two replicas, and one from the clients to each replica.
 
 mod mangler;
 
@@ -12,18 +12,18 @@ use causeway_rig::links::Link;
 
 use mangler::{Mangler, Mangling};
 
-/// What a bad link does.
+/// A fault of a link.
 #[derive(Clone, Copy, Debug)]
 pub enum Harm {
     /// Closes every connection.
     Cut,
-    /// Takes connections and bytes and passes nothing on.
+    /// Accepts connections and bytes and forwards nothing.
     BlackHole,
-    /// Passes everything on later.
+    /// Forwards everything after a delay.
     Delay(Duration),
-    /// Answers break off, after so many bytes at most.
+    /// Truncates answers, after this many bytes at most.
     Tear(u64),
-    /// Requests arrive twice at once, and once more later.
+    /// Delivers requests twice at once, and once more later.
     Again,
 }
 
@@ -38,7 +38,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Opens the links of so many replicas; they lead nowhere yet.
+    /// Opens the links of `replicas` replicas, without targets.
     pub async fn open(replicas: u16) -> io::Result<Self> {
         let numbers: Vec<u16> = (1..=replicas).collect();
         let mut network = Self {
@@ -59,17 +59,17 @@ impl Network {
         Ok(network)
     }
 
-    /// Where the first calls the second.
+    /// The address at which `from` calls `to`.
     pub fn peer_address(&self, from: u16, to: u16) -> SocketAddr {
         self.links.link(from, to).address()
     }
 
-    /// Where clients call a replica, wherever it listens at the moment.
+    /// The address at which clients call a replica; it does not change with restarts.
     pub fn public_address(&self, replica: u16) -> SocketAddr {
         self.public[&replica].address()
     }
 
-    /// Leads all links to a replica that listens here.
+    /// Sets the target of all links to a replica.
     pub fn aim(&self, replica: u16, addresses: Addresses) {
         self.public[&replica].set_target(addresses.public);
         let manglers = self.manglers.iter();
@@ -78,12 +78,12 @@ impl Network {
         }
     }
 
-    /// Lets clients in.
+    /// Lets clients connect.
     pub fn admit_clients(&self, replica: u16) {
         self.public[&replica].heal();
     }
 
-    /// Keeps clients out: nobody may reach another program that was given the port of one that ended.
+    /// Refuses clients, and detaches all links, since another program may reuse the replica's port.
     pub fn refuse_clients(&self, replica: u16) {
         self.public[&replica].cut();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));

@@ -1,4 +1,4 @@
-//! The command line, and the server to torture.
+//! The command line, and the server under test.
 
 use std::path::PathBuf;
 
@@ -8,40 +8,40 @@ use clap::{Parser, Subcommand};
 use crate::bounds;
 use crate::kinds::Kind;
 
-/// Runs real servers, does everything to them that can go wrong, and checks what they promised
+/// Runs real servers, injects faults, and checks the guarantees
 #[derive(Debug, Parser)]
 #[command(name = "torture", version, after_help = EXAMPLES)]
 pub struct Arguments {
-    /// How long to torture; healing and checking come on top
+    /// The duration of the faults, without healing and checking
     #[arg(long, default_value_t = 3.0, value_name = "N")]
     pub minutes: f64,
-    /// Repeats the choices of a former run; what the machine makes of them differs
+    /// Repeats the random choices of a former run; timing still differs
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
-    /// How many replicas
+    /// The number of replicas
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=9))]
     pub replicas: u16,
-    /// How many users write
+    /// The number of users who write
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub writers: u16,
-    /// How many users read: of six, half take at most 5 events a call, and two only poll
+    /// The number of users who read: of six, half receive at most 5 events per call, and two poll
     #[arg(long, default_value_t = 6, value_name = "N")]
     pub readers: u16,
-    /// Only these faults
+    /// Injects only these faults
     #[arg(long, value_delimiter = ',', value_name = "FAULT,…")]
     pub faults: Vec<Kind>,
-    /// The server's program; else it is built
+    /// The server program; built if absent
     #[arg(long, global = true, value_name = "FILE")]
     pub server: Option<PathBuf>,
-    /// Something else to try
+    /// Another test to run instead
     #[command(subcommand)]
     pub instead: Option<Instead>,
 }
 
-/// What can be tried instead of torture.
+/// Tests other than fault injection.
 #[derive(Debug, Subcommand)]
 pub enum Instead {
-    /// Looks whether a server grows while a peer is away
+    /// Checks that a server's memory does not grow while a peer is unreachable
     Bounds(bounds::Arguments),
 }
 
@@ -56,11 +56,11 @@ Faults: halves, bridge, ring, isolate, one-way, deaf, ragged, one-by-one, apart,
   pause-server, long-pause, pause-postgres, restart-postgres, rolling, new-key, full-disk, wipe,
   old-dump, old-folder, fork, clone
 
-Ends with 0 when every promise was kept, with 1 when one was broken: then the history and the logs of
-the servers are kept, and where they are is said.";
+Exit status: 0 if every guarantee held; 1 if one was violated, in which case the history and the
+servers' logs are kept and their folder is printed; 2 if the run failed.";
 
 impl Arguments {
-    /// The kinds of faults to make.
+    /// The kinds of faults to inject.
     pub fn kinds(&self) -> Vec<Kind> {
         if self.faults.is_empty() {
             Kind::all()
@@ -70,7 +70,7 @@ impl Arguments {
     }
 }
 
-/// The server's program: the one that was named, or the one beside ours, freshly built.
+/// The server program: the named one, or the one beside this program, freshly built.
 pub fn server(arguments: &Arguments) -> anyhow::Result<PathBuf> {
     match &arguments.server {
         Some(server) => program::named(server),

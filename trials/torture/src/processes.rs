@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-/// The postmaster that has this database, as the file it keeps there says and the system confirms.
+/// The postmaster of a database, by its pid file and confirmed by its working directory.
 pub fn postmaster(cluster: &Path) -> Option<u32> {
     let text = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
     let pid = text.lines().next()?.trim().parse().ok()?;
@@ -16,7 +16,7 @@ fn place(pid: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
-/// A process and all below it.
+/// A process and all its descendants.
 pub fn family(pid: u32) -> Vec<u32> {
     let mut family = vec![pid];
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
@@ -26,7 +26,7 @@ pub fn family(pid: u32) -> Vec<u32> {
     family
 }
 
-/// Waits until no postmaster has this database any more.
+/// Waits until the postmaster of a database has ended.
 pub async fn postmaster_is_gone(cluster: &Path) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(40);
     while let Some(pid) = postmaster(cluster) {

@@ -1,5 +1,5 @@
-//! A reader: follows a group with its last cursor, now at this replica, now at that one. Some only
-//! poll, and each has one limit for ever, as bots have.
+//! A reader: follows a group with its last cursor and moves between replicas. Some only poll. Each
+//! has a fixed limit, as bots have.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::history::{Event, History, Object};
 use crate::rng::Rng;
 use crate::user::{Answer, User};
 
-/// How long a replica may take to hear of a new group while everything is whole.
+/// The time within which a replica learns of a new group without faults.
 const FIRST: Duration = Duration::from_secs(20);
-/// How long the last catch-up may take.
+/// The timeout of the last catch-up.
 const LAST: Duration = Duration::from_mins(1);
 
 /// A reader of one group.
@@ -31,11 +31,12 @@ pub struct Reader {
     connection: u64,
 }
 
-/// The limits of readers by their number: half of them small.
+/// The limits of readers, by their number; half of them are small.
 const LIMITS: [u16; 6] = [1, 50, 3, 500, 5, 20];
 
 impl Reader {
-    /// Takes the snapshot of a group whose messages it shows all. `number`: which reader it is.
+    /// Starts from a snapshot that holds all messages of the group. `number` is the reader's
+    /// number.
     pub async fn begin(
         mut user: User,
         history: Arc<History>,
@@ -68,12 +69,12 @@ impl Reader {
         })
     }
 
-    /// Reads here and there until told that everything is healed, then once more to the end.
+    /// Reads at changing replicas until the faults have ended, then once more to the end.
     pub async fn read(mut self, healed: watch::Receiver<bool>) {
         while !*healed.borrow() {
             if self.only_polls || self.rng.chance(30) {
                 let replica = *self.rng.pick(&self.user.replicas());
-                // Stays for some calls, as a client does that has no reason to leave.
+                // Stays for several calls, as an undisturbed client does.
                 for _ in 0..self.rng.between(1, 12) {
                     self.poll(replica, Duration::from_secs(1)).await;
                 }
@@ -95,10 +96,13 @@ impl Reader {
                 return self.history.record(Event::ReaderEnded { reader });
             }
         }
-        self.broken("readers", "it does not catch up after everything is healed");
+        self.broken(
+            "readers",
+            "it does not catch up after the faults have ended",
+        );
     }
 
-    /// Asks once for what has changed, as those do who cannot read streams; tells whether there is no more.
+    /// Polls once for changes; returns whether there are no more.
     async fn poll(&mut self, replica: u16, wait: Duration) -> bool {
         let (group, cursor, limit) = (&self.group, &self.cursor, self.limit);
         let ask =
@@ -108,10 +112,7 @@ impl Reader {
             return false;
         };
         if !changes.events.is_empty() && changes.cursor == self.cursor {
-            self.broken(
-                "readers",
-                "a call brings events and the cursor stands still",
-            );
+            self.broken("readers", "a call returns events and the same cursor");
         }
         self.connection += 1;
         for event in &changes.events {
@@ -132,7 +133,7 @@ impl Reader {
         changes.caught_up
     }
 
-    /// Reads one stream for a while, or until it has caught up; tells whether it has.
+    /// Reads one stream until a deadline or until it has caught up; returns whether it has.
     async fn visit(&mut self, until: Instant, to_the_end: bool) -> bool {
         let numbers = self.user.replicas();
         let replica = *self.rng.pick(&numbers);
@@ -155,7 +156,7 @@ impl Reader {
 
     fn take(&mut self, replica: u16, frame: RawFrame) {
         if frame.event == "reset" {
-            self.broken("readers", "it was told to start again");
+            self.broken("readers", "it received a reset");
         }
         if !frame.has_own_id {
             return;
@@ -188,7 +189,7 @@ impl Reader {
     }
 }
 
-/// The snapshot of a group that may have been founded at another replica just now.
+/// The snapshot of a group that may just have been created at another replica.
 async fn snapshot(user: &mut User, group: &str) -> anyhow::Result<Value> {
     let ask = |client: Client| async move { client.snapshot(group).await };
     let end = Instant::now() + FIRST;
@@ -201,7 +202,7 @@ async fn snapshot(user: &mut User, group: &str) -> anyhow::Result<Value> {
     }
 }
 
-/// The message that a frame or a page carries.
+/// The message in a frame or a page.
 pub fn object(message: &Value) -> Object {
     let text = |field: &str| message[field].as_str().unwrap_or_default().to_owned();
     let likers = message["liked_by"].as_array().into_iter().flatten();

@@ -17,11 +17,11 @@ use crate::network::Network;
 use crate::processes::{self, family, postmaster};
 
 const FIRST_KEY: &str = "a key for torture, longer than thirty-two bytes";
-/// How long a start may take, the recovery of a killed database included.
+/// The timeout of a start, including the recovery of a killed database.
 const START: Duration = Duration::from_secs(90);
-/// How long an end in order may take.
+/// The timeout of an orderly stop.
 const STOP: Duration = Duration::from_secs(40);
-/// How long a rescue may take on a busy machine.
+/// The timeout of a rescue on a busy machine.
 const RESCUE: Duration = Duration::from_mins(3);
 
 /// A replica.
@@ -36,7 +36,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Prepares the folder and the settings; nothing runs yet.
+    /// Prepares the folder and the configuration, and starts nothing.
     pub fn prepare(
         number: u16,
         program: &Path,
@@ -85,7 +85,7 @@ impl Replica {
         Ok(settings.write()?)
     }
 
-    /// The key it signs with.
+    /// The key that it signs with.
     pub fn key(&self) -> &str {
         &self.settings.key
     }
@@ -106,17 +106,17 @@ impl Replica {
         self.settings.data_dir.clone()
     }
 
-    /// A place for a copy of its data folder, or for a dump.
+    /// The path for a copy of its data folder, or for a dump.
     pub fn copy(&self) -> PathBuf {
         self.folder.join("copy")
     }
 
-    /// Where its private Postgres lies.
+    /// The data folder of its private Postgres.
     pub fn cluster(&self) -> PathBuf {
         self.data().join("postgres").join("cluster")
     }
 
-    /// Starts it, waits until it serves, and leads the links to it; clients are let in when asked for.
+    /// Starts it, waits until it serves, and connects the links to it; admits clients if asked to.
     pub async fn start(&mut self, network: &Network, admits_clients: bool) -> anyhow::Result<()> {
         let addresses = match self.start_beside().await {
             Ok(addresses) => addresses,
@@ -148,7 +148,7 @@ impl Replica {
         Ok(addresses)
     }
 
-    /// Starts it and kills it after a while, ready or not.
+    /// Starts it and kills it after a delay, ready or not.
     pub async fn start_and_kill(&self, after: Duration) -> anyhow::Result<()> {
         let process = self.spawn()?;
         tokio::time::sleep(after).await;
@@ -161,8 +161,8 @@ impl Replica {
         self.public
     }
 
-    /// Brings it back to its peers after a fork, while it does not run; kills that once on the way
-    /// where asked for.
+    /// Runs the rescue of a fork while the server is stopped; with `killed_after`, kills the rescue
+    /// after that time.
     pub async fn rescue(&self, killed_after: Option<Duration>) -> anyhow::Result<()> {
         if let Some(after) = killed_after {
             let mut child = self.rescue_command()?.stderr(Stdio::null()).spawn()?;
@@ -172,12 +172,16 @@ impl Replica {
         let ran = self.rescue_command()?.stderr(Stdio::piped()).output();
         let output = timeout(RESCUE, ran)
             .await
-            .context("a rescue does not end")??;
+            .context("the rescue timed out")??;
         if output.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("replica {} is not rescued: {}", self.number(), said.trim());
+        bail!(
+            "the rescue of replica {} failed: {}",
+            self.number(),
+            said.trim()
+        );
     }
 
     fn rescue_command(&self) -> anyhow::Result<Command> {
@@ -192,7 +196,7 @@ impl Replica {
         Ok(command)
     }
 
-    /// Prepares a second replica with this one's number, settings and a copy of its data.
+    /// Prepares a second replica with the same number and configuration, and a copy of the data.
     pub async fn copied(&self) -> anyhow::Result<Self> {
         let folder = self.folder.join("clone");
         let clone = Self {
@@ -229,47 +233,47 @@ impl Replica {
         command
     }
 
-    /// Whether its process runs, as far as anybody knows.
+    /// Whether its process is running.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::is_running)
     }
 
-    /// Whether we want it to run.
+    /// Whether it is supposed to run.
     pub fn is_wanted(&self) -> bool {
         self.process.is_some()
     }
 
-    /// Ends the server as `kill -9` does; its Postgres is ended by its guard.
+    /// Kills the server with SIGKILL; its guard process ends Postgres.
     pub fn kill(&mut self, network: &Network) {
         network.refuse_clients(self.number());
         self.process = None;
     }
 
-    /// Ends server and Postgres as `kill -9` does, and waits until both are gone.
+    /// Kills server and Postgres with SIGKILL, and waits until both have ended.
     pub async fn kill_all(&mut self, network: &Network) -> anyhow::Result<()> {
         network.refuse_clients(self.number());
         self.end_beside().await
     }
 
-    /// Ends a server to which no link leads, and its Postgres, as `kill -9` does.
+    /// Kills a server without links, and its Postgres, with SIGKILL.
     pub async fn end_beside(&mut self) -> anyhow::Result<()> {
         self.signal_postgres(Signal::KILL);
         self.process = None;
         processes::postmaster_is_gone(&self.cluster()).await
     }
 
-    /// Asks the server to stop in order and waits for it.
+    /// Stops the server in order and waits for it.
     pub async fn stop(&mut self, network: &Network) -> anyhow::Result<()> {
         if let Some(process) = self.process.take()
             && process.stop(STOP).await.is_err()
         {
-            bail!("replica {} does not stop when asked to", self.number());
+            bail!("replica {} does not stop", self.number());
         }
         network.refuse_clients(self.number());
         processes::postmaster_is_gone(&self.cluster()).await
     }
 
-    /// The process of the server, while it runs.
+    /// The process id of the server, if it is running.
     pub fn server_pid(&self) -> Option<u32> {
         self.process.as_ref().and_then(Process::id)
     }
@@ -288,14 +292,14 @@ impl Replica {
         }
     }
 
-    /// Sends a signal to the postmaster alone.
+    /// Sends a signal only to the postmaster.
     pub fn signal_postmaster(&self, signal: Signal) {
         if let Some(pid) = postmaster(&self.cluster()) {
             causeway_rig::signal(pid, signal);
         }
     }
 
-    /// What it logged last.
+    /// The end of its log.
     pub fn last_words(&self) -> String {
         let log = fs::read(self.folder.join("log")).unwrap_or_default();
         let tail = &log[log.len().saturating_sub(600)..];
@@ -303,7 +307,7 @@ impl Replica {
     }
 }
 
-/// Sets the clock of the replica in this folder wrong by so much.
+/// Sets the clock offset of the replica in this folder.
 pub fn set_clock(folder: &Path, offset_ms: i64) -> anyhow::Result<()> {
     let fresh = clock(folder).with_extension("new");
     fs::write(&fresh, offset_ms.to_string())?;

@@ -1,4 +1,4 @@
-//! Chance with a seed: the same seed makes the same choices. What the machine makes of them differs.
+//! Seeded random numbers: the same seed makes the same choices. Timing still differs between runs.
 
 /// A stream of numbers (splitmix64).
 #[derive(Clone, Debug)]
@@ -10,7 +10,7 @@ impl Rng {
         Self(seed)
     }
 
-    /// A stream of its own for somebody else.
+    /// An independent stream.
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }
@@ -24,17 +24,17 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from the first to the second, both included.
+    /// A number from `low` to `high`, inclusive.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
 
-    /// True in so many of a hundred cases.
+    /// True with a probability of `percent` in 100.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
     }
 
-    /// One of them; there has to be one.
+    /// A random item; `items` must not be empty.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         let index = self.next() % u64::try_from(items.len()).unwrap_or(1);
         &items[usize::try_from(index).unwrap_or(0)]

@@ -1,4 +1,4 @@
-//! The folder of a run: removed at its end, kept when a promise was broken.
+//! The folder of a run: removed at the end, unless a guarantee was violated.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// How often the removal is tried: a database may still be ending.
+/// The number of attempts to remove it, since a database may still be ending.
 const TRIES: u32 = 200;
 
 /// The folder.
@@ -17,11 +17,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a folder below the system's folder for temporary files.
+    /// Creates a folder in the system's temporary folder.
     pub fn create() -> std::io::Result<Self> {
         let path = std::env::temp_dir().join(format!("causeway-torture-{}", std::process::id()));
         fs::create_dir(&path)?;
-        // Postgres runs under another account where we are root, and has to walk in.
+        // For root, Postgres runs under another account, which needs access.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
         Ok(Self {
             path,
@@ -29,12 +29,12 @@ impl Scratch {
         })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Keeps histories and logs; the data itself goes.
+    /// Keeps the history and the logs, and removes the data.
     pub fn keep(&mut self) {
         self.is_kept = true;
     }
@@ -55,7 +55,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes a folder that somebody may still be writing to for a moment.
+/// Removes a folder that ending processes may still write to.
 pub fn remove(path: &Path) {
     for _ in 0..TRIES {
         match fs::remove_dir_all(path) {

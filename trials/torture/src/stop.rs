@@ -1,4 +1,4 @@
-//! Being asked to stop.
+//! Termination on request.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,7 +14,7 @@ pub async fn requested() -> anyhow::Error {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            anyhow::anyhow!("stopped, and cleaned up")
+            anyhow::anyhow!("stopped by a signal; the run is cleaned up")
         }
         (Err(failure), _) | (_, Err(failure)) => failure.into(),
     }

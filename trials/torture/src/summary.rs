@@ -1,4 +1,4 @@
-//! What a run prints: a line while it goes on, a table at the end.
+//! The output of a run: a progress line, and a table at the end.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 use crate::check::Verdict;
 use crate::tally::Tally;
 
-/// How many broken promises are spelled out.
+/// The maximum number of violations to print.
 const SHOWN: usize = 40;
 
-/// How often a line is added where it cannot be written over the one before.
+/// The interval of progress lines if the output is no terminal.
 const APART: Duration = Duration::from_secs(10);
 
-/// Shows that it goes on: on a terminal always in the same line, elsewhere with one now and then.
+/// Prints progress: on a terminal in one line that is overwritten, elsewhere at intervals.
 #[derive(Debug, Default)]
 pub struct Progress {
     told: Option<(Instant, String)>,
 }
 
 impl Progress {
-    /// Shows where it stands.
+    /// Prints the current counts.
     pub fn show(&mut self, tally: &Tally) {
         let mut out = std::io::stderr().lock();
         if out.is_terminal() {
-            // Nobody may be listening any more.
+            // The reader of standard error may have closed it.
             let _ = write!(out, "\r\x1b[K{}", tally.line());
             return;
         }

@@ -1,4 +1,4 @@
-//! Counts of what happened, for the progress line and the summary.
+//! Counts of events, for the progress line and the summary.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,25 @@ use crate::history::{Event, Outcome};
 /// The counts.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// How often each fault was made.
+    /// The number of injections of each fault.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Faults this machine cannot make, and why.
+    /// The faults that this machine cannot inject, with the reason.
     pub skipped: BTreeMap<&'static str, String>,
-    /// Writes that were answered as done.
+    /// Acknowledged writes.
     pub done: u64,
-    /// Writes that were refused.
+    /// Refused writes.
     pub refused: u64,
-    /// Writes of which nobody knows.
+    /// Writes with an unknown outcome.
     pub unknown: u64,
-    /// Attempts to post, those at other replicas included.
+    /// Attempts to post, including retries at other replicas.
     pub tries: u64,
-    /// Frames that readers were given.
+    /// Frames that readers received.
     pub frames: u64,
-    /// Promises seen broken.
+    /// Violations observed during the run.
     pub broken: u64,
-    /// What goes on.
+    /// The current phase.
     pub phase: String,
-    /// How long each healing took.
+    /// The duration of each convergence.
     pub converged_ms: Vec<u64>,
 }
 
@@ -60,7 +60,7 @@ impl Tally {
         }
     }
 
-    /// The line that shows that it goes on.
+    /// The progress line.
     pub fn line(&self) -> String {
         let faults: u64 = self.faults.values().sum();
         format!(

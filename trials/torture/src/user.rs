@@ -1,4 +1,4 @@
-//! One user's calls to all replicas, and what their answers say about what was done.
+//! One user's calls to all replicas, and the outcome that each answer proves.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use causeway_client::{CallError, Client, Http, Limits, Session, Stream};
 
 use crate::cluster::Cluster;
 
-/// A pool of connections. After five seconds nobody knows how a call went.
+/// A pool of connections. After five seconds, the outcome of a call is unknown.
 pub fn http() -> Http {
     Http::with_limits(Limits {
         call: Duration::from_secs(5),
@@ -18,19 +18,19 @@ pub fn http() -> Http {
     })
 }
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Debug)]
 pub enum Answer<T> {
-    /// It was done.
+    /// It was carried out.
     Done(T),
-    /// It was certainly not done; with the reason's code.
+    /// It was certainly not carried out; with the error code.
     Refused(String),
-    /// Nobody knows.
+    /// It may or may not have been carried out.
     Unknown,
 }
 
 impl<T> Answer<T> {
-    /// What a call that was done returned.
+    /// The value of a call that was carried out.
     pub fn done(self) -> Option<T> {
         match self {
             Self::Done(body) => Some(body),
@@ -39,19 +39,19 @@ impl<T> Answer<T> {
     }
 }
 
-/// A user who can call all replicas, and logs in where needed.
+/// A user who calls replicas, and logs in if necessary.
 #[derive(Clone, Debug)]
 pub struct User {
     http: Http,
     cluster: Arc<Cluster>,
     name: String,
     tokens: BTreeMap<u16, String>,
-    /// The only server that is called, and the number it goes by; none: all replicas.
+    /// The number and address of the only server to call; `None` for all replicas.
     only: Option<(u16, SocketAddr)>,
 }
 
 impl User {
-    /// A user who is logged in nowhere yet.
+    /// A user without a session.
     pub fn new(http: Http, cluster: Arc<Cluster>, name: &str) -> Self {
         Self {
             http,
@@ -62,7 +62,7 @@ impl User {
         }
     }
 
-    /// The same user at one server alone, which no link leads to; it goes by this number.
+    /// Restricts the user to one server that no link leads to, under this number.
     pub fn at(self, number: u16, address: SocketAddr) -> Self {
         Self {
             only: Some((number, address)),
@@ -83,7 +83,7 @@ impl User {
         &self.name
     }
 
-    /// Calls a replica, logging in first where needed, also when its clock has run past the token.
+    /// Calls a replica, after a login if the token is missing or has expired.
     pub async fn ask<T, F>(&mut self, replica: u16, call: impl Fn(Client) -> F) -> Answer<T>
     where
         F: Future<Output = Result<T, CallError>>,
@@ -121,8 +121,8 @@ impl User {
         Some(client.with_token(session.token))
     }
 
-    /// Says what an answer means, and forgets a token that has ended. `unavailable` and 500 say
-    /// nothing about what was written.
+    /// Classifies an answer, and drops an expired token. `unavailable` and 500 leave the outcome of
+    /// a write unknown.
     fn judge<T>(&mut self, replica: u16, answer: Result<T, CallError>) -> Answer<T> {
         match answer {
             Ok(body) => Answer::Done(body),

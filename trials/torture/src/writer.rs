@@ -1,5 +1,6 @@
-//! A user who writes: posts with keys and sends them again elsewhere, likes, leaves, joins, and reads
-//! what a session promises. Notes what it sees and judges only what can be judged at once.
+//! A user who writes: posts with keys and retries at other replicas, likes, joins, leaves, and
+//! checks session guarantees. It records observations and reports only violations that are evident
+//! at once.
 
 mod page;
 mod post;
@@ -18,37 +19,37 @@ use crate::user::{Answer, User};
 use self::page::Page;
 use self::post::Post;
 
-/// How long a write is tried, here and there, before its outcome counts as unknown.
+/// How long a write is retried at any replica before its outcome counts as unknown.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// How long a client is told `behind` before it goes on without what it knew.
+/// How long a client receives `behind` before it drops its marks.
 const BEHIND: Duration = Duration::from_secs(10);
 
-/// A user at work.
+/// A user who writes.
 pub struct Writer {
     user: User,
     history: Arc<History>,
     rng: Rng,
     group: String,
     home: u16,
-    /// Counts posts, so that every text is the only one of its kind.
+    /// The number of posts, which makes every text unique.
     number: u64,
     /// The mark of the last post.
     posted_mark: Option<String>,
     /// The mark of the last like, unlike, join or leave.
     standing_mark: Option<String>,
-    /// Counts up when marks have to be given up.
+    /// Incremented whenever marks are dropped.
     chain: u64,
     behind_since: Option<Instant>,
     last_page: Option<Page>,
-    /// The place of the last post.
+    /// The position of the last post.
     posted_position: Option<String>,
     last_post: Option<String>,
-    /// Posts that were answered, to be sent again, and their messages' ids.
+    /// Acknowledged posts that may be sent again, with the ids of their messages.
     answered: Vec<(Post, String)>,
 }
 
 impl Writer {
-    /// A user who will write to a group, mostly at one replica.
+    /// A user who writes to a group, mostly at one replica.
     pub fn new(user: User, history: Arc<History>, rng: Rng, group: &str, home: u16) -> Self {
         Self {
             user,
@@ -68,7 +69,7 @@ impl Writer {
         }
     }
 
-    /// Joins, and works until it is told to stop.
+    /// Joins, and writes until stopped.
     pub async fn work(mut self, stop: watch::Receiver<bool>) {
         self.join().await;
         while !*stop.borrow() {
@@ -83,7 +84,7 @@ impl Writer {
         }
     }
 
-    /// The replica to ask: at home first, then anywhere.
+    /// The replica for an attempt: mostly the home replica first, then any.
     fn choose(&mut self, attempt: u32) -> u16 {
         if attempt == 0 && self.rng.chance(80) {
             return self.home;
@@ -92,7 +93,7 @@ impl Writer {
         *self.rng.pick(&numbers)
     }
 
-    /// Keeps in mind how long replicas have been behind what we know.
+    /// Tracks how long replicas have been behind the user's marks.
     fn weigh<T>(&mut self, answer: &Answer<T>) {
         match answer {
             Answer::Refused(code) if code == "behind" => {
@@ -106,7 +107,7 @@ impl Writer {
         }
     }
 
-    /// Goes on without what was known: some of it may be lost with a disk.
+    /// Drops all marks, since some events may be lost with a disk.
     fn forget(&mut self) {
         self.posted_mark = None;
         self.posted_position = None;
@@ -117,7 +118,7 @@ impl Writer {
         self.chain += 1;
     }
 
-    /// Notes who is seen to hold a message.
+    /// Records the replicas that hold a message.
     fn note_holders(&self, message: &Value, by: u16) {
         let Some(id) = message["id"].as_str() else {
             return;

@@ -1,4 +1,4 @@
-//! Every replica shows the same: order, messages, likes, members.
+//! Every replica shows the same order, messages, likes and members.
 
 use super::Breach;
 use crate::finals::Finals;

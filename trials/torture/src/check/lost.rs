@@ -1,5 +1,5 @@
-//! What was answered as done is there in the end, unless the only disks that ever had it were
-//! destroyed: that is counted apart.
+//! Every acknowledged post is present at the end, unless the only disks that held it were
+//! destroyed; those are counted separately.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ pub(super) fn check(story: &Story, finals: &Finals, destroyed: &mut Vec<String>)
     found
 }
 
-/// A replica that had it and did not lose it.
+/// A replica that held the post and did not lose it.
 fn survivor(story: &Story, post: &Post) -> Option<u16> {
     let answered = post
         .answers
@@ -59,7 +59,7 @@ fn survivor(story: &Story, post: &Post) -> Option<u16> {
                 .iter()
                 .any(|at_us| !story.is_destroyed(replica, *at_us))
         } else {
-            // What others say of a replica may be older than the loss of its disk.
+            // Another replica's report may be older than the loss of the disk.
             !story.loses_later(replica, made_us)
         };
         is_kept.then_some(replica)

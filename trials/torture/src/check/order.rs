@@ -1,4 +1,4 @@
-//! History is sorted by its places, and what an author had read or written sorts before what follows.
+//! History is sorted by position, and a post sorts after everything its author had read or written.
 
 use super::Breach;
 use super::story::Story;
@@ -21,7 +21,7 @@ pub(super) fn check(story: &Story, finals: &Finals) -> Vec<Breach> {
                 let after = story.posts.get(text).and_then(|post| post.after.as_ref());
                 if let Some(after) = after.filter(|after| **after >= place(message)) {
                     let what = format!(
-                        "`{text}` stands at {} on replica {replica}, not after {after}",
+                        "`{text}` is at {} on replica {replica}, not after {after}",
                         place(message)
                     );
                     found.push(Breach::new("order", what));

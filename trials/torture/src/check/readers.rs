@@ -1,5 +1,5 @@
-//! Who follows a group with a cursor, here and there, is given everything once, and knows in the end
-//! what every replica shows. A message of which there may be several copies may be given again.
+//! A reader that follows a group with its cursor across replicas receives everything once, and ends
+//! with the state that every replica shows. A message with several copies may be delivered again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::reader::object;
 pub(super) fn check(story: &Story, finals: &Finals, given_again: &mut usize) -> Vec<Breach> {
     let mut found = Vec::new();
     for (name, reading) in &story.readings {
-        // All replicas show the same, or another checker says so.
+        // Differences between replicas are found by the checker `equal`.
         let shown = finals.get(&reading.group).and_then(|it| it.values().next());
         let (Some(shown), true) = (shown, reading.has_ended) else {
             continue;
@@ -31,7 +31,10 @@ pub(super) fn check(story: &Story, finals: &Finals, given_again: &mut usize) -> 
                     *given_again += 1;
                 }
                 Some(Again::Elsewhere) => {
-                    found.push(breach(name, &format!("{} was given again", frame.subject)));
+                    found.push(breach(
+                        name,
+                        &format!("{} was delivered again", frame.subject),
+                    ));
                 }
                 None => {}
             }
@@ -46,7 +49,7 @@ pub(super) fn check(story: &Story, finals: &Finals, given_again: &mut usize) -> 
     found
 }
 
-/// Whether a message was sent more than once, or cannot be told any more because it was destroyed.
+/// Whether a message may have copies: its post was sent more than once, or is unknown.
 fn may_have_copies(story: &Story, shown: &Shown, id: &str) -> bool {
     let message = shown.messages.iter().find(|message| message["id"] == *id);
     let post = message.and_then(|it| story.posts.get(it["text"].as_str().unwrap_or_default()));
@@ -62,22 +65,22 @@ enum Again {
     Elsewhere,
 }
 
-/// What a reader knows who believes its frames.
+/// The state of a reader, built from its frames.
 #[derive(Default)]
 struct Known {
     likers: BTreeMap<String, BTreeSet<String>>,
     members: BTreeSet<String>,
-    /// On which connection a message was given last.
+    /// The connection on which each message was last delivered.
     given: BTreeMap<String, u64>,
-    /// Messages as the last frame about them carried them.
+    /// The object in the last frame about each message.
     objects: BTreeMap<String, Object>,
-    /// The places that were told to be settled, and when last.
+    /// Positions that were reported as settled, and the time of the last report.
     settled: BTreeMap<String, usize>,
-    /// Where messages were told to stand, and since when.
+    /// The positions at which each message was delivered, each with its time.
     places: BTreeMap<String, Vec<(usize, String)>>,
-    /// Counts the frames.
+    /// The number of frames received.
     time: usize,
-    /// Messages that were put before what was settled.
+    /// Messages that were delivered before a settled position.
     unsettled: Vec<String>,
 }
 
@@ -91,14 +94,14 @@ impl Known {
         }
     }
 
-    /// Takes the message that a frame carries.
+    /// Records the message in a frame.
     fn take_object(&mut self, id: &str, object: &Object) {
         self.time += 1;
         let former = self.objects.insert(id.to_owned(), object.clone());
         let place = &object.position;
         if former.is_none_or(|former| former.position != *place) {
             let places = self.places.entry(id.to_owned()).or_default();
-            // Of what was told to be settled, nothing that it stood behind may come before it.
+            // A message may not appear at, or move to, a place before a settled position.
             let mut later = self.settled.iter().rev().take_while(|(it, _)| *it > place);
             let stood_behind = |(settled, time): (&String, &usize)| {
                 let stood = places.iter().rev().find(|(since, _)| since < time);
@@ -114,7 +117,7 @@ impl Known {
         }
     }
 
-    /// Takes a frame; tells when it is a message that the reader has already.
+    /// Records a frame; returns how a message is repeated, if it is.
     fn take(&mut self, frame: &super::story::Given) -> Option<Again> {
         let subject = &frame.subject;
         if let Some(object) = &frame.object {
@@ -149,7 +152,7 @@ impl Known {
         None
     }
 
-    /// Tells in what the reader is wrong in the end.
+    /// The differences between the reader's final state and the shown one.
     fn compare(&self, story: &Story, reading: &Reading, shown: &Shown) -> Vec<String> {
         let mut wrong = Vec::new();
         for message in &shown.messages {
@@ -190,7 +193,7 @@ impl Known {
             }
         }
         let unsettled = self.unsettled.iter().filter(|_| story.destroyed.is_empty());
-        wrong.extend(unsettled.map(|id| format!("{id} came before what was settled")));
+        wrong.extend(unsettled.map(|id| format!("{id} was delivered before a settled position")));
         let actual: BTreeSet<String> = shown.members.iter().cloned().collect();
         for user in self.members.symmetric_difference(&actual) {
             if can_tell(story, reading, None, user) {
@@ -201,7 +204,7 @@ impl Known {
     }
 }
 
-/// Whether a reader has to know: not when what it was told may have been destroyed with a disk.
+/// Whether a reader must know it: not if an event it received may be lost with a disk.
 fn can_tell(story: &Story, reading: &Reading, message: Option<&str>, user: &str) -> bool {
     if story.destroyed.is_empty() {
         return true;

@@ -1,5 +1,5 @@
-//! What was shown as settled keeps its place and gets no neighbour in between, as long as no replica has
-//! lost its database.
+//! Settled messages keep their positions and no message is inserted between them, as long as no
+//! replica has lost its database.
 
 use super::Breach;
 use super::story::Story;

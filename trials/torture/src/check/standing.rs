@@ -1,5 +1,6 @@
-//! Likes and memberships are as their users left them, where that can be said: each change followed
-//! the one before by causality, none is unknown, and the disk of the last one was not destroyed.
+//! Likes and memberships are as their users left them, if that is determined: the changes are
+//! causally ordered, none has an unknown outcome, and the disk that held the last one was not
+//! destroyed.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ pub(super) fn check(story: &Story, finals: &Finals) -> Vec<Breach> {
         };
         for (replica, shown) in finals.get(group).into_iter().flatten() {
             let Some(stands) = stands(shown, message.as_deref(), user) else {
-                // The message itself is another checker's business.
+                // A missing message is found by another checker.
                 continue;
             };
             if stands != expected {
@@ -31,7 +32,7 @@ pub(super) fn check(story: &Story, finals: &Finals) -> Vec<Breach> {
     found
 }
 
-/// How the user left it, or nothing when nobody can tell.
+/// The last value that the user set; `None` if it is not determined.
 pub(super) fn determined(story: &Story, changes: &[Change]) -> Option<bool> {
     let is_clear = |change: &&Change| change.clean && change.outcome != Outcome::Unknown;
     let done: Vec<&Change> = changes
@@ -53,7 +54,7 @@ fn stands(shown: &Shown, message: Option<&str>, user: &str) -> Option<bool> {
     Some(likers(message).contains(user))
 }
 
-/// The names of those who like a message.
+/// The names of the users who like a message.
 pub(super) fn likers(message: &serde_json::Value) -> BTreeSet<String> {
     let users = message["liked_by"].as_array().into_iter().flatten();
     users

@@ -1,19 +1,19 @@
-//! A history, sorted by what the checkers ask.
+//! A history, indexed for the checkers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Entry, Event, Object, Outcome};
 
-/// What became of one post.
+/// The observations of one post.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Post {
     pub(super) group: String,
-    /// To whom it was sent.
+    /// The replicas it was sent to.
     pub(super) tried: Vec<u16>,
-    /// Who answered it as done, when, and as which message.
+    /// The acknowledgements: replica, time, and id of the message.
     pub(super) answers: Vec<(u16, u64, String)>,
     pub(super) outcome: Option<Outcome>,
-    /// The place above which it has to sort.
+    /// The position above which it must sort.
     pub(super) after: Option<String>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Change {
     pub(super) replica: u16,
 }
 
-/// What a reader was given.
+/// The frames that a reader received.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reading {
     pub(super) group: String,
@@ -56,20 +56,20 @@ pub(super) struct Given {
     pub(super) object: Option<Object>,
 }
 
-/// Group, message or none (the membership), user.
+/// Group, message (`None` for the membership), user.
 pub(super) type Pair = (String, Option<String>, String);
 
-/// The history, sorted.
+/// The indexed history.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Story {
     /// By text.
     pub(super) posts: BTreeMap<String, Post>,
-    /// By message: who holds it, who said so, and when.
+    /// By message: (holder, reporter) and the times of the reports.
     pub(super) held: BTreeMap<String, BTreeMap<(u16, u16), Vec<u64>>>,
-    /// Who lost what came to it when.
+    /// The losses of disks.
     pub(super) destroyed: Vec<Loss>,
     pub(super) changes: BTreeMap<Pair, Vec<Change>>,
-    /// Group, and a beginning of one of its pages that was settled.
+    /// Groups, with the settled prefixes of their pages.
     pub(super) settled: BTreeSet<(String, Vec<String>)>,
     /// By name.
     pub(super) readings: BTreeMap<String, Reading>,
@@ -84,7 +84,7 @@ impl Story {
         story
     }
 
-    /// Whether what came to a replica at a moment was lost there.
+    /// Whether a replica lost what it stored at a moment.
     pub(super) fn is_destroyed(&self, replica: u16, at_us: u64) -> bool {
         let mut losses = self.destroyed.iter().filter(|loss| loss.replica == replica);
         losses.any(|loss| loss.since_us <= at_us && at_us <= loss.until_us)

@@ -1,4 +1,4 @@
-//! No message is shown twice, none that nobody sent, none that every replica refused.
+//! No message is shown twice, and none that was never sent or that every replica refused.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Disks full, emptied, and brought back from a backup.
+//! Faults of disks: full, emptied, or restored from a backup.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use crate::replica::Replica;
 use crate::user::{User, http};
 use crate::{disk, processes};
 
-/// How long a replica may take to meet its peers.
+/// The timeout for a replica to exchange digests with its peers.
 const MEETING: Duration = Duration::from_secs(30);
-/// How long it may take to conclude from what its peers know that it was rolled back.
+/// The time within which a replica detects from its peers' digests that it was rolled back.
 const CONCLUSIONS: Duration = Duration::from_secs(3);
 
 impl Nemesis {
@@ -35,14 +35,14 @@ impl Nemesis {
         }
     }
 
-    /// Fills one small disk or all of them, a few times, and kills a replica on a full one.
+    /// Fills one or all small disks a few times, and kills a replica on a full one.
     async fn fill_disks(&mut self) -> Result<(), Failed> {
         let cluster = self.cluster.clone();
         let small_disks = cluster.small_disks.as_ref();
         let disks = small_disks.map_err(|why| Failed::Skipped(why.clone()))?;
         let count = if self.rng.chance(50) { 1 } else { disks.len() };
         let chosen: Vec<usize> = self.rng.shuffled(&[0, 1]).into_iter().take(count).collect();
-        // Held, so that nobody restores a backup onto a full disk.
+        // Locked, so that no other fault restores a backup onto a full disk.
         let mut full = Vec::new();
         for (number, disk) in chosen.iter().filter_map(|at| disks.get(*at)) {
             let replica = cluster.free_replica(*number).map_err(|_| Failed::Busy)?;
@@ -98,8 +98,8 @@ impl Nemesis {
         Ok(())
     }
 
-    /// Puts back an old copy of everything. Clients are let in when the peers have been met: nothing
-    /// on the disk can tell what happened, only they can.
+    /// Restores an old copy of everything. Clients are admitted once the replica has exchanged
+    /// digests with its peers, since only these can reveal the rollback.
     async fn restore_folder(&mut self, replica: &mut Replica) -> Result<(), Failed> {
         let cluster = self.cluster.clone();
         self.begin(Kind::OldFolder, format!("replica {}", replica.number()));
@@ -110,8 +110,7 @@ impl Nemesis {
         met
     }
 
-    /// Lets a replica go on after a copy of its folder was made, and puts the copy back. It does not
-    /// run afterwards.
+    /// Copies a replica's folder, lets it run for a while, then stops it and restores the copy.
     pub(super) async fn roll_back(&mut self, replica: &mut Replica) -> anyhow::Result<()> {
         let cluster = self.cluster.clone();
         replica.stop(&cluster.network).await?;
@@ -134,8 +133,8 @@ impl Nemesis {
         });
     }
 
-    /// Waits until all peers have heard of the replica since it was started, and it of them, and gives
-    /// it a moment to draw its conclusions.
+    /// Waits until the replica and all peers have exchanged digests since its start, plus the time
+    /// that it needs to detect a rollback.
     pub(super) async fn meets_its_peers(&self, replica: &Replica) -> Result<(), Failed> {
         let mut user = User::new(http(), self.cluster.clone(), "operator");
         let ask = |client: Client| async move { client.view_as::<Value>().await };
@@ -160,11 +159,11 @@ impl Nemesis {
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
         let number = replica.number();
-        Err(anyhow::anyhow!("replica {number} does not meet its peers").into())
+        Err(anyhow::anyhow!("replica {number} exchanges no digests with its peers").into())
     }
 }
 
-/// Runs a program on the database of a replica whose server is not running.
+/// Runs a program on the database of a stopped replica.
 async fn with_postgres(
     replica: &Replica,
     program: &Path,
@@ -181,7 +180,7 @@ async fn with_postgres(
     ran
 }
 
-/// The programs that dump and restore a database: beside the server, or in the path.
+/// `pg_dump` and `pg_restore`, from beside the server or from the path.
 fn dump_programs() -> Result<(PathBuf, PathBuf), String> {
     let beside = Programs::find().ok().and_then(|found| {
         let folder = found.postgres.canonicalize().ok()?.parent()?.to_owned();

@@ -1,5 +1,5 @@
-//! Forks: a replica rolled back together with its file, or copied, that is written to where nobody
-//! else sees it. An operator rescues it; all that was acknowledged on either side has to be there again.
+//! Forks: a replica that was rolled back together with its file, or copied, is written to in
+//! isolation, then rescued. All writes that either side acknowledged must be present afterwards.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,17 +20,17 @@ use crate::replica::Replica;
 use crate::user::{User, http};
 use crate::writer::Writer;
 
-/// Added to the number of a replica, so that what one of its two lives has lost is not looked for in
-/// the other.
+/// Added to the number of a replica for its second side, so that the checkers attribute losses to
+/// the right one.
 const OTHER_LIFE: u16 = 100;
-/// How long the alarm may stand after a rescue before somebody else is rescued too.
+/// How long an alarm may persist after a rescue before another replica is rescued too.
 const SEEN: Duration = Duration::from_secs(15);
-/// After how long nobody more is rescued.
+/// The time after which no further replica is rescued.
 const PASSING: Duration = Duration::from_mins(2);
-/// How often an operator tries a rescue that finds no peer.
+/// The maximum number of attempts of a rescue that finds no peer.
 const TRIES: u32 = 5;
 
-/// A user who writes to one life of a replica alone.
+/// A user who writes to only one side of a fork.
 struct Stranded {
     stop: watch::Sender<bool>,
     writing: JoinHandle<()>,
@@ -44,8 +44,8 @@ impl Stranded {
 }
 
 impl Nemesis {
-    /// Puts back an old copy of everything, lets it be written to alone, lets it meet its peers, and
-    /// rescues it.
+    /// Restores an old copy of everything, writes to it in isolation, reconnects it to its peers,
+    /// and rescues it.
     pub(super) async fn fork_by_rollback(&mut self, replica: &mut Replica) -> Result<(), Failed> {
         let cluster = self.cluster.clone();
         let number = replica.number();
@@ -60,7 +60,7 @@ impl Nemesis {
         let stranded = self.strand(number, public);
         self.hold_between(1_000, 6_000).await;
         cluster.network.heal_all();
-        // Written to on, while it finds out and begins a new epoch.
+        // The writes continue while it detects the fork and draws a new epoch.
         let met = self.meets_its_peers(replica).await;
         stranded.ends().await?;
         met?;
@@ -68,7 +68,7 @@ impl Nemesis {
         self.comes_back(replica).await
     }
 
-    /// Runs a copy of a replica beside it, writes to both, and lets the copy take its place.
+    /// Runs a copy of a replica beside it, writes to both, and replaces the original by the copy.
     pub(super) async fn fork_by_clone(&mut self, replica: &mut Replica) -> Result<(), Failed> {
         let cluster = self.cluster.clone();
         let number = replica.number();
@@ -101,8 +101,8 @@ impl Nemesis {
         Stranded { stop, writing }
     }
 
-    /// What an operator does: a rescue and a start, and the same wherever the fork stands then. Both
-    /// lives of a copied replica may have met peers before anybody saw that there were two.
+    /// Rescues and starts a replica, and every other one that still holds the fork: both sides of a
+    /// copied replica may have reached peers before the fork was detected.
     async fn comes_back(&mut self, replica: &mut Replica) -> Result<(), Failed> {
         let number = replica.number();
         self.rescue(replica).await?;
@@ -111,10 +111,10 @@ impl Nemesis {
         while let Err(at_odds) = self.no_fork_is_left().await {
             let next = at_odds.with(number).find(|it| !rescued.contains(it));
             let Some(next) = next.filter(|_| started.elapsed() < PASSING) else {
-                return Err(anyhow::anyhow!("after a rescue the fork stands: {at_odds}").into());
+                return Err(anyhow::anyhow!("the fork persists after a rescue: {at_odds}").into());
             };
             let cluster = self.cluster.clone();
-            // Another fault may hold it.
+            // Another fault may hold the replica.
             let Ok(mut other) = cluster.free_replica(next) else {
                 continue;
             };
@@ -125,7 +125,7 @@ impl Nemesis {
         Ok(())
     }
 
-    /// A rescue, perhaps killed and begun again, and a start.
+    /// Runs a rescue, perhaps kills and repeats it, and starts the replica.
     async fn rescue(&mut self, replica: &mut Replica) -> Result<(), Failed> {
         let after = Duration::from_millis(self.rng.between(50, 2_000));
         let mut killed_after = self.rng.chance(30).then_some(after);
@@ -140,7 +140,7 @@ impl Nemesis {
         Ok(rescued?)
     }
 
-    /// Waits until nobody tells of a fork; returns who still does otherwise.
+    /// Waits until no replica reports a fork; otherwise returns the remaining reports.
     async fn no_fork_is_left(&self) -> Result<(), AtOdds> {
         let mut told = AtOdds::default();
         let mut user = User::new(http(), self.cluster.clone(), "operator");
@@ -166,12 +166,12 @@ impl Nemesis {
     }
 }
 
-/// Who tells of a fork, and what.
+/// Reports of forks: the reporting replica and the alarm.
 #[derive(Default)]
 struct AtOdds(Vec<(u16, Value)>);
 
 impl AtOdds {
-    /// Those who hold other events than this replica.
+    /// The replicas that hold other events than this one.
     fn with(&self, number: u16) -> impl Iterator<Item = u16> + '_ {
         let differ = self
             .0

@@ -1,4 +1,4 @@
-//! Links cut, silenced and slowed down.
+//! Faults of links: cuts, silence, delays.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Nemesis {
     }
 }
 
-/// What silent and slow links can look like.
+/// The variants of silent and slow links.
 const SHAPES: [Kind; 6] = [
     Kind::Halves,
     Kind::Isolate,
@@ -86,7 +86,7 @@ const SHAPES: [Kind; 6] = [
     Kind::Apart,
 ];
 
-/// The ways a shape closes, from whom to whom; the order says who plays which part.
+/// The links (from, to) that a shape cuts; `order` assigns the replicas to its roles.
 fn ways(shape: Kind, order: &[u16]) -> Vec<(u16, u16)> {
     let count = order.len();
     let part = |replica: u16| order.iter().position(|it| *it == replica).unwrap_or(0);
@@ -94,7 +94,7 @@ fn ways(shape: Kind, order: &[u16]) -> Vec<(u16, u16)> {
         let (from, to) = (part(from), part(to));
         match shape {
             Kind::Halves => (from < count / 2) != (to < count / 2),
-            // The last one reaches both sides.
+            // The last replica reaches both sides.
             Kind::Bridge => {
                 from != count - 1 && to != count - 1 && (from < count / 2) != (to < count / 2)
             }

@@ -1,4 +1,4 @@
-//! Servers and databases killed, stopped, made to stand still, restarted.
+//! Faults of processes: servers and databases killed, stopped, paused, restarted.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl Nemesis {
         Ok(())
     }
 
-    /// Kills all servers and databases at once, and starts them side by side.
+    /// Kills all servers and databases at once, and starts them concurrently.
     async fn black_out(&mut self) -> Result<(), Failed> {
         let cluster = self.cluster.clone();
         self.begin(Kind::Blackout, "all replicas");
@@ -82,7 +82,7 @@ impl Nemesis {
         Ok(cluster.start_all().await?)
     }
 
-    /// Stops and starts all, one after the other, as an upgrade does.
+    /// Stops and starts all replicas, one after the other, as an upgrade does.
     async fn roll(&mut self) -> Result<(), Failed> {
         let cluster = self.cluster.clone();
         self.begin(Kind::Rolling, "all replicas");
@@ -94,8 +94,8 @@ impl Nemesis {
         Ok(())
     }
 
-    /// Exchanges the key as an operator does: first all learn to accept the new one, then all sign
-    /// with it. That the former one is forgotten is part of the next exchange.
+    /// Rotates the key as an operator does: first all replicas accept the new one, then all sign
+    /// with it. The next rotation removes the former one.
     async fn exchange_key(&mut self) -> Result<(), Failed> {
         let cluster = self.cluster.clone();
         self.begin(Kind::NewKey, "all replicas");

@@ -1,5 +1,5 @@
-//! The last piece of a way between two replicas, which can spoil what passes: answers that break off,
-//! and requests that arrive more than once.
+//! The last hop of a link between two replicas: a proxy that can truncate answers and duplicate
+//! requests.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,22 +11,22 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-/// How much of what was said on a connection is said again.
+/// The number of bytes of a connection that are replayed.
 const REMEMBERED_BYTES: usize = 4 << 20;
-/// How long after its end a connection's requests are said once more.
+/// The delay between the end of a connection and the replay of its requests.
 const LATER: Duration = Duration::from_millis(400);
-/// How long their answers are read.
+/// How long the answers to replayed requests are read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a way does to what passes.
+/// The fault of a mangler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mangling {
-    /// Nothing.
+    /// Forwards everything.
     #[default]
     None,
-    /// Ends each connection after some bytes of answers, up to so many.
+    /// Closes each connection after some bytes of answers, up to this many.
     Tear(u64),
-    /// Says every request twice at once, and once more after the connection has ended.
+    /// Sends every request twice at once, and replays it after the connection has ended.
     Again,
 }
 
@@ -36,7 +36,7 @@ struct State {
     mangling: Mangling,
 }
 
-/// The piece. Dropping it closes everything.
+/// The proxy. Dropping it closes all connections.
 #[derive(Debug)]
 pub struct Mangler {
     address: SocketAddr,
@@ -45,7 +45,7 @@ pub struct Mangler {
 }
 
 impl Mangler {
-    /// Opens one that leads nowhere yet.
+    /// Opens a proxy without a target.
     pub async fn open() -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -58,17 +58,17 @@ impl Mangler {
         })
     }
 
-    /// Where it is entered.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Says where it leads; connections made before end.
+    /// Sets the target; closes open connections.
     pub fn set_target(&self, target: SocketAddr) {
         self.state.send_modify(|state| state.target = Some(target));
     }
 
-    /// Says what it does from now on; connections made before end.
+    /// Sets the fault; closes open connections.
     pub fn mangle(&self, mangling: Mangling) {
         self.state.send_if_modified(|state| {
             let is_new = state.mangling != mangling;
@@ -94,7 +94,7 @@ async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
                     number += 1;
                     connections.spawn(connection(caller, state.clone(), number));
                 }
-                // Out of files: those in use have to be closed first.
+                // Out of file descriptors: waits until some are closed.
                 Err(_) => sleep(Duration::from_millis(50)).await,
             },
             Some(_ended) = connections.join_next() => {}
@@ -102,7 +102,7 @@ async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
     }
 }
 
-/// Serves one connection until either end closes it or something else is wanted of the way.
+/// Serves one connection until either end closes it, or the target or fault changes.
 async fn connection(caller: TcpStream, mut state: watch::Receiver<State>, number: u64) {
     let now = *state.borrow_and_update();
     let Some(target) = now.target else { return };
@@ -125,7 +125,7 @@ async fn connection(caller: TcpStream, mut state: watch::Receiver<State>, number
     }
 }
 
-/// Few bytes here, many there, so that heads, bodies and long answers break off everywhere.
+/// A random limit, small or large, so that heads, bodies and long answers are truncated anywhere.
 fn torn_after(number: u64, most: u64) -> u64 {
     let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let most = if number.is_multiple_of(3) {
@@ -136,7 +136,7 @@ fn torn_after(number: u64, most: u64) -> u64 {
     1 + spread % most.max(1)
 }
 
-/// Carries both ways, so many bytes of answers at most.
+/// Forwards both directions, up to a limit of answer bytes.
 async fn pass(caller: TcpStream, target: SocketAddr, answered: u64) -> io::Result<()> {
     let called = TcpStream::connect(target).await?;
     let (mut from_caller, mut to_caller) = caller.into_split();
@@ -145,7 +145,7 @@ async fn pass(caller: TcpStream, target: SocketAddr, answered: u64) -> io::Resul
     let forth = async {
         copy(&mut from_caller, &mut to_called).await?;
         to_called.shutdown().await?;
-        // Answers may still be on their way.
+        // Answers may still be in flight.
         std::future::pending::<io::Result<()>>().await
     };
     tokio::select! {
@@ -154,7 +154,7 @@ async fn pass(caller: TcpStream, target: SocketAddr, answered: u64) -> io::Resul
     }
 }
 
-/// Carries both ways, and says all that the caller says on a second connection too.
+/// Forwards both directions, and sends the caller's bytes on a second connection too.
 async fn pass_twice(caller: TcpStream, target: SocketAddr, said: &mut Vec<u8>) -> io::Result<()> {
     let called = TcpStream::connect(target).await?;
     let second = TcpStream::connect(target).await?;
@@ -192,7 +192,7 @@ async fn tee(
             said.extend_from_slice(&bytes[..count]);
         }
         to.write_all(&bytes[..count]).await?;
-        // Whoever is called may have had enough of it.
+        // The target may have closed the second connection.
         let _ = second.write_all(&bytes[..count]).await;
     }
 }
@@ -213,7 +213,7 @@ async fn say_again(target: SocketAddr, said: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Serves every connection with an echo, and tells what each has said at its end.
+    /// Echoes every connection, and reports the bytes of each at its end.
     async fn echo() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

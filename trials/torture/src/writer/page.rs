@@ -1,5 +1,4 @@
-//! Reading, and what a session promises about it: one's own writes, and nothing that was seen before
-//! is missing.
+//! Reads, and their session guarantees: read your writes, and monotonic reads.
 
 use causeway_client::{Client, Window};
 use serde::de::IgnoredAny;
@@ -9,10 +8,10 @@ use super::Writer;
 use crate::history::Event;
 use crate::user::Answer;
 
-/// What was read last.
+/// The last page.
 pub(super) struct Page {
     pub(super) cursor: String,
-    /// Id, place and author of each message, in order.
+    /// Id, position and author of each message, in order.
     pub(super) messages: Vec<Line>,
 }
 
@@ -40,7 +39,7 @@ impl Page {
         })
     }
 
-    /// The highest place on it.
+    /// The highest position on it.
     pub(super) fn last_position(&self) -> Option<String> {
         self.messages.last().map(|line| line.position.clone())
     }
@@ -50,12 +49,12 @@ impl Page {
     }
 }
 
-/// What a read has to show.
+/// The messages that a read must show.
 enum Demand {
     Nothing,
-    /// All of the last page that is not older than the new one.
+    /// The messages of the last page that are not older than the new page.
     LastPage(String),
-    /// The own last post.
+    /// The user's last post.
     OwnPost(String),
 }
 
@@ -99,7 +98,7 @@ impl Writer {
         }
     }
 
-    /// What should be on the page, and is not.
+    /// The expected messages that are not on the page.
     fn missing(&self, demand: &Demand, page: &Page) -> Vec<String> {
         match demand {
             Demand::Nothing => Vec::new(),
@@ -118,7 +117,8 @@ impl Writer {
         }
     }
 
-    /// It may stand further up by now, or just outside the page: asked for by its id it must be there.
+    /// A missing message may have moved to an earlier position or off the page; its id must find
+    /// it.
     async fn look_for(&mut self, replica: u16, id: &str, at_least: Option<&str>) {
         let group = &self.group;
         let ask = |client: Client| async move {
@@ -128,12 +128,12 @@ impl Writer {
         if let Answer::Refused(code) = self.user.ask(replica, ask).await
             && code == "not_found"
         {
-            let what = format!("replica {replica} says it holds all, but does not show {id}");
+            let what = format!("replica {replica} accepts the marks, but does not show {id}");
             self.broken("sessions", &what);
         }
     }
 
-    /// Notes which replicas hold what, and how far the beginning of the page is settled.
+    /// Records the holders of each message, and the settled prefix of the page.
     fn note_page(&mut self, body: &Value, replica: u16) {
         let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
         if self.rng.chance(20) {

@@ -1,4 +1,4 @@
-//! Posting, until it is answered or nobody knows.
+//! Posts, retried until acknowledged or timed out.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::{PATIENCE, Writer};
 use crate::history::{Event, Outcome};
 use crate::user::Answer;
 
-/// A message, which may be sent several times. Its text is its idempotency key too.
+/// A message, which may be sent several times. Its text is also its idempotency key.
 #[derive(Clone)]
 pub(super) struct Post {
     text: String,
@@ -30,7 +30,7 @@ impl Writer {
             .flatten()
             .collect(),
         };
-        // What the two things named as seen cover.
+        // The highest position that the two marks cover.
         let read = self.last_page.as_ref().and_then(Page::last_position);
         let after = self.posted_position.clone().max(read);
         let outcome = match self.send(&post).await {
@@ -49,7 +49,7 @@ impl Writer {
         });
     }
 
-    /// Sends a post that was answered once more, elsewhere: it has to be the same message.
+    /// Sends an acknowledged post again to any replica; it must yield the same message.
     pub(super) async fn post_again(&mut self) {
         if self.answered.is_empty() {
             return;
@@ -96,7 +96,10 @@ impl Writer {
                     self.join_at(replica).await;
                 }
                 Answer::Refused(code) if code == "key_reused" => {
-                    self.broken("twice", &format!("the key of `{text}` counts as another's"));
+                    self.broken(
+                        "twice",
+                        &format!("the key of `{text}` was refused as reused"),
+                    );
                     return Sent::Unknown;
                 }
                 Answer::Refused(_) => {}

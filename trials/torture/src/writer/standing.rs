@@ -1,4 +1,4 @@
-//! Likes and memberships: what one user does to one thing, each after the other by causality.
+//! Likes and memberships: causally ordered changes of one user to one subject.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ impl Writer {
     pub(super) async fn like_or_unlike(&mut self) {
         let Some(page) = &self.last_page else { return };
         let user = self.user.name();
-        // The newest few, so that likes and unlikes of one message meet.
+        // Only the newest few, so that likes and unlikes concern the same messages.
         let others: Vec<String> = page
             .messages
             .iter()
@@ -40,7 +40,7 @@ impl Writer {
         self.change(Some(message), likes).await;
     }
 
-    /// Joins where a replica does not know of it yet: part of a post, and a join like any other.
+    /// Joins at a replica that does not know of the membership yet, as part of a post.
     pub(super) async fn join_at(&mut self, replica: u16) {
         self.attempt(None, true, Some(replica)).await;
     }
@@ -49,7 +49,7 @@ impl Writer {
         self.attempt(message, sets, None).await;
     }
 
-    /// Tries until it is answered, here and there, and notes how it ended.
+    /// Retries at any replica until answered, and records the outcome.
     async fn attempt(&mut self, message: Option<String>, sets: bool, only_at: Option<u16>) {
         let begun = Instant::now();
         let (mut outcome, mut clean, mut replica) = (Outcome::Refused, true, 0);
@@ -85,7 +85,7 @@ impl Writer {
             number += 1;
             self.rest(50, 300).await;
         }
-        // What may have been done before somebody said no may still be there.
+        // An earlier attempt with an unknown outcome may have been carried out before the refusal.
         if outcome == Outcome::Refused && !clean {
             outcome = Outcome::Unknown;
         }
@@ -102,7 +102,7 @@ impl Writer {
     }
 }
 
-/// Sets or ends a like, or the membership where no message is named; returns the mark.
+/// Sets or ends a like, or the membership if no message is given; returns the mark.
 async fn change(
     client: &Client,
     group: &str,
@@ -116,8 +116,8 @@ async fn change(
     }
 }
 
-/// Whether asking another replica makes no sense. `not_liked` may be answered by one that has not
-/// heard of the like; then the taking back is given up, which is as good.
+/// Whether a retry at another replica is pointless. `not_liked` may come from a replica that does
+/// not hold the like yet; the unlike is then dropped.
 fn is_final(code: &str) -> bool {
     ["own_message", "not_liked", "invalid"].contains(&code)
 }
