@@ -71,7 +71,7 @@ async fn rescue_with(config: &Config, url: &str, asked: Rescue) -> anyhow::Resul
     let renewal = rescue::new_epoch(&options()?, &parting).await?;
 
     let (log, writer) = Log::open(options()?).await?;
-    let closed = answers.values().map(|answer| answer.digest.floor);
+    let closed = answers.values().map(|answer| answer.digest.closed_ts);
     log.raise(closed.max().unwrap_or_default()).await?;
     let severed = parting.0.keys().copied().collect();
     let followed = |peer: &&Peer<'_>| partings.is_empty() || partings.contains_key(&peer.id);

@@ -45,10 +45,10 @@ pub(crate) fn links(config: &Config) -> anyhow::Result<(Caller, BTreeMap<Replica
 pub(crate) async fn show(log: &Log, url: &str, what: &str) -> anyhow::Result<()> {
     let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
     let progress = Progress::default();
-    let all = log.head().arrival;
-    let mut steps = timelines.bell();
-    while steps.borrow_and_update().arrival < all {
-        progress.print(what, timelines.checkpoint().arrival.unsigned_abs());
+    let all = log.head().offset;
+    let mut steps = timelines.commits();
+    while steps.borrow_and_update().offset < all {
+        progress.print(what, timelines.checkpoint().offset.unsigned_abs());
         steps.changed().await?;
     }
     drop(timelines);

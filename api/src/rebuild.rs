@@ -24,7 +24,7 @@ async fn rebuild_with(config: &Config, url: &str) -> anyhow::Result<()> {
 }
 
 async fn rebuild_of(log: &Log, url: &str) -> anyhow::Result<()> {
-    let all = log.head().arrival;
+    let all = log.head().offset;
     let progress = Progress::default();
     let what = format!("of {all} events checked");
     let proven = log.prove(|checked| progress.print(&what, checked.unsigned_abs()));

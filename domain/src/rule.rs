@@ -40,9 +40,9 @@ pub enum Rule {
     /// A peer's digest replaces what was known of the peer.
     KnownIsReplaced,
     /// No closed timestamp lies above the reservation.
-    FloorIsReserved,
+    ClosedTsIsReserved,
     /// A peer's closed timestamp counts once every event in its vector is held.
-    FloorWaitsForVector,
+    ClosedTsWaitsForVector,
     /// An idempotency key is looked up.
     KeyIsLookedUp,
     /// The chain of an event is checked before it is stored.
@@ -54,11 +54,11 @@ pub enum Rule {
     /// After a push that taught a peer nothing, the next one waits for the peer's digest.
     StalledPushWaits,
     /// A batch decided in advance is discarded if the batch before it fails.
-    AheadFalls,
+    PipelinedFalls,
     /// No seq is issued while the file beside the database cannot be written.
     FileIsAwaited,
     /// A prefetched batch shows the log order only of the origins it was requested for.
-    AheadIsAskedOf,
+    PrefetchShowsItsOrigins,
     /// A batch whose commit was not confirmed is looked up before it is decided again.
     LostAnswerIsSettled,
 }

@@ -138,7 +138,7 @@ impl Step {
     /// Folds one fact.
     pub fn fold(&mut self, fact: Fact) {
         let Fact {
-            arrival,
+            offset,
             group,
             position,
             level,
@@ -169,7 +169,7 @@ impl Step {
             }
         };
         self.feed.push(FeedEntry {
-            arrival,
+            offset,
             group,
             kind,
             subject,

@@ -75,7 +75,7 @@ impl Decided {
 /// (F32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the database is not the one that this process started with")]
-pub struct NotOurs;
+pub struct DatabaseReplaced;
 
 /// The writer's state: a copy of the stored state, and the promises beyond it.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl Writing {
         }
         let mut head = found.head;
         head.origin = origin;
-        head.floor = clock.last();
+        head.closed_ts = clock.last();
         let writing = Self {
             replica,
             server: found.server,
@@ -227,9 +227,9 @@ impl Writing {
     /// Applies a batch whose rows are committed. Returns its verdicts, in the order of the tasks.
     pub fn committed(&mut self, decided: Decided) -> Vec<Verdict> {
         // A batch decided ahead does not include a closed timestamp published since.
-        let floor = self.head.floor.max(decided.head.floor);
+        let closed_ts = self.head.closed_ts.max(decided.head.closed_ts);
         self.head = Head {
-            floor,
+            closed_ts,
             ..decided.head
         };
         self.cache.trim();
@@ -248,7 +248,12 @@ impl Writing {
     ///
     /// # Errors
     /// If the database cannot be proven to be the same.
-    pub fn resume(&mut self, found: &Server, row: Option<&Row>, head: Head) -> Result<(), NotOurs> {
+    pub fn resume(
+        &mut self,
+        found: &Server,
+        row: Option<&Row>,
+        head: Head,
+    ) -> Result<(), DatabaseReplaced> {
         let stored = row.map(|row| row.origin);
         // If the commit of a new epoch was not confirmed, the row shows whether it succeeded.
         let is_renewed = stored.is_some() && stored == self.renewing;
@@ -257,14 +262,14 @@ impl Writing {
         let has_all = head.vector.covers_all(&self.head.vector);
         let is_proven = is_ours && *found == self.server && has_all;
         if !is_proven && rule::holds(Rule::SessionIsProven) {
-            return Err(NotOurs);
+            return Err(DatabaseReplaced);
         }
         if let Some(origin) = self.renewing.take_if(|_| is_renewed) {
             self.head.origin = origin;
         }
         self.clock.merge(head.highest);
         self.head = Head {
-            floor: self.head.floor,
+            closed_ts: self.head.closed_ts,
             origin: self.head.origin,
             ..head
         };
@@ -277,7 +282,7 @@ impl Writing {
         crate::mutant!(LostAnswerIsSettled => false);
         decided.rows.last().is_some_and(|row| {
             let stamp = &row.event.envelope.stamp;
-            self.head.arrival == row.arrival
+            self.head.offset == row.offset
                 && self.head.hashes.get(&stamp.origin) == Some(&row.event.hash)
         })
     }

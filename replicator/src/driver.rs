@@ -41,7 +41,7 @@ use engine::Engine;
 pub use permits::Permit;
 use tasks::Tasks;
 
-/// How long a start waits for the floors of peers.
+/// How long a start waits for the closed timestamps of peers.
 const FLOOR_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a start waits for a new epoch to be durable.
 const RENEWAL: Duration = Duration::from_secs(10);
@@ -184,9 +184,9 @@ impl Replicator {
         &self.engine.traffic
     }
 
-    /// Asks every peer once for its floor, and returns the highest that came within two seconds: a
+    /// Asks every peer once for its closed timestamp, and returns the highest that came within two seconds: a
     /// new origin must write above it.
-    pub async fn ask_floors(&self) -> Option<Hlc> {
+    pub async fn ask_closed_timestamps(&self) -> Option<Hlc> {
         let question = Box::new(self.engine.core().question());
         let asked = self.engine.calls.values().map(|calls| {
             let (answer, answered) = oneshot::channel();
@@ -215,8 +215,8 @@ impl Replicator {
         if !self.engine.core().is_doubted(former) {
             return true;
         }
-        let mut bell = self.log().bell();
-        let is_renewed = bell.wait_for(|head| head.origin != former);
+        let mut commits = self.log().commits();
+        let is_renewed = commits.wait_for(|head| head.origin != former);
         matches!(timeout(RENEWAL, is_renewed).await, Ok(Ok(_)))
     }
 

@@ -180,8 +180,8 @@ impl Log {
 
     /// Whether the database was replaced or lost events since the start, as by a restore. The
     /// writer has ended then; the log must be reopened, which begins a new epoch.
-    pub fn is_not_ours(&self) -> bool {
-        self.trouble.is_not_ours()
+    pub fn is_database_replaced(&self) -> bool {
+        self.trouble.is_database_replaced()
     }
 
     /// Why and since when the writer has no session on the database; `None` if it has one.
@@ -190,7 +190,7 @@ impl Log {
     }
 
     /// The commit signal: changes after every commit, and when the closed timestamp rises.
-    pub fn bell(&self) -> watch::Receiver<Arc<Head>> {
+    pub fn commits(&self) -> watch::Receiver<Arc<Head>> {
         self.head.clone()
     }
 
@@ -332,12 +332,12 @@ impl Log {
     /// Reads at most `limit` events of the log above an offset.
     pub async fn read_after(
         &self,
-        arrival: i64,
+        offset: i64,
         limit: i64,
     ) -> Result<Vec<(i64, RawEvent)>, ReadError> {
-        let stored = rows::read_after(&self.pool, arrival, limit).await?;
+        let stored = rows::read_after(&self.pool, offset, limit).await?;
         let stored_rows = stored.into_iter();
-        Ok(stored_rows.map(|row| (row.arrival, row.event)).collect())
+        Ok(stored_rows.map(|row| (row.offset, row.event)).collect())
     }
 
     /// The cache of the newest events, for the read model.

@@ -84,13 +84,8 @@ pub async fn new_epoch(options: &Options, parting: &Parting) -> Result<Renewal, 
             || file_origin == Some(origin)
             || former_origins.contains(&origin)
     });
-    let promised = [
-        former.reserved,
-        file_hlc,
-        found.head.highest,
-        highest_set_aside,
-    ];
-    let reserved = promised.into_iter().max().unwrap_or_default();
+    let promised = former.reserved.max(file_hlc);
+    let reserved = promised.max(found.head.highest).max(highest_set_aside);
     let row = Row {
         origin,
         reserved,
@@ -137,7 +132,7 @@ async fn set_aside_beyond(
         let leaves = page
             .iter()
             .filter(|(_, event)| parting.takes(&event.envelope.stamp));
-        removed.extend(leaves.map(|&(arrival, _)| arrival));
+        removed.extend(leaves.map(|&(offset, _)| offset));
     }
     for some in removed.chunks(10_000) {
         set_aside::remove(connection, some).await?;

@@ -83,7 +83,7 @@ impl Timelines {
     }
 
     /// The commit signal of the read model: changes after every step.
-    pub fn bell(&self) -> watch::Receiver<Arc<Checkpoint>> {
+    pub fn commits(&self) -> watch::Receiver<Arc<Checkpoint>> {
         self.checkpoint.clone()
     }
 
@@ -105,12 +105,12 @@ impl Timelines {
 
     /// Waits until every write acknowledged before this call is shown.
     pub async fn catch_up(&self) -> Result<(), Behind> {
-        self.reach(self.log.head().arrival).await
+        self.reach(self.log.head().offset).await
     }
 
     /// Waits until the event at this offset is shown.
-    pub async fn reach(&self, arrival: i64) -> Result<(), Behind> {
-        self.wait(CATCH_UP, |checkpoint| checkpoint.arrival >= arrival)
+    pub async fn reach(&self, offset: i64) -> Result<(), Behind> {
+        self.wait(CATCH_UP, |checkpoint| checkpoint.offset >= offset)
             .await
     }
 
@@ -125,12 +125,12 @@ impl Timelines {
         patience: Duration,
         is_reached: impl Fn(&Checkpoint) -> bool,
     ) -> Result<(), Behind> {
-        let mut bell = self.checkpoint.clone();
-        if is_reached(&bell.borrow_and_update()) {
+        let mut commits = self.checkpoint.clone();
+        if is_reached(&commits.borrow_and_update()) {
             return Ok(());
         }
         self.demand.request_step();
-        match timeout(patience, bell.wait_for(|now| is_reached(now))).await {
+        match timeout(patience, commits.wait_for(|now| is_reached(now))).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(Behind),
         }

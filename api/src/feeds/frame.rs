@@ -75,7 +75,7 @@ impl Frame {
 /// The frame of an event, with what a reader needs to decide whether it wants it.
 #[derive(Debug)]
 pub(super) struct EventFrame {
-    pub arrival: i64,
+    pub offset: i64,
     pub kind: Kind,
     pub position: OrderKey,
     pub frame: Frame,
@@ -180,7 +180,7 @@ impl<'a> FrameMaker<'a> {
             },
         });
         EventFrame {
-            arrival: entry.arrival,
+            offset: entry.offset,
             kind,
             position: entry.position,
             frame: Frame::with_id(kind.as_str(), id, data).shared(),

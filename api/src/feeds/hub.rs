@@ -57,7 +57,7 @@ struct Task {
 
 impl Task {
     fn new(setup: Setup) -> Self {
-        let mut steps = setup.timelines.bell();
+        let mut steps = setup.timelines.commits();
         let at = Checkpoint::clone(&steps.borrow_and_update());
         Self {
             last_view: view_key(&setup),
@@ -104,7 +104,7 @@ impl Task {
     async fn publish_steps(&mut self, hub: &Hub) -> Result<(), ReadError> {
         // Rooms that open after this line read up to a checkpoint that is at least this one.
         let target = hub.setup.timelines.checkpoint();
-        while self.at.arrival < target.arrival {
+        while self.at.offset < target.offset {
             if hub.rooms().is_empty() {
                 self.at = (*target).clone();
                 return Ok(());
@@ -112,7 +112,7 @@ impl Task {
             let entries = hub
                 .setup
                 .timelines
-                .entries(self.at.arrival, target.arrival, STEP)
+                .entries(self.at.offset, target.offset, STEP)
                 .await?;
             let next = checkpoint_after(&self.at, &entries, &target);
             publish(hub, &self.at, &next, &entries, &mut self.stored).await?;
@@ -154,7 +154,7 @@ fn checkpoint_after(at: &Checkpoint, entries: &[Arc<Fresh>], target: &Checkpoint
         return target.clone();
     };
     let mut next = at.clone();
-    next.arrival = last.entry.arrival;
+    next.offset = last.entry.offset;
     for Fresh { entry, .. } in entries.iter().map(AsRef::as_ref) {
         next.vector.record(entry.position.dot());
         next.highest = next.highest.max(entry.position.hlc);

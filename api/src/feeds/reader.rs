@@ -95,7 +95,7 @@ impl Reader {
             Resume::After(cursor) => reader.resume(&checkpoint, cursor).await?,
         }
         let delivered = reader.progress.delivered();
-        let newest = timelines.newest_given(&reader.group, delivered).await?;
+        let newest = timelines.newest_covered(&reader.group, delivered).await?;
         reader.newest = newest.map_or(Hlc::default(), |position| position.hlc);
         Ok(reader)
     }
@@ -176,7 +176,7 @@ impl Reader {
                     let held = self.feeds.0.setup.timelines.checkpoint();
                     self.idle_checks += 1;
                     self.is_behind =
-                        held.arrival > self.progress.at() || self.idle_checks >= MAX_IDLE_CHECKS;
+                        held.offset > self.progress.at() || self.idle_checks >= MAX_IDLE_CHECKS;
                 }
             }
         }
@@ -217,7 +217,7 @@ impl Reader {
     fn take_shared(&mut self, events: &[EventFrame]) {
         let fresh: Vec<(Frame, SortKey)> = events
             .iter()
-            .filter(|event| event.arrival > self.progress.at())
+            .filter(|event| event.offset > self.progress.at())
             .map(|event| (event.frame.clone(), SortKey::of_frame(event)))
             .collect();
         self.enqueue(fresh);
@@ -237,7 +237,7 @@ impl Reader {
         }
         let after = progress.at();
         let mut entries = timelines
-            .group_entries(&self.group, after, target.arrival, STEP)
+            .group_entries(&self.group, after, target.offset, STEP)
             .await?;
         let is_full = i64::try_from(entries.len()).is_ok_and(|read| read == STEP);
         let rivals = self.rivals(&progress, &entries).await?;
@@ -245,7 +245,7 @@ impl Reader {
 
         let cursor = |progress: &Progress| self.cursor_of(progress);
         let deliveries = progress.take_step(&entries, &rivals, &vectors, self.max_frames, cursor);
-        let taken = entries.partition_point(|entry| entry.arrival <= progress.at());
+        let taken = entries.partition_point(|entry| entry.offset <= progress.at());
         let is_last = !is_full && taken == entries.len();
         entries.truncate(taken);
         let maker = FrameMaker::new(&hub, &knowledge, &target.vector);

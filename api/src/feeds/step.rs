@@ -132,14 +132,14 @@ fn send(
             continue;
         };
         // Nothing has happened in this group since the last update.
-        let since = room.sent_up_to.unwrap_or(from.arrival);
+        let since = room.sent_up_to.unwrap_or(from.offset);
         // An update without the frames of a large step leaves a gap, so every reader reads the table.
         let (after, frames) =
-            within_limit(frames).map_or_else(|| (to.arrival, Vec::new()), |frames| (since, frames));
-        room.sent_up_to = Some(to.arrival);
+            within_limit(frames).map_or_else(|| (to.offset, Vec::new()), |frames| (since, frames));
+        room.sent_up_to = Some(to.offset);
         room.send(Update::Events {
             after,
-            up_to: to.arrival,
+            up_to: to.offset,
             vector: vector.clone(),
             highest: to.highest,
             frames,
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_room_keeps_at_most_a_number_of_bytes_of_a_step() {
         let frame = |bytes: usize| EventFrame {
-            arrival: 1,
+            offset: 1,
             kind: Kind::Message,
             position: OrderKey {
                 hlc: Hlc::default(),

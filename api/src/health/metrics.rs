@@ -59,11 +59,11 @@ fn log_and_streams(metrics: &Metrics, parts: &Parts) -> Result<()> {
     // In this order: the read model may advance in between.
     let checkpoint = parts.timelines.checkpoint();
     let head = parts.log.head();
-    metrics.gauge("causeway_events", "Events held.", head.arrival)?;
+    metrics.gauge("causeway_events", "Events held.", head.offset)?;
     metrics.gauge(
         "causeway_timeline_lag_events",
         "Events held that the read model has not folded in yet.",
-        head.arrival - checkpoint.arrival,
+        head.offset - checkpoint.offset,
     )?;
     metrics.gauge(
         "causeway_events_set_aside",

@@ -191,7 +191,7 @@ impl Replica {
         if is_continued {
             return;
         }
-        if let Some(closed) = self.replicator.ask_floors().await
+        if let Some(closed) = self.replicator.ask_closed_timestamps().await
             && let Err(failure) = self.log.raise(closed).await
         {
             tracing::warn!(
@@ -210,7 +210,7 @@ impl Replica {
             () = self.replicator.ended() => "the exchange with the peers",
         };
         // A file operation that hangs ends only with the process.
-        if self.log.is_not_ours() && !self.log.is_file_stuck() {
+        if self.log.is_database_replaced() && !self.log.is_file_stuck() {
             return Ok(Ended::Restored);
         }
         Err(anyhow::anyhow!(

@@ -34,7 +34,7 @@ fn events_of_a_peer_cost_what_they_should() {
     FOLDED.holds_for(1, || {
         followed = Some(runtime.block_on(async {
             let followed = Timelines::follow(log.clone(), &store.url).await.unwrap();
-            followed.0.reach(log.head().arrival).await.unwrap();
+            followed.0.reach(log.head().offset).await.unwrap();
             followed
         }));
     });

@@ -12,7 +12,7 @@ pub const VECTOR_EVERY: i64 = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The offset of the last folded event.
-    pub arrival: i64,
+    pub offset: i64,
     /// The events folded so far.
     pub vector: VersionVector,
     /// The highest clock reading among them.
@@ -22,10 +22,10 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Advances to the next event of the log. Returns the vector if it has to be stored: after
     /// every [`VECTOR_EVERY`] events, independent of the projection's step size.
-    pub fn advance(&mut self, arrival: i64, stamp: &Stamp) -> Option<(i64, VersionVector)> {
-        self.arrival = arrival;
+    pub fn advance(&mut self, offset: i64, stamp: &Stamp) -> Option<(i64, VersionVector)> {
+        self.offset = offset;
         self.vector.record(stamp.dot());
         self.highest = self.highest.max(stamp.hlc);
-        (arrival % VECTOR_EVERY == 0).then(|| (arrival, self.vector.clone()))
+        (offset % VECTOR_EVERY == 0).then(|| (offset, self.vector.clone()))
     }
 }

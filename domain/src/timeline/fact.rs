@@ -12,7 +12,7 @@ use super::Message;
 /// A decoded event, as the fold needs it.
 #[derive(Clone, Debug)]
 pub struct Fact {
-    pub(super) arrival: i64,
+    pub(super) offset: i64,
     pub(super) group: GroupName,
     pub(super) position: OrderKey,
     pub(super) level: u32,
@@ -57,7 +57,7 @@ const MAX_USER_BYTES: usize = 512;
 
 impl Fact {
     /// Decodes an event. Returns `None` if this version does not know its type.
-    pub fn read(arrival: i64, event: &RawEvent) -> Result<Option<Self>, Unfoldable> {
+    pub fn read(offset: i64, event: &RawEvent) -> Result<Option<Self>, Unfoldable> {
         let envelope = &event.envelope;
         let what = match envelope.aggregate.as_str() {
             "group" => read_group(envelope)?,
@@ -66,7 +66,7 @@ impl Fact {
         };
         let Some(what) = what else { return Ok(None) };
         Ok(Some(Self {
-            arrival,
+            offset,
             group: group_of(envelope)?,
             position: envelope.stamp.order_key(),
             level: envelope.level,

@@ -117,7 +117,7 @@ impl Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedEntry {
     /// Its offset in this replica's log.
-    pub arrival: i64,
+    pub offset: i64,
     /// The group whose readers it concerns.
     pub group: GroupName,
     /// Its kind.

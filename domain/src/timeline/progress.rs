@@ -96,14 +96,14 @@ impl Progress {
     /// Starts a reader who has everything up to a checkpoint.
     pub fn after(held: &Arc<Checkpoint>) -> Self {
         Self {
-            at: held.arrival,
+            at: held.offset,
             delivered: held.vector.clone(),
             acknowledged: None,
             highest: held.highest,
             held: held.clone(),
             ahead: Ahead::No,
             has_hidden_stale: false,
-            interleaved_until: Some(held.arrival),
+            interleaved_until: Some(held.offset),
             is_cut_back: false,
         }
     }
@@ -212,7 +212,7 @@ impl Progress {
         self.is_ahead()
             || self
                 .interleaved_until
-                .is_none_or(|until| entry.arrival < until)
+                .is_none_or(|until| entry.offset < until)
     }
 
     /// Whether an entry is stale and this replica holds everything needed to recheck it.
@@ -243,7 +243,7 @@ impl Progress {
                 break;
             }
             let kind = self.advance(entry, &mut rivals);
-            while let Some((_, it)) = vectors.next_if(|(arrival, _)| *arrival <= entry.arrival) {
+            while let Some((_, it)) = vectors.next_if(|(offset, _)| *offset <= entry.offset) {
                 self.merge_vector(it);
             }
             if let Some(kind) = kind {
@@ -289,7 +289,7 @@ impl Progress {
             rivals.record(entry);
         }
         self.highest = self.highest.max(entry.position.hlc);
-        self.at = entry.arrival;
+        self.at = entry.offset;
         kind
     }
 
@@ -308,7 +308,7 @@ impl Progress {
     /// Records that every entry of the group that this replica holds was passed.
     pub fn arrive(&mut self) {
         let held = self.held.clone();
-        self.at = held.arrival;
+        self.at = held.offset;
         self.delivered.merge(&held.vector);
         self.highest = self.highest.max(held.highest);
         if !self.awaits() {

@@ -263,9 +263,9 @@ impl<'a> Batch<'a> {
         self.head.vector.record(envelope.stamp.dot());
         self.head.hashes.insert(envelope.stamp.origin, event.hash);
         self.head.highest = self.head.highest.max(envelope.stamp.hlc);
-        self.head.arrival += 1;
+        self.head.offset += 1;
         self.rows.push(NewRow {
-            arrival: self.head.arrival,
+            offset: self.head.offset,
             sequence,
             key_digest: lookup_keys.key_digest,
             member: lookup_keys.member,

@@ -22,13 +22,13 @@ impl Writing {
     /// at or below it is in flight. The closed timestamp is the clock, capped by the reservation.
     pub fn publish(&mut self, wall_ms: u64) -> Head {
         let now = self.clock.last().max(Hlc::at_ms(wall_ms));
-        let floor = if rule::holds(Rule::FloorIsReserved) {
+        let closed_ts = if rule::holds(Rule::ClosedTsIsReserved) {
             now.min(self.reserved)
         } else {
             now
         };
-        self.clock.merge(floor);
-        self.head.floor = self.head.floor.max(floor);
+        self.clock.merge(closed_ts);
+        self.head.closed_ts = self.head.closed_ts.max(closed_ts);
         self.head.clone()
     }
 
@@ -49,7 +49,7 @@ impl Writing {
     /// The reservation for an orderly shutdown. It releases the unused part, so that the next start
     /// need not seed its clock ahead of time.
     pub fn last_reservation(&self) -> Hlc {
-        self.head.floor.max(self.clock.last())
+        self.head.closed_ts.max(self.clock.last())
     }
 
     /// The new content of the file beside the database. `reserved` is in the database already.

@@ -118,9 +118,9 @@ fn an_epoch_that_only_the_file_names_is_not_drawn_again() {
         origin: origin(9),
         vector: [].into_iter().collect(),
         hashes: std::collections::BTreeMap::new(),
-        floor: Hlc::default(),
+        closed_ts: Hlc::default(),
         highest: Hlc::default(),
-        arrival: 0,
+        offset: 0,
     };
     let found = Found {
         row: None,
@@ -155,9 +155,9 @@ fn begun() -> (Writing, Origin) {
         origin: own,
         vector: [(own, 3)].into_iter().collect(),
         hashes: std::collections::BTreeMap::new(),
-        floor: Hlc::default(),
+        closed_ts: Hlc::default(),
         highest: Hlc::default(),
-        arrival: 3,
+        offset: 3,
     };
     let file = Record {
         origin: own,

@@ -24,11 +24,11 @@ pub struct Head {
     /// The chain hash of each origin at its last event held.
     pub hashes: BTreeMap<Origin, Hash>,
     /// The closed timestamp: every later event of this replica, in any epoch, has a higher reading.
-    pub floor: Hlc,
+    pub closed_ts: Hlc,
     /// The highest clock reading of any event held.
     pub highest: Hlc,
     /// The number of events held, which is the offset of the last one.
-    pub arrival: i64,
+    pub offset: i64,
 }
 
 /// A client's command.
@@ -159,7 +159,7 @@ pub struct NewRow {
     /// Its number among the events of its aggregate, in this database.
     pub sequence: i64,
     /// Its offset in this log.
-    pub arrival: i64,
+    pub offset: i64,
     /// The digest of its author's idempotency key.
     pub key_digest: Option<[u8; 16]>,
     /// The id of the user whose membership it writes.

@@ -228,7 +228,7 @@ impl Reader {
             }
         }
         let held = table.checkpoint();
-        progress.share(held.arrival, &held.vector, held.highest);
+        progress.share(held.offset, &held.vector, held.highest);
         self.save(progress);
     }
 

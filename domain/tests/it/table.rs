@@ -30,9 +30,9 @@ impl Table {
         let checkpoint = Arc::make_mut(&mut self.checkpoint);
         let mut vectors = Vec::new();
         for event in events {
-            let arrival = checkpoint.arrival + 1;
-            vectors.extend(checkpoint.advance(arrival, &event.envelope.stamp));
-            facts.extend(Fact::read(arrival, event).unwrap());
+            let offset = checkpoint.offset + 1;
+            vectors.extend(checkpoint.advance(offset, &event.envelope.stamp));
+            facts.extend(Fact::read(offset, event).unwrap());
         }
         let mut step = self.load(&Needs::of(&facts));
         step.vectors = vectors;
@@ -59,8 +59,8 @@ impl Table {
     }
 
     /// The entries after an offset.
-    pub fn after(&self, arrival: i64) -> &[FeedEntry] {
-        let first = self.feed.partition_point(|entry| entry.arrival <= arrival);
+    pub fn after(&self, offset: i64) -> &[FeedEntry] {
+        let first = self.feed.partition_point(|entry| entry.offset <= offset);
         &self.feed[first..]
     }
 
@@ -72,8 +72,8 @@ impl Table {
         let first = self.feed.iter().find(lacks);
         let last = self.feed.iter().rev().find(has);
         (
-            first.map_or(self.checkpoint.arrival, |entry| entry.arrival - 1),
-            last.map_or(0, |entry| entry.arrival),
+            first.map_or(self.checkpoint.offset, |entry| entry.offset - 1),
+            last.map_or(0, |entry| entry.offset),
         )
     }
 

@@ -216,7 +216,7 @@ impl Core {
 
     fn committed(&mut self, head: Arc<Head>, out: &mut Vec<Output>) {
         // The commit signal and the answers of the log take different ways here: never go back.
-        if head.arrival < self.head.arrival || head.floor < self.head.floor {
+        if head.offset < self.head.offset || head.closed_ts < self.head.closed_ts {
             return;
         }
         // A new epoch may have been drawn; the former one is then pulled like anyone's.

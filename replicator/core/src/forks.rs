@@ -159,9 +159,9 @@ mod tests {
             origin: origin(0),
             vector: origins.iter().map(|&origin| (origin, 2)).collect(),
             hashes: BTreeMap::new(),
-            floor: Hlc::default(),
+            closed_ts: Hlc::default(),
             highest: Hlc::default(),
-            arrival: 200,
+            offset: 200,
         };
         let theirs = origins.iter().map(|&it| (it, (1, Hash::START))).collect();
         let mut forks = Forks::default();

@@ -279,7 +279,7 @@ impl Peer {
     }
 
     /// Returns the highest of our own events that it holds when we do not, and that is both news
-    /// and certain: a pull may be quicker than the bell, but not by this much.
+    /// and certain: a pull may be faster than the commit signal, but not by this much.
     pub fn find_unknown_own_events(
         &mut self,
         now: Now,

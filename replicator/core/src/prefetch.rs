@@ -46,7 +46,7 @@ pub(crate) fn usable_part(
 
 /// A prefetched batch shows the order of the peer's log only of the origins it was asked for.
 fn shown_beyond(asked: &VersionVector, after: &VersionVector) -> VersionVector {
-    mutant!(AheadIsAskedOf => after.clone());
+    mutant!(PrefetchShowsItsOrigins => after.clone());
     let mut beyond = after.clone();
     beyond.merge(asked);
     beyond

@@ -37,7 +37,7 @@ impl Run {
             instance,
             since_ms: former.filter(is_same).map_or(now.ms, |it| it.since_ms),
             spoke_ms: now.ms,
-            closed_ts: digest.floor,
+            closed_ts: digest.closed_ts,
         }
     }
 }

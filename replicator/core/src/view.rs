@@ -26,9 +26,9 @@ pub struct Knowledge {
     pub peers: BTreeMap<ReplicaId, PeerKnowledge>,
     /// No replica can any more write an event at or below this reading, and all that any of them
     /// has written there is held here. Stands still while one replica is away.
-    pub settled_floor: Hlc,
+    pub settled_ts: Hlc,
     /// What was held here then. A read model that does not show all of it yet may still put a
-    /// message before others at or below the floor.
+    /// message before others at or below it.
     pub settled_within: VersionVector,
     /// A clock reading that was past at every replica when it last said what it holds. Nothing
     /// before all have been heard since each of them runs as it does, and since what was under way
@@ -86,7 +86,7 @@ impl Knowledge {
         Self {
             me,
             peers: BTreeMap::new(),
-            settled_floor: Hlc::default(),
+            settled_ts: Hlc::default(),
             settled_within: VersionVector::default(),
             all_past: None,
             has_caught_up: false,
@@ -100,12 +100,14 @@ impl Knowledge {
         peers: &BTreeMap<ReplicaId, Peer>,
         has_caught_up: bool,
     ) -> Self {
-        let floors = peers.values().map(|peer| peer.report.settled());
+        let closed_timestamps = peers.values().map(|peer| peer.report.settled());
         Self {
             me: me.origin.replica,
-            settled_floor: floors.min().map_or(head.floor, |f| f.min(head.floor)),
+            settled_ts: closed_timestamps
+                .min()
+                .map_or(head.closed_ts, |f| f.min(head.closed_ts)),
             settled_within: head.vector.clone(),
-            all_past: run::all_past(head.floor, peers.values().map(Peer::run)),
+            all_past: run::all_past(head.closed_ts, peers.values().map(Peer::run)),
             has_caught_up,
             alarms: Arc::default(),
             peers: peers
@@ -117,7 +119,7 @@ impl Knowledge {
 
     /// Tells whether nothing can come before an event any more where `shown` is shown.
     pub fn is_settled(&self, hlc: Hlc, shown: &VersionVector) -> bool {
-        hlc <= self.settled_floor && shown.covers_all(&self.settled_within)
+        hlc <= self.settled_ts && shown.covers_all(&self.settled_within)
     }
 
     /// Tells whether what is not held here of an origin can still come. `highest`: a clock reading
@@ -214,7 +216,7 @@ mod tests {
         };
         let upto = |seq| [(origin, seq)].into_iter().collect::<VersionVector>();
         let knowledge = Knowledge {
-            settled_floor: Hlc::at_ms(5),
+            settled_ts: Hlc::at_ms(5),
             settled_within: upto(3),
             ..Knowledge::alone(me)
         };

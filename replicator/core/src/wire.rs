@@ -50,7 +50,8 @@ pub struct Digest {
     /// What it holds: the newest seq of each origin and the chain up to it.
     pub vector: BTreeMap<Origin, (u64, Hash)>,
     /// Every later event of this replica has a higher reading. Taken together with `vector`.
-    pub floor: Hlc,
+    #[serde(rename = "floor")]
+    pub closed_ts: Hlc,
     /// Its wall clock, milliseconds since 1970: for display and alarms only.
     pub wall: i64,
     /// Who is online there, as far as the listener needs to be told.
@@ -82,7 +83,7 @@ impl Digest {
             cluster: caller.cluster.clone(),
             protocol: PROTOCOL,
             vector: BTreeMap::new(),
-            floor: Hlc::default(),
+            closed_ts: Hlc::default(),
             wall: now.wall_ms,
             presence: Report::default(),
             pulling: false,

@@ -188,7 +188,7 @@ async fn ask<L: Link>(
 ) -> Option<Input> {
     if let Ok(digest) = link.digest(&question).await {
         // Whoever asked may have stopped waiting.
-        let _ = answer.send(digest.floor);
+        let _ = answer.send(digest.closed_ts);
     }
     None
 }

@@ -167,7 +167,7 @@ impl Engine {
                         tracing::error!(origin = %former, %failure, "cannot draw a new epoch");
                     }
                 }
-                if log.is_not_ours() {
+                if log.is_database_replaced() {
                     return;
                 }
                 tokio::time::sleep(RENEW_AGAIN).await;
@@ -177,7 +177,7 @@ impl Engine {
 
     /// Hands over what the log commits.
     pub async fn follow_the_log(self: Arc<Self>) {
-        let mut commits = self.log.bell();
+        let mut commits = self.log.commits();
         while commits.changed().await.is_ok() {
             let head = Arc::clone(&commits.borrow_and_update());
             self.step(Input::Committed(head));

@@ -14,7 +14,7 @@ async fn the_next_batch_comes_while_the_last_one_is_being_stored() {
     open_doors(&replicas);
 
     until("two batches have come", || received(&replicas[1]) == 2_000).await;
-    assert_eq!(replicas[1].log.head().arrival, 0);
+    assert_eq!(replicas[1].log.head().offset, 0);
     busy.rollback().await.unwrap();
     expect_agreement(&replicas, written).await;
     assert_eq!(received(&replicas[1]), written, "nothing moves twice");

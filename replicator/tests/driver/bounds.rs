@@ -34,7 +34,7 @@ async fn a_peer_that_pushes_too_much_at_once_is_told_to_wait() {
     let others: Vec<_> = pushes.collect().await;
     let taken = others.iter().filter(|outcome| outcome.is_ok()).count();
     assert!((1..20).contains(&taken), "{taken} pushes were taken");
-    assert_eq!(replicas[0].log.head().arrival, 1);
+    assert_eq!(replicas[0].log.head().offset, 1);
     link.push(&event).await.unwrap();
     stop(replicas).await;
 }

@@ -145,7 +145,7 @@ async fn a_write_becomes_stored_everywhere_and_settled() {
     until("both hold it, and it is settled", || {
         let knowledge = replicas[0].replicator.knowledge();
         knowledge.stored_on(dot, &head.vector).len() == 2
-            && knowledge.settled_floor >= head.highest
+            && knowledge.settled_ts >= head.highest
             && knowledge.has_caught_up
     })
     .await;
@@ -155,8 +155,8 @@ async fn a_write_becomes_stored_everywhere_and_settled() {
         (view[0].missing_here, view[0].missing_there),
         (Some(0), Some(0))
     );
-    let floor = replicas[0].replicator.ask_floors().await;
-    assert!(floor.unwrap() >= knowledge_floor(&replicas[0]));
+    let closed_ts = replicas[0].replicator.ask_closed_timestamps().await;
+    assert!(closed_ts.unwrap() >= knowledge_floor(&replicas[0]));
 
     stop(replicas).await;
 }
@@ -252,7 +252,7 @@ fn question() -> Digest {
         cluster: "test".into(),
         protocol: [1, 1],
         vector: BTreeMap::new(),
-        floor: Hlc::default(),
+        closed_ts: Hlc::default(),
         wall: 0,
         presence: Report::default(),
         pulling: false,
@@ -263,7 +263,7 @@ fn question() -> Digest {
 }
 
 fn knowledge_floor(replica: &support::Replica) -> Hlc {
-    replica.replicator.knowledge().settled_floor
+    replica.replicator.knowledge().settled_ts
 }
 
 async fn stop(replicas: Vec<support::Replica>) {

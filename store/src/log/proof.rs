@@ -15,21 +15,21 @@ impl Log {
     /// number of events verified so far. Fails at the first event that is missing or was changed.
     pub async fn prove(&self, mut on_progress: impl FnMut(i64)) -> Result<(), ReadError> {
         let mut chains: BTreeMap<Origin, Hash> = BTreeMap::new();
-        let all = self.head().arrival;
+        let all = self.head().offset;
         let mut verified = 0;
         while verified < all {
             let page = self.read_after(verified, PAGE).await?;
             if page.is_empty() {
                 return Err(ReadError::Corrupt(verified + 1));
             }
-            for (arrival, event) in page {
+            for (offset, event) in page {
                 let origin = event.envelope.stamp.origin;
                 let chain = chains.entry(origin).or_insert(Hash::START);
                 if chain.then(event.bytes.as_bytes()) != event.hash {
-                    return Err(ReadError::Corrupt(arrival));
+                    return Err(ReadError::Corrupt(offset));
                 }
                 *chain = event.hash;
-                verified = arrival;
+                verified = offset;
             }
             on_progress(verified);
         }

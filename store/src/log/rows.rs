@@ -133,7 +133,7 @@ pub(super) async fn reserve(
     connection: &mut PgConnection,
     reserved: Hlc,
     origin: Origin,
-    arrival: i64,
+    offset: i64,
 ) -> sqlx::Result<()> {
     let statement = "UPDATE identity SET reserved_hlc = $1
          WHERE replica = $2 AND epoch = $3
@@ -142,7 +142,7 @@ pub(super) async fn reserve(
         .bind(signed(reserved.get()))
         .bind(i32::from(origin.replica.get()))
         .bind(i64::from(origin.epoch.0))
-        .bind(arrival)
+        .bind(offset)
         .execute(connection)
         .await?;
     if moved.rows_affected() == 0 {
@@ -182,16 +182,16 @@ pub(super) async fn head(connection: &mut PgConnection, origin: Origin) -> sqlx:
         // HLC readings of an origin rise with its seqs, so its last event has the highest.
         highest = highest.max(hlc_from(row.try_get(4)?)?);
     }
-    let arrival = sqlx::query_scalar("SELECT coalesce(max(arrival), 0) FROM events")
+    let offset = sqlx::query_scalar("SELECT coalesce(max(arrival), 0) FROM events")
         .fetch_one(connection)
         .await?;
     Ok(Head {
         origin,
         vector: vector.into_iter().collect(),
         hashes,
-        floor: Hlc::default(),
+        closed_ts: Hlc::default(),
         highest,
-        arrival,
+        offset,
     })
 }
 

@@ -20,7 +20,7 @@ const BYTES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     /// Its offset in this log.
-    pub arrival: i64,
+    pub offset: i64,
     /// Its sequence among the events of its aggregate, in this log.
     pub sequence: i64,
     /// The event.
@@ -30,7 +30,7 @@ pub(crate) struct Stored {
 impl From<NewRow> for Stored {
     fn from(row: NewRow) -> Self {
         Self {
-            arrival: row.arrival,
+            offset: row.offset,
             sequence: row.sequence,
             event: row.event,
         }
@@ -52,8 +52,8 @@ impl Tail {
     pub fn push(&self, committed: impl IntoIterator<Item = Stored>) {
         let mut window = self.window();
         for stored in committed {
-            let next = window.events.back().map(|last| last.arrival + 1);
-            if next.is_some_and(|next| next != stored.arrival) {
+            let next = window.events.back().map(|last| last.offset + 1);
+            if next.is_some_and(|next| next != stored.offset) {
                 *window = Window::default();
             }
             window.bytes += stored.event.bytes.len();
@@ -68,9 +68,9 @@ impl Tail {
 
     /// Returns the events above an offset, at most `limit`; `None` if the first of them is not
     /// cached any more or not yet.
-    pub fn after(&self, arrival: i64, limit: usize) -> Option<Vec<Stored>> {
+    pub fn after(&self, offset: i64, limit: usize) -> Option<Vec<Stored>> {
         let window = self.window();
-        let skipped = usize::try_from(arrival + 1 - window.events.front()?.arrival).ok()?;
+        let skipped = usize::try_from(offset + 1 - window.events.front()?.offset).ok()?;
         let wanted = window.events.iter().skip(skipped).take(limit);
         let events: Vec<Stored> = wanted.cloned().collect();
         (!events.is_empty()).then_some(events)
@@ -145,14 +145,14 @@ mod tests {
                 rest = later;
             }
 
-            for arrival in 0..=log.len() {
-                let all = log.iter().skip(arrival).take(limit);
-                let all: Vec<i64> = all.map(|stored| stored.arrival).collect();
-                let answer = tail.after(i64::try_from(arrival).unwrap(), limit);
-                let is_held = arrival >= from && arrival < log.len();
+            for offset in 0..=log.len() {
+                let all = log.iter().skip(offset).take(limit);
+                let all: Vec<i64> = all.map(|stored| stored.offset).collect();
+                let answer = tail.after(i64::try_from(offset).unwrap(), limit);
+                let is_held = offset >= from && offset < log.len();
                 prop_assert_eq!(answer.is_some(), is_held);
                 if let Some(answer) = answer {
-                    let answer: Vec<i64> = answer.iter().map(|stored| stored.arrival).collect();
+                    let answer: Vec<i64> = answer.iter().map(|stored| stored.offset).collect();
                     prop_assert_eq!(answer, all);
                 }
             }
@@ -160,7 +160,7 @@ mod tests {
             let held: VersionVector = (1..).map(origin).zip(held).collect();
             let lacking = head.beyond(&held);
             let all = log.iter().filter(|s| !held.covers(s.event.envelope.stamp.dot()));
-            let is_held = all.clone().all(|stored| usize::try_from(stored.arrival).unwrap() > from);
+            let is_held = all.clone().all(|stored| usize::try_from(stored.offset).unwrap() > from);
             let mut bytes = 0;
             let all: Vec<String> = all
                 .map(|stored| stored.event.bytes.to_string())
@@ -194,7 +194,7 @@ mod tests {
 
         let mut large = log_of(&vec![1; EVENTS + 11]).pop().unwrap();
         large.event.bytes = "x".repeat(BYTES + 1).into();
-        let before = large.arrival - 1;
+        let before = large.offset - 1;
         tail.push(vec![large]);
         assert_eq!(tail.after(before, 9).map(|events| events.len()), Some(1));
         assert_eq!(tail.window().events.len(), 1);
@@ -224,18 +224,18 @@ mod tests {
     fn log_of(replicas: &[u16]) -> Vec<Stored> {
         let mut held = VersionVector::default();
         let mut log = Vec::new();
-        for (&replica, arrival) in replicas.iter().zip(1..) {
+        for (&replica, offset) in replicas.iter().zip(1..) {
             let origin = origin(replica);
             let seq = held.get(origin) + 1;
             let past = serde_json::to_string(&held).unwrap();
             let text = format!(
-                r#"{{"stamp":{{"origin":"{origin}","seq":{seq},"hlc":{arrival},"past":{past}}},"level":1,"aggregate":"post","id":"m","type":"Odd","at":0,"event":{{}}}}"#
+                r#"{{"stamp":{{"origin":"{origin}","seq":{seq},"hlc":{offset},"past":{past}}},"level":1,"aggregate":"post","id":"m","type":"Odd","at":0,"event":{{}}}}"#
             );
             let event = RawEvent::parse(text.into(), Hash::START).unwrap();
             held.record(event.envelope.stamp.dot());
             log.push(Stored {
-                arrival,
-                sequence: arrival,
+                offset,
+                sequence: offset,
                 event,
             });
         }

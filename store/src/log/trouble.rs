@@ -17,7 +17,7 @@ pub struct NoSession {
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     is_file_stuck: AtomicBool,
-    is_not_ours: AtomicBool,
+    is_database_replaced: AtomicBool,
     no_session: Mutex<Option<NoSession>>,
 }
 
@@ -34,12 +34,12 @@ impl Trouble {
 
     /// Records that the database is not the one of the start.
     pub fn is_not_ours_any_more(&self) {
-        self.is_not_ours.store(true, Ordering::Relaxed);
+        self.is_database_replaced.store(true, Ordering::Relaxed);
     }
 
     /// Whether the database is not the one of the start.
-    pub fn is_not_ours(&self) -> bool {
-        self.is_not_ours.load(Ordering::Relaxed)
+    pub fn is_database_replaced(&self) -> bool {
+        self.is_database_replaced.load(Ordering::Relaxed)
     }
 
     /// Records and logs why there is no session.

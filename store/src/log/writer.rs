@@ -163,7 +163,7 @@ impl Writer {
             } => answer(reply, verdict, head),
             Effect::Fail { reply, why } => fail(reply, why),
             Effect::FileIsStuck(is_stuck) => self.file_is_stuck(is_stuck),
-            Effect::NotOurs(reason) => {
+            Effect::DatabaseReplaced(reason) => {
                 self.trouble.is_not_ours_any_more();
                 self.trouble.has_no_session(reason.to_string());
             }

@@ -42,7 +42,7 @@ pub(super) async fn page(
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|(arrival, payload, hash)| Ok((arrival, event_from(payload, hash)?)))
+        .map(|(offset, payload, hash)| Ok((offset, event_from(payload, hash)?)))
         .collect()
 }
 

@@ -81,7 +81,7 @@ pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, Re
     level::clear_if_ahead_of(&log.head(), &mut connection).await?;
     let (publish, checkpoint) = watch::channel(Arc::default());
     let (condition, following) = watch::channel(Following::default());
-    let bell = log.bell();
+    let commits = log.commits();
     let rolled_back = Arc::new(Notify::new());
     let (demand, fresh) = (Arc::<Demand>::default(), Arc::<FreshEntries>::default());
     let mut follower = Follower {
@@ -100,7 +100,7 @@ pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, Re
     drop(log);
     follower.reload(&mut connection).await?;
     follower.connection = Some(connection);
-    let task = tokio::spawn(follower.run(bell));
+    let task = tokio::spawn(follower.run(commits));
     Ok(Followed {
         checkpoint,
         rolled_back,
@@ -127,12 +127,12 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(mut self, mut bell: watch::Receiver<Arc<Head>>) {
+    async fn run(mut self, mut commits: watch::Receiver<Arc<Head>>) {
         loop {
-            let mut behind = self.behind(&mut bell);
+            let mut behind = self.behind(&mut commits);
             if self.connection.is_some() && behind == 0 {
                 tokio::select! {
-                    rung = bell.changed() => if rung.is_err() {
+                    rung = commits.changed() => if rung.is_err() {
                         return;
                     },
                     () = self.rolled_back.notified() => self.connection = None,
@@ -142,14 +142,14 @@ impl Follower {
             let steps = self.connection.is_some();
             if steps && behind < self.step_limit && !self.demand.is_attended() {
                 self.delay_until(Instant::now() + DELAY).await;
-                behind = self.behind(&mut bell);
+                behind = self.behind(&mut commits);
             }
-            let (begun, before) = (Instant::now(), self.folded.arrival);
+            let (begun, before) = (Instant::now(), self.folded.offset);
             let outcome = timeout(STEP_TIMEOUT, self.advance(behind)).await;
             match outcome.unwrap_or(Err(StepError::Transient(sqlx::Error::PoolTimedOut.into()))) {
                 Ok(()) => {
                     // A new connection alone is no progress: the next step may fail like the last.
-                    if steps || bell.borrow().arrival <= self.folded.arrival {
+                    if steps || commits.borrow().offset <= self.folded.offset {
                         self.condition
                             .send_if_modified(|now| now.failing_since.take().is_some());
                     }
@@ -160,7 +160,7 @@ impl Follower {
                 Err(StepError::Transient(failure)) => {
                     self.fail(&failure);
                     tokio::time::sleep(RETRY_PAUSE).await;
-                    if bell.has_changed().is_err() {
+                    if commits.has_changed().is_err() {
                         return;
                     }
                 }
@@ -170,15 +170,15 @@ impl Follower {
 
     /// Returns how many events up to the announced head are not folded. The table may hold more,
     /// but no event is shown before the log announces it.
-    fn behind(&self, bell: &mut watch::Receiver<Arc<Head>>) -> usize {
-        let behind = bell.borrow_and_update().arrival - self.folded.arrival;
+    fn behind(&self, commits: &mut watch::Receiver<Arc<Head>>) -> usize {
+        let behind = commits.borrow_and_update().offset - self.folded.offset;
         usize::try_from(behind).unwrap_or(0)
     }
 
     /// Delays the next step after a large one, unless a call waits for it. A step of maximum size
     /// is followed by the next at once.
     async fn delay(&self, begun: Instant, before: i64) {
-        let folded = usize::try_from(self.folded.arrival - before).unwrap_or(0);
+        let folded = usize::try_from(self.folded.offset - before).unwrap_or(0);
         if self.demand.is_attended() && (LARGE..self.step_limit).contains(&folded) {
             self.delay_until(begun + DELAY).await;
         }
@@ -238,13 +238,13 @@ impl Follower {
         let former = self.folded.clone();
         let most = self.step_limit.min(behind);
         let limit = i64::try_from(most).unwrap_or(1);
-        let events = match self.tail.after(former.arrival, most) {
+        let events = match self.tail.after(former.offset, most) {
             Some(events) => events,
-            None => crate::log::read_after(&mut *connection, former.arrival, limit).await?,
+            None => crate::log::read_after(&mut *connection, former.offset, limit).await?,
         };
         if events.is_empty() {
             // Announced events were removed from the table: no step may skip them.
-            return Err(StepError::Transient(ReadError::Corrupt(former.arrival + 1)));
+            return Err(StepError::Transient(ReadError::Corrupt(former.offset + 1)));
         }
         match fold_and_commit(connection, &former, &events).await {
             Ok(committed) => {
@@ -276,7 +276,7 @@ impl Follower {
                 .send_modify(|now| now.set_aside += committed.quarantined);
         }
         // Before the announcement: streams that it wakes read from here.
-        let (after, up_to) = (self.folded.arrival, committed.checkpoint.arrival);
+        let (after, up_to) = (self.folded.offset, committed.checkpoint.offset);
         self.fresh.push(after, up_to, committed.step);
         self.folded = committed.checkpoint;
         self.announce();
@@ -285,7 +285,7 @@ impl Follower {
     /// Announces the checkpoint. It never goes back.
     fn announce(&self) {
         self.publish.send_if_modified(|announced| {
-            let is_further = self.folded.arrival > announced.arrival;
+            let is_further = self.folded.offset > announced.offset;
             if is_further {
                 *announced = Arc::new(self.folded.clone());
             }

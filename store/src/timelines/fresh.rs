@@ -72,7 +72,7 @@ impl FreshEntries {
         let is_held = window.steps.front()?.after <= after && up_to <= window.steps.back()?.up_to;
         let later = window.steps.iter().filter(|step| step.up_to > after);
         let asked = later.flat_map(|step| &step.entries);
-        let asked = asked.filter(|fresh| (after + 1..=up_to).contains(&fresh.entry.arrival));
+        let asked = asked.filter(|fresh| (after + 1..=up_to).contains(&fresh.entry.offset));
         is_held.then(|| asked.take(limit).cloned().collect())
     }
 
@@ -136,7 +136,7 @@ mod tests {
 
         let between = |after, up_to, limit| {
             let entries = fresh.between(after, up_to, limit)?;
-            let arrivals = entries.iter().map(|fresh| fresh.entry.arrival);
+            let arrivals = entries.iter().map(|fresh| fresh.entry.offset);
             Some(arrivals.collect::<Vec<_>>())
         };
         assert_eq!(between(3, 7, 9), Some(vec![4, 5, 7]));
@@ -162,20 +162,20 @@ mod tests {
     #[test]
     fn the_cache_is_bounded() {
         let fresh = FreshEntries::default();
-        for arrival in 1..=i64::try_from(2 * ENTRIES).unwrap() {
-            fresh.push(arrival - 1, arrival, step(&[arrival], 1));
+        for offset in 1..=i64::try_from(2 * ENTRIES).unwrap() {
+            fresh.push(offset - 1, offset, step(&[offset], 1));
         }
         assert_eq!(fresh.window().entries, ENTRIES);
-        for arrival in 1..9 {
-            fresh.push(arrival - 1, arrival, step(&[arrival], BYTES / 4));
+        for offset in 1..9 {
+            fresh.push(offset - 1, offset, step(&[offset], BYTES / 4));
         }
         assert_eq!(fresh.window().entries, 4);
         assert_eq!(fresh.window().bytes, BYTES);
 
         fresh.push(8, 9, step(&[9], BYTES + 1));
         assert!(fresh.window().steps.is_empty(), "too large for the cache");
-        for arrival in 10..=i64::try_from(3 * ENTRIES).unwrap() {
-            fresh.push(arrival - 1, arrival, Step::default());
+        for offset in 10..=i64::try_from(3 * ENTRIES).unwrap() {
+            fresh.push(offset - 1, offset, Step::default());
         }
         assert_eq!(fresh.window().steps.len(), ENTRIES, "empty steps count");
     }
@@ -206,10 +206,10 @@ mod tests {
             name: "anna".to_owned(),
         };
         let group = GroupName::parse("lobby").unwrap();
-        for &arrival in arrivals {
-            let (id, position) = (format!("m{arrival}"), position(arrival));
+        for &offset in arrivals {
+            let (id, position) = (format!("m{offset}"), position(offset));
             step.feed.push(FeedEntry {
-                arrival,
+                offset,
                 group: group.clone(),
                 kind: Kind::Message,
                 subject: id.clone(),

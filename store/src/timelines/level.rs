@@ -12,7 +12,7 @@ use super::rows;
 pub(super) async fn upgrade_to(level: u32, connection: &mut PgConnection) -> sqlx::Result<()> {
     let level = i32::try_from(level).unwrap_or(i32::MAX);
     let mut transaction = connection.begin().await?;
-    let (folded_by, arrival): (i32, i64) =
+    let (folded_by, offset): (i32, i64) =
         sqlx::query_as("SELECT level, arrival FROM timeline_checkpoint")
             .fetch_one(&mut *transaction)
             .await?;
@@ -23,7 +23,7 @@ pub(super) async fn upgrade_to(level: u32, connection: &mut PgConnection) -> sql
         "SELECT EXISTS (SELECT 1 FROM events WHERE level > $1 AND arrival <= $2)",
     )
     .bind(folded_by)
-    .bind(arrival)
+    .bind(offset)
     .fetch_one(&mut *transaction)
     .await?;
     if has_skipped && folded_by < level {
@@ -49,7 +49,7 @@ pub(super) async fn clear_if_ahead_of(
 ) -> sqlx::Result<()> {
     let mut transaction = connection.begin().await?;
     let shown = rows::checkpoint(&mut transaction).await?;
-    if shown.arrival <= head.arrival && head.vector.covers_all(&shown.vector) {
+    if shown.offset <= head.offset && head.vector.covers_all(&shown.vector) {
         return Ok(());
     }
     tracing::warn!("the read model shows more than the log holds; folds the log again");

@@ -10,12 +10,12 @@ use causeway_domain::version_vector::VersionVector;
 use sqlx::{PgConnection, Row as _};
 
 pub(super) async fn checkpoint(connection: &mut PgConnection) -> sqlx::Result<Checkpoint> {
-    let (arrival, hlc, vector): (i64, i64, String) =
+    let (offset, hlc, vector): (i64, i64, String) =
         sqlx::query_as("SELECT arrival, hlc, vector FROM timeline_checkpoint")
             .fetch_one(connection)
             .await?;
     Ok(Checkpoint {
-        arrival,
+        offset,
         highest: u64::try_from(hlc)
             .ok()
             .and_then(Hlc::new)
@@ -29,7 +29,7 @@ pub(super) async fn store_checkpoint(
     checkpoint: &Checkpoint,
 ) -> sqlx::Result<()> {
     sqlx::query("UPDATE timeline_checkpoint SET arrival = $1, hlc = $2, vector = $3")
-        .bind(checkpoint.arrival)
+        .bind(checkpoint.offset)
         .bind(i64::try_from(checkpoint.highest.get()).unwrap_or(i64::MAX))
         .bind(vector_text(&checkpoint.vector))
         .execute(connection)
@@ -201,7 +201,7 @@ pub(super) async fn store_news(
         .bind(column(&messages, |m| m.received_at_ms))
         .bind(column(&messages, |m| vector_text(&m.vector)))
         .bind(column(&messages, |m| m.likes_count))
-        .bind(column(feed, |entry| entry.arrival))
+        .bind(column(feed, |entry| entry.offset))
         .bind(feed_text(|entry| entry.group.as_str()))
         .bind(feed_text(|entry| entry.kind.as_str()))
         .bind(feed_text(|entry| &entry.subject))
@@ -212,7 +212,7 @@ pub(super) async fn store_news(
             i32::try_from(entry.level).unwrap_or(i32::MAX)
         }))
         .bind(feed_text(|entry| entry.effect.as_str()))
-        .bind(checkpoint.arrival)
+        .bind(checkpoint.offset)
         .bind(i64::try_from(checkpoint.highest.get()).unwrap_or(i64::MAX))
         .bind(vector_text(&checkpoint.vector));
     let query = if step.vectors.is_empty() {
@@ -228,7 +228,7 @@ pub(super) async fn store_news(
 fn vector_columns(vectors: &[(i64, VersionVector)]) -> (Vec<i64>, Vec<String>) {
     let columns = vectors
         .iter()
-        .map(|(arrival, it)| (*arrival, vector_text(it)));
+        .map(|(offset, it)| (*offset, vector_text(it)));
     columns.unzip()
 }
 
@@ -351,7 +351,7 @@ pub(super) async fn quarantine(
 ) -> sqlx::Result<()> {
     let (arrivals, reasons): (Vec<i64>, Vec<&str>) = events
         .iter()
-        .map(|(arrival, reason)| (*arrival, reason.as_str()))
+        .map(|(offset, reason)| (*offset, reason.as_str()))
         .unzip();
     sqlx::query(
         "INSERT INTO quarantine (arrival, reason) SELECT * FROM unnest($1::int8[], $2::text[])

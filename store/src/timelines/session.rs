@@ -41,13 +41,13 @@ async fn shows_all(
     announced: &watch::Receiver<Arc<Checkpoint>>,
     rolled_back: &Notify,
 ) -> sqlx::Result<()> {
-    let announced = announced.borrow().arrival;
-    if rows::checkpoint(connection).await?.arrival >= announced {
+    let announced = announced.borrow().offset;
+    if rows::checkpoint(connection).await?.offset >= announced {
         return Ok(());
     }
     tracing::warn!("Postgres has lost steps of the read model; they are folded again");
     rolled_back.notify_one();
-    while rows::checkpoint(connection).await?.arrival < announced {
+    while rows::checkpoint(connection).await?.offset < announced {
         sleep(RECHECK).await;
     }
     Ok(())

@@ -134,14 +134,14 @@ impl Timelines {
         after: i64,
         entries: &[FeedEntry],
     ) -> Result<Vec<(i64, VersionVector)>, ReadError> {
-        let last = entries.last().map_or(after, |entry| entry.arrival);
+        let last = entries.last().map_or(after, |entry| entry.offset);
         if last / VECTOR_EVERY == after / VECTOR_EVERY {
             return Ok(Vec::new());
         }
         let mut kept: Vec<i64> = entries
             .iter()
-            .map(|entry| entry.arrival - entry.arrival % VECTOR_EVERY)
-            .filter(|arrival| *arrival > after)
+            .map(|entry| entry.offset - entry.offset % VECTOR_EVERY)
+            .filter(|offset| *offset > after)
             .collect();
         kept.dedup();
         let rows: Vec<(i64, String)> = within(
@@ -154,13 +154,13 @@ impl Timelines {
         .await?;
         let vectors = rows
             .iter()
-            .map(|(arrival, vector)| Ok((*arrival, vector_from(vector)?)));
+            .map(|(offset, vector)| Ok((*offset, vector_from(vector)?)));
         Ok(vectors.collect::<sqlx::Result<_>>()?)
     }
 
     /// Returns the order key of the newest message of a group that a vector covers, if it is among
     /// the last 50.
-    pub async fn newest_given(
+    pub async fn newest_covered(
         &self,
         group: &GroupName,
         given: &VersionVector,
@@ -189,16 +189,16 @@ impl Timelines {
         let delivered = held.vector.common(&search.within);
         let last = self.arrivals("max", delivered.iter()).await?;
         Ok((
-            first.map_or(held.arrival, |first| first - 1),
+            first.map_or(held.offset, |first| first - 1),
             last.unwrap_or(0),
         ))
     }
 
     /// Returns the lowest HLC reading of all events above an offset. Readings of an origin rise, so
     /// the first event of each origin above it is enough.
-    pub async fn lowest_after(&self, arrival: i64) -> Result<Option<Hlc>, ReadError> {
+    pub async fn lowest_after(&self, offset: i64) -> Result<Option<Hlc>, ReadError> {
         let held = self.checkpoint();
-        let kept = arrival - arrival % VECTOR_EVERY;
+        let kept = offset - offset % VECTOR_EVERY;
         let vector: Option<String> = within(
             sqlx::query_scalar("SELECT vector FROM log_vectors WHERE arrival = $1")
                 .bind(kept)
@@ -215,7 +215,7 @@ impl Timelines {
                  WHERE arrival > $1 AND arrival <= $2 GROUP BY replica, epoch ORDER BY 1, 2",
             )
             .bind(kept)
-            .bind(arrival)
+            .bind(offset)
             .fetch_all(&self.pool),
         )
         .await?;
@@ -250,12 +250,12 @@ impl Timelines {
              FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS of (replica, epoch, seq)
              JOIN events e USING (replica, epoch, seq)"
         );
-        let arrival = sqlx::query_scalar(&query)
+        let offset = sqlx::query_scalar(&query)
             .bind(replicas)
             .bind(epochs)
             .bind(seqs)
             .fetch_one(&self.pool);
-        Ok(within(arrival).await?)
+        Ok(within(offset).await?)
     }
 
     /// Whether a group has an event of a level above `level` that a vector covers. An older version
@@ -321,7 +321,7 @@ fn entry_from(row: &PgRow) -> sqlx::Result<FeedEntry> {
         row.try_get(8)?,
     );
     Ok(FeedEntry {
-        arrival: row.try_get(0)?,
+        offset: row.try_get(0)?,
         group: GroupName::parse(&group).map_err(|_| unreadable())?,
         kind: Kind::parse(&kind).ok_or_else(unreadable)?,
         subject: row.try_get(3)?,

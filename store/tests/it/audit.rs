@@ -25,8 +25,8 @@ pub async fn audit(replica: &Open) -> Vec<RawEvent> {
     let mut hashes: BTreeMap<Origin, Hash> = BTreeMap::new();
     let mut vector = VersionVector::default();
     let mut events = Vec::new();
-    for (row, arrival) in rows.iter().zip(1..) {
-        assert_eq!(row.get::<i64, _>(0), arrival, "offsets have no gaps");
+    for (row, offset) in rows.iter().zip(1..) {
+        assert_eq!(row.get::<i64, _>(0), offset, "offsets have no gaps");
         let sequence = sequences.entry((row.get(1), row.get(2))).or_default();
         *sequence += 1;
         assert_eq!(row.get::<i64, _>(3), *sequence, "sequences have no gaps");
@@ -55,7 +55,7 @@ pub async fn audit(replica: &Open) -> Vec<RawEvent> {
     }
     let head = replica.log.head();
     let highest = events.iter().map(|event| event.envelope.stamp.hlc).max();
-    assert_eq!(head.arrival, i64::try_from(events.len()).unwrap());
+    assert_eq!(head.offset, i64::try_from(events.len()).unwrap());
     assert_eq!(head.vector, vector);
     assert_eq!(head.hashes, hashes);
     assert_eq!(head.highest, highest.unwrap_or_default());

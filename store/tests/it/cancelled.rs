@@ -60,10 +60,8 @@ async fn what_was_acknowledged_while_others_gave_up_outlives_a_killed_postgres()
     let held = posts(&mut connection(&postgres.url()).await).await;
     let once: BTreeSet<String> = held.iter().cloned().collect();
     assert_eq!(once.len(), held.len());
-    let lost: Vec<_> = acknowledged
-        .iter()
-        .filter(|id| !once.contains(*id))
-        .collect();
+    let is_lost = |id: &&String| !once.contains(*id);
+    let lost: Vec<_> = acknowledged.iter().filter(is_lost).collect();
     assert!(lost.is_empty(), "{lost:?} of {}", acknowledged.len());
     assert!(acknowledgements.given_up.load(Ordering::Relaxed) > 100);
     while let Err(failure) = replica
@@ -135,7 +133,7 @@ async fn what_is_acknowledged_after_somebody_gave_up_at_any_statement_is_there_f
     for passing in 0.. {
         // Afterwards every statement is prepared: each is one request.
         let done = replica.log.submit(keyed("kept", passing)).await.unwrap();
-        replica.timelines.reach(done.head.arrival).await.unwrap();
+        replica.timelines.reach(done.head.offset).await.unwrap();
         proxy.hold_request_after(passing);
         let gives_up = tokio::select! {
             () = proxy.await_held() => true,

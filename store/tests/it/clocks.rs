@@ -36,14 +36,14 @@ async fn a_start_with_the_clock_set_back_goes_on_above_all_that_was_written_and_
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
     let before = replica.say("lobby", "anna", "before").await;
-    let floor = floor_above(&replica, reading(&before)).await;
+    let closed_ts = floor_above(&replica, reading(&before)).await;
     replica.close().await;
 
     store.set_clock(Arc::new(wall_ms));
     let replica = store.open().await;
     let after = replica.say("lobby", "anna", "after").await;
 
-    assert!(reading(&after) > reading(&before).max(floor));
+    assert!(reading(&after) > reading(&before).max(closed_ts));
 }
 
 #[tokio::test]
@@ -54,19 +54,19 @@ async fn nothing_is_written_below_a_floor_that_was_told_when_the_clock_is_set_ba
     store.set_clock(Arc::new(move || wall_ms() + offset.load(Ordering::Relaxed)));
     let replica = store.open().await;
     let joined = replica.join("lobby", "anna").await;
-    let floor = floor_above(&replica, reading(&joined)).await;
+    let closed_ts = floor_above(&replica, reading(&joined)).await;
 
     ahead.store(0, Ordering::Relaxed);
     let after = replica.say("lobby", "anna", "after").await;
 
-    assert!(reading(&after) > floor);
+    assert!(reading(&after) > closed_ts);
 }
 
 /// Waits for a closed timestamp above a reading, and returns it.
 async fn floor_above(replica: &Open, reading: Hlc) -> Hlc {
-    let mut bell = replica.log.bell();
-    let risen = bell.wait_for(|head| head.floor > reading);
-    timeout(DEADLINE, risen).await.unwrap().unwrap().floor
+    let mut commits = replica.log.commits();
+    let risen = commits.wait_for(|head| head.closed_ts > reading);
+    timeout(DEADLINE, risen).await.unwrap().unwrap().closed_ts
 }
 
 fn reading(done: &Done) -> Hlc {

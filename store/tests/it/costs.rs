@@ -50,8 +50,8 @@ async fn a_message_of_a_peer_takes_no_more_transactions_than_a_post() {
     for (_, event) in events {
         let (absorbed, head) = open.log.absorb(vec![event]).await.unwrap();
         assert_eq!(absorbed.stored, 1);
-        let arrival = head.arrival;
-        open.timelines.reach(arrival).await.unwrap();
+        let offset = head.offset;
+        open.timelines.reach(offset).await.unwrap();
     }
     open.close().await;
     let after = counted(&store).await;
@@ -100,7 +100,7 @@ async fn cost_of_posts(store: &Store) -> Cost {
         let key = IdempotencyKey::parse(&format!("key-{number}")).unwrap();
         let command = post("lobby", "anna", &format!("message {number}"), Some(key));
         let done = open.log.submit(command).await.unwrap();
-        open.timelines.reach(done.head.arrival).await.unwrap();
+        open.timelines.reach(done.head.offset).await.unwrap();
     }
     open.close().await;
     let after = counted(store).await;

@@ -25,7 +25,7 @@ async fn a_log_read_while_postgres_dies_fails_or_is_whole_and_never_short() {
     for i in 0..60 {
         replica.say("lobby", "anna", &i.to_string()).await;
     }
-    let held = replica.log.head().arrival;
+    let held = replica.log.head().offset;
     let nothing = VersionVector::default();
     let mut failed = 0;
 
@@ -131,7 +131,7 @@ async fn a_rebuild_while_postgres_dies_never_shows_less_than_its_cursor_says() {
                 if let Some(page) = newest(timelines).await {
                     // The first event is the join.
                     let messages = i64::try_from(page.messages.len()).unwrap();
-                    assert_eq!(messages, page.checkpoint.arrival - 1);
+                    assert_eq!(messages, page.checkpoint.offset - 1);
                     shown += 1;
                 } else {
                     failed += 1;

@@ -34,7 +34,7 @@ async fn a_like_that_came_before_its_message_counts_when_the_message_comes() {
         let third = Store::create(3).await.open().await;
         for step in steps {
             let (_, head) = third.log.absorb_beside(step, forked.clone()).await.unwrap();
-            third.timelines.reach(head.arrival).await.unwrap();
+            third.timelines.reach(head.offset).await.unwrap();
         }
 
         let seen = third

@@ -20,7 +20,7 @@ async fn what_is_acknowledged_is_shown() {
     let done = replica.say("lobby", "anna", "hello").await;
     replica.timelines.catch_up().await.unwrap();
 
-    assert_eq!(done.head.arrival, 2);
+    assert_eq!(done.head.offset, 2);
     assert_eq!(replica.texts("lobby").await, ["hello"]);
 }
 
@@ -242,8 +242,8 @@ async fn the_closed_timestamp_rises_above_events_of_a_peer_whose_clock_is_ahead(
 
     right.pull_from(&fast).await;
 
-    let mut bell = right.log.bell();
-    let risen = bell.wait_for(|head| head.floor >= head.highest);
+    let mut commits = right.log.commits();
+    let risen = commits.wait_for(|head| head.closed_ts >= head.highest);
     let risen = tokio::time::timeout(std::time::Duration::from_secs(20), risen).await;
     assert!(risen.expect("within the deadline").is_ok());
 }

@@ -48,7 +48,7 @@ async fn check_every_pair(replica: &Open, events: &[RawEvent], number: usize) {
                 .members
                 .get(&pair)
                 .is_some_and(|member| member.value.is_in);
-            let id = format!("{group} {} {}", user.name, replica.log.head().arrival);
+            let id = format!("{group} {} {}", user.name, replica.log.head().offset);
             let command = Command {
                 group: name(group),
                 action: Action::Post(

@@ -22,6 +22,6 @@ async fn the_store_finds_the_rivals_of_an_entry() {
     let winner = all.last().unwrap();
     let rivals = left.timelines.rivals(&[winner], &[], 0).await.unwrap();
 
-    let arrivals: Vec<i64> = rivals.iter().map(|rival| rival.arrival).collect();
+    let arrivals: Vec<i64> = rivals.iter().map(|rival| rival.offset).collect();
     assert_eq!(arrivals, [1, 3, 5]);
 }

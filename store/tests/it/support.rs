@@ -152,7 +152,7 @@ impl Open {
         let held = self.log.head().vector.clone();
         let events = other.log.read_beyond(&held, 1_000, usize::MAX).await;
         let (_, head) = self.log.absorb(events.unwrap()).await.unwrap();
-        self.timelines.reach(head.arrival).await.unwrap();
+        self.timelines.reach(head.offset).await.unwrap();
     }
 
     /// Slows down every statement that inserts into a table.

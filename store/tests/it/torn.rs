@@ -30,7 +30,7 @@ async fn nothing_is_written_over_what_was_taken_away_under_an_open_session() {
         .await
         .unwrap();
     assert!(say("over the gap").await.is_err());
-    assert!(replica.log.is_not_ours());
+    assert!(replica.log.is_database_replaced());
 
     replica.close().await;
     let replica = store.open().await;
@@ -81,5 +81,5 @@ async fn is_noticed(store: &Store, replica: Open) {
 
     // The writer ends by itself.
     let (log, _) = replica.writer_ends().await;
-    assert!(log.is_not_ours());
+    assert!(log.is_database_replaced());
 }

@@ -26,9 +26,9 @@ async fn whoever_reads_while_many_write_sees_every_event_once_and_no_gap() {
     let reading = tokio::spawn(async move {
         let (mut at, mut seen) = (0, Vec::new());
         while seen.len() < WRITERS * EACH + 1 {
-            for (arrival, event) in log.read_after(at, 7).await.unwrap() {
-                assert_eq!(arrival, at + 1);
-                at = arrival;
+            for (offset, event) in log.read_after(at, 7).await.unwrap() {
+                assert_eq!(offset, at + 1);
+                at = offset;
                 seen.push(event.envelope.id.clone());
             }
         }
@@ -78,7 +78,7 @@ async fn a_cancelled_write_costs_no_acknowledged_one() {
 
     let acknowledged: Vec<&String> = answers.iter().flatten().collect();
     assert!(acknowledged.iter().all(|id| held.contains(*id)));
-    assert_eq!(last.head.arrival, replica.log.head().arrival);
+    assert_eq!(last.head.offset, replica.log.head().offset);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,7 +99,7 @@ impl Disk {
             }
             let before = left.places(&envelope.aggregate, &envelope.id).len();
             let row = NewRow {
-                arrival: 1 + i64::try_from(left.rows.len()).expect("runs are short"),
+                offset: 1 + i64::try_from(left.rows.len()).expect("runs are short"),
                 sequence: 1 + i64::try_from(before).expect("runs are short"),
                 ..(*row).clone()
             };
@@ -117,10 +117,10 @@ impl Disk {
         let of_aggregate = (envelope.aggregate.clone(), envelope.id.clone());
         let sequence = 1 + self.by_aggregate.get(&of_aggregate).map_or(0, Vec::len);
         let held = self.seq(dot.origin);
-        if usize::try_from(row.arrival) != Ok(place + 1) {
+        if usize::try_from(row.offset) != Ok(place + 1) {
             return Err(format!(
                 "{dot} has arrival {}, not {}",
-                row.arrival,
+                row.offset,
                 place + 1
             ));
         }
@@ -194,9 +194,9 @@ impl Disk {
                 .iter()
                 .map(|&(origin, _, hash, _)| (origin, hash))
                 .collect(),
-            floor: Hlc::default(),
+            closed_ts: Hlc::default(),
             highest: last.iter().map(|&(.., hlc)| hlc).max().unwrap_or_default(),
-            arrival: self.rows.len().try_into().unwrap_or(i64::MAX),
+            offset: self.rows.len().try_into().unwrap_or(i64::MAX),
         }
     }
 

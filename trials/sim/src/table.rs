@@ -48,12 +48,12 @@ impl Table {
         let mut facts = Vec::new();
         for row in rows {
             let checkpoint = Arc::make_mut(&mut self.checkpoint);
-            let arrival = checkpoint.arrival + 1;
-            checkpoint.advance(arrival, &row.event.envelope.stamp);
-            if arrival % VECTOR_EVERY == 0 {
-                self.vectors.push((arrival, checkpoint.vector.clone()));
+            let offset = checkpoint.offset + 1;
+            checkpoint.advance(offset, &row.event.envelope.stamp);
+            if offset % VECTOR_EVERY == 0 {
+                self.vectors.push((offset, checkpoint.vector.clone()));
             }
-            let fact = Fact::read(arrival, &row.event);
+            let fact = Fact::read(offset, &row.event);
             let fact = fact.ok().flatten().map(|fact| match row.sequence {
                 1 => fact.with_nothing_before(),
                 _ => fact,
@@ -68,8 +68,8 @@ impl Table {
     }
 
     /// The feed entries after an offset.
-    pub fn after(&self, arrival: i64) -> &[FeedEntry] {
-        let first = self.feed.partition_point(|entry| entry.arrival <= arrival);
+    pub fn after(&self, offset: i64) -> &[FeedEntry] {
+        let first = self.feed.partition_point(|entry| entry.offset <= offset);
         &self.feed[first..]
     }
 
@@ -81,8 +81,8 @@ impl Table {
         let first = self.feed.iter().find(lacks);
         let last = self.feed.iter().rev().find(has);
         (
-            first.map_or(self.checkpoint.arrival, |entry| entry.arrival - 1),
-            last.map_or(0, |entry| entry.arrival),
+            first.map_or(self.checkpoint.offset, |entry| entry.offset - 1),
+            last.map_or(0, |entry| entry.offset),
         )
     }
 

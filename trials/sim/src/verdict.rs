@@ -110,8 +110,8 @@ impl World {
                     && replica
                         .process
                         .as_ref()
-                        .is_some_and(|process| Ok(process.writer.head().arrival) == rows)
-                    && Ok(replica.disk.table.checkpoint.arrival) == rows
+                        .is_some_and(|process| Ok(process.writer.head().offset) == rows)
+                    && Ok(replica.disk.table.checkpoint.offset) == rows
                     && replica.core().is_some()
                     && without(&self.held(at), &kept_back) == first
             })

@@ -22,17 +22,17 @@ const MUTANTS: [(Rule, u64); 28] = [
     (Rule::DigestCompares, 100),
     (Rule::OldIsIgnored, 20),
     (Rule::KnownIsReplaced, 500),
-    (Rule::FloorIsReserved, 20),
-    (Rule::FloorWaitsForVector, 50),
+    (Rule::ClosedTsIsReserved, 20),
+    (Rule::ClosedTsWaitsForVector, 50),
     (Rule::KeyIsLookedUp, 20),
     (Rule::ChainIsChecked, 1_500),
     (Rule::MemoryIsForgotten, 50),
     (Rule::SessionIsProven, 100),
     (Rule::StalledPushWaits, 200),
-    (Rule::AheadFalls, 100),
+    (Rule::PipelinedFalls, 100),
     (Rule::LostAnswerIsSettled, 50),
     (Rule::FileIsAwaited, 300),
-    (Rule::AheadIsAskedOf, 1_200),
+    (Rule::PrefetchShowsItsOrigins, 1_200),
 ];
 
 /// The variable that names the only rule to switch off; without it, each is.

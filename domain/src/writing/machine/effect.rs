@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::hlc::Hlc;
 use crate::ids::Origin;
-use crate::writing::{Facts, Head, Needs, NewRow, NotOurs, Record, Row, Server, Time, Verdict};
+use crate::writing::{
+    DatabaseReplaced, Facts, Head, Needs, NewRow, Record, Row, Server, Time, Verdict,
+};
 
 /// A point in time.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +82,7 @@ pub enum Effect<R> {
     /// The file beside the database can no longer be written (`true`), or can be again (`false`).
     FileIsStuck(bool),
     /// The database is not the same as at the start: the machine writes no more.
-    NotOurs(NotOurs),
+    DatabaseReplaced(DatabaseReplaced),
     /// The machine has ended: all work accepted from now on fails.
     End,
 }
@@ -107,7 +109,7 @@ pub enum Statement {
         /// The origin of own events.
         origin: Origin,
         /// The offset of the last event.
-        arrival: i64,
+        offset: i64,
     },
     /// Write the identity row.
     StoreIdentity(Row),

@@ -58,7 +58,7 @@ impl<R> Machine<R> {
     }
 
     fn is_pipelined_next(&self) -> bool {
-        crate::mutant!(AheadFalls => true);
+        crate::mutant!(PipelinedFalls => true);
         self.queue.has_only_peers(self.now.since_start)
     }
 
@@ -72,6 +72,6 @@ impl<R> Machine<R> {
 
 /// Whether a pipelined batch depends on the commit of the previous one: always.
 fn depends_on_previous() -> bool {
-    crate::mutant!(AheadFalls => false);
+    crate::mutant!(PipelinedFalls => false);
     true
 }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
-use crate::writing::NotOurs;
+use crate::writing::DatabaseReplaced;
 
 use super::batch::Batch;
 use super::file::AfterFile;
@@ -134,8 +134,8 @@ impl<R> Machine<R> {
 
     /// Ends the machine, because only a start may choose the origin to continue with. The file
     /// records everything that was reported, even if the database lacks it now.
-    fn end_as_not_ours(&mut self, not_ours: NotOurs, then: Then<R>) {
-        self.effects.push(Effect::NotOurs(not_ours));
+    fn end_as_not_ours(&mut self, not_ours: DatabaseReplaced, then: Then<R>) {
+        self.effects.push(Effect::DatabaseReplaced(not_ours));
         match then {
             Then::Tick | Then::Finish => {}
             Then::Attempt(batch) | Then::Settle(batch, _) => {

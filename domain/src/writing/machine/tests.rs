@@ -59,7 +59,7 @@ fn a_lost_answer_is_settled_by_the_next_session() {
     assert_eq!(rig.trace(), "connect, file");
     rig.file_ends(true);
     assert_eq!(rig.trace(), "a: written");
-    assert_eq!(rig.machine.head().arrival, 2);
+    assert_eq!(rig.machine.head().offset, 2);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn the_next_batch_of_a_backlog_is_pipelined_and_follows_at_once() {
 
     let second = rig.take_insertion();
     assert!(second.is_pipelined);
-    assert_eq!(second.rows[0].arrival, 3);
+    assert_eq!(second.rows[0].offset, 3);
     rig.insertion_ends(second, Ok(true));
     assert_eq!(rig.answers(), "a: 1 stored, b: 1 stored");
 }
@@ -328,9 +328,9 @@ fn the_end_follows_all_queued_work_and_releases_the_reservation() {
 #[test]
 fn an_idle_writer_raises_the_closed_timestamp_and_reconnects() {
     let mut rig = Rig::begun();
-    let before = rig.machine.head().floor;
+    let before = rig.machine.head().closed_ts;
     rig.wait(500);
-    assert!(rig.machine.head().floor > before);
+    assert!(rig.machine.head().closed_ts > before);
     rig.wait(4_500);
     assert_eq!(rig.trace(), "reserve", "the reservation is about to expire");
     rig.reservation_ends(Err(StatementFailure::Lost));

@@ -44,7 +44,7 @@ impl<R> Machine<R> {
         let statement = Statement::Reserve {
             reserved,
             origin: self.writing.origin(),
-            arrival: self.writing.head().arrival,
+            offset: self.writing.head().offset,
         };
         self.run(statement, State::Reserving { reserved, is_last });
     }

@@ -162,7 +162,7 @@ impl Core {
             let kept_back = kept_back.iter().chain(peer.forks.withheld());
             let reachable = plan::masked(held, kept_back);
             self.has_caught_up |= reachable.covers_all(&known);
-            peer.report.report(digest.floor, known, held);
+            peer.report.report(digest.closed_ts, known, held);
         }
         let is_told = peer.holds_of_us.is_some_and(|h| {
             h.instance == self.me.instance && h.version == self.presence.version()

@@ -54,7 +54,7 @@ impl Core {
             cluster: self.me.cluster.clone(),
             protocol: self.me.protocol,
             vector: vector.map(|(o, seq)| (o, (seq, chain(o)))).collect(),
-            floor: self.head.floor,
+            closed_ts: self.head.closed_ts,
             wall: self.now.wall_ms,
             presence: Report::default(),
             pulling: self.peers.values().any(|peer| peer.pull.is_under_way),

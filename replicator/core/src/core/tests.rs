@@ -41,7 +41,7 @@ const NO_FORK: [(u16, u16); 0] = [];
 struct Given {
     core: Core,
     now: Now,
-    arrival: i64,
+    offset: i64,
     tickets: u64,
 }
 
@@ -60,7 +60,7 @@ impl Given {
         Self {
             core,
             now,
-            arrival: 0,
+            offset: 0,
             tickets: 0,
         }
     }
@@ -103,8 +103,8 @@ impl Given {
     }
 
     fn holds_with_floor(&mut self, held: &[(u16, u64)], floor_ms: u64) -> Vec<Output> {
-        self.arrival += 1;
-        self.step(Input::Committed(head(held, floor_ms, self.arrival)))
+        self.offset += 1;
+        self.step(Input::Committed(head(held, floor_ms, self.offset)))
     }
 
     /// The pull from a peer brings so many events, and all of them are stored.
@@ -179,8 +179,8 @@ impl Given {
     }
 
     fn is_renewed(&mut self, held: &[(u16, u64)]) {
-        self.arrival += 1;
-        let mut renewed = (*head(held, 0, self.arrival)).clone();
+        self.offset += 1;
+        let mut renewed = (*head(held, 0, self.offset)).clone();
         renewed.origin.epoch = Epoch(99);
         self.step(Input::Committed(Arc::new(renewed)));
     }
@@ -225,7 +225,7 @@ impl Given {
     }
 
     fn settled_ms(&self) -> u64 {
-        self.core.knowledge().settled_floor.ms()
+        self.core.knowledge().settled_ts.ms()
     }
 
     fn online(&self) -> Vec<String> {
@@ -249,7 +249,7 @@ fn digest(replica: u16, n: u64, held: &[(u16, u64)]) -> Digest {
             .iter()
             .map(|&(o, seq)| (origin(o), (seq, chain(o, seq))))
             .collect(),
-        floor: Hlc::default(),
+        closed_ts: Hlc::default(),
         wall: 0,
         presence: Report::default(),
         pulling: false,
@@ -268,7 +268,7 @@ fn told(mut digest: Digest, version: u64) -> Digest {
     digest
 }
 
-fn head(held: &[(u16, u64)], floor_ms: u64, arrival: i64) -> Arc<Head> {
+fn head(held: &[(u16, u64)], floor_ms: u64, offset: i64) -> Arc<Head> {
     let hashes: BTreeMap<_, _> = held
         .iter()
         .map(|&(o, seq)| (origin(o), chain(o, seq)))
@@ -277,9 +277,9 @@ fn head(held: &[(u16, u64)], floor_ms: u64, arrival: i64) -> Arc<Head> {
         origin: origin(1),
         vector: vector(held),
         hashes,
-        floor: Hlc::at_ms(floor_ms),
+        closed_ts: Hlc::at_ms(floor_ms),
         highest: Hlc::default(),
-        arrival,
+        offset,
     })
 }
 

@@ -36,6 +36,6 @@ impl ClosedReport {
 
 /// Tells whether a closed timestamp counts: all that was held with it is held here.
 fn counts(vector: &VersionVector, held: &VersionVector) -> bool {
-    mutant!(FloorWaitsForVector => true);
+    mutant!(ClosedTsWaitsForVector => true);
     held.covers_all(vector)
 }

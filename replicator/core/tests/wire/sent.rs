@@ -162,7 +162,7 @@ fn digest() -> Digest {
             (origin(2), (5, Hash([0xcd; 32]))),
         ]
         .into(),
-        floor: Hlc::at_ms(1_700_000_000_000),
+        closed_ts: Hlc::at_ms(1_700_000_000_000),
         wall: 1_700_000_000_001,
         presence: Report::default(),
         pulling: false,

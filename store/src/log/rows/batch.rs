@@ -77,7 +77,7 @@ fn bound<'q>(statement: &'static str, rows: &'q [NewRow]) -> Query<'q, Postgres,
         .bind(column(|row| row.sequence))
         .bind(text(|row| &row.event.envelope.kind))
         .bind(text(|row| &row.event.bytes))
-        .bind(column(|row| row.arrival))
+        .bind(column(|row| row.offset))
         .bind(stamped(|stamp| i64::from(stamp.origin.replica.get())))
         .bind(stamped(|stamp| i64::from(stamp.origin.epoch.0)))
         .bind(stamped(|stamp| signed(stamp.seq)))
@@ -98,7 +98,7 @@ fn bound<'q>(statement: &'static str, rows: &'q [NewRow]) -> Query<'q, Postgres,
                 .map(|row| row.member.as_deref())
                 .collect::<Vec<_>>(),
         )
-        .bind(rows.first().map_or(0, |row| row.arrival - 1))
+        .bind(rows.first().map_or(0, |row| row.offset - 1))
 }
 
 /// The result of a look-up: (type, id, last sequence) of aggregates, (digest, message) of keys.

@@ -29,7 +29,7 @@ pub(in crate::log) async fn read_ranges(
     let rows = rows_within(pool, ranges, limit, max_bytes).await?;
     let events = rows.into_iter();
     events
-        .map(|(arrival, payload, hash)| event_from(arrival, payload, hash))
+        .map(|(offset, payload, hash)| event_from(offset, payload, hash))
         .collect()
 }
 
@@ -91,14 +91,14 @@ pub(crate) async fn read_after(
     )
     .await?;
     let mut events = Vec::with_capacity(rows.len());
-    for ((arrival, sequence, payload, hash), expected) in rows.into_iter().zip(after + 1..) {
-        if arrival != expected {
+    for ((offset, sequence, payload, hash), expected) in rows.into_iter().zip(after + 1..) {
+        if offset != expected {
             return Err(ReadError::Corrupt(expected));
         }
         events.push(Stored {
-            arrival,
+            offset,
             sequence,
-            event: event_from(arrival, payload, hash)?,
+            event: event_from(offset, payload, hash)?,
         });
     }
     Ok(events)
@@ -123,11 +123,11 @@ pub(in crate::log) async fn hash_at(
     hash.map(hash_from).transpose()
 }
 
-fn event_from(arrival: i64, payload: String, hash: Vec<u8>) -> Result<RawEvent, ReadError> {
+fn event_from(offset: i64, payload: String, hash: Vec<u8>) -> Result<RawEvent, ReadError> {
     let hash = hash_from(hash)?;
     RawEvent::parse(Arc::from(payload), hash).map_err(|reason| {
-        tracing::error!(arrival, %reason, "a stored event cannot be read");
-        ReadError::Corrupt(arrival)
+        tracing::error!(offset, %reason, "a stored event cannot be read");
+        ReadError::Corrupt(offset)
     })
 }
 

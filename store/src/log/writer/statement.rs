@@ -87,7 +87,7 @@ impl Runner {
             Statement::Reserve {
                 reserved,
                 origin,
-                arrival,
+                offset,
             } => {
                 let allow_unsafe = self.options.allow_unsafe_postgres;
                 let outcome = within(async {
@@ -95,7 +95,7 @@ impl Runner {
                     if let Err(refused) = durability::demand(&mut session, allow_unsafe).await {
                         return Err(sqlx::Error::Configuration(refused.into()));
                     }
-                    rows::reserve(&mut session, reserved, origin, arrival).await
+                    rows::reserve(&mut session, reserved, origin, offset).await
                 });
                 let outcome = outcome.await;
                 if outcome.is_ok() {

@@ -60,13 +60,13 @@ fn read(events: &[Stored]) -> (Vec<Fact>, Vec<Quarantined>) {
     let mut facts = Vec::with_capacity(events.len());
     let mut quarantined: Vec<Quarantined> = Vec::new();
     for stored in events {
-        let arrival = stored.arrival;
-        match Fact::read(arrival, &stored.event) {
+        let offset = stored.offset;
+        match Fact::read(offset, &stored.event) {
             Ok(Some(fact)) if stored.sequence == 1 => facts.push(fact.with_nothing_before()),
             Ok(fact) => facts.extend(fact),
             Err(reason) => {
-                tracing::error!(arrival, %reason, "an event was set aside");
-                quarantined.push((arrival, reason.to_string()));
+                tracing::error!(offset, %reason, "an event was set aside");
+                quarantined.push((offset, reason.to_string()));
             }
         }
     }
@@ -83,15 +83,15 @@ pub(super) async fn quarantine(
     let (checkpoint, vectors) = after(former, events);
     let rejected: Vec<Quarantined> = events
         .iter()
-        .map(|stored| (stored.arrival, reason.to_owned()))
+        .map(|stored| (stored.offset, reason.to_owned()))
         .collect();
     let mut transaction = connection.begin().await?;
     rows::quarantine(&mut transaction, &rejected).await?;
     rows::store_vectors(&mut transaction, &vectors).await?;
     rows::store_checkpoint(&mut transaction, &checkpoint).await?;
     transaction.commit().await?;
-    for (arrival, _) in rejected {
-        tracing::error!(arrival, %reason, "an event was set aside");
+    for (offset, _) in rejected {
+        tracing::error!(offset, %reason, "an event was set aside");
     }
     Ok(Committed {
         checkpoint,
@@ -105,7 +105,7 @@ fn after(former: &Checkpoint, events: &[Stored]) -> (Checkpoint, Vec<(i64, Versi
     let mut checkpoint = former.clone();
     let vectors = events
         .iter()
-        .filter_map(|stored| checkpoint.advance(stored.arrival, &stored.event.envelope.stamp))
+        .filter_map(|stored| checkpoint.advance(stored.offset, &stored.event.envelope.stamp))
         .collect();
     (checkpoint, vectors)
 }

@@ -55,7 +55,7 @@ pub fn agreement(bytes: &[u8]) {
             open.note(output);
         }
         let knowledge = core.knowledge();
-        assert!(knowledge.settled_floor <= open.head.floor);
+        assert!(knowledge.settled_ts <= open.head.closed_ts);
         assert_eq!(
             knowledge.view(now.ms, &open.head.vector).len(),
             knowledge.peers.len()
@@ -125,7 +125,7 @@ fn input(pieces: &mut Pieces<'_>, open: &mut Open) -> Option<Input> {
             random: pieces.number(),
         },
         1 => {
-            open.head = head(pieces, open.head.arrival + 1);
+            open.head = head(pieces, open.head.offset + 1);
             Input::Committed(Arc::clone(&open.head))
         }
         2 | 3 => Input::DigestCalled(digest(pieces, peer)?),
@@ -217,7 +217,7 @@ fn digest(pieces: &mut Pieces<'_>, peer: ReplicaId) -> Option<Box<Digest>> {
             .iter()
             .map(|(origin, seq)| (origin, (seq, Hash([pieces.byte() % 2; 32]))))
             .collect(),
-        floor: Hlc::new(pieces.number() >> 1)?,
+        closed_ts: Hlc::new(pieces.number() >> 1)?,
         wall: i64::from_ne_bytes(pieces.number().to_ne_bytes()),
         presence: Report {
             version: pieces.number(),
@@ -265,7 +265,7 @@ fn absorbed(pieces: &mut Pieces<'_>) -> Absorbed {
     }
 }
 
-fn head(pieces: &mut Pieces<'_>, arrival: i64) -> Arc<Head> {
+fn head(pieces: &mut Pieces<'_>, offset: i64) -> Arc<Head> {
     let vector: VersionVector = vector(pieces)
         .iter()
         .map(|(origin, seq)| (origin, seq % (1 << 40)))
@@ -274,9 +274,9 @@ fn head(pieces: &mut Pieces<'_>, arrival: i64) -> Arc<Head> {
         origin: origin(1, 0),
         hashes: vector.iter().map(|(o, _)| (o, Hash::START)).collect(),
         vector,
-        floor: Hlc::at_ms(arrival.unsigned_abs()),
-        highest: Hlc::at_ms(arrival.unsigned_abs()),
-        arrival,
+        closed_ts: Hlc::at_ms(offset.unsigned_abs()),
+        highest: Hlc::at_ms(offset.unsigned_abs()),
+        offset,
     })
 }
 

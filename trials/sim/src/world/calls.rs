@@ -206,7 +206,7 @@ impl World {
             self.storms.remove(&(from, slot(peer)));
         }
         match (kind, result) {
-            (Kind::Ask, Ok(Answer::Digest(digest))) => self.floor_came(from, digest.floor),
+            (Kind::Ask, Ok(Answer::Digest(digest))) => self.floor_came(from, digest.closed_ts),
             (Kind::Ask, _) => self.floor_came(from, Hlc::default()),
             (kind, result) => {
                 self.step(from, ended(peer, kind, result));

@@ -73,7 +73,7 @@ impl<'a> Feeds<'a> {
         let rivals: Vec<FeedEntry> = rivals.cloned().collect();
         let cursor = Progress::delivery;
         let told = progress.take_step(&entries, &rivals, &table.vectors[first..], most, cursor);
-        let taken = entries.partition_point(|entry| entry.arrival <= progress.at());
+        let taken = entries.partition_point(|entry| entry.offset <= progress.at());
         let is_last = entries.len() < STEP && taken == entries.len();
         let beyond = (!is_last)
             .then(|| self.lowest_after(progress.at()))
@@ -127,7 +127,7 @@ impl<'a> Feeds<'a> {
             let is_overtaken = |message: &Message| is_overtaken(message, later.clone(), None);
             frames.extend(self.frame(entry, kind, is_overtaken, delivery.clone()));
         }
-        progress.share(held.arrival, &held.vector, held.highest);
+        progress.share(held.offset, &held.vector, held.highest);
         frames
     }
 
@@ -164,9 +164,9 @@ impl<'a> Feeds<'a> {
         })
     }
 
-    fn lowest_after(&self, arrival: i64) -> Option<Hlc> {
-        let up_to = row_count(self.disk.table.checkpoint.arrival);
-        let later = self.disk.rows.get(row_count(arrival)..up_to)?;
+    fn lowest_after(&self, offset: i64) -> Option<Hlc> {
+        let up_to = row_count(self.disk.table.checkpoint.offset);
+        let later = self.disk.rows.get(row_count(offset)..up_to)?;
         later.iter().map(|row| row.event.envelope.stamp.hlc).min()
     }
 }

@@ -144,11 +144,11 @@ impl World {
     }
 
     /// A peer has reported its closed timestamp, or has not answered.
-    pub(super) fn floor_came(&mut self, at: usize, floor: Hlc) {
+    pub(super) fn floor_came(&mut self, at: usize, closed_ts: Hlc) {
         let Some(process) = &mut self.replicas[at].process else {
             return;
         };
-        process.asked_floor = process.asked_floor.max(floor);
+        process.asked_floor = process.asked_floor.max(closed_ts);
         process.asked = process.asked.saturating_sub(1);
         if process.asked == 0 {
             self.serve(at);
@@ -163,10 +163,10 @@ impl World {
         if std::mem::replace(&mut process.is_serving, true) {
             return;
         }
-        let floor = process.asked_floor;
-        if floor > Hlc::default() {
+        let closed_ts = process.asked_floor;
+        if closed_ts > Hlc::default() {
             self.hit(Hit::Raised);
-            self.hand_over(at, Task::Raise(floor), Asker::Nobody);
+            self.hand_over(at, Task::Raise(closed_ts), Asker::Nobody);
         }
     }
 

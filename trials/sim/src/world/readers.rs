@@ -14,7 +14,7 @@ impl World {
     pub(super) fn fold_soon(&mut self, at: usize) {
         let replica = &mut self.replicas[at];
         let life = replica.life;
-        let is_behind = replica.disk.table.checkpoint.arrival < offset(replica.disk.rows.len());
+        let is_behind = replica.disk.table.checkpoint.offset < offset(replica.disk.rows.len());
         let Some(process) = &mut replica.process else {
             return;
         };
@@ -37,11 +37,8 @@ impl World {
             return;
         }
         let disk = &mut replica.disk;
-        let committed = disk
-            .rows
-            .len()
-            .min(row_count(process.writer.head().arrival));
-        let first = row_count(disk.table.checkpoint.arrival);
+        let committed = disk.rows.len().min(row_count(process.writer.head().offset));
+        let first = row_count(disk.table.checkpoint.offset);
         let last = committed.min(first + most);
         if let Some(rows) = disk.rows.get(first..last) {
             disk.table.fold(rows);
@@ -140,7 +137,7 @@ impl World {
         let at = stream.at;
         let mut feeds = Feeds::of(self, at);
         let progress = &mut stream.progress;
-        let has_news = progress.at() < feeds.disk.table.checkpoint.arrival;
+        let has_news = progress.at() < feeds.disk.table.checkpoint.offset;
         let known = progress.delivery();
         let reads = stream.has_backlog || (has_news && (progress.is_ahead() || !shares));
         let mut frames = Vec::new();
@@ -154,7 +151,7 @@ impl World {
         let is_ahead = progress.is_ahead();
         let is_all = !stream.has_backlog;
         let rest = progress.delivery();
-        let (arrival, forgets) = (progress.at(), before.delivered != known.delivered);
+        let (offset, forgets) = (progress.at(), before.delivered != known.delivered);
         if reads {
             self.reads(number, at, forgets, is_ahead);
         }
@@ -169,7 +166,7 @@ impl World {
         let reader = &mut self.people.readers[number];
         reader.keep(rest);
         reader.stream = Some(stream);
-        self.note(format_args!("reader {number} is at offset {arrival}"));
+        self.note(format_args!("reader {number} is at offset {offset}"));
         if is_all {
             self.compare(number, at, is_ahead);
         }
@@ -240,6 +237,6 @@ fn offset(rows: usize) -> i64 {
     i64::try_from(rows).expect("runs are short")
 }
 
-pub(super) fn row_count(arrival: i64) -> usize {
-    usize::try_from(arrival).expect("offsets start at 1")
+pub(super) fn row_count(offset: i64) -> usize {
+    usize::try_from(offset).expect("offsets start at 1")
 }

@@ -66,12 +66,12 @@ impl World {
         self.ledger.set_aside.extend(leaving);
         self.new_epoch(at, &removed);
         let mut writing = self.open(at);
-        let floors = self.places().filter_map(|other| {
+        let closed_timestamps = self.places().filter_map(|other| {
             let process = self.replicas[other].process.as_ref()?;
-            Some(process.writer.head().floor)
+            Some(process.writer.head().closed_ts)
         });
-        let floor = floors.max().unwrap_or_default();
-        self.store(at, &mut writing, Task::Raise(floor));
+        let closed_ts = closed_timestamps.max().unwrap_or_default();
+        self.store(at, &mut writing, Task::Raise(closed_ts));
         let severed = parting.0.keys().copied().collect();
         self.pull_all(at, follow, &mut writing, &severed);
         self.write_again(at, &mut writing, &removed);
@@ -187,9 +187,9 @@ impl World {
             let events = self.replicas[from].read_beyond(&held, self.swarm.batch);
             let mut forked = orphans::in_pull(&events, &held);
             forked.extend(severed);
-            let before = writing.head().arrival;
+            let before = writing.head().offset;
             self.store(at, writing, Task::Absorb { events, forked });
-            if writing.head().arrival == before {
+            if writing.head().offset == before {
                 return;
             }
         }

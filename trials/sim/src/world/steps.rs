@@ -46,7 +46,7 @@ impl World {
         }
         if let Some(knowledge) = knowledge {
             let replica = &mut self.replicas[at];
-            replica.settled = replica.settled.max(knowledge.settled_floor);
+            replica.settled = replica.settled.max(knowledge.settled_ts);
             self.expect_memory(at, &knowledge);
         }
         self.count_prefetches(before, prefetches);
@@ -180,7 +180,7 @@ impl World {
                     .iter()
                     .map(|(o, s)| format!("{o}:{s}"))
                     .collect::<Vec<_>>(),
-                digest.floor.get(),
+                digest.closed_ts.get(),
                 digest
                     .forked
                     .iter()

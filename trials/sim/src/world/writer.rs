@@ -137,7 +137,7 @@ impl World {
                 let own = head.vector.get(head.origin);
                 self.replicas[at].stuck_at = is_stuck.then_some(own);
             }
-            Effect::NotOurs(not_ours) => {
+            Effect::DatabaseReplaced(not_ours) => {
                 self.hit(Hit::RestoredBeneath);
                 self.note(format_args!("{} {not_ours}", at + 1));
                 let replica = &self.replicas[at];
@@ -292,7 +292,7 @@ impl World {
     /// Checks the published head against the rows, and sends the commit signal.
     fn published(&mut self, at: usize, head: &std::sync::Arc<Head>) {
         let replica = &mut self.replicas[at];
-        replica.promised = replica.promised.max(head.floor);
+        replica.promised = replica.promised.max(head.closed_ts);
         let recount = replica.disk.head(head.origin);
         // The process detects an exchanged database only at the next statement.
         let is_recounted = recount.vector == head.vector
@@ -302,17 +302,17 @@ impl World {
             let (told, held) = (head.vector.clone(), recount.vector);
             self.violate(|| format!("{} reports the vector {told:?}, and holds {held:?}", at + 1));
         }
-        self.expect_remembered(at, head.floor, recount.highest);
+        self.expect_remembered(at, head.closed_ts, recount.highest);
         self.signal_commit(at, std::sync::Arc::clone(head));
     }
 
     /// Checks that after a crash at any time, a start begins above every reported closed timestamp.
-    fn expect_remembered(&mut self, at: usize, floor: Hlc, highest: Hlc) {
+    fn expect_remembered(&mut self, at: usize, closed_ts: Hlc, highest: Hlc) {
         let disk = &self.replicas[at].disk;
         let in_row = disk.identity.as_ref().map(|row| row.reserved);
         let in_file = disk.file.as_ref().map(|file| file.hlc);
         let remembered = in_row.max(in_file).max(Some(highest));
-        if Some(floor) > remembered && !self.swarm.loses_state() {
+        if Some(closed_ts) > remembered && !self.swarm.loses_state() {
             self.violate(|| format!("{} reports a closed timestamp before it is durable", at + 1));
         }
     }

@@ -32,9 +32,9 @@ impl Rig {
             origin: own,
             vector: [].into_iter().collect(),
             hashes: BTreeMap::new(),
-            floor: Hlc::default(),
+            closed_ts: Hlc::default(),
             highest: Hlc::default(),
-            arrival: 0,
+            offset: 0,
         };
         let row = Row {
             origin: own,
@@ -157,7 +157,7 @@ impl Rig {
             self.database.vector.record(stamp.dot());
             self.database.hashes.insert(stamp.origin, row.event.hash);
             self.database.highest = self.database.highest.max(stamp.hlc);
-            self.database.arrival = row.arrival;
+            self.database.offset = row.offset;
         }
     }
 
@@ -254,7 +254,7 @@ impl Rig {
             Effect::Answer { reply, verdict, .. } => format!("{reply}: {}", summary(verdict)),
             Effect::Fail { reply, why } => format!("{reply}: {why:?}"),
             Effect::FileIsStuck(is_stuck) => format!("file is stuck: {is_stuck}"),
-            Effect::NotOurs(_) => "not ours".to_owned(),
+            Effect::DatabaseReplaced(_) => "not ours".to_owned(),
             Effect::End => "end".to_owned(),
             Effect::Committed(_) | Effect::Publish(_) => return,
         };

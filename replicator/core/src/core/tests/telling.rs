@@ -5,23 +5,23 @@ use super::*;
 #[test]
 fn a_floor_counts_once_all_that_was_held_with_it_is_here() {
     let mut given = Given::peers(3);
-    let floor = |n, ms, held: &[(u16, u64)]| Digest {
-        floor: Hlc::at_ms(ms),
+    let closed_ts = |n, ms, held: &[(u16, u64)]| Digest {
+        closed_ts: Hlc::at_ms(ms),
         ..digest(2, n, held)
     };
     given.holds_with_floor(&[], 900);
     given.answered(Digest {
-        floor: Hlc::at_ms(800),
+        closed_ts: Hlc::at_ms(800),
         ..digest(3, 1, &[])
     });
 
-    given.answered(floor(1, 500, &[]));
+    given.answered(closed_ts(1, 500, &[]));
     assert_eq!(given.settled_ms(), 500);
-    given.called(floor(2, 700, &[(2, 1)]));
+    given.called(closed_ts(2, 700, &[(2, 1)]));
     assert_eq!(given.settled_ms(), 500, "an event is missing");
     given.holds_with_floor(&[(2, 1)], 900);
     assert_eq!(given.settled_ms(), 700);
-    given.called(floor(3, 950, &[(2, 1)]));
+    given.called(closed_ts(3, 950, &[(2, 1)]));
     assert_eq!(given.settled_ms(), 800, "the lowest of all");
 }
 
@@ -128,7 +128,7 @@ fn what_is_held_and_the_floor_never_go_back() {
 
     let question = given.core.question();
     assert_eq!(
-        (question.held(), question.floor),
+        (question.held(), question.closed_ts),
         (vector(&[(1, 5)]), Hlc::at_ms(7))
     );
 }
