@@ -67,6 +67,8 @@ pub(crate) struct Process {
     /// Whether the database is not the one it started with; it stops writing until a restart.
     pub is_cut_off: bool,
     pub doing: Doing,
+    /// The file write in progress. A statement may run beside a write that the writer no longer awaits.
+    pub recording: Option<Fate>,
     /// When to wake the writer.
     pub wakes_ms: Option<u64>,
     /// The pending write.
@@ -138,8 +140,6 @@ pub(crate) enum Doing {
     Inserting(Insertion, Fate),
     Reserving(Fate),
     Renewing(Fate),
-    /// The file beside the database.
-    Recording(Fate),
 }
 
 impl Replica {

@@ -63,6 +63,8 @@ pub(crate) enum Happening {
     Wake(usize, u64),
     /// The writer's current operation ends.
     Writer(usize, u64),
+    /// The file write ends.
+    FileEnds(usize, u64),
     /// The writer asked to be woken.
     WriterWakes(usize, u64),
     /// The pending write becomes durable.
@@ -230,6 +232,7 @@ impl World {
         match happening {
             Happening::Wake(at, life) if self.is_alive(at, life) => self.wake(at),
             Happening::Writer(at, life) if self.is_alive(at, life) => self.writer_goes_on(at),
+            Happening::FileEnds(at, life) if self.is_alive(at, life) => self.file_ends(at),
             Happening::WriterWakes(at, life) if self.is_alive(at, life) => self.wake_writer(at),
             Happening::Lands(at, life) if self.is_alive(at, life) => self.land(at),
             Happening::Fold(at, life) if self.is_alive(at, life) => self.fold(at),
@@ -268,6 +271,7 @@ impl World {
         match *happening {
             Happening::Wake(at, _)
             | Happening::Writer(at, _)
+            | Happening::FileEnds(at, _)
             | Happening::WriterWakes(at, _)
             | Happening::Fold(at, _)
             | Happening::RenewAgain(at, ..)

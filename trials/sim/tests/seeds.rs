@@ -22,13 +22,14 @@ fn whatever_goes_wrong_nothing_is_lost_repeated_or_reordered() {
 /// * a process that was no longer believed;
 /// * a batch that continued in an exchanged database;
 /// * a reader whose stale entries were paired with events that were lost, withheld, or held by an
-///   unreachable replica.
+///   unreachable replica;
+/// * a file write that ended after the writer had stopped waiting for it.
 #[test]
 fn what_was_found_once_stays_mended() {
     let found = [
         2_005, 3_024, 3_073, 1_020, 1_045, 2_050, 9_056, 318, 6_868, 732, 2_282, 18_999, 103_701,
         101_074, 101_747, 302, 820, 10_021, 14_013, 20_552, 30_828, 193_535, 235_854, 260_833,
-        402_953, 419_651, 519_485, 549_134, 561_638, 1_348, 1_378, 1_511, 9_615,
+        402_953, 419_651, 519_485, 549_134, 561_638, 1_348, 1_378, 1_511, 9_615, 5_454,
     ];
     for seed in found {
         holds(seed);

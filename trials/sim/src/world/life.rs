@@ -177,13 +177,14 @@ impl World {
         };
         self.replicas[at].paused_until_ms = 0;
         let is_pending = process.pending.is_some();
+        let is_recording = process.recording.is_some();
         self.hit(match &process.doing {
+            _ if is_recording && is_pending => Hit::CrashBeforeFile,
+            _ if is_recording => Hit::CrashAfterFile,
             Doing::Starting => Hit::CrashStarting,
             Doing::Reading(_) => Hit::CrashReading,
             Doing::Inserting(_, Fate::Done) if is_pending => Hit::CrashBeforeCommit,
             Doing::Inserting(_, Fate::Done) => Hit::CrashAfterCommit,
-            Doing::Recording(_) if is_pending => Hit::CrashBeforeFile,
-            Doing::Recording(_) => Hit::CrashAfterFile,
             _ => Hit::CrashIdle,
         });
         let lands = self.rng.permille(500);
@@ -321,6 +322,7 @@ impl Process {
             has_session: true,
             is_cut_off: false,
             doing: Doing::Starting,
+            recording: None,
             wakes_ms: None,
             pending: None,
             is_folding: false,

@@ -246,10 +246,9 @@ impl World {
         if let Some(process) = &mut self.replicas[at].process {
             process.pending = None;
             process.has_session = false;
-            if let Doing::Inserting(_, fate)
-            | Doing::Reserving(fate)
-            | Doing::Renewing(fate)
-            | Doing::Recording(fate) = &mut process.doing
+            process.recording = process.recording.map(|_| Fate::Failed);
+            if let Doing::Inserting(_, fate) | Doing::Reserving(fate) | Doing::Renewing(fate) =
+                &mut process.doing
             {
                 *fate = Fate::Failed;
             }

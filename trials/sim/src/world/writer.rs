@@ -156,6 +156,11 @@ impl World {
         let life = self.replicas[at].life;
         self.process(at).doing = doing;
         self.plan(in_ms, Happening::Writer(at, life));
+        self.may_die_within(at, in_ms);
+    }
+
+    fn may_die_within(&mut self, at: usize, in_ms: u64) {
+        let life = self.replicas[at].life;
         if std::mem::take(&mut self.replicas[at].is_doomed) {
             let dies_ms = self.rng.below(in_ms + 2);
             self.plan(dies_ms, Happening::Dies(at, life));
@@ -223,7 +228,16 @@ impl World {
         let is_stuck = replica.full_until_ms.max(replica.stuck_until_ms) > self.now_ms;
         let fate = if is_stuck { Fate::Failed } else { Fate::Done };
         let in_ms = self.send_to_disk(at, Durable::File(record), fate);
-        self.does(at, Doing::Recording(fate), in_ms);
+        let life = self.replicas[at].life;
+        self.process(at).recording = Some(fate);
+        self.plan(in_ms, Happening::FileEnds(at, life));
+        self.may_die_within(at, in_ms);
+    }
+
+    pub(super) fn file_ends(&mut self, at: usize) {
+        if let Some(fate) = self.process(at).recording.take() {
+            self.drive(at, Input::Recorded(fate == Fate::Done));
+        }
     }
 
     pub(super) fn writer_goes_on(&mut self, at: usize) {
@@ -252,7 +266,6 @@ impl World {
                 Input::Reserved(outcome.map(drop))
             }
             Doing::Renewing(fate) => Input::IdentityStored(self.outcome(at, fate).map(drop)),
-            Doing::Recording(fate) => Input::Recorded(fate == Fate::Done),
         };
         self.drive(at, input);
     }
