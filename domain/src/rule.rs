@@ -75,6 +75,11 @@ pub const fn holds(_: Rule) -> bool {
 /// interrupt production code. Without the feature `mutants` it compiles to nothing.
 #[macro_export]
 macro_rules! mutant {
+    ($rule:ident) => {
+        if !$crate::rule::holds($crate::rule::Rule::$rule) {
+            return;
+        }
+    };
     ($rule:ident => $wrong:expr) => {
         if !$crate::rule::holds($crate::rule::Rule::$rule) {
             return $wrong;

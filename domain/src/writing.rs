@@ -10,6 +10,7 @@ mod cache;
 mod identity;
 pub mod machine;
 mod promises;
+
 #[cfg(test)]
 mod tests;
 mod work;
@@ -20,7 +21,8 @@ pub use work::{Absorbed, Action, Command, Conflict, Head, NewRow, Task, Unstampe
 
 use crate::hlc::{Clock, Hlc};
 use crate::ids::{Origin, ReplicaId};
-use crate::rule::{self, Rule};
+use crate::mutant;
+use crate::version_vector::VersionVector;
 use batch::Batch;
 use cache::Cache;
 
@@ -106,13 +108,7 @@ impl Writing {
         let mut clock = Clock::default();
         let reserved = found.row.as_ref().map(|row| row.reserved);
         let recorded = found.file.as_ref().map(|file| file.hlc);
-        let earlier = [Some(found.head.highest), reserved, recorded];
-        for reading in earlier
-            .into_iter()
-            .filter(|_| rule::holds(Rule::ClockIsSeeded))
-        {
-            clock.merge(reading.unwrap_or_default());
-        }
+        seed(&mut clock, [Some(found.head.highest), reserved, recorded]);
         let mut head = found.head;
         head.origin = origin;
         head.closed_ts = clock.last();
@@ -214,14 +210,17 @@ impl Writing {
         } = batch;
         // Kept even if the batch fails: readings may be skipped, but never issued twice.
         self.clock = clock;
-        if !rule::holds(Rule::HeldAfterCommit) {
-            self.head = head.clone();
-        }
+        self.leave_head_to_the_commit(&head);
         Decided {
             verdicts,
             rows,
             head,
         }
+    }
+
+    /// Does nothing: the head changes with the commit. The mutant changes it with the decision.
+    fn leave_head_to_the_commit(&mut self, decided: &Head) {
+        mutant!(HeldAfterCommit => self.head = decided.clone());
     }
 
     /// Applies a batch whose rows are committed. Returns its verdicts, in the order of the tasks.
@@ -239,9 +238,8 @@ impl Writing {
     /// Drops the cache after a failed statement (F14). Before the next batch the head must be read
     /// again and passed to [`Writing::resume`].
     pub fn forget(&mut self) {
-        if rule::holds(Rule::MemoryIsForgotten) {
-            self.cache.clear();
-        }
+        mutant!(MemoryIsForgotten);
+        self.cache.clear();
     }
 
     /// Resumes after a failure, in a new session that holds the lock, with the stored state.
@@ -258,10 +256,7 @@ impl Writing {
         // If the commit of a new epoch was not confirmed, the row shows whether it succeeded.
         let is_renewed = stored.is_some() && stored == self.renewing;
         let is_ours = is_renewed || stored == Some(self.head.origin);
-        // Everything reported was committed before, so the database must still hold it.
-        let has_all = head.vector.covers_all(&self.head.vector);
-        let is_proven = is_ours && *found == self.server && has_all;
-        if !is_proven && rule::holds(Rule::SessionIsProven) {
+        if !self.is_continued(found, is_ours, &head.vector) {
             return Err(DatabaseReplaced);
         }
         if let Some(origin) = self.renewing.take_if(|_| is_renewed) {
@@ -276,14 +271,29 @@ impl Writing {
         Ok(())
     }
 
+    /// Whether a session is proven to be on the database of before. Everything reported was
+    /// committed before, so the database must still hold it.
+    fn is_continued(&self, found: &Server, is_ours: bool, held: &VersionVector) -> bool {
+        mutant!(SessionIsProven => true);
+        is_ours && *found == self.server && held.covers_all(&self.head.vector)
+    }
+
     /// Whether a batch whose commit was not confirmed was committed (F12). Call it after
     /// [`Writing::resume`].
     pub fn was_committed(&self, decided: &Decided) -> bool {
-        crate::mutant!(LostAnswerIsSettled => false);
+        mutant!(LostAnswerIsSettled => false);
         decided.rows.last().is_some_and(|row| {
             let stamp = &row.event.envelope.stamp;
             self.head.offset == row.offset
                 && self.head.hashes.get(&stamp.origin) == Some(&row.event.hash)
         })
+    }
+}
+
+/// Starts the clock above everything that was written, reserved or recorded before.
+fn seed(clock: &mut Clock, earlier: [Option<Hlc>; 3]) {
+    mutant!(ClockIsSeeded);
+    for reading in earlier.into_iter().flatten() {
+        clock.merge(reading);
     }
 }

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::ids::Origin;
+use crate::mutant;
 use crate::names::{GroupName, UserId};
-use crate::rule::{self, Rule};
 use crate::stamp::OrderKey;
 use crate::version_vector::VersionVector;
 
@@ -107,9 +107,7 @@ impl Rivals {
         let (object, register) = (object(entry), register(entry));
         let of_register = self.stale_of_register.get_mut(&register);
         let of_register = of_register.is_some_and(|it| ends_conflict(it, origin, has_hidden));
-        let of_object = self.stale_of_object.get_mut(&object);
-        let of_object = of_object.is_some_and(|it| ends_conflict(it, origin, has_hidden))
-            && rule::holds(Rule::RecheckIsOfTheObject);
+        let of_object = self.ends_conflict_about(&object, origin, has_hidden);
         if !of_register && !of_object {
             return None;
         }
@@ -117,6 +115,13 @@ impl Rivals {
             return Some(Kind::Moved);
         }
         self.outcomes.get(&register).map(|&(_, kind)| kind)
+    }
+
+    /// Whether this entry of an origin ends a possible conflict about the whole object.
+    fn ends_conflict_about(&mut self, object: &Object, origin: Origin, has_hidden: bool) -> bool {
+        mutant!(RecheckIsOfTheObject => false);
+        let stale = self.stale_of_object.get_mut(object);
+        stale.is_some_and(|it| ends_conflict(it, origin, has_hidden))
     }
 }
 

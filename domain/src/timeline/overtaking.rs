@@ -4,7 +4,7 @@
 //! reader who is catching up may still receive an older part of that history after the message.
 
 use crate::hlc::Hlc;
-use crate::rule::{self, Rule};
+use crate::mutant;
 
 use super::{FeedEntry, Message};
 
@@ -16,9 +16,10 @@ pub fn is_overtaken<'a>(
     mut later: impl Iterator<Item = &'a FeedEntry>,
     beyond: Option<Hlc>,
 ) -> bool {
+    mutant!(SettledForTheReader => false);
     let sorts_before = |entry: &FeedEntry| {
         entry.kind.is_copy() && entry.group == message.group && entry.position < message.position
     };
     let may_follow = beyond.is_some_and(|beyond| beyond <= message.position.hlc);
-    (may_follow || later.any(sorts_before)) && rule::holds(Rule::SettledForTheReader)
+    may_follow || later.any(sorts_before)
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crate::cursor::Delivery;
 use crate::hlc::Hlc;
 use crate::ids::Origin;
-use crate::rule::{self, Rule};
+use crate::mutant;
 use crate::version_vector::VersionVector;
 
 use super::delivery::Rivals;
@@ -273,17 +273,11 @@ impl Progress {
         } else {
             entry.shown_as()
         };
-        let is_after = entry.position.hlc > self.highest;
-        let kind = kind.filter(|_| is_after || rule::holds(Rule::CursorIsVector));
+        let kind = kind.filter(|_| self.is_in_order(entry));
         if is_new && awaits {
             self.cut_back();
         }
-        if !rule::holds(Rule::AcknowledgedByEntry) {
-            self.acknowledged
-                .get_or_insert_with(|| self.delivered.clone());
-        } else if let Some(acknowledged) = self.acknowledged.as_mut().filter(|_| !awaits) {
-            acknowledged.record(dot);
-        }
+        self.acknowledge(|acknowledged| acknowledged.record(dot));
         if is_new {
             self.delivered.record(dot);
             rivals.record(entry);
@@ -293,16 +287,30 @@ impl Progress {
         kind
     }
 
+    /// Whether an entry may be framed after the ones before it: always, because the cursor is a
+    /// vector and not a place in the order.
+    fn is_in_order(&self, entry: &FeedEntry) -> bool {
+        mutant!(CursorIsVector => entry.position.hlc > self.highest);
+        true
+    }
+
+    /// Extends what is acknowledged, unless the reader is ahead.
+    fn acknowledge(&mut self, extend: impl FnOnce(&mut VersionVector)) {
+        mutant!(AcknowledgedByEntry => {
+            let delivered = &self.delivered;
+            self.acknowledged.get_or_insert_with(|| delivered.clone());
+        });
+        let awaits = self.awaits();
+        if let Some(acknowledged) = self.acknowledged.as_mut().filter(|_| !awaits) {
+            extend(acknowledged);
+        }
+    }
+
     /// Records that every entry of the group within `vector` was passed: other events that it
     /// covers need no frame.
     fn merge_vector(&mut self, vector: &VersionVector) {
         self.delivered.merge(vector);
-        let awaits = self.awaits();
-        if let Some(acknowledged) = self.acknowledged.as_mut().filter(|_| !awaits)
-            && rule::holds(Rule::AcknowledgedByEntry)
-        {
-            acknowledged.merge(vector);
-        }
+        self.acknowledge(|acknowledged| acknowledged.merge(vector));
     }
 
     /// Records that every entry of the group that this replica holds was passed.

@@ -13,11 +13,11 @@ use crate::aggregate::{Asked, Stamped};
 use crate::chain::Hash;
 use crate::envelope::{Envelope, LEVEL, RawEvent};
 use crate::group::{Group, GroupCommand, GroupEvent};
-use crate::hlc::Clock;
+use crate::hlc::{Clock, Hlc};
 use crate::ids::Origin;
+use crate::mutant;
 use crate::names::MessageId;
 use crate::post::{Post, PostCommand, PostEvent, Refusal};
-use crate::rule::{self, Rule};
 use crate::stamp::Stamp;
 
 pub use needs::{Facts, Needs};
@@ -95,8 +95,8 @@ impl<'a> Batch<'a> {
 
     /// Looks up an author's idempotency key. This precedes every other check (F12).
     fn was_sent_before(&self, digest: &[u8; 16], id: &MessageId) -> Result<bool, Refusal> {
+        mutant!(KeyIsLookedUp => Ok(false));
         match self.keys.get(digest) {
-            _ if !rule::holds(Rule::KeyIsLookedUp) => Ok(false),
             Some(known) if known.contains(&id.0) => Ok(true),
             Some(_) => Err(Refusal::KeyReused),
             None => Ok(false),
@@ -257,9 +257,7 @@ impl<'a> Batch<'a> {
             let known = self.keys.entry(digest).or_default();
             known.insert(envelope.id.clone());
         }
-        if rule::holds(Rule::ClockIsMerged) {
-            self.clock.merge(envelope.stamp.hlc);
-        }
+        merge_clock(&mut self.clock, envelope.stamp.hlc);
         self.head.vector.record(envelope.stamp.dot());
         self.head.hashes.insert(envelope.stamp.origin, event.hash);
         self.head.highest = self.head.highest.max(envelope.stamp.hlc);
@@ -302,4 +300,10 @@ impl<'a> Batch<'a> {
             .copied()
             .unwrap_or(Hash::START)
     }
+}
+
+/// Keeps the clock above every event stored, so that later events sort after it.
+fn merge_clock(clock: &mut Clock, stored: Hlc) {
+    mutant!(ClockIsMerged);
+    clock.merge(stored);
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::hlc::Hlc;
 use crate::ids::{Epoch, Origin, ReplicaId};
 
-use crate::rule::{self, Rule};
+use crate::mutant;
 
 use super::Found;
 
@@ -88,13 +88,7 @@ impl Found {
     pub(super) fn judge(&self, replica: ReplicaId, fresh_epoch: u32) -> (Beginning, Origin) {
         let (row, file) = (self.row.as_ref(), self.file.as_ref());
         let held = row.map_or(0, |row| self.head.vector.get(row.origin));
-        let mut beginning = judge(replica, row, file, held, &self.server);
-        let is_unchecked = !rule::holds(Rule::EpochIsProven)
-            || !rule::holds(Rule::FileIsAsked)
-                && !matches!(beginning, Beginning::Renewed(Doubt::OtherPostgres));
-        if row.is_some() && is_unchecked {
-            beginning = Beginning::Continued;
-        }
+        let beginning = checked(row, judge(replica, row, file, held, &self.server));
         let origin = match (beginning, row) {
             (Beginning::Continued, Some(row)) => row.origin,
             _ => draw(replica, fresh_epoch, |origin| {
@@ -103,6 +97,17 @@ impl Found {
         };
         (beginning, origin)
     }
+}
+
+/// Returns what was decided. The mutants continue an epoch that was not proven.
+fn checked(row: Option<&Row>, decided: Beginning) -> Beginning {
+    if row.is_some() {
+        mutant!(EpochIsProven => Beginning::Continued);
+        if !matches!(decided, Beginning::Renewed(Doubt::OtherPostgres)) {
+            mutant!(FileIsAsked => Beginning::Continued);
+        }
+    }
+    decided
 }
 
 /// Decides whether the epoch is continued. `held` is the highest seq in the database of the origin

@@ -3,7 +3,7 @@
 
 use crate::hlc::{Clock, Hlc};
 use crate::ids::Origin;
-use crate::rule::{self, Rule};
+use crate::mutant;
 
 use super::{Head, Record, Writing, identity};
 
@@ -22,14 +22,15 @@ impl Writing {
     /// at or below it is in flight. The closed timestamp is the clock, capped by the reservation.
     pub fn publish(&mut self, wall_ms: u64) -> Head {
         let now = self.clock.last().max(Hlc::at_ms(wall_ms));
-        let closed_ts = if rule::holds(Rule::ClosedTsIsReserved) {
-            now.min(self.reserved)
-        } else {
-            now
-        };
+        let closed_ts = self.within_reservation(now);
         self.clock.merge(closed_ts);
         self.head.closed_ts = self.head.closed_ts.max(closed_ts);
         self.head.clone()
+    }
+
+    fn within_reservation(&self, reading: Hlc) -> Hlc {
+        mutant!(ClosedTsIsReserved => reading);
+        reading.min(self.reserved)
     }
 
     /// The reservation in the identity row and the file: no published closed timestamp lies above
@@ -84,7 +85,8 @@ impl Writing {
     /// Whether own events may be written and answered. They may not while the file cannot be
     /// written, because a later restore of the database could not be detected (F1).
     pub fn may_issue_seqs(&self) -> bool {
-        !self.is_file_stuck || !rule::holds(Rule::FileIsAwaited)
+        mutant!(FileIsAwaited => true);
+        !self.is_file_stuck
     }
 
     /// Whether the file has recorded the newest own event.

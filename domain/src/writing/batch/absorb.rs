@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::envelope::RawEvent;
 use crate::ids::Origin;
-use crate::rule::{self, Rule};
+use crate::mutant;
 use crate::writing::Absorbed;
 
 use super::Batch;
@@ -35,17 +35,16 @@ impl Batch<'_> {
             let mut needed = stamp.past.beyond(&self.head.vector);
             needed.retain(|range| {
                 if range.origin == stamp.origin {
-                    rule::holds(Rule::NextIsAsked)
+                    is_predecessor_required()
                 } else {
-                    !known_forks.contains(&range.origin) && rule::holds(Rule::PastIsAsked)
+                    is_past_required() && !known_forks.contains(&range.origin)
                 }
             });
             if !needed.is_empty() {
                 missing.extend(needed);
                 continue;
             }
-            let chain = self.chain_of(stamp.origin).then(event.bytes.as_bytes());
-            if chain != event.hash && rule::holds(Rule::ChainIsChecked) {
+            if !self.continues_chain(event) {
                 forked.insert(stamp.origin);
                 continue;
             }
@@ -59,4 +58,22 @@ impl Batch<'_> {
             unknown_own,
         }
     }
+
+    fn continues_chain(&self, event: &RawEvent) -> bool {
+        mutant!(ChainIsChecked => true);
+        let origin = event.envelope.stamp.origin;
+        self.chain_of(origin).then(event.bytes.as_bytes()) == event.hash
+    }
+}
+
+/// Whether an event waits for the one before it of its origin.
+fn is_predecessor_required() -> bool {
+    mutant!(NextIsAsked => false);
+    true
+}
+
+/// Whether an event waits for its causal past.
+fn is_past_required() -> bool {
+    mutant!(PastIsAsked => false);
+    true
 }
