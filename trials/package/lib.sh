@@ -46,7 +46,7 @@ summary() {
 # Repeats a command until it succeeds; gives up after a minute.
 eventually() {
     local deadline=$((SECONDS + 60))
-    until "$@" 2>&1; do
+    until "$@"; do
         [ "$SECONDS" -lt "$deadline" ] || return 1
         sleep 0.2
     done
