@@ -223,7 +223,7 @@ fn write_problem(group: &GroupName, failure: SubmitError) -> Problem {
         SubmitError::Busy => Problem::Busy,
         SubmitError::DiskFull => Problem::DiskFull,
         failure @ SubmitError::Unstorable => Problem::internal(failure),
-        failure @ (SubmitError::Unavailable | SubmitError::FileStuck | SubmitError::Conflict) => {
+        failure @ (SubmitError::Unavailable | SubmitError::FileStuck) => {
             Problem::unavailable(failure)
         }
     }

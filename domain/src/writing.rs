@@ -17,7 +17,7 @@ mod work;
 
 pub use batch::{Facts, Needs};
 pub use identity::{Beginning, Doubt, Record, Row, Server, draw};
-pub use work::{Absorbed, Action, Command, Conflict, Head, NewRow, Task, Unstamped, Verdict};
+pub use work::{Absorbed, Action, Command, Head, NewRow, Task, Verdict};
 
 use crate::hlc::{Clock, Hlc};
 use crate::ids::{Origin, ReplicaId};

@@ -96,7 +96,7 @@ enum Reply {
         OwnedSemaphorePermit,
     ),
     Absorb(oneshot::Sender<Result<(Absorbed, Arc<Head>), SubmitError>>),
-    Persist(oneshot::Sender<Result<(), SubmitError>>),
+    Restamp(oneshot::Sender<Result<(), SubmitError>>),
     Raise(oneshot::Sender<Result<(), SubmitError>>),
     Renew(oneshot::Sender<Result<Origin, SubmitError>>),
 }
@@ -284,7 +284,7 @@ impl Log {
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();
-        self.write(Task::Restamp(envelopes), Reply::Persist(answer))
+        self.write(Task::Restamp(envelopes), Reply::Restamp(answer))
             .await?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }

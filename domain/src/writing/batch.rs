@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::aggregate::{Asked, Stamped};
 use crate::chain::Hash;
-use crate::envelope::{Envelope, LEVEL, RawEvent};
+use crate::envelope::{Envelope, RawEvent};
 use crate::group::{Group, GroupCommand, GroupEvent};
 use crate::hlc::{Clock, Hlc};
 use crate::ids::Origin;
@@ -23,7 +23,7 @@ use crate::stamp::Stamp;
 pub use needs::{Facts, Needs};
 
 use super::cache::Cache;
-use super::{Action, Command, Conflict, Head, NewRow, Task, Time, Unstamped, Verdict};
+use super::{Action, Command, Head, NewRow, Task, Time, Verdict};
 
 const GROUP: &str = <Group as cqrs_es::Aggregate>::TYPE;
 const POST: &str = <Post as cqrs_es::Aggregate>::TYPE;
@@ -66,10 +66,9 @@ impl<'a> Batch<'a> {
         match task {
             Task::Submit(command) => Verdict::Submitted(self.submit(command)),
             Task::Absorb { events, forked } => Verdict::Absorbed(self.absorb(events, forked)),
-            Task::Persist(events) => Verdict::Persisted(self.persist(events)),
             Task::Restamp(events) => {
                 self.restamp(events);
-                Verdict::Persisted(Ok(()))
+                Verdict::Restamped
             }
             Task::Raise(seen) => {
                 self.clock.merge(*seen);
@@ -160,28 +159,6 @@ impl<'a> Batch<'a> {
             command: asked,
         };
         (asked, clock)
-    }
-
-    fn persist(&mut self, events: &[Unstamped]) -> Result<(), Conflict> {
-        for event in events {
-            let sequence = self.next_sequence(&event.aggregate, &event.id);
-            if sequence != event.sequence {
-                return Err(Conflict);
-            }
-            let envelope = Envelope {
-                stamp: self.next_stamp(),
-                level: LEVEL,
-                aggregate: event.aggregate.clone(),
-                id: event.id.clone(),
-                group: event.group.clone(),
-                kind: event.kind.clone(),
-                at: self.wall_ms(),
-                event: event.event.clone(),
-            };
-            let raw = RawEvent::create(envelope, self.chain_of(self.head.origin));
-            self.apply_and_append(raw);
-        }
-        Ok(())
     }
 
     /// Appends events with a new stamp of this replica in place of their own.

@@ -1,9 +1,6 @@
 //! The writer's tasks and their results.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use serde_json::value::RawValue;
 
 use crate::chain::Hash;
 use crate::envelope::{Envelope, RawEvent};
@@ -65,8 +62,6 @@ pub enum Task {
         /// are not required.
         forked: BTreeSet<Origin>,
     },
-    /// Stamp and store events that were decided elsewhere.
-    Persist(Vec<Unstamped>),
     /// Store events under a new stamp, otherwise unchanged.
     Restamp(Vec<Envelope>),
     /// Raise the clock: every later event of this replica has a higher reading.
@@ -77,32 +72,11 @@ impl Task {
     /// Whether the task may yield own events, and so issue a seq.
     pub fn issues_seqs(&self) -> bool {
         match self {
-            Self::Submit(_) | Self::Persist(_) | Self::Restamp(_) => true,
+            Self::Submit(_) | Self::Restamp(_) => true,
             Self::Absorb { .. } | Self::Raise(_) => false,
         }
     }
 }
-
-/// An event that has no stamp yet.
-#[derive(Clone, Debug)]
-pub struct Unstamped {
-    /// The type of aggregate.
-    pub aggregate: String,
-    /// The id of the aggregate.
-    pub id: String,
-    /// The sequence for which it was decided.
-    pub sequence: i64,
-    /// The group whose readers it concerns.
-    pub group: Option<String>,
-    /// The event's type.
-    pub kind: String,
-    /// The event itself.
-    pub event: Arc<RawValue>,
-}
-
-/// An aggregate has changed since it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conflict;
 
 /// The result of a task, reported after the commit.
 #[derive(Clone, Debug)]
@@ -111,8 +85,8 @@ pub enum Verdict {
     Submitted(Result<Option<RawEvent>, Refusal>),
     /// The result for a peer's events.
     Absorbed(Absorbed),
-    /// Whether the events were stamped.
-    Persisted(Result<(), Conflict>),
+    /// The events are stored under their new stamps.
+    Restamped,
     /// The clock is raised.
     Raised,
     /// The origin of own events from now on.

@@ -28,9 +28,6 @@ pub enum SubmitError {
     /// The database cannot store the event. Only a peer can send such an event.
     #[error("the database cannot store this event")]
     Unstorable,
-    /// The aggregate is at another sequence than the caller expects.
-    #[error("the aggregate has changed since it was read")]
-    Conflict,
 }
 
 /// Why the log could not be opened, in one sentence for the operator.

@@ -121,11 +121,6 @@ impl Needs {
                     self.add_sequence(&event.aggregate, &event.id);
                 }
             }
-            Task::Persist(events) => {
-                for event in events {
-                    self.add_sequence(&event.aggregate, &event.id);
-                }
-            }
             Task::Raise(_) => {}
         }
     }

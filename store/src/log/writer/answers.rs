@@ -30,10 +30,7 @@ pub(super) fn answer(reply: Reply, verdict: Verdict, head: Arc<Head>) {
         (Reply::Absorb(to), Verdict::Absorbed(absorbed)) => {
             let _ = to.send(Ok((absorbed, head)));
         }
-        (Reply::Persist(to), Verdict::Persisted(decided)) => {
-            let _ = to.send(decided.map_err(|_| SubmitError::Conflict));
-        }
-        (Reply::Raise(to), Verdict::Raised) => {
+        (Reply::Restamp(to), Verdict::Restamped) | (Reply::Raise(to), Verdict::Raised) => {
             let _ = to.send(Ok(()));
         }
         (Reply::Renew(to), Verdict::Renewed(origin)) => {
@@ -49,7 +46,7 @@ pub(super) fn fail(reply: Reply, why: WriteFailure) {
     match reply {
         Reply::Submit(to, _) => drop(to.send(Err(why))),
         Reply::Absorb(to) => drop(to.send(Err(why))),
-        Reply::Persist(to) | Reply::Raise(to) => drop(to.send(Err(why))),
+        Reply::Restamp(to) | Reply::Raise(to) => drop(to.send(Err(why))),
         Reply::Renew(to) => drop(to.send(Err(why))),
     }
 }

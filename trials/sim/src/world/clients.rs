@@ -1,11 +1,15 @@
 //! Requests of clients, and their answers.
 
-use causeway_domain::envelope::RawEvent;
+use causeway_domain::envelope::{Envelope, LEVEL, RawEvent};
 use causeway_domain::group::GroupCommand;
+use causeway_domain::hlc::Hlc;
+use causeway_domain::ids::{Epoch, Origin};
 use causeway_domain::names::{GroupName, MessageId, User, key_digest};
 use causeway_domain::post::{PostCommand, Refusal};
+use causeway_domain::stamp::Stamp;
 use causeway_domain::text::{IdempotencyKey, MessageText};
-use causeway_domain::writing::{Action, Command, Task, Unstamped};
+use causeway_domain::version_vector::VersionVector;
+use causeway_domain::writing::{Action, Command, Task};
 
 use super::{Happening, World};
 use crate::hits::Hit;
@@ -279,14 +283,25 @@ impl World {
         };
         self.hit(hit);
         let raw = serde_json::value::RawValue::from_string(event.to_owned());
-        let unstamped = Unstamped {
+        let stamp = Stamp {
+            origin: Origin {
+                replica: self.replicas[at].id,
+                epoch: Epoch(0),
+            },
+            seq: 1,
+            hlc: Hlc::default(),
+            past: VersionVector::default(),
+        };
+        let envelope = Envelope {
+            stamp,
+            level: LEVEL,
             aggregate: "post".into(),
             id,
-            sequence: 1,
             group: Some(self.people.groups[0].as_str().to_owned()),
             kind: kind.into(),
+            at: 0,
             event: std::sync::Arc::from(raw.expect("it is JSON")),
         };
-        self.hand_over(at, Task::Persist(vec![unstamped]), Asker::Nobody);
+        self.hand_over(at, Task::Restamp(vec![envelope]), Asker::Nobody);
     }
 }
