@@ -7,7 +7,7 @@ use causeway_domain::names::User;
 use causeway_domain::timeline::Message;
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator_core::view::Knowledge;
-use causeway_store::timelines::Seen;
+use causeway_store::timelines::MessageView;
 use jiff::Timestamp;
 use poem::{IntoResponse, Response};
 use poem_openapi::payload::Payload;
@@ -144,7 +144,7 @@ pub struct Renderer<'a> {
 
 impl Renderer<'_> {
     /// Returns a message as shown to one reader.
-    pub fn message(&self, seen: &Seen) -> MessageBody {
+    pub fn message(&self, seen: &MessageView) -> MessageBody {
         let mut body = self.shared_message(&seen.message, &seen.liked_by);
         body.liked = Some(seen.is_liked);
         body

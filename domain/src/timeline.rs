@@ -14,7 +14,7 @@ pub use checkpoint::{Checkpoint, VECTOR_EVERY};
 pub use fact::{Fact, Unfoldable};
 pub use feed::{Effect, FeedEntry, Kind};
 pub use overtaking::is_overtaken;
-pub use progress::{Fate, Progress, Search, Told};
+pub use progress::{Fate, Framed, Progress, Search};
 
 use crate::names::{GroupName, User};
 use crate::register::Register;

@@ -28,8 +28,8 @@ use tokio::time::timeout;
 pub use demand::Attention;
 pub use follow::{FollowTask, rebuild};
 pub use fresh::Fresh;
-pub use history::Seen;
-pub use pages::{Anchor, Page, Place, Snapshot};
+pub use history::MessageView;
+pub use pages::{Anchor, AnchorPoint, Page, Snapshot};
 pub use people::{Group, Groups, Members};
 pub(crate) use rows::clear;
 

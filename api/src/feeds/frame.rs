@@ -11,7 +11,7 @@ use causeway_domain::stamp::OrderKey;
 use causeway_domain::timeline::{FeedEntry, Kind, Message};
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator_core::view::Knowledge;
-use causeway_store::timelines::Seen;
+use causeway_store::timelines::MessageView;
 
 use crate::bodies::{MemberBody, Renderer, UserBody};
 use crate::cursor::{Cursor, Delivery};
@@ -124,11 +124,11 @@ impl<'a> FrameMaker<'a> {
         &self,
         entry: &FeedEntry,
         kind: Kind,
-        seen: Option<&Seen>,
+        seen: Option<&MessageView>,
         is_overtaken: impl Fn(&Message) -> bool,
     ) -> Option<Arc<str>> {
-        let message = |message: Option<&Seen>| {
-            let Seen {
+        let message = |message: Option<&MessageView>| {
+            let MessageView {
                 message, liked_by, ..
             } = message?;
             let mut body = self.renderer.shared_message(message, liked_by);
@@ -147,7 +147,7 @@ impl<'a> FrameMaker<'a> {
     }
 
     /// Whether nothing can sort before a message any more, judged by what is held here.
-    pub fn is_settled(&self, seen: &Seen) -> bool {
+    pub fn is_settled(&self, seen: &MessageView) -> bool {
         let (knowledge, held) = (self.renderer.knowledge, self.renderer.held);
         knowledge.is_settled(seen.message.position.hlc, held)
     }

@@ -10,7 +10,7 @@ use causeway_domain::timeline::{FeedEntry, Kind};
 use causeway_replicator_core::presence::Online;
 use causeway_replicator_core::view::Knowledge;
 use causeway_store::log::ReadError;
-use causeway_store::timelines::Seen;
+use causeway_store::timelines::MessageView;
 
 use super::frame::{Frame, Update};
 use super::shapes::PresenceBody;
@@ -60,7 +60,7 @@ impl Hub {
     pub(super) async fn messages_of(
         &self,
         entries: impl Iterator<Item = &FeedEntry>,
-    ) -> Result<BTreeMap<String, Seen>, ReadError> {
+    ) -> Result<BTreeMap<String, MessageView>, ReadError> {
         let ids: BTreeSet<String> = entries
             .filter(|entry| !matches!(entry.kind, Kind::Join | Kind::Leave))
             .map(|entry| entry.subject.clone())

@@ -9,7 +9,7 @@ use causeway_domain::envelope::LEVEL;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::timeline::{
-    Checkpoint, FeedEntry, Kind, Message, Progress, Told, is_overtaken,
+    Checkpoint, FeedEntry, Framed, Kind, Message, Progress, is_overtaken,
 };
 use causeway_store::log::ReadError;
 use causeway_store::timelines::Attention;
@@ -272,7 +272,7 @@ impl Reader {
         maker: &FrameMaker<'_>,
         progress: &Progress,
         entries: &[FeedEntry],
-        deliveries: Vec<Told<String>>,
+        deliveries: Vec<Framed<String>>,
         is_last: bool,
     ) -> Result<Vec<(Frame, SortKey)>, ReadError> {
         let hub = &self.feeds.0;

@@ -7,7 +7,7 @@ use causeway_domain::names::GroupName;
 use causeway_domain::timeline::{Checkpoint, Kind, Message, is_overtaken};
 use causeway_replicator_core::view::Knowledge;
 use causeway_store::log::ReadError;
-use causeway_store::timelines::{Fresh, Seen};
+use causeway_store::timelines::{Fresh, MessageView};
 
 use super::Hub;
 use super::frame::{EventFrame, FrameMaker, Update};
@@ -63,7 +63,7 @@ struct Step<'a> {
     to: &'a Checkpoint,
     entries: &'a [Arc<Fresh>],
     /// The messages that entries are about and do not carry themselves.
-    messages: BTreeMap<String, Seen>,
+    messages: BTreeMap<String, MessageView>,
     knowledge: Arc<Knowledge>,
     rooms: Rooms<'a>,
 }

@@ -9,7 +9,7 @@ use causeway_domain::timeline::FeedEntry;
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator_core::view::Knowledge;
 use causeway_store::log::ReadError;
-use causeway_store::timelines::{Anchor, Seen};
+use causeway_store::timelines::{Anchor, MessageView};
 
 use crate::bodies::numbers;
 
@@ -84,7 +84,7 @@ impl Hub {
                     .page(group.clone(), Anchor::Newest, RECENT, author.clone());
             let Some(page) = newest.await? else { continue };
             let held = &page.checkpoint.vector;
-            for Seen { message, .. } in &page.messages {
+            for MessageView { message, .. } in &page.messages {
                 let (stored_on, settled) = state_of(message.position, knowledge, held);
                 let is_tracked = stored.tracked.iter().any(|known| known.id == message.id);
                 if message.author.id == author

@@ -6,7 +6,7 @@ use causeway_domain::names::{GroupName, MessageId, User, UserId};
 use causeway_domain::post::PostCommand;
 use causeway_domain::text::{IdempotencyKey, MessageText};
 use causeway_domain::writing::{Action, Command};
-use causeway_store::timelines::{Anchor, Seen};
+use causeway_store::timelines::{Anchor, MessageView};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
@@ -330,7 +330,12 @@ impl Messages {
         Ok(Written::Done(Reply(self.render(&seen)), mark))
     }
 
-    async fn read(&self, group: &GroupName, id: &str, reader: &UserId) -> Result<Seen, Problem> {
+    async fn read(
+        &self,
+        group: &GroupName,
+        id: &str,
+        reader: &UserId,
+    ) -> Result<MessageView, Problem> {
         let timelines = &self.0.timelines;
         let found = timelines.message(group.clone(), id.to_owned(), reader.clone());
         if let Some(seen) = found.await.map_err(read_problem)? {
@@ -350,7 +355,7 @@ impl Messages {
         })
     }
 
-    fn render(&self, seen: &Seen) -> MessageBody {
+    fn render(&self, seen: &MessageView) -> MessageBody {
         let knowledge = self.0.knowledge();
         let head = self.0.log.head();
         let renderer = Renderer {
@@ -379,7 +384,7 @@ impl Messages {
 }
 
 /// Returns a message that was just posted; nobody can have liked it yet.
-fn posted(group: &GroupName, event: &causeway_domain::envelope::RawEvent) -> Seen {
+fn posted(group: &GroupName, event: &causeway_domain::envelope::RawEvent) -> MessageView {
     let fact = causeway_domain::timeline::Fact::read(0, event);
     let message = fact
         .ok()
@@ -387,7 +392,7 @@ fn posted(group: &GroupName, event: &causeway_domain::envelope::RawEvent) -> See
         .and_then(causeway_domain::timeline::Fact::into_message)
         .expect("an event that this replica has just made is a message");
     debug_assert_eq!(&message.group, group);
-    Seen {
+    MessageView {
         message,
         liked_by: Vec::new(),
         is_liked: false,

@@ -1,7 +1,7 @@
 //! Parameters and responses that several operations share.
 
 use causeway_domain::names::MessageId;
-use causeway_store::timelines::{Anchor, Place};
+use causeway_store::timelines::{Anchor, AnchorPoint};
 use poem_openapi::ApiResponse;
 use poem_openapi::param::Query;
 use poem_openapi::types::Type;
@@ -55,9 +55,9 @@ pub fn anchor(
     }
     match (before, after, around) {
         (None, None, None) => Ok(Anchor::Newest),
-        (Some(place), None, None) => Ok(Anchor::Before(Place::read(&place))),
-        (None, Some(place), None) => Ok(Anchor::After(Place::read(&place))),
-        (None, None, Some(place)) => Ok(Anchor::Around(Place::read(&place))),
+        (Some(place), None, None) => Ok(Anchor::Before(AnchorPoint::read(&place))),
+        (None, Some(place), None) => Ok(Anchor::After(AnchorPoint::read(&place))),
+        (None, None, Some(place)) => Ok(Anchor::Around(AnchorPoint::read(&place))),
         (_, Some(_), _) => Err(Problem::invalid("after", ONE_PLACE)),
         (_, _, _) => Err(Problem::invalid("around", ONE_PLACE)),
     }

@@ -83,7 +83,7 @@ pub enum Fate {
 
 /// A frame for one entry of a step.
 #[derive(Debug)]
-pub struct Told<C> {
+pub struct Framed<C> {
     /// The index of the entry in the step.
     pub index: usize,
     /// The kind of the frame.
@@ -234,7 +234,7 @@ impl Progress {
         vectors: &[(i64, VersionVector)],
         max_frames: usize,
         cursor: impl Fn(&Self) -> C,
-    ) -> Vec<Told<C>> {
+    ) -> Vec<Framed<C>> {
         let mut frames = Vec::new();
         let mut rivals = Rivals::of(rivals, &self.delivered, self.acknowledged.as_ref());
         let mut vectors = vectors.iter().peekable();
@@ -248,7 +248,7 @@ impl Progress {
             }
             if let Some(kind) = kind {
                 let cursor = cursor(self);
-                frames.push(Told {
+                frames.push(Framed {
                     index,
                     kind,
                     cursor,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use causeway_domain::timeline::{Effect, FeedEntry, Kind, Message, Step};
 
-use super::Seen;
+use super::MessageView;
 
 /// Maximum cached entries.
 const ENTRIES: usize = 1_024;
@@ -22,7 +22,7 @@ pub struct Fresh {
     /// The entry as its step wrote it.
     pub entry: FeedEntry,
     /// The message it is about, as of that step. Cached only for new messages without likes.
-    pub message: Option<Seen>,
+    pub message: Option<MessageView>,
 }
 
 /// The entries of the last steps, which are contiguous.
@@ -89,7 +89,7 @@ impl CachedStep {
         let entries = entries.into_iter().map(|entry| {
             let message = message_of(&entry, &mut step);
             bytes += message.as_ref().map_or(0, |message| message.text.len());
-            let message = message.map(|message| Seen {
+            let message = message.map(|message| MessageView {
                 message,
                 liked_by: Vec::new(),
                 is_liked: false,

@@ -8,7 +8,7 @@ use causeway_domain::timeline::Message;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
-use super::pages::{Anchor, Place};
+use super::pages::{Anchor, AnchorPoint};
 use super::rows::{position_from, vector_from};
 
 /// Maximum users listed as liking a message.
@@ -16,7 +16,7 @@ const LIKED_BY: i64 = 50;
 
 /// A message as one reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct MessageView {
     /// The message.
     pub message: Message,
     /// The users who like it, sorted by name: at most 50.
@@ -138,12 +138,12 @@ fn truncate_front<T>(list: &mut Vec<T>, limit: i64) -> bool {
 async fn position(
     connection: &mut PgConnection,
     group: &GroupName,
-    place: Place,
+    place: AnchorPoint,
 ) -> sqlx::Result<Option<OrderKey>> {
     let id = match place {
-        Place::At(position) => return Ok(Some(position)),
-        Place::Of(id) if id.contains('\0') => return Ok(None),
-        Place::Of(id) => id,
+        AnchorPoint::At(position) => return Ok(Some(position)),
+        AnchorPoint::Of(id) if id.contains('\0') => return Ok(None),
+        AnchorPoint::Of(id) => id,
     };
     let found: Option<String> =
         sqlx::query_scalar("SELECT position FROM messages WHERE id = $1 AND group_name = $2")
@@ -226,7 +226,7 @@ pub(super) async fn with_likes(
     connection: &mut PgConnection,
     messages: Vec<Message>,
     reader: &UserId,
-) -> sqlx::Result<Vec<Seen>> {
+) -> sqlx::Result<Vec<MessageView>> {
     let liked: Vec<&str> = messages
         .iter()
         .filter(|message| message.likes_count > 0)
@@ -263,7 +263,7 @@ pub(super) async fn with_likes(
     }
     Ok(messages
         .into_iter()
-        .map(|message| Seen {
+        .map(|message| MessageView {
             liked_by: liked_by.remove(&message.id).unwrap_or_default(),
             is_liked: own.contains(&message.id),
             message,

@@ -13,7 +13,7 @@ use crate::log::{ReadError, within};
 
 use super::history::{before, messages_by_id, slice, with_likes};
 use super::people::{exists, members_after};
-use super::{Seen, Timelines, rows};
+use super::{MessageView, Timelines, rows};
 
 /// Maximum members in a snapshot.
 const MEMBERS: i64 = 100;
@@ -26,23 +26,23 @@ pub enum Anchor {
     /// At the end.
     Newest,
     /// Just before this position.
-    Before(Place),
+    Before(AnchorPoint),
     /// Just after this position.
-    After(Place),
+    After(AnchorPoint),
     /// On both sides of this position, including the message at it.
-    Around(Place),
+    Around(AnchorPoint),
 }
 
 /// A place in history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum AnchorPoint {
     /// The current position of this message.
     Of(String),
     /// A position, whether or not there is a message at it.
     At(OrderKey),
 }
 
-impl Place {
+impl AnchorPoint {
     /// Parses a client's anchor: a position, or else the id of a message.
     pub fn read(text: &str) -> Self {
         text.parse()
@@ -54,7 +54,7 @@ impl Place {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The messages.
-    pub messages: Vec<Seen>,
+    pub messages: Vec<MessageView>,
     /// Whether there are messages before the first.
     pub has_before: bool,
     /// Whether there are messages after the last.
@@ -71,7 +71,7 @@ pub struct Snapshot {
     /// How many members there are.
     pub members_count: i64,
     /// The newest messages, in order.
-    pub messages: Vec<Seen>,
+    pub messages: Vec<MessageView>,
     /// The checkpoint at which the snapshot was read.
     pub checkpoint: Checkpoint,
 }
@@ -112,7 +112,7 @@ impl Timelines {
         group: GroupName,
         id: String,
         reader: UserId,
-    ) -> Result<Option<Seen>, ReadError> {
+    ) -> Result<Option<MessageView>, ReadError> {
         uncancelled(self.pool.clone(), move |connection| {
             Box::pin(async move {
                 let found = messages_by_id(connection, &[&id]).await?;
@@ -125,7 +125,10 @@ impl Timelines {
     }
 
     /// Reads messages by id for streams, without the likes of any reader.
-    pub async fn messages(&self, ids: Vec<String>) -> Result<BTreeMap<String, Seen>, ReadError> {
+    pub async fn messages(
+        &self,
+        ids: Vec<String>,
+    ) -> Result<BTreeMap<String, MessageView>, ReadError> {
         uncancelled(self.pool.clone(), move |connection| {
             Box::pin(async move {
                 let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

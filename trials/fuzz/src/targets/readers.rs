@@ -15,7 +15,7 @@ use causeway_domain::names::Name;
 use causeway_domain::stamp::OrderKey;
 use causeway_domain::text::{IdempotencyKey, MessageText};
 use causeway_replicator_core::instance::Instance;
-use causeway_store::timelines::Place;
+use causeway_store::timelines::AnchorPoint;
 use poem::Request;
 use poem::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -88,9 +88,9 @@ pub fn names(bytes: &[u8]) {
             text,
             "a position has exactly one text form"
         );
-        assert_eq!(Place::read(text), Place::At(key));
+        assert_eq!(AnchorPoint::read(text), AnchorPoint::At(key));
     } else {
-        assert_eq!(Place::read(text), Place::Of(text.to_owned()));
+        assert_eq!(AnchorPoint::read(text), AnchorPoint::Of(text.to_owned()));
     }
     if let Ok(hash) = text.parse::<Hash>() {
         assert!(hash.to_string().eq_ignore_ascii_case(text));

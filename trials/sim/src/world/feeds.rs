@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use causeway_domain::cursor::Delivery;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::names::GroupName;
-use causeway_domain::timeline::{Fate, FeedEntry, Kind, Message, Progress, Told, is_overtaken};
+use causeway_domain::timeline::{Fate, FeedEntry, Framed, Kind, Message, Progress, is_overtaken};
 use causeway_replicator_core::view::Knowledge;
 
 use super::World;
@@ -80,7 +80,7 @@ impl<'a> Feeds<'a> {
             .flatten();
         let mut delivered = before.delivered.clone();
         let mut frames = Vec::new();
-        for Told {
+        for Framed {
             index,
             kind,
             cursor,
