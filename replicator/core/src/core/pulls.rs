@@ -67,16 +67,10 @@ impl Core {
     }
 
     fn ask(&mut self, id: ReplicaId, after: VersionVector, found: Absorbed, out: &mut Vec<Output>) {
-        let call = self.fresh_id();
+        let call = self.call_for_batch(id, &after, out);
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        out.push(Output::Pull {
-            from: id,
-            call,
-            after: after.clone(),
-            limit: self.batch_events,
-        });
         peer.pipeline.pull = Some(Pull {
             after,
             stage: Stage::Asking {
@@ -89,21 +83,31 @@ impl Core {
 
     fn prefetch(&mut self, id: ReplicaId, after: VersionVector, out: &mut Vec<Output>) {
         self.drop_prefetch(id, out);
-        let call = self.fresh_id();
+        let call = self.call_for_batch(id, &after, out);
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        out.push(Output::Pull {
-            from: id,
-            call,
-            after: after.clone(),
-            limit: self.batch_events,
-        });
         peer.pipeline.prefetch = Some(Prefetch {
             call,
             after,
             result: None,
         });
+    }
+
+    fn call_for_batch(
+        &mut self,
+        from: ReplicaId,
+        after: &VersionVector,
+        out: &mut Vec<Output>,
+    ) -> u64 {
+        let call = self.fresh_id();
+        out.push(Output::Pull {
+            from,
+            call,
+            after: after.clone(),
+            limit: self.batch_events,
+        });
+        call
     }
 
     fn abandon_pull(&mut self, id: ReplicaId, out: &mut Vec<Output>) {
