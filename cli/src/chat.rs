@@ -119,7 +119,7 @@ pub struct Chat {
     catching_up: Option<Instant>,
     /// An own like that is shown already, and is still to come in the stream.
     own_like: Option<(String, bool)>,
-    /// The own message shown last.
+    /// The user's own message that was shown last.
     last_own: Option<Message>,
     /// When the current or last connection was made.
     connected_at: Option<Instant>,
