@@ -4,6 +4,10 @@
 //! `CAUSEWAY_` and the key in capitals (`CAUSEWAY_DATA_DIR`, `CAUSEWAY_LIMITS_MAX_TEXT_CHARS`). An
 //! empty variable counts as unset; a variable that names no setting is ignored. A [`Config`] is
 //! valid. Each command of the program reads it once.
+//!
+//! A relative path of a certificate or key in the file is relative to the folder of the file, so that
+//! they can be copied and used together; in a variable, to the working directory. `data_dir` is
+//! always relative to the working directory.
 
 mod check;
 mod error;
@@ -58,6 +62,19 @@ pub struct Config {
     /// log in as anyone. `CAUSEWAY_CLUSTER_KEY`, or the first line of the file in `cluster_key_file`,
     /// `CAUSEWAY_CLUSTER_KEY_FILE`; no default.
     pub cluster_key: Secret,
+    /// The certificate and key of the public port, `[tls] certificate` and `key`. With them it serves
+    /// https only. `CAUSEWAY_TLS_CERTIFICATE` and `CAUSEWAY_TLS_KEY`, default none: http, which is
+    /// refused where `public_listen` is not on loopback, unless `behind_proxy` says otherwise.
+    pub tls: Option<CertificateFiles>,
+    /// The authority, certificate and key of the port for peers, `[peer_tls] ca`, `certificate` and
+    /// `key`. With them replicas prove their numbers to each other in both directions.
+    /// `CAUSEWAY_PEER_TLS_CA`, `CAUSEWAY_PEER_TLS_CERTIFICATE` and `CAUSEWAY_PEER_TLS_KEY`, default
+    /// none: plain text, which is refused where `internal_listen` is not on loopback.
+    pub peer_tls: Option<PeerTlsFiles>,
+    /// Whether the public port may serve plain text beyond loopback, because a proxy in front of it
+    /// encrypts. Whoever can reach the port without the proxy reads and writes in plain text.
+    /// `CAUSEWAY_BEHIND_PROXY`, default false.
+    pub behind_proxy: bool,
     /// The previous secret while the key is being rotated: still accepted, no longer used to sign. `CAUSEWAY_PREVIOUS_CLUSTER_KEY` or `CAUSEWAY_PREVIOUS_CLUSTER_KEY_FILE`.
     pub previous_cluster_key: Option<Secret>,
     /// How users authenticate. `CAUSEWAY_AUTH`, no default for now.
@@ -67,6 +84,26 @@ pub struct Config {
     pub replicas: Vec<ReplicaAddress>,
     /// The limits of one replica.
     pub limits: Limits,
+}
+
+/// Files in the PEM format. They are read at the start, and again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, followed by those of intermediate authorities.
+    pub certificate: PathBuf,
+    /// Its private key, which others must not be able to read.
+    pub key: PathBuf,
+}
+
+/// The files of the port for peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerTlsFiles {
+    /// The certificates of the authorities that issue the peers' certificates; two while one replaces
+    /// the other.
+    pub ca: PathBuf,
+    /// This replica's own, with its number as
+    /// [`certificate_name`](causeway_replicator_core::certificate::certificate_name) writes it.
+    pub own: CertificateFiles,
 }
 
 /// How users authenticate.
@@ -130,16 +167,26 @@ impl Config {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        Self::parse(&text, variables)
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse_in(folder, &text, variables)
     }
 
-    /// Parses the text of a file and the variables of an environment. Reads nothing else but the key
-    /// files they name.
+    /// Parses the text of a file in the working directory and the variables of an environment. Reads
+    /// nothing else but the key files they name.
     pub fn parse(
         toml: &str,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        check::config(raw::read(toml, env)?)
+        Self::parse_in(Path::new(""), toml, env)
+    }
+
+    /// Parses like [`parse`](Self::parse) the text of a file in this folder.
+    pub fn parse_in(
+        folder: &Path,
+        toml: &str,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        check::config(raw::read(folder, toml, env)?)
     }
 
     /// Returns the addresses of this replica.

@@ -1,5 +1,7 @@
 //! The configurations of a new cluster, one file for each host.
 
+pub mod issue;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;

@@ -32,5 +32,6 @@ pub mod rebuild;
 pub mod routes;
 pub mod server;
 pub mod stop;
+pub mod tls;
 pub mod token;
 pub mod view;

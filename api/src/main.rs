@@ -15,7 +15,9 @@ use causeway_api::failure::{UserError, exit_code, print_notice, sentence};
 use causeway_api::inspect::Wanted;
 use causeway_api::log::Log;
 use causeway_api::new_epoch::Rescue;
-use causeway_api::{check, init, inspect, manual, new_epoch, open_files, rebuild, server, stop};
+use causeway_api::{
+    check, init, inspect, manual, new_epoch, open_files, rebuild, server, stop, tls,
+};
 use causeway_domain::ids::ReplicaId;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -185,6 +187,7 @@ impl ConfigFile {
 }
 
 fn main() -> ExitCode {
+    tls::install_provider();
     let arguments = Arguments::parse();
     match perform(arguments.command) {
         Ok(code) => code,

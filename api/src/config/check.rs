@@ -8,8 +8,11 @@ use std::path::PathBuf;
 use causeway_domain::ids::ReplicaId;
 use causeway_replicator_core::wire::PROTOCOL;
 
-use super::raw::{Raw, RawLimits, RawReplica};
-use super::{Auth, Config, ConfigError, Limits, MIN_KEY_BYTES, ReplicaAddress, Secret};
+use super::raw::{Raw, RawLimits, RawPeerTls, RawReplica, RawTls};
+use super::{
+    Auth, CertificateFiles, Config, ConfigError, Limits, MIN_KEY_BYTES, PeerTlsFiles,
+    ReplicaAddress, Secret,
+};
 
 /// Most characters of a cluster's name.
 const MAX_CLUSTER_CHARS: usize = 64;
@@ -45,6 +48,9 @@ pub(super) fn config(raw: Raw) -> Result<Config, ConfigError> {
             raw.previous_cluster_key,
             raw.previous_cluster_key_file,
         )?,
+        tls: raw.tls.map(tls).transpose()?,
+        peer_tls: raw.peer_tls.map(peer_tls).transpose()?,
+        behind_proxy: raw.behind_proxy,
         auth: auth(raw.auth.as_deref())?,
         replicas: replicas(raw.replicas, replica)?,
         limits: limits(&raw.limits)?,
@@ -166,6 +172,32 @@ fn key(
     secret
         .map(Some)
         .ok_or_else(|| ConfigError::wrong(name, why()))
+}
+
+fn tls(raw: RawTls) -> Result<CertificateFiles, ConfigError> {
+    Ok(CertificateFiles {
+        certificate: pem("tls.certificate", raw.certificate)?,
+        key: pem("tls.key", raw.key)?,
+    })
+}
+
+fn peer_tls(raw: RawPeerTls) -> Result<PeerTlsFiles, ConfigError> {
+    Ok(PeerTlsFiles {
+        ca: pem("peer_tls.ca", raw.ca)?,
+        own: CertificateFiles {
+            certificate: pem("peer_tls.certificate", raw.certificate)?,
+            key: pem("peer_tls.key", raw.key)?,
+        },
+    })
+}
+
+fn pem(key: &str, path: Option<String>) -> Result<PathBuf, ConfigError> {
+    let hint = "write the path of a file in the PEM format; `causeway-server init` makes them";
+    let path = required(key, path, hint)?;
+    if path.is_empty() || path.contains('\0') {
+        return Err(ConfigError::wrong(key, "it is not the path of a file"));
+    }
+    Ok(PathBuf::from(path))
 }
 
 fn auth(mode: Option<&str>) -> Result<Auth, ConfigError> {

@@ -56,7 +56,7 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn wrong(key: impl AsRef<str>, why: impl AsRef<str>) -> Self {
+    pub(crate) fn wrong(key: impl AsRef<str>, why: impl AsRef<str>) -> Self {
         Self::Wrong {
             key: in_one_line(key.as_ref()),
             why: in_one_line(why.as_ref()),

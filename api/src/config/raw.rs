@@ -1,5 +1,7 @@
 //! The settings as written: file and environment combined, with the right types, not yet validated.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -11,6 +13,8 @@ const PREFIX: &str = "CAUSEWAY_";
 #[derive(Clone, Copy)]
 enum Form {
     Text,
+    /// The path of a file: one in the configuration file is relative to its folder.
+    Path,
     Number,
     Flag,
     List,
@@ -28,9 +32,15 @@ const KEYS: &[(&str, Form)] = &[
     ("public_listen", Form::Text),
     ("internal_listen", Form::Text),
     ("cluster_key", Form::Text),
-    ("cluster_key_file", Form::Text),
+    ("cluster_key_file", Form::Path),
     ("previous_cluster_key", Form::Text),
-    ("previous_cluster_key_file", Form::Text),
+    ("previous_cluster_key_file", Form::Path),
+    ("tls.certificate", Form::Path),
+    ("tls.key", Form::Path),
+    ("peer_tls.ca", Form::Path),
+    ("peer_tls.certificate", Form::Path),
+    ("peer_tls.key", Form::Path),
+    ("behind_proxy", Form::Flag),
     ("auth", Form::Text),
     ("replicas", Form::List),
     ("limits.max_text_chars", Form::Number),
@@ -62,6 +72,10 @@ pub(super) struct Raw {
     pub(super) cluster_key_file: Option<String>,
     pub(super) previous_cluster_key: Option<String>,
     pub(super) previous_cluster_key_file: Option<String>,
+    pub(super) tls: Option<RawTls>,
+    pub(super) peer_tls: Option<RawPeerTls>,
+    #[serde(default)]
+    pub(super) behind_proxy: bool,
     pub(super) auth: Option<String>,
     pub(super) replicas: Option<Vec<RawReplica>>,
     #[serde(default)]
@@ -76,6 +90,21 @@ pub(super) struct RawReplica {
     pub(super) internal_url: Option<String>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPeerTls {
+    pub(super) ca: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLimits {
@@ -85,12 +114,14 @@ pub(super) struct RawLimits {
     pub(super) min_free_disk_bytes: Option<i64>,
 }
 
-/// Parses the file and overrides it with the environment.
+/// Parses the file, which is in this folder, and overrides it with the environment.
 pub(super) fn read(
+    folder: &Path,
     toml: &str,
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Raw, ConfigError> {
     let mut table: Table = toml.parse().map_err(|error| syntax(toml, &error))?;
+    anchor_paths(&mut table, folder);
     for (name, text) in env.filter(|(_, text)| !text.is_empty()) {
         if let Some((key, form)) = KEYS.iter().find(|(key, _)| variable(key) == name) {
             let value = value_of(&text, *form);
@@ -104,6 +135,22 @@ pub(super) fn read(
     })
 }
 
+/// Makes the relative paths in the file relative to the folder of the file.
+fn anchor_paths(table: &mut Table, folder: &Path) {
+    for (key, _) in KEYS.iter().filter(|(_, form)| matches!(form, Form::Path)) {
+        let value = match key.split_once('.') {
+            None => table.get_mut(*key),
+            Some((outer, inner)) => table.get_mut(outer).and_then(|outer| outer.get_mut(inner)),
+        };
+        // An empty path is refused later, by its name.
+        if let Some(Value::String(path)) = value
+            && !path.is_empty()
+        {
+            *path = folder.join(&*path).to_string_lossy().into_owned();
+        }
+    }
+}
+
 /// Returns the variable for a key.
 pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
@@ -111,7 +158,7 @@ pub(super) fn variable(key: &str) -> String {
 
 fn value_of(text: &str, form: Form) -> Option<Value> {
     match form {
-        Form::Text => Some(Value::String(text.to_owned())),
+        Form::Text | Form::Path => Some(Value::String(text.to_owned())),
         Form::Number => text.trim().parse().ok().map(Value::Integer),
         Form::Flag => text.trim().parse().ok().map(Value::Boolean),
         Form::List => serde_json::from_str(text).ok().or_else(|| {
@@ -123,7 +170,7 @@ fn value_of(text: &str, form: Form) -> Option<Value> {
 
 fn unreadable(name: &str, form: Form) -> String {
     let expected = match form {
-        Form::Text => "a text",
+        Form::Text | Form::Path => "a text",
         Form::Number => "a whole number",
         Form::Flag => "true or false",
         Form::List => {

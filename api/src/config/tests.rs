@@ -59,6 +59,12 @@ fn every_setting_can_come_from_the_environment() {
             "CAUSEWAY_PREVIOUS_CLUSTER_KEY",
             "a former one that has at least 32 bytes",
         ),
+        ("CAUSEWAY_TLS_CERTIFICATE", "own.crt"),
+        ("CAUSEWAY_TLS_KEY", "own.key"),
+        ("CAUSEWAY_PEER_TLS_CA", "/c/ca.crt"),
+        ("CAUSEWAY_PEER_TLS_CERTIFICATE", "/c/peer.crt"),
+        ("CAUSEWAY_PEER_TLS_KEY", "/c/peer.key"),
+        ("CAUSEWAY_BEHIND_PROXY", "true"),
         ("CAUSEWAY_AUTH", "open"),
         ("CAUSEWAY_REPLICAS", list),
         ("CAUSEWAY_LIMITS_MAX_TEXT_CHARS", "80"),
@@ -90,6 +96,17 @@ fn every_setting_can_come_from_the_environment() {
             .bytes()
             .starts_with(b"a former")
     );
+    let files = |certificate: &str, key: &str| CertificateFiles {
+        certificate: certificate.into(),
+        key: key.into(),
+    };
+    assert_eq!(config.tls, Some(files("own.crt", "own.key")));
+    let peer_tls = PeerTlsFiles {
+        ca: "/c/ca.crt".into(),
+        own: files("/c/peer.crt", "/c/peer.key"),
+    };
+    assert_eq!(config.peer_tls, Some(peer_tls));
+    assert!(config.behind_proxy);
     assert_eq!(config.replicas[0].internal_url, "http://a:2");
     assert_eq!(
         config.limits,
@@ -138,6 +155,50 @@ fn a_key_can_lie_in_a_file_and_a_variable_overrules_it() {
         b"a key in a file, which is long enough"
     );
     assert_eq!(from_variable.cluster_key.bytes(), key.as_bytes());
+}
+
+#[test]
+fn a_path_in_the_file_is_relative_to_the_folder_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("key"),
+        "a key in a file, which is long enough",
+    )
+    .unwrap();
+    let toml = GOOD
+        .replace(
+            r#"cluster_key = "0123456789abcdef0123456789abcdef""#,
+            "cluster_key_file = 'key'",
+        )
+        .replace(
+            "[[replicas]]\nid = 2",
+            "[tls]\ncertificate = 'a.crt'\nkey = '/etc/a.key'\n[[replicas]]\nid = 2",
+        );
+    let path = folder.path().join("causeway.toml");
+    fs::write(&path, toml).unwrap();
+
+    let config = Config::load(&path).unwrap();
+
+    let tls = config.tls.unwrap();
+    assert_eq!(tls.certificate, folder.path().join("a.crt"));
+    assert_eq!(tls.key, Path::new("/etc/a.key"));
+    assert!(config.cluster_key.bytes().starts_with(b"a key in a file"));
+    assert_eq!(config.data_dir, Path::new("data/2"));
+}
+
+#[test]
+fn a_table_of_certificates_is_whole_or_absent() {
+    for (table, key) in [
+        ("[tls]\nkey = 'k'", "tls.certificate"),
+        ("[tls]\ncertificate = 'c'", "tls.key"),
+        ("[tls]\ncertificate = ''\nkey = 'k'", "tls.certificate"),
+        ("[peer_tls]\ncertificate = 'c'\nkey = 'k'", "peer_tls.ca"),
+        ("[peer_tls]\nca = 'a'\nkey = 'k'", "peer_tls.certificate"),
+        ("[peer_tls]\nca = 'a'\ncertificate = 'c'", "peer_tls.key"),
+        ("[tls]\nca = 'a'", "tls.ca"),
+    ] {
+        refused(&format!("{GOOD}\n{table}"), key);
+    }
 }
 
 #[test]

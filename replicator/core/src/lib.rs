@@ -7,6 +7,7 @@
 pub mod alarm;
 pub mod auth;
 mod blocked;
+pub mod certificate;
 pub mod clock;
 pub mod core;
 pub mod failure;
