@@ -53,7 +53,7 @@ impl Cursor {
         *bytes = rest;
         let group = match str::from_utf8(group).ok()? {
             "" => None,
-            name => Some(GroupName::parse(name).ok()?),
+            name => Some(GroupName::stored(name).ok()?),
         };
         let highest = Hlc::new(u64::from_be_bytes(take(bytes)?))?;
         let level = u32::try_from(take_number(bytes)?).ok()?;

@@ -49,7 +49,7 @@ pub struct Envelope {
 impl Envelope {
     /// The group it concerns, if this version accepts the name.
     pub fn group_name(&self) -> Option<GroupName> {
-        GroupName::parse(self.group.as_deref()?).ok()
+        GroupName::stored(self.group.as_deref()?).ok()
     }
 }
 

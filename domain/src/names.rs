@@ -3,18 +3,17 @@
 
 use std::fmt;
 
-use icu_casemap::CaseMapper;
-use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Maximum length of a user's or group's name, in characters.
-pub const MAX_NAME_CHARS: usize = 32;
+pub use self::form::{MAX_NAME_CHARS, NotAName};
 
-/// A text that is not a valid name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to 32 letters, digits, `-`, `_` or `.` and starts with a letter or digit")]
-pub struct NotAName;
+mod form;
+
+/// The longest text that is folded, in bytes. No text that folds to 32 characters is longer.
+const MAX_TYPED_BYTES: usize = 1024;
+/// The longest name that is taken over from another replica, in bytes: what a cursor has room for.
+const MAX_NAME_BYTES: usize = 255;
 
 /// The name of a user or group after NFKC and case folding, so that spellings which look the same
 /// are the same name.
@@ -25,38 +24,29 @@ pub struct Name(String);
 impl Name {
     /// Folds and validates a name as typed by a user.
     pub fn parse(text: &str) -> Result<Self, NotAName> {
-        // No text that folds to 32 characters is longer than this; the limit bounds the cost of
-        // folding.
-        if text.len() > 1024 {
-            return Err(NotAName);
+        // The limit bounds the cost of folding.
+        if text.len() > MAX_TYPED_BYTES {
+            return Err(NotAName::Characters);
         }
-        let name = fold(text);
-        let first = name.chars().next().ok_or(NotAName)?;
-        let is_valid = first.is_alphanumeric()
-            && name.chars().count() <= MAX_NAME_CHARS
-            && name
-                .chars()
-                .all(|c| c.is_alphanumeric() || "-_.".contains(c));
-        if is_valid {
-            Ok(Self(name))
-        } else {
-            Err(NotAName)
-        }
+        let name = form::fold(text);
+        form::check(&name)?;
+        Ok(Self(name))
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-/// NFKC, case folding, NFKC again: folding can yield a text that is not normalised, and the second
-/// pass makes the function idempotent.
-fn fold(text: &str) -> String {
-    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
-    let normal = nfkc.normalize(text);
-    let folded = CaseMapper::new().fold_string(&normal);
-    nfkc.normalize(&folded).into_owned()
+    /// Takes over a stored name in the form that its origin, perhaps with other Unicode tables,
+    /// folded and checked: it is compared as bytes, and refused only where it cannot be stored.
+    pub fn stored(text: &str) -> Result<Self, NotAName> {
+        let is_storable = !text.is_empty() && !text.chars().any(char::is_control);
+        if !is_storable || text.len() > MAX_NAME_BYTES {
+            return Err(NotAName::Characters);
+        }
+        Ok(Self(text.to_owned()))
+    }
 }
 
 impl fmt::Display for Name {
@@ -68,7 +58,7 @@ impl fmt::Display for Name {
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+        Self::stored(&text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -188,9 +178,19 @@ mod tests {
         for text in [
             "", "-a", ".a", "_a", "a b", "a/b", "a\n", "😀", "\u{200b}", &long, &endless,
         ] {
-            assert_eq!(Name::parse(text), Err(NotAName), "{text:.40}");
+            assert_eq!(Name::parse(text), Err(NotAName::Characters), "{text:.40}");
         }
-        assert!(Name::parse(&"a".repeat(MAX_NAME_CHARS)).is_ok());
+        assert!(Name::parse(&"x".repeat(MAX_NAME_CHARS)).is_ok());
+    }
+
+    #[test]
+    fn a_stored_name_is_taken_over_as_its_origin_wrote_it() {
+        for text in ["not checked here", "\u{430}dmin", "Ann"] {
+            assert_eq!(Name::stored(text).unwrap().as_str(), text);
+        }
+        for text in ["", "a\0b", &"x".repeat(256)] {
+            assert!(Name::stored(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

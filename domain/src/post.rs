@@ -106,9 +106,7 @@ struct Original {
 
 impl Original {
     fn is_in(&self, group: &GroupName) -> bool {
-        self.group.as_deref().is_some_and(|named| {
-            named == group.as_str() || GroupName::parse(named).as_ref() == Ok(group)
-        })
+        self.group.as_deref() == Some(group.as_str())
     }
 }
 

@@ -32,7 +32,7 @@ impl PeersOnline {
                 continue;
             }
             for online in last.symmetric_difference(&peer.online) {
-                if let Ok(group) = GroupName::parse(&online.group) {
+                if let Ok(group) = GroupName::stored(&online.group) {
                     changed.insert((group, online.id.clone()));
                 }
             }

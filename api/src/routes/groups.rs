@@ -101,7 +101,7 @@ impl Groups {
         let next = page.groups.last().filter(|_| page.has_more);
         let next = next.map(|last| last.name.clone());
         let line = |group: causeway_store::timelines::Group| GroupLine {
-            online: GroupName::parse(&group.name)
+            online: GroupName::stored(&group.name)
                 .map_or(0, |name| count(self.0.feeds.online_count(&name))),
             name: group.name,
             members: u64::try_from(group.members_count).unwrap_or(0),

@@ -19,7 +19,9 @@ pub struct Sessions(pub Context);
 #[oai(rename = "Login")]
 #[serde(deny_unknown_fields)]
 pub struct NewSession {
-    /// The user's name: 1 to 32 letters, digits, `-`, `_`, `.`; case does not matter.
+    /// The user's name: 1 to 32 letters and digits of one script, `-`, `_`, `.`, beginning with a
+    /// letter or digit; at most two combining marks in a row. Compared after `NFKC_Casefold`:
+    /// case and invisible characters do not matter.
     name: String,
     /// Required where the server has accounts, ignored where a name is enough.
     password: Option<String>,

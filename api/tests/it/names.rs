@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::harness::{Answer, Replica, names};
 
-const ODD_NAMES: [&str; 14] = [
+const ODD_NAMES: [&str; 15] = [
     "",
     " ",
     ".hidden",
@@ -18,8 +18,9 @@ const ODD_NAMES: [&str; 14] = [
     "smile🙂",
     "a,b",
     "a@b",
-    "\u{202e}abc",
+    "\u{202e}",
     "<b>",
+    "\u{430}dmin",
 ];
 
 #[tokio::test]
@@ -33,10 +34,15 @@ async fn spellings_of_a_user_name_are_one_user() {
         ("Straße", "strasse"),
         ("ﬁsh", "fish"),
         ("E\u{301}mile", "émile"),
-        ("Ωmega", "ωmega"),
+        ("Ωμέγα", "ωμέγα"),
         ("7of9", "7of9"),
         ("a.b-c_d", "a.b-c_d"),
         ("漢字", "漢字"),
+        ("น้ำฝน", "น้\u{e4d}าฝน"),
+        ("कृष्ण", "कृष्ण"),
+        ("தமிழ்", "தமிழ்"),
+        ("İstanbul", "i\u{307}stanbul"),
+        ("a\u{3164}b", "ab"),
     ] {
         let user = replica.user(typed).await;
         assert_eq!(user.name, stored);

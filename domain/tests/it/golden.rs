@@ -89,7 +89,7 @@ fn content_that_does_not_match_its_type_is_refused() {
         "MemberJoined",
         r#"{"user":{"id":"u1","name":"anna"}}"#,
     );
-    std::sync::Arc::make_mut(&mut without_group.envelope).group = Some("not a name".into());
+    std::sync::Arc::make_mut(&mut without_group.envelope).group = Some("a\0b".into());
 
     assert!(matches!(
         Fact::read(1, &posted),

@@ -284,7 +284,7 @@ fn message_from(row: &PgRow) -> sqlx::Result<Message> {
     let vector: String = row.try_get(8)?;
     Ok(Message {
         id: row.try_get(0)?,
-        group: GroupName::parse(&group).map_err(|failure| sqlx::Error::Decode(failure.into()))?,
+        group: GroupName::stored(&group).map_err(|failure| sqlx::Error::Decode(failure.into()))?,
         position: position_from(&position)?,
         author: user(row.try_get(3)?, row.try_get(4)?),
         text: row.try_get(5)?,

@@ -322,7 +322,7 @@ fn entry_from(row: &PgRow) -> sqlx::Result<FeedEntry> {
     );
     Ok(FeedEntry {
         offset: row.try_get(0)?,
-        group: GroupName::parse(&group).map_err(|_| unreadable())?,
+        group: GroupName::stored(&group).map_err(|_| unreadable())?,
         kind: Kind::parse(&kind).ok_or_else(unreadable)?,
         subject: row.try_get(3)?,
         user: User {
