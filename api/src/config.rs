@@ -130,9 +130,17 @@ pub struct Limits {
     /// Most Unicode scalar values in a message posted here, 1–16000. Longer ones from peers that allow
     /// more are shown. `CAUSEWAY_LIMITS_MAX_TEXT_CHARS`, default 4000.
     pub max_text_chars: usize,
-    /// Most connections on the public port at once, 1–1000000; the next ones wait. An open stream
-    /// costs some 40 kB. `CAUSEWAY_LIMITS_MAX_CONNECTIONS`, default 20000.
-    pub max_connections: usize,
+    /// Most connections on the public port at once, 1–1000000, and never more than the limit of open
+    /// files leaves. The next one takes the place of the one that has waited longest for a request; if
+    /// all serve requests, it is refused (503 `busy`). An open stream costs some 40 kB.
+    /// `CAUSEWAY_LIMITS_MAX_CONNECTIONS`, default 20000.
+    pub max_connections: Option<usize>,
+    /// Most connections of one address (IPv6: of one /64) on the public port at once, 1–1000000.
+    /// Connections of this machine, such as those of a proxy on it, are not counted. More lets more
+    /// people behind one address in; less leaves more to others.
+    /// `CAUSEWAY_LIMITS_MAX_CONNECTIONS_PER_ADDRESS`, default 1000, or a quarter of all connections
+    /// where that is less.
+    pub max_connections_per_address: Option<usize>,
     /// Most writes of clients in the write queue, 1–1000000; further ones are refused (503 `busy`).
     /// Events of peers are not counted. More survives a longer stall of the database, costs some kB
     /// each, and answers later. `CAUSEWAY_LIMITS_MAX_WAITING_WRITES`, default
@@ -150,7 +158,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_text_chars: DEFAULT_MAX_TEXT_CHARS,
-            max_connections: 20_000,
+            max_connections: None,
+            max_connections_per_address: None,
             max_waiting_writes: 4_096,
             min_free_disk_bytes: None,
         }

@@ -6,13 +6,17 @@
 //! decides. So a caller without a token learns only that the address exists.
 
 pub mod accept;
+mod admission;
 pub mod body;
+mod connection;
+mod episode;
 mod heads;
 pub mod json;
 pub mod parameters;
 mod receive;
 mod request_id;
 mod routes;
+mod seats;
 pub mod seen;
 pub mod serve;
 #[cfg(test)]

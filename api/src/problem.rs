@@ -94,6 +94,17 @@ pub enum Problem {
         /// When the next request will be accepted.
         retry_after_s: u32,
     },
+    /// The head of a request did not arrive in time.
+    #[error("The request did not arrive in time. Send it at once.")]
+    TooSlow,
+    /// Another version of HTTP.
+    #[error("Only HTTP/1.1 and HTTP/1.0 are served here.")]
+    HttpVersion,
+    /// All connections are in use, or all of one address.
+    #[error(
+        "This replica has no connection free, or your address has too many. Close some, try again, or use another replica."
+    )]
+    TooManyConnections,
     /// A queue is full.
     #[error("This replica has too much to do at the moment. Try again.")]
     Busy,
@@ -214,6 +225,14 @@ impl Problem {
             Self::Invalid { .. } => row(S::UNPROCESSABLE_ENTITY, "invalid", "Cannot be taken"),
             Self::RateLimited { retry_after_s } => {
                 row(S::TOO_MANY_REQUESTS, "rate_limited", "Too many requests").retry(*retry_after_s)
+            }
+            Self::TooSlow => row(S::REQUEST_TIMEOUT, "too_slow", "Too slow"),
+            Self::HttpVersion => {
+                let status = S::HTTP_VERSION_NOT_SUPPORTED;
+                row(status, "http_version", "Version of HTTP not supported")
+            }
+            Self::TooManyConnections => {
+                row(S::SERVICE_UNAVAILABLE, "busy", "Too many connections").retry(5)
             }
             Self::Busy => row(S::SERVICE_UNAVAILABLE, "busy", "Busy").retry(1),
             Self::Unavailable(_) | Self::NotReady { .. } => {

@@ -298,12 +298,13 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
             default.max_text_chars,
             16_000,
         )?,
-        max_connections: within(
-            "limits.max_connections",
-            raw.max_connections,
-            default.max_connections,
-            1_000_000,
-        )?,
+        max_connections: if_given(raw.max_connections, |value| {
+            within("limits.max_connections", Some(value), 0, 1_000_000)
+        })?,
+        max_connections_per_address: if_given(raw.max_connections_per_address, |value| {
+            let key = "limits.max_connections_per_address";
+            within(key, Some(value), 0, 1_000_000)
+        })?,
         max_waiting_writes: within(
             "limits.max_waiting_writes",
             raw.max_waiting_writes,
@@ -312,6 +313,13 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
         )?,
         min_free_disk_bytes: bytes("limits.min_free_disk_bytes", raw.min_free_disk_bytes)?,
     })
+}
+
+fn if_given<T>(
+    value: Option<i64>,
+    check: impl FnOnce(i64) -> Result<T, ConfigError>,
+) -> Result<Option<T>, ConfigError> {
+    value.map(check).transpose()
 }
 
 fn bytes(key: &str, value: Option<i64>) -> Result<Option<u64>, ConfigError> {

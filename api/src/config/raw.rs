@@ -45,6 +45,7 @@ const KEYS: &[(&str, Form)] = &[
     ("replicas", Form::List),
     ("limits.max_text_chars", Form::Number),
     ("limits.max_connections", Form::Number),
+    ("limits.max_connections_per_address", Form::Number),
     ("limits.max_waiting_writes", Form::Number),
     ("limits.min_free_disk_bytes", Form::Number),
 ];
@@ -110,6 +111,7 @@ pub(super) struct RawPeerTls {
 pub(super) struct RawLimits {
     pub(super) max_text_chars: Option<i64>,
     pub(super) max_connections: Option<i64>,
+    pub(super) max_connections_per_address: Option<i64>,
     pub(super) max_waiting_writes: Option<i64>,
     pub(super) min_free_disk_bytes: Option<i64>,
 }

@@ -69,6 +69,7 @@ fn every_setting_can_come_from_the_environment() {
         ("CAUSEWAY_REPLICAS", list),
         ("CAUSEWAY_LIMITS_MAX_TEXT_CHARS", "80"),
         ("CAUSEWAY_LIMITS_MAX_CONNECTIONS", "7"),
+        ("CAUSEWAY_LIMITS_MAX_CONNECTIONS_PER_ADDRESS", "6"),
         ("CAUSEWAY_LIMITS_MAX_WAITING_WRITES", "9"),
         ("CAUSEWAY_LIMITS_MIN_FREE_DISK_BYTES", "0"),
         ("CAUSEWAY_LOG", "debug"),
@@ -112,7 +113,8 @@ fn every_setting_can_come_from_the_environment() {
         config.limits,
         Limits {
             max_text_chars: 80,
-            max_connections: 7,
+            max_connections: Some(7),
+            max_connections_per_address: Some(6),
             max_waiting_writes: 9,
             min_free_disk_bytes: Some(0),
         }
@@ -270,6 +272,11 @@ fn each_wrong_setting_is_named() {
             r#"auth = "open""#,
             "auth = \"open\"\nlimits = {max_connections = \"x\"}",
             "limits.max_connections",
+        ),
+        (
+            r#"auth = "open""#,
+            "auth = \"open\"\nlimits = {max_connections_per_address = 0}",
+            "limits.max_connections_per_address",
         ),
         (
             r#"auth = "open""#,

@@ -1,202 +1,198 @@
-//! Accepts connections within limits: their number, and how long one may make no progress.
+//! Accepts connections within the limits of one port, and refuses the rest with an answer.
 
 use std::io;
-use std::pin::Pin;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use poem::http::uri::Scheme;
-use poem::listener::{Acceptor, TcpAcceptor};
+use poem::Addr;
 use poem::web::{LocalAddr, RemoteAddr};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{interval, sleep, timeout};
 
-/// How long a closed connection goes on reading what its client still sends. Closed at once, the client
-/// would see a reset connection instead of the response.
-const LINGER: Duration = Duration::from_secs(1);
+use super::admission::{Bounds, Verdict, counted};
+use super::connection::Connection;
+use super::episode::Episode;
+use super::seats::{Seat, Seats};
 
-/// The send buffer of a connection, which bounds the cost of a slow reader and makes it noticeable.
-const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// Most connections at once that wait to be refused. Beyond them a connection is closed unanswered.
+pub const REFUSALS: usize = 64;
+/// How long a refused connection may take to ask something.
+const REFUSAL: Duration = Duration::from_secs(2);
+/// How long a connection that gives way may take to close.
+const GIVING_WAY: Duration = Duration::from_secs(1);
+/// Pause after a connection could not be accepted: an immediate retry would only spin.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often waiting connections are checked.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Limits of the connections of one port.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Most connections at once. Further ones wait in the queue of the system.
+    /// Most connections at once. A further one takes the place of the one that has waited longest for
+    /// a request, or is refused.
     pub connections: usize,
+    /// Most connections of one address at once, except of this machine.
+    pub per_address: usize,
     /// How long a client may read nothing while bytes wait to be sent.
     pub write_stall: Duration,
-    /// How long the head of a request may take, including the wait for it.
-    pub head: Duration,
+    /// How long a new connection may take until the head of its first request has arrived.
+    pub first_request: Duration,
+    /// How long a connection may take from one request to the next.
+    pub idle: Duration,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: 20_000,
+            per_address: 1_000,
             write_stall: Duration::from_secs(30),
-            head: Duration::from_secs(75),
+            first_request: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
         }
     }
 }
 
 /// Accepts TCP connections within limits.
 pub struct BoundedAcceptor {
-    inner: TcpAcceptor,
-    permits: Arc<Semaphore>,
+    name: &'static str,
+    listener: TcpListener,
+    local: LocalAddr,
     write_stall: Duration,
+    seats: Arc<Seats>,
+    refusals: Arc<Seats>,
+    trouble: Arc<Trouble>,
+}
+
+/// What is logged once for many times.
+#[derive(Default)]
+struct Trouble {
+    refusing: Episode,
+    failing: Episode,
+}
+
+/// An accepted connection.
+pub struct Accepted {
+    /// The socket.
+    pub connection: Connection,
+    /// Its place on the port.
+    pub seat: Seat,
+    /// The address of the listener.
+    pub local: LocalAddr,
+    /// The address of the client.
+    pub remote: RemoteAddr,
 }
 
 impl BoundedAcceptor {
-    /// Takes over a bound listener.
-    pub fn new(listener: tokio::net::TcpListener, limits: &ConnectionLimits) -> io::Result<Self> {
-        let connections = limits.connections.clamp(1, Semaphore::MAX_PERMITS);
+    /// Takes over a bound listener; `name` is what the log calls it.
+    pub fn new(
+        name: &'static str,
+        listener: TcpListener,
+        limits: &ConnectionLimits,
+    ) -> io::Result<Self> {
+        let bounds = Bounds {
+            connections: limits.connections.max(1),
+            per_address: limits.per_address.max(1),
+            first_request: limits.first_request,
+            idle: limits.idle,
+        };
+        let refused = Bounds {
+            connections: REFUSALS,
+            per_address: REFUSALS / 2,
+            first_request: REFUSAL,
+            idle: REFUSAL,
+        };
         Ok(Self {
-            inner: TcpAcceptor::from_tokio(listener)?,
-            permits: Arc::new(Semaphore::new(connections)),
+            name,
+            local: LocalAddr(Addr::SocketAddr(listener.local_addr()?)),
+            listener,
             write_stall: limits.write_stall,
+            seats: Arc::new(Seats::new(bounds)),
+            refusals: Arc::new(Seats::new(refused)),
+            trouble: Arc::default(),
         })
     }
-}
 
-impl Acceptor for BoundedAcceptor {
-    type Io = Connection;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        self.inner.local_addr()
+    /// Accepts the next connection that has a place, be it only to be refused.
+    pub async fn accept(&mut self) -> Accepted {
+        loop {
+            let (stream, remote) = self.next().await;
+            if let Some(seat) = self.seat(remote.ip()).await {
+                return Accepted {
+                    connection: Connection::new(stream, self.write_stall),
+                    seat,
+                    local: self.local.clone(),
+                    remote: RemoteAddr(Addr::SocketAddr(remote)),
+                };
+            }
+        }
     }
 
-    async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
-        let permits = Arc::clone(&self.permits);
-        let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, local, remote, scheme) = loop {
-            match self.inner.accept().await {
-                Ok(accepted) => break accepted,
-                // Usually no file descriptor is free; an immediate retry would only spin.
+    async fn next(&self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok(accepted) => return accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    sleep(Duration::from_millis(50)).await;
+                    if self.trouble.failing.count(Instant::now()) {
+                        tracing::warn!(%error, port = self.name, "cannot accept connections");
+                    }
+                    sleep(PAUSE).await;
                 }
             }
-        };
-        prepare(&stream, self.write_stall);
-        let connection = Connection {
-            stream,
-            stall: Stall::new(self.write_stall),
-            linger: None,
-            _permit: permit,
-        };
-        Ok((connection, local, remote, scheme))
-    }
-}
-
-/// Sets socket options. None is needed for correctness, so a system may lack them.
-fn prepare(stream: &TcpStream, write_stall: Duration) {
-    stream.set_nodelay(true).ok();
-    rustix::net::sockopt::set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES).ok();
-    // A client whose network is gone acknowledges nothing while the system goes on buffering: only the
-    // system can notice that.
-    #[cfg(target_os = "linux")]
-    {
-        let timeout_ms = u32::try_from(write_stall.as_millis()).unwrap_or(u32::MAX);
-        rustix::net::sockopt::set_tcp_user_timeout(stream, timeout_ms).ok();
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = write_stall;
-}
-
-/// An accepted connection, which fails when its client reads nothing for too long.
-pub struct Connection {
-    stream: TcpStream,
-    stall: Stall,
-    /// Started when we close.
-    linger: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-/// A timer that runs while bytes wait and the client reads none.
-struct Stall {
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Stall {
-    fn new(limit: Duration) -> Self {
-        Self { limit, timer: None }
-    }
-
-    fn watch<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.timer = None;
-            return written;
         }
-        let limit = self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client reads no bytes",
-        )))
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.stall.watch(cx, written)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.stall.watch(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.linger.is_none() {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-        }
-        let timer = this.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        while timer.as_mut().poll(cx).is_pending() {
-            let mut space = [0; 8 * 1024];
-            let mut chunk = ReadBuf::new(&mut space);
-            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut chunk));
-            if read.is_err() || chunk.filled().is_empty() {
-                break;
+    async fn seat(&self, address: IpAddr) -> Option<Seat> {
+        let address = counted(address);
+        let refused = match take(&self.seats, address, false).await {
+            Ok(seat) => return Some(seat),
+            Err(verdict) => verdict,
+        };
+        if self.trouble.refusing.count(Instant::now()) {
+            let port = self.name;
+            let full = address.filter(|_| matches!(refused, Verdict::AddressFull));
+            if let Some(address) = full {
+                tracing::warn!(port, %address, "refuses connections: one address has too many");
+            } else {
+                tracing::warn!(port, "refuses connections: all are in use");
             }
         }
-        Poll::Ready(Ok(()))
+        take(&self.refusals, address, true).await.ok()
     }
+
+    /// Closes the connections that wait too long, for as long as it is polled.
+    pub fn sweep(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (seats, refusals) = (self.seats.clone(), self.refusals.clone());
+        let (trouble, port) = (self.trouble.clone(), self.name);
+        async move {
+            let mut ticks = interval(SWEEP);
+            loop {
+                let now = ticks.tick().await.into_std();
+                seats.close_expired(now);
+                refusals.close_expired(now);
+                if let Some(times) = trouble.refusing.end(now) {
+                    tracing::info!(port, times, "refuses no connections any more");
+                }
+                if let Some(times) = trouble.failing.end(now) {
+                    tracing::info!(port, times, "accepts connections again");
+                }
+            }
+        }
+    }
+}
+
+/// Takes a place, waiting for the connection that gives way to it.
+async fn take(
+    seats: &Arc<Seats>,
+    address: Option<IpAddr>,
+    is_refused: bool,
+) -> Result<Seat, Verdict<()>> {
+    let (seat, gives_way) = seats.enter(address, is_refused)?;
+    if let Some(signal) = gives_way {
+        signal.ask_to_close(false);
+        // The number of open files must not grow while many give way.
+        drop(timeout(GIVING_WAY, signal.closed()).await);
+    }
+    Ok(seat)
 }

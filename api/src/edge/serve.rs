@@ -5,38 +5,40 @@
 //! it could not be distinguished from one that is merely quiet.
 
 use std::convert::Infallible;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use poem::http::Request;
 use poem::http::uri::Scheme;
-use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::accept::ConnectionLimits;
-use super::heads::ProblemHeads;
+use super::accept::{Accepted, BoundedAcceptor};
+use super::heads::{ProblemHeads, crowded};
+use super::seats::{Seat, Turn};
+use crate::problem::Problem;
 
 /// Most buffered bytes of one connection, in each direction.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves until `stop` is cancelled, then waits up to `grace` for requests in flight and closes the
 /// remaining connections, such as streams.
-pub async fn serve<A, E>(
-    mut acceptor: A,
+pub async fn serve<E>(
+    mut acceptor: BoundedAcceptor,
     application: E,
-    limits: ConnectionLimits,
     stop: CancellationToken,
     grace: Duration,
 ) where
-    A: Acceptor + 'static,
     E: IntoEndpoint,
     E::Endpoint: 'static,
 {
@@ -44,21 +46,23 @@ pub async fn serve<A, E>(
     let connections = TaskTracker::new();
     let abort = CancellationToken::new();
     let _abort_on_drop = abort.drop_guard_ref();
+    let sweeping = AbortOnDropHandle::new(tokio::spawn(acceptor.sweep()));
     while let Some(accepted) = stop.run_until_cancelled(acceptor.accept()).await {
-        match accepted {
-            Ok((io, local, remote, scheme)) => {
-                let peer = Peer {
-                    local,
-                    remote,
-                    scheme,
-                };
-                let serving = serve_one(io, peer, application.clone(), limits.head, stop.clone());
-                connections.spawn(abort.clone().run_until_cancelled_owned(serving));
-            }
-            Err(error) => tracing::warn!(%error, "cannot accept a connection"),
-        }
+        let Accepted {
+            connection,
+            seat,
+            local,
+            remote,
+        } = accepted;
+        let peer = Peer {
+            local,
+            remote,
+            scheme: Scheme::HTTP,
+        };
+        let serving = serve_one(connection, peer, seat, application.clone(), stop.clone());
+        connections.spawn(abort.clone().run_until_cancelled_owned(serving));
     }
-    drop(acceptor);
+    drop((acceptor, sweeping));
     connections.close();
     if timeout(grace, connections.wait()).await.is_err() {
         abort.cancel();
@@ -76,36 +80,105 @@ struct Peer {
 async fn serve_one<I, E>(
     io: I,
     peer: Peer,
+    seat: Seat,
     application: Arc<E>,
-    head: Duration,
     stop: CancellationToken,
 ) where
-    I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     E: Endpoint<Output = Response> + 'static,
 {
+    let turns = seat.turns();
+    let is_refused = seat.is_refused();
+    let heads = ProblemHeads::new(io, turns.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (application, peer) = (application.clone(), peer.clone());
+        let (application, peer, turn) = (application.clone(), peer.clone(), turns.begin());
         async move {
-            let request = (request, peer.local, peer.remote, peer.scheme).into();
-            let response = application.get_response(request).await;
-            Ok::<hyper::Response<_>, Infallible>(response.into())
+            let response = if is_refused || turn.is_none() {
+                crowded()
+            } else {
+                let request = (request, peer.local, peer.remote, peer.scheme).into();
+                application.get_response(request).await
+            };
+            let response: hyper::Response<_> = response.into();
+            Ok::<_, Infallible>(response.map(|body| InTurn { body, _turn: turn }))
         }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head)
+    // The seat bounds how long a head may take, and with it the time between two requests.
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(ProblemHeads::new(io)), service);
-    tokio::pin!(connection);
-    // How a connection ends is up to the client; failed requests are logged elsewhere.
+        .serve_connection(TokioIo::new(heads), service);
+    let mut has_to_close = pin!(seat.has_to_close());
     let ended = tokio::select! {
-        ended = &mut connection => ended,
+        ended = &mut connection => Ended::of(ended),
+        took_too_long = &mut has_to_close => Ended::Evicted { took_too_long },
         () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
+            tokio::select! {
+                ended = &mut connection => Ended::of(ended),
+                took_too_long = &mut has_to_close => Ended::Evicted { took_too_long },
+            }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+    let mut heads = connection.into_parts().io.into_inner();
+    let last_answer = match ended {
+        Ended::OtherVersion => Some(Problem::HttpVersion),
+        Ended::Evicted {
+            took_too_long: true,
+        } => heads.has_begun_a_request().then_some(Problem::TooSlow),
+        Ended::ByItself | Ended::Evicted { .. } => None,
+    };
+    if let Some(problem) = last_answer {
+        heads.answer_at_last(&problem).await;
+    }
+}
+
+/// How the serving of a connection ended.
+enum Ended {
+    ByItself,
+    /// The client speaks HTTP/2 without having been asked.
+    OtherVersion,
+    Evicted {
+        took_too_long: bool,
+    },
+}
+
+impl Ended {
+    /// How a connection ends is up to the client; failed requests are logged elsewhere.
+    fn of(outcome: hyper::Result<()>) -> Self {
+        match outcome {
+            Ok(()) => Self::ByItself,
+            Err(error) if error.is_parse_version_h2() => Self::OtherVersion,
+            Err(error) => {
+                tracing::debug!(%error, "a connection ended early");
+                Self::ByItself
+            }
+        }
+    }
+}
+
+/// A body whose request is served until it is dropped.
+struct InTurn<B> {
+    body: B,
+    _turn: Option<Turn>,
+}
+
+impl<B: Body + Unpin> Body for InTurn<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -15,7 +15,9 @@ use causeway_store::log::{Log, Options};
 
 use crate::config::{Config, ReplicaAddress};
 use crate::disk::Disk;
+use crate::failure::UserError;
 use crate::keys::ClusterKeys;
+use crate::open_files::{self, Budget, Wanted};
 use crate::random;
 
 /// Returns how this process introduces itself to its peers.
@@ -24,6 +26,15 @@ pub(crate) fn caller(config: &Config) -> anyhow::Result<Caller> {
         cluster: config.cluster.clone(),
         replica: config.replica,
         instance: Instance(u64::from_be_bytes(random::bytes()?)),
+    })
+}
+
+/// Returns how many connections each port may have.
+pub(super) fn budget(config: &Config) -> Result<Budget, UserError> {
+    open_files::budget(Wanted {
+        connections: config.limits.max_connections,
+        per_address: config.limits.max_connections_per_address,
+        peers: config.peers().count(),
     })
 }
 

@@ -26,6 +26,7 @@ use crate::edge::accept::{BoundedAcceptor, ConnectionLimits};
 use crate::edge::serve::serve;
 use crate::feeds::{Feeds, Setup};
 use crate::keys::ClusterKeys;
+use crate::open_files::Budget;
 use crate::random;
 use crate::routes::peers::Peers;
 use crate::token::Tokens;
@@ -79,6 +80,7 @@ struct Replica {
     log: Log,
     replicator: Replicator,
     peer_keys: PeerKeys,
+    budget: Budget,
     first_end: FirstEnd,
     /// The two ports.
     serving: CriticalTasks,
@@ -94,6 +96,7 @@ impl Replica {
         config: &Config,
         url: &str,
     ) -> anyhow::Result<(Self, BTreeMap<ReplicaId, Answer>)> {
+        let budget = parts::budget(config)?;
         let wall = wall_clock(config.clock_offset_file.as_deref());
         let keys = ClusterKeys::of(config);
         let peer_keys = parts::peer_keys(&keys);
@@ -136,6 +139,7 @@ impl Replica {
             log,
             replicator,
             peer_keys,
+            budget,
             first_end,
             serving,
             feeding,
@@ -149,17 +153,18 @@ impl Replica {
             replicator: self.replicator.clone(),
             keys: self.peer_keys.clone(),
         };
-        self.serve(
-            "the port for peers",
-            listener,
-            peers,
-            ConnectionLimits::default(),
-        )
+        let limits = ConnectionLimits {
+            connections: self.budget.peers,
+            per_address: self.budget.peers_per_address,
+            ..ConnectionLimits::default()
+        };
+        self.serve("the port for peers", listener, peers, limits)
     }
 
     fn serve_clients(&self, listener: TcpListener) -> anyhow::Result<()> {
         let limits = ConnectionLimits {
-            connections: self.context.limits().max_connections,
+            connections: self.budget.clients,
+            per_address: self.budget.clients_per_address,
             ..ConnectionLimits::default()
         };
         self.serve(
@@ -177,10 +182,10 @@ impl Replica {
         application: impl poem::Endpoint + 'static,
         limits: ConnectionLimits,
     ) -> anyhow::Result<()> {
-        let acceptor = BoundedAcceptor::new(listener, &limits)?;
+        let acceptor = BoundedAcceptor::new(name, listener, &limits)?;
         let stop = self.serving.stop.clone();
         self.serving
-            .spawn(name, serve(acceptor, application, limits, stop, GRACE));
+            .spawn(name, serve(acceptor, application, stop, GRACE));
         Ok(())
     }
 

@@ -31,6 +31,7 @@ mod crashes;
 mod cursors;
 mod documents;
 mod examples;
+mod exhaustion;
 mod forks;
 mod frames;
 mod full_disk;

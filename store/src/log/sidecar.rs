@@ -79,13 +79,12 @@ impl Sidecar {
     /// Writes a record durably: after a crash the file holds the previous record or this one.
     pub fn write(&self, record: &Record) -> io::Result<()> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots = match open.as_ref().filter(|file| self.is_in_place(file)) {
-            Some(file) => slots_of(file)?,
-            None => {
-                let slots = self.slots_by_path()?;
-                *open = self.open_to_write()?;
-                slots
-            }
+        let slots = if let Some(file) = open.as_ref().filter(|file| self.is_in_place(file)) {
+            slots_of(file)?
+        } else {
+            let slots = self.slots_by_path()?;
+            *open = self.open_to_write()?;
+            slots
         };
         let newest = slots.iter().flatten().map(number).max().unwrap_or(0);
         let fresh = encode(newest + 1, record)?;

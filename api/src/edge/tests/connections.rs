@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::demo::{Demo, NOW, token};
+use super::demo::{Demo, LARGE, NOW, token};
 use crate::edge::accept::ConnectionLimits;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -81,18 +81,68 @@ async fn a_client_that_says_at_once_that_it_is_done_still_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_arrive_closes_the_connection() {
+async fn a_head_that_does_not_arrive_is_refused_and_silence_is_closed() {
     let limits = ConnectionLimits {
-        head: Duration::from_millis(100),
+        first_request: Duration::from_millis(100),
+        ..ConnectionLimits::default()
+    };
+    let demo = Demo::start_with(limits).await;
+    let mut begun = TcpStream::connect(&demo.address).await.unwrap();
+    begun.write_all(b"GET /metrics HT").await.unwrap();
+    let silent = TcpStream::connect(&demo.address).await.unwrap();
+
+    let answer = read_to_end(begun).await;
+
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\"code\":\"too_slow\""), "{answer}");
+    assert_eq!(read_to_end(silent).await, "");
+    demo.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_between_two_requests_has_longer() {
+    let limits = ConnectionLimits {
+        first_request: Duration::from_millis(1),
+        idle: DEADLINE,
         ..ConnectionLimits::default()
     };
     let demo = Demo::start_with(limits).await;
     let mut stream = TcpStream::connect(&demo.address).await.unwrap();
-    stream.write_all(b"GET /metrics HT").await.unwrap();
+    let mut silent = TcpStream::connect(&demo.address).await.unwrap();
+    for _ in 0..2 {
+        stream.write_all(GET).await.unwrap();
+        read_an_answer(&mut stream).await;
+        // A silent connection is closed meanwhile.
+        read_to_end(silent).await;
+        silent = TcpStream::connect(&demo.address).await.unwrap();
+    }
+    demo.stop().await;
+}
 
-    let answer = read_to_end(stream).await;
+#[tokio::test]
+async fn other_protocols_are_answered_in_words() {
+    let demo = Demo::start().await;
+    for (sent, status) in [
+        (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], "505"),
+        (b"GET /metrics\r\n", "400"),
+        (b"GET /metrics HTTP/3.0\r\nHost: x\r\n\r\n", "400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400"),
+        (b"\0\0\0\0\0\0\0\0\r\n\r\n", "400"),
+    ] {
+        let mut stream = TcpStream::connect(&demo.address).await.unwrap();
+        stream.write_all(sent).await.unwrap();
 
-    assert!(!answer.contains("200"), "{answer}");
+        let answer = read_to_end(stream).await;
+
+        let is_as_it_should = answer.starts_with(&format!("HTTP/1.1 {status} "));
+        assert!(is_as_it_should, "{sent:?}: {answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
+    let mut old = TcpStream::connect(&demo.address).await.unwrap();
+    let request = b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n";
+    old.write_all(request).await.unwrap();
+    let answer = read_to_end(old).await;
+    assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
     demo.stop().await;
 }
 
@@ -104,10 +154,7 @@ async fn a_reader_that_takes_nothing_is_let_go() {
     };
     let demo = Demo::start_with(limits).await;
     let mut stalled = TcpStream::connect(&demo.address).await.unwrap();
-    stalled
-        .write_all(b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    stalled.write_all(FLOOD).await.unwrap();
     let readers = || demo.readers.load(Ordering::SeqCst);
 
     until(|| readers() == 1).await;
@@ -117,25 +164,64 @@ async fn a_reader_that_takes_nothing_is_let_go() {
 }
 
 #[tokio::test]
-async fn connections_above_the_limit_wait_for_their_turn() {
+async fn above_the_limit_silence_gives_way_and_what_serves_does_not() {
+    let limits = ConnectionLimits {
+        connections: 2,
+        ..ConnectionLimits::default()
+    };
+    let demo = Demo::start_with(limits).await;
+    let mut streaming = TcpStream::connect(&demo.address).await.unwrap();
+    streaming.write_all(FLOOD).await.unwrap();
+    let mut byte = [0];
+    streaming.read_exact(&mut byte).await.unwrap();
+    let silent = TcpStream::connect(&demo.address).await.unwrap();
+
+    let mut asking = TcpStream::connect(&demo.address).await.unwrap();
+    asking.write_all(GET).await.unwrap();
+    read_an_answer(&mut asking).await;
+    assert_eq!(read_to_end(silent).await, "");
+
+    asking.write_all(FLOOD).await.unwrap();
+    asking.read_exact(&mut byte).await.unwrap();
+    let mut refused = TcpStream::connect(&demo.address).await.unwrap();
+    refused.write_all(GET).await.unwrap();
+    let answer = read_to_end(refused).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    for part in ["retry-after: 5", "connection: close", "\"code\":\"busy\""] {
+        assert!(answer.contains(part), "{answer}");
+    }
+
+    drop(asking);
+    let readers = || demo.readers.load(Ordering::SeqCst);
+    until(|| readers() == 1).await;
+    let mut next = TcpStream::connect(&demo.address).await.unwrap();
+    next.write_all(GET).await.unwrap();
+    read_an_answer(&mut next).await;
+    streaming.read_exact(&mut byte).await.unwrap();
+    demo.stop().await;
+}
+
+/// A client may take long for an answer: that is no idleness.
+#[tokio::test]
+async fn an_answer_that_is_being_sent_is_not_cut_by_the_next_connection() {
     let limits = ConnectionLimits {
         connections: 1,
         ..ConnectionLimits::default()
     };
     let demo = Demo::start_with(limits).await;
-    let mut first = TcpStream::connect(&demo.address).await.unwrap();
-    first.write_all(GET).await.unwrap();
+    let mut slow = TcpStream::connect(&demo.address).await.unwrap();
+    slow.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut byte = [0];
-    first.read_exact(&mut byte).await.unwrap();
+    slow.read_exact(&mut byte).await.unwrap();
 
-    let mut second = TcpStream::connect(&demo.address).await.unwrap();
-    second.write_all(GET).await.unwrap();
-    let early = timeout(Duration::from_millis(200), second.read_exact(&mut byte)).await;
-    assert!(early.is_err(), "the first one is still there");
-    drop(first);
+    let mut other = TcpStream::connect(&demo.address).await.unwrap();
+    other.write_all(GET).await.unwrap();
+    let refused = read_to_end(other).await;
 
-    let turn = timeout(DEADLINE, second.read_exact(&mut byte)).await;
-    turn.expect("a turn in time").unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(read_to_end(slow).await.len() > LARGE);
     demo.stop().await;
 }
 
@@ -143,10 +229,7 @@ async fn connections_above_the_limit_wait_for_their_turn() {
 async fn stopping_closes_streams_that_would_go_on_for_ever() {
     let demo = Demo::start().await;
     let mut stream = TcpStream::connect(&demo.address).await.unwrap();
-    stream
-        .write_all(b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(FLOOD).await.unwrap();
     let readers = demo.readers.clone();
     until(|| readers.load(Ordering::SeqCst) == 1).await;
 
@@ -156,6 +239,19 @@ async fn stopping_closes_streams_that_would_go_on_for_ever() {
 }
 
 const GET: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+const FLOOD: &[u8] = b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// Reads the answer to `GET`, and nothing of a next one.
+async fn read_an_answer(stream: &mut TcpStream) {
+    let mut answer = Vec::new();
+    let reading = async {
+        while !answer.ends_with(b"\r\n\r\nup 1\n") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+    };
+    timeout(DEADLINE, reading).await.expect("an answer in time");
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+}
 
 async fn read_to_end(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();

@@ -99,6 +99,14 @@ fn flood(poem::web::Data(readers): poem::web::Data<&Arc<AtomicU64>>) -> poem::Bo
     poem::Body::from_bytes_stream(chunks)
 }
 
+/// Bytes of `/large`: more than the buffers between server and reader hold.
+pub(super) const LARGE: usize = 16 << 20;
+
+#[handler]
+fn large() -> Vec<u8> {
+    vec![b' '; LARGE]
+}
+
 struct Reader(Arc<AtomicU64>);
 
 impl Reader {
@@ -140,6 +148,7 @@ impl Demo {
             .page("/metrics")
             .page("/bare")
             .page("/flood")
+            .page("/large")
             .limits(BodyLimits {
                 timeout: Duration::from_millis(500),
                 ..BodyLimits::default()
@@ -148,17 +157,17 @@ impl Demo {
             .at("/metrics", get(metrics))
             .at("/bare", get(bare))
             .at("/flood", get(flood))
+            .at("/large", get(large))
             .nest("/", service)
             .data(readers.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let acceptor = BoundedAcceptor::new(listener, &limits).unwrap();
+        let acceptor = BoundedAcceptor::new("the port", listener, &limits).unwrap();
         let stop = CancellationToken::new();
         let grace = Duration::from_millis(200);
         let serving = tokio::spawn(serve(
             acceptor,
             edge.around(application),
-            limits,
             stop.clone(),
             grace,
         ));

@@ -47,10 +47,22 @@ impl Process {
         Self::start_telling(config, Stdio::piped(), "").await
     }
 
+    /// Starts a server that may never have more files open than this, and waits until it says that it
+    /// is ready.
+    pub async fn start_small(config: &Path, open_files: u32) -> Self {
+        let mut command = tokio::process::Command::from(server(&[]));
+        command.env("OPEN_FILES", format!("-n {open_files}"));
+        Self::spawn(command, config, Stdio::piped()).await
+    }
+
     /// Starts a server that logs to this, of this level, and waits until it says that it is ready.
     pub async fn start_telling(config: &Path, log: Stdio, level: &str) -> Self {
         let mut command = tokio::process::Command::from(server(&[]));
         command.env("CAUSEWAY_LOG", level);
+        Self::spawn(command, config, log).await
+    }
+
+    async fn spawn(command: tokio::process::Command, config: &Path, log: Stdio) -> Self {
         let started = causeway_rig::Process::spawn(command, config, log);
         let mut server = started.expect("the server can be run");
         let log = server.take_log().map(|pipe| {
@@ -91,6 +103,18 @@ impl Process {
         let mut words = line.expect("there is a limit").split_whitespace();
         let mut word = || words.next().expect("two of them").to_owned();
         (word(), word())
+    }
+
+    /// Lets it open no more files than this from now on; what is open stays open.
+    #[cfg(target_os = "linux")]
+    pub fn limit_open_files(&self, soft: u64) {
+        use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+        let id = self.server.id().and_then(|id| i32::try_from(id).ok());
+        let limit = Rlimit {
+            current: Some(soft),
+            maximum: getrlimit(Resource::Nofile).maximum,
+        };
+        prlimit(id.and_then(Pid::from_raw), Resource::Nofile, limit).expect("it is ours");
     }
 
     /// Ends it as `kill -9` does.
@@ -183,7 +207,8 @@ pub fn run_to_its_end(arguments: &[&str], environment: &[(&str, &str)]) -> Outpu
 fn server(arguments: &[&str]) -> Command {
     // With few open files, as many systems begin: the server asks for more itself.
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -S -n 256; exec \"$0\" \"$@\""]);
+    let small = "ulimit ${OPEN_FILES:--S -n 256}; unset OPEN_FILES; exec \"$0\" \"$@\"";
+    command.args(["-c", small]);
     command.arg(env!("CARGO_BIN_EXE_causeway-server"));
     command.args(arguments);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CAUSEWAY_")) {

@@ -107,6 +107,13 @@ impl Replica {
         self.runs(process);
     }
 
+    /// Starts it (again) with at most this many files open at once.
+    pub async fn restart_small(&mut self, open_files: u32) {
+        self.process = None;
+        let process = Process::start_small(&write(&self.settings), open_files).await;
+        self.runs(process);
+    }
+
     /// Starts it (again) with its log going there, and all of it.
     pub async fn restart_telling(&mut self, log: Stdio) {
         self.process = None;

@@ -54,6 +54,14 @@ impl User {
         }
     }
 
+    /// The same session on connections of its own.
+    pub fn anew(&self) -> Self {
+        Self {
+            door: Door::at(self.door.address()),
+            ..self.clone()
+        }
+    }
+
     /// A request with the token of this session.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.door.request(method, path).bearer_auth(&self.token)

@@ -25,7 +25,7 @@ pub fn config(bytes: &[u8]) {
             assert!(config.cluster_key.bytes().len() >= 32);
             assert_eq!(config.own_address().id, config.replica);
             assert!(config.peers().all(|peer| peer.id != config.replica));
-            assert!(config.limits.max_text_chars > 0 && config.limits.max_connections > 0);
+            assert!(config.limits.max_text_chars > 0 && config.limits.max_connections != Some(0));
         }
         Err(error) => {
             let sentence = error.to_string();
