@@ -22,7 +22,7 @@ use causeway_domain::version_vector::VersionVector;
 use causeway_replicator_core::core::Input;
 use causeway_replicator_core::failure::StoreFailure;
 use causeway_replicator_core::me::Me;
-use causeway_replicator_core::presence::Online;
+use causeway_replicator_core::presence::{Online, OnlineChanges};
 use causeway_replicator_core::view::{Knowledge, PeerView};
 use causeway_replicator_core::wire::{Caller, Digest, PushAnswer, Refusal};
 use causeway_store::log::Log;
@@ -156,6 +156,12 @@ impl Replicator {
     /// ended). Changes are gathered for a moment, then sent at once.
     pub fn change_presence(&self, came: Vec<Online>, went: Vec<Online>) {
         self.engine.step(Input::Presence { came, went });
+    }
+
+    /// Returns which users came to and went from the peers since the last call, which is for one
+    /// caller. A change is announced by [`Replicator::watch_knowledge`].
+    pub fn take_online_changes(&self) -> OnlineChanges {
+        self.engine.core().take_online_changes()
     }
 
     /// What is known of the peers now.

@@ -31,7 +31,7 @@ use crate::me::Me;
 use crate::now::Now;
 use crate::peer::Peer;
 use crate::prefetch::PrefetchCounts;
-use crate::presence::{Online, OwnPresence};
+use crate::presence::{Elsewhere, Online, OnlineChanges, OwnPresence};
 use crate::unconfirmed::Unconfirmed;
 use crate::view::Knowledge;
 use crate::wire::Refusal;
@@ -52,6 +52,7 @@ pub struct Core {
     head: Arc<Head>,
     peers: BTreeMap<ReplicaId, Peer>,
     presence: OwnPresence,
+    elsewhere: Elsewhere,
     n: u64,
     random: u64,
     now: Now,
@@ -86,6 +87,7 @@ impl Core {
             me,
             head,
             presence: OwnPresence::default(),
+            elsewhere: Elsewhere::default(),
             n: 0,
             now,
             refused: BTreeMap::new(),
@@ -117,6 +119,7 @@ impl Core {
         let mut out = Vec::new();
         let answer_to = self.take_in(now, input, &mut out);
         self.go_on(now, &mut out);
+        self.count_presence();
         if let Some(admitted) = answer_to {
             let answer = admitted.map(|to| Box::new(self.digest_for(to)));
             out.push(Output::Answer(answer));
@@ -159,6 +162,18 @@ impl Core {
     /// Counts up whenever [`Core::knowledge`] may have changed.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Returns which users came to and went from the peers since the last call. A change is announced
+    /// by [`Core::revision`].
+    pub fn take_online_changes(&mut self) -> OnlineChanges {
+        self.elsewhere.take_changes()
+    }
+
+    /// Who is online at a peer.
+    pub fn online_at(&self, peer: ReplicaId) -> impl Iterator<Item = &Online> {
+        let peer = self.peers.get(&peer).into_iter();
+        peer.flat_map(|peer| peer.presence.online())
     }
 
     /// How prefetched batches fared.
@@ -241,6 +256,14 @@ impl Core {
         }
         for peer in self.peers.values_mut() {
             peer.digest.due_ms = peer.digest.due_ms.min(now.ms + GATHER_MS);
+        }
+    }
+
+    fn count_presence(&mut self) {
+        for peer in self.peers.values_mut() {
+            let changes = peer.presence.take_changes();
+            self.revision += u64::from(!changes.is_empty());
+            self.elsewhere.apply(changes);
         }
     }
 

@@ -198,10 +198,11 @@ impl Peer {
         digest.held()
     }
 
-    /// Takes in its presence report; tells whether its users changed.
+    /// Applies its presence report. Returns whether it holds more of ours than before.
     pub fn learn_presence(&mut self, instance: Instance, report: Report) -> bool {
-        self.holds_of_us = report.held;
-        self.presence.absorb(instance, report)
+        let former = std::mem::replace(&mut self.holds_of_us, report.held);
+        self.presence.absorb(instance, report);
+        former != self.holds_of_us && self.holds_of_us.is_some()
     }
 
     /// Takes in the answer to a push.

@@ -1,10 +1,16 @@
 //! Who is online where. Each replica reports its own users, nobody relays another's.
 //!
-//! A set has a version. Whoever hears a report says which version it holds of it; the teller then
-//! sends nothing, the change, or the full set. Kept in memory only: a peer that goes down takes its
-//! users offline.
+//! A set has a version, which counts its changes. A report carries the changes since the version
+//! that the listener holds, in the order in which they happened and a bounded number at a time, so
+//! telling costs what has changed, and a digest stays small whatever the size of the set. Kept in
+//! memory only: a peer that goes down takes its users offline.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod elsewhere;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::Arc;
 
 use causeway_domain::names::UserId;
@@ -12,8 +18,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::instance::Instance;
 
-/// Single changes remembered for peers that lag; who lags further gets the full set.
-const REMEMBERED_CHANGES: usize = 4096;
+pub use elsewhere::{Elsewhere, OnlineChanges};
+
+/// Minimum number of departures remembered for peers that lag; otherwise as many as there are users
+/// online. A listener that lags further gets the set anew, which costs no more than what was
+/// forgotten.
+const REMEMBERED: usize = 4_096;
+/// Maximum size of the users of one report, as JSON. The rest follows with the next digests.
+const REPORT_BYTES: usize = 256 * 1024;
+/// What JSON adds to the three texts of a user.
+const JSON_BYTES: usize = 32;
 
 /// A user with at least one live stream on a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,6 +38,12 @@ pub struct Online {
     pub id: UserId,
     /// What the user is called.
     pub name: String,
+}
+
+impl Online {
+    fn bytes(&self) -> usize {
+        self.group.len() + self.id.0.len() + self.name.len() + JSON_BYTES
+    }
 }
 
 /// Which version of a listener's set the speaker holds.
@@ -38,7 +58,7 @@ pub struct Held {
 /// The part of a digest about presence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The version of the speaker's own set.
+    /// The version up to which this report tells. The speaker's set may be further.
     pub version: u64,
     /// What the speaker holds of the listener's set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,7 +66,8 @@ pub struct Report {
     /// The way from an older version to `version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
-    /// The whole set at `version`.
+    /// The set at `version`, without those whose state has changed since: later reports tell of
+    /// them. Replaces what the listener holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<BTreeSet<Online>>,
 }
@@ -67,36 +88,61 @@ pub struct Change {
 #[derive(Debug, Default)]
 pub struct OwnPresence {
     version: u64,
-    online: BTreeSet<Online>,
-    recent: VecDeque<(u64, Online, bool)>,
+    /// The version at which each user known here last came or went.
+    changed: BTreeMap<Arc<Online>, u64>,
+    /// Who is online, by that version.
+    online: BTreeMap<u64, Arc<Online>>,
+    /// Who went, by that version.
+    offline: BTreeMap<u64, Arc<Online>>,
+    /// The version of the newest departure that is no longer remembered.
+    forgotten: u64,
 }
 
 impl OwnPresence {
-    /// Takes in who came and who went; tells whether that changed anything.
+    /// Records who came and who went. Returns whether that changed anything.
     pub fn change(
         &mut self,
         came: impl IntoIterator<Item = Online>,
         went: impl IntoIterator<Item = Online>,
     ) -> bool {
-        let version = self.version + 1;
+        let before = self.version;
         for user in went {
-            if self.online.remove(&user) {
-                self.recent.push_back((version, user, false));
+            if let Some((user, at)) = self.changed.remove_entry(&user) {
+                if self.online.remove(&at).is_some() {
+                    self.version += 1;
+                    self.offline.insert(self.version, Arc::clone(&user));
+                    self.changed.insert(user, self.version);
+                } else {
+                    self.changed.insert(user, at);
+                }
             }
         }
         for user in came {
-            if self.online.insert(user.clone()) {
-                self.recent.push_back((version, user, true));
+            let former = self.changed.get_key_value(&user);
+            let former = former.map(|(user, &at)| (Arc::clone(user), at));
+            if let Some((_, at)) = former
+                && self.online.contains_key(&at)
+            {
+                continue;
+            }
+            let user = former.map_or_else(|| Arc::new(user), |(user, _)| user);
+            self.version += 1;
+            self.online.insert(self.version, Arc::clone(&user));
+            if let Some(former) = self.changed.insert(user, self.version) {
+                self.offline.remove(&former);
             }
         }
-        let is_changed = self.recent.back().is_some_and(|last| last.0 == version);
-        if is_changed {
-            self.version = version;
+        self.forget_old_departures();
+        self.version != before
+    }
+
+    fn forget_old_departures(&mut self) {
+        while self.offline.len() > REMEMBERED.max(self.online.len()) {
+            if let Some((at, user)) = self.offline.pop_first() {
+                self.changed.remove(&user);
+                self.forgotten = at;
+            }
         }
-        while self.recent.len() > REMEMBERED_CHANGES {
-            self.recent.pop_front();
-        }
-        is_changed
     }
 
     /// The version of the set.
@@ -106,46 +152,65 @@ impl OwnPresence {
 
     /// Makes the report for a listener, given what the listener is known to hold of this set.
     pub fn report(&self, instance: Instance, listener: Option<Held>, held: Option<Held>) -> Report {
+        let listener = listener.filter(|held| held.instance == instance);
+        let listener = listener.map(|held| held.version);
+        let known = listener.filter(|&version| (self.forgotten..=self.version).contains(&version));
         let mut report = Report {
             version: self.version,
             held,
             ..Report::default()
         };
-        let listener = listener.filter(|held| held.instance == instance);
-        match listener.map(|held| held.version) {
-            Some(version) if version == self.version => {}
-            Some(since) if self.remembers(since) => report.change = Some(self.since(since)),
-            _ => report.full = Some(self.online.clone()),
+        let Some(since) = known else {
+            let nobody = BTreeMap::new();
+            let (upto, full, _) = self.page(&self.online, &nobody, 0);
+            report.version = upto;
+            report.full = Some(full);
+            return report;
+        };
+        if since < self.version {
+            let (upto, online, offline) = self.page(&self.online, &self.offline, since);
+            report.version = upto;
+            report.change = Some(Change {
+                since,
+                online,
+                offline,
+            });
         }
         report
     }
 
-    /// Every change after `since` is still remembered.
-    fn remembers(&self, since: u64) -> bool {
-        let oldest_whole = match self.recent.front() {
-            // The oldest remembered version may have been cut in two, so it does not count.
-            Some(first) if self.recent.len() == REMEMBERED_CHANGES => first.0 + 1,
-            Some(first) => first.0,
-            None => self.version + 1,
-        };
-        since < self.version && since + 1 >= oldest_whole
-    }
-
-    fn since(&self, since: u64) -> Change {
-        let last_state: BTreeMap<&Online, bool> = self
-            .recent
-            .iter()
-            .filter(|(version, ..)| *version > since)
-            .map(|(_, user, is_online)| (user, *is_online))
-            .collect();
-        let of = |wanted: bool| {
-            let named = last_state.iter().filter(move |&(_, &is)| is == wanted);
-            named.map(|(&user, _)| user.clone()).collect()
-        };
-        Change {
-            since,
-            online: of(true),
-            offline: of(false),
+    /// Returns the first changes after `since` that fit a report, and the version that they lead to.
+    fn page(
+        &self,
+        online: &BTreeMap<u64, Arc<Online>>,
+        offline: &BTreeMap<u64, Arc<Online>>,
+        since: u64,
+    ) -> (u64, BTreeSet<Online>, BTreeSet<Online>) {
+        let mut online = online.range(since + 1..).peekable();
+        let mut offline = offline.range(since + 1..).peekable();
+        let (mut came, mut went) = (BTreeSet::new(), BTreeSet::new());
+        let (mut upto, mut bytes) = (since, 0);
+        loop {
+            let came_first = match (online.peek(), offline.peek()) {
+                (None, None) => return (self.version, came, went),
+                (Some((came_at, _)), Some((went_at, _))) => came_at < went_at,
+                (came, _) => came.is_some(),
+            };
+            let next = if came_first {
+                online.next()
+            } else {
+                offline.next()
+            };
+            let Some((&at, user)) = next else {
+                return (self.version, came, went);
+            };
+            bytes += user.bytes();
+            if bytes > REPORT_BYTES && upto > since {
+                return (upto, came, went);
+            }
+            upto = at;
+            let side = if came_first { &mut came } else { &mut went };
+            side.insert(Online::clone(user));
         }
     }
 }
@@ -154,38 +219,63 @@ impl OwnPresence {
 #[derive(Debug, Default)]
 pub struct PeerPresence {
     held: Option<Held>,
-    online: Arc<BTreeSet<Online>>,
+    online: BTreeSet<Online>,
+    /// What changed since the last call of [`PeerPresence::take_changes`], in order.
+    changes: Vec<(Online, bool)>,
 }
 
 impl PeerPresence {
-    /// Takes in a report of the peer's process `instance`; tells whether the set changed. A report
-    /// that does not fit is left, and `held` tells the peer so.
+    /// Applies a report of the peer's process `instance`. Returns whether the set changed. A report
+    /// that does not fit is ignored, and `held` tells the peer so.
+    ///
+    /// Reports are given in the order in which they were made: digests are numbered.
     pub fn absorb(&mut self, instance: Instance, report: Report) -> bool {
         let held = self.held.filter(|held| held.instance == instance);
-        if held.is_some_and(|held| held.version >= report.version) {
+        let held = held.map(|held| held.version);
+        if held == Some(report.version) {
             return false;
         }
-        let online = match (report.full, report.change, held) {
-            (Some(full), ..) => full,
-            (None, Some(change), Some(held)) if change.since <= held.version => {
-                apply(&self.online, change)
+        let before = self.changes.len();
+        match (report.full, report.change, held) {
+            (Some(full), ..) => self.replace(full),
+            (None, Some(change), Some(held)) if change.since <= held && held < report.version => {
+                self.apply(change);
             }
             _ => return false,
-        };
+        }
         self.held = Some(Held {
             instance,
             version: report.version,
         });
-        let is_changed = *self.online != online;
-        if is_changed {
-            self.online = Arc::new(online);
+        self.changes.len() > before
+    }
+
+    fn replace(&mut self, full: BTreeSet<Online>) {
+        let former = mem::take(&mut self.online);
+        let went = former.difference(&full).map(|user| (user.clone(), false));
+        self.changes.extend(went);
+        let came = full.difference(&former).map(|user| (user.clone(), true));
+        self.changes.extend(came);
+        self.online = full;
+    }
+
+    fn apply(&mut self, change: Change) {
+        for user in change.offline {
+            if self.online.remove(&user) {
+                self.changes.push((user, false));
+            }
         }
-        is_changed
+        for user in change.online {
+            if self.online.insert(user.clone()) {
+                self.changes.push((user, true));
+            }
+        }
     }
 
     /// Forgets everything: the peer is down, or another process.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        self.held = None;
+        self.replace(BTreeSet::new());
     }
 
     /// The version held.
@@ -194,123 +284,12 @@ impl PeerPresence {
     }
 
     /// Who is online there.
-    pub fn online(&self) -> &Arc<BTreeSet<Online>> {
+    pub fn online(&self) -> &BTreeSet<Online> {
         &self.online
     }
-}
 
-fn apply(before: &BTreeSet<Online>, change: Change) -> BTreeSet<Online> {
-    let mut online = before.clone();
-    online.retain(|user| !change.offline.contains(user));
-    online.extend(change.online);
-    online
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const HERE: Instance = Instance(1);
-
-    proptest! {
-        /// Reports get lost and come late, and what a teller believes of its listener is older
-        /// than it thinks; a report that does arrive in its turn is enough.
-        #[test]
-        fn a_listener_ends_with_the_tellers_set_whatever_was_lost(
-            changes in prop::collection::vec((0..8_u8, any::<bool>(), 0..4_u8), 0..60),
-        ) {
-            let (mut teller, mut listener) = (OwnPresence::default(), PeerPresence::default());
-            let mut believed = None;
-            for (user, is_coming, fate) in changes {
-                if is_coming {
-                    teller.change([online(user)], []);
-                } else {
-                    teller.change([], [online(user)]);
-                }
-                if fate > 0 {
-                    listener.absorb(HERE, teller.report(HERE, believed, None));
-                }
-                if fate > 1 {
-                    believed = listener.held();
-                }
-            }
-
-            listener.absorb(HERE, teller.report(HERE, listener.held(), None));
-
-            prop_assert_eq!(&**listener.online(), &teller.online);
-            prop_assert_eq!(listener.held().map(|held| held.version), Some(teller.version()));
-        }
-    }
-
-    #[test]
-    fn only_a_change_is_told_to_a_listener_that_follows() {
-        let mut teller = OwnPresence::default();
-        teller.change([online(1), online(2)], []);
-        let held = Some(Held {
-            instance: HERE,
-            version: 1,
-        });
-        assert!(!teller.change([online(1)], []), "already there");
-        assert_eq!(teller.report(HERE, held, None).change, None);
-
-        teller.change([online(3)], [online(1)]);
-
-        let report = teller.report(HERE, held, None);
-        assert_eq!(report.full, None);
-        let change = report.change.unwrap();
-        assert_eq!(change.online, BTreeSet::from([online(3)]));
-        assert_eq!(change.offline, BTreeSet::from([online(1)]));
-    }
-
-    #[test]
-    fn everything_is_told_to_a_listener_that_holds_another_process_or_too_old_a_version() {
-        let mut teller = OwnPresence::default();
-        for _ in 0..REMEMBERED_CHANGES {
-            teller.change([online(1)], []);
-            teller.change([], [online(1)]);
-        }
-        let held = |instance, version| Some(Held { instance, version });
-
-        assert!(teller.report(HERE, held(HERE, 1), None).full.is_some());
-        let version = teller.version();
-        let other = held(Instance(2), version);
-        assert!(teller.report(HERE, other, None).full.is_some());
-        let report = teller.report(HERE, held(HERE, version - 1), None);
-        assert!(report.full.is_none() && report.change.is_some());
-    }
-
-    #[test]
-    fn a_change_that_starts_later_than_what_is_held_is_left() {
-        let mut listener = PeerPresence::default();
-        let full = Report {
-            version: 1,
-            full: Some(BTreeSet::new()),
-            ..Report::default()
-        };
-        listener.absorb(HERE, full);
-        let report = Report {
-            version: 3,
-            change: Some(Change {
-                since: 2,
-                online: BTreeSet::from([online(1)]),
-                offline: BTreeSet::new(),
-            }),
-            ..Report::default()
-        };
-
-        assert!(!listener.absorb(HERE, report));
-
-        let held = listener.held().map(|held| held.version);
-        assert_eq!(held, Some(1), "so the teller will send what came before");
-    }
-
-    fn online(user: u8) -> Online {
-        Online {
-            group: "lobby".into(),
-            id: UserId(user.to_string()),
-            name: user.to_string(),
-        }
+    /// Returns what changed since the last call, in order.
+    pub fn take_changes(&mut self) -> Vec<(Online, bool)> {
+        mem::take(&mut self.changes)
     }
 }

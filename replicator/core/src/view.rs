@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Dot, Origin, ReplicaId};
-use causeway_domain::names::UserId;
 use causeway_domain::timeline::Fate;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Head;
@@ -14,7 +13,6 @@ use crate::alarm::Alarm;
 use crate::liveness::{Liveness, Outward, Status};
 use crate::me::Me;
 use crate::peer::Peer;
-use crate::presence::Online;
 use crate::run;
 
 /// What is known of all peers at one moment.
@@ -51,8 +49,6 @@ pub struct PeerKnowledge {
     pub forked: BTreeSet<Origin>,
     /// Origins that it neither gives nor takes, because they are forked between it and others.
     pub withheld: BTreeSet<Origin>,
-    /// Who is online there; nobody when it is down.
-    pub online: Arc<BTreeSet<Online>>,
     /// How far its clock is ahead of ours, where known.
     pub clock_ms: Option<i64>,
 }
@@ -173,19 +169,6 @@ impl Knowledge {
         };
         self.peers.iter().map(line).collect()
     }
-
-    /// Lists who is online in a group at any peer; a user may be named once per peer.
-    pub fn online_in<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Online> {
-        let first = Online {
-            group: group.to_owned(),
-            id: UserId(String::new()),
-            name: String::new(),
-        };
-        self.peers.values().flat_map(move |peer| {
-            let from_group_on = peer.online.range(&first..);
-            from_group_on.take_while(move |online| online.group == group)
-        })
-    }
 }
 
 impl PeerKnowledge {
@@ -195,7 +178,6 @@ impl PeerKnowledge {
             held: peer.known().cloned(),
             forked: peer.forks.all().collect(),
             withheld: peer.forks.withheld().clone(),
-            online: Arc::clone(peer.presence.online()),
             clock_ms: peer.clock.offset_ms(),
         }
     }

@@ -118,10 +118,10 @@ async fn users_online_at_one_replica_are_seen_at_the_other() {
         id: UserId("1".into()),
         name: "ann".into(),
     };
-    let names = || {
-        let knowledge = replicas[1].replicator.knowledge();
-        let online = knowledge.online_in("lobby");
-        online.map(|user| user.name.clone()).collect::<Vec<_>>()
+    let mut seen = BTreeMap::new();
+    let mut names = || {
+        seen.extend(replicas[1].replicator.take_online_changes());
+        seen.values().flatten().cloned().collect::<Vec<_>>()
     };
 
     replicas[0]

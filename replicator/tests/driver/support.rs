@@ -198,7 +198,7 @@ pub async fn expect_agreement(replicas: &[Replica], events: u64) {
 }
 
 /// Waits for a fact.
-pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");

@@ -1,11 +1,12 @@
 //! One replica: its disk, and the process that runs on it, if any.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::names::UserId;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::machine::{Insertion, Machine};
 use causeway_domain::writing::{Beginning, Head, Needs, Writing};
@@ -77,6 +78,8 @@ pub(crate) struct Process {
     /// The unanswered pushes by ticket: call and caller.
     pub pushes: BTreeMap<u64, (u64, usize)>,
     pub online: Vec<Online>,
+    /// Who is online at peers, folded from what the core said has changed.
+    pub sees_online: BTreeSet<(String, UserId)>,
     /// The number of peers whose closed timestamp is awaited at the start.
     pub asked: usize,
     pub asked_floor: Hlc,

@@ -203,15 +203,25 @@ impl World {
         for at in self.places() {
             let replica = &self.replicas[at];
             let Some(core) = replica.core() else { continue };
+            let mut everywhere = BTreeSet::new();
             for (&peer, known) in &core.knowledge().peers {
                 let there = &self.replicas[usize::from(peer.get()) - 1].process;
                 let online = there.iter().flat_map(|process| &process.online);
-                let mut expected: BTreeSet<_> = online.cloned().collect();
+                let mut expected: BTreeSet<_> = online.collect();
                 expected.retain(|_| known.liveness.status == Status::Up);
-                if *known.online != expected {
+                if core.online_at(peer).collect::<BTreeSet<_>>() != expected {
                     let id = replica.id;
                     wrong = Some(format!("{id} is wrong about who is online at {peer}"));
                 }
+                everywhere.extend(expected.into_iter().map(|user| (&user.group, &user.id)));
+            }
+            let seen = replica
+                .process
+                .iter()
+                .flat_map(|process| &process.sees_online);
+            if seen.map(|(group, id)| (group, id)).collect::<BTreeSet<_>>() != everywhere {
+                let id = replica.id;
+                wrong = Some(format!("the readers of {id} are wrong about who is online"));
             }
         }
         if let Some(wrong) = wrong {

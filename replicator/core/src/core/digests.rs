@@ -15,7 +15,7 @@ use crate::peer::Peer;
 use crate::plan;
 use crate::wire::{Digest, Refusal};
 
-use super::{Core, Output, fork_alarm, unknown_own_alarm};
+use super::{Core, GATHER_MS, Output, fork_alarm, unknown_own_alarm};
 
 /// How soon a peer that holds another version of our presence is told again.
 const RETELL_MS: u64 = 250;
@@ -155,7 +155,7 @@ impl Core {
         }
         self.unconfirmed
             .confirm(peer.known().map_or(0, |known| known.get(own)));
-        peer.learn_presence(digest.instance, digest.presence);
+        let follows = peer.learn_presence(digest.instance, digest.presence);
         if let Some(known) = peer.known().cloned() {
             // What a fork keeps from us is not waited for.
             let kept_back = peer.forks.all().collect::<Vec<_>>();
@@ -168,7 +168,9 @@ impl Core {
             h.instance == self.me.instance && h.version == self.presence.version()
         });
         if !is_told {
-            peer.digest.due_ms = peer.digest.due_ms.min(now.ms + RETELL_MS);
+            // A listener that follows gets the next part of a large set at once.
+            let wait = if follows { GATHER_MS } else { RETELL_MS };
+            peer.digest.due_ms = peer.digest.due_ms.min(now.ms + wait);
         }
         let wanted = wanted(peer, held, &not_pulled);
         peer.want(now, &wanted, was_away);

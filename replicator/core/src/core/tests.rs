@@ -229,11 +229,9 @@ impl Given {
     }
 
     fn online(&self) -> Vec<String> {
-        let knowledge = self.core.knowledge();
-        knowledge
-            .online_in("lobby")
-            .map(|user| user.name.clone())
-            .collect()
+        let peers = self.core.knowledge().peers;
+        let online = peers.keys().flat_map(|&peer| self.core.online_at(peer));
+        online.map(|user| user.name.clone()).collect()
     }
 }
 

@@ -328,6 +328,7 @@ impl Process {
             is_folding: false,
             pushes: BTreeMap::new(),
             online: Vec::new(),
+            sees_online: BTreeSet::new(),
             asked: 0,
             asked_floor: Hlc::default(),
             ceiling_ms: None,

@@ -39,6 +39,15 @@ impl World {
         let before = core.prefetches();
         let outputs = core.step(now, input);
         let knowledge = (core.revision() != revision).then(|| core.knowledge());
+        if knowledge.is_some() {
+            for (user, name) in core.take_online_changes() {
+                if name.is_some() {
+                    process.sees_online.insert(user);
+                } else {
+                    process.sees_online.remove(&user);
+                }
+            }
+        }
         let wake_ms = core.next_wake();
         let prefetches = core.prefetches();
         if let Some(ceiling_ms) = core.ceiling_ms() {

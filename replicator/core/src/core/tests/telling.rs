@@ -99,6 +99,34 @@ fn presence_changes_are_gathered_and_then_told_at_once() {
 }
 
 #[test]
+fn a_large_set_is_told_part_by_part_without_a_pause_between_them() {
+    let mut given = Given::peers(2);
+    given.answered(digest(2, 1, &[]));
+    let crowd = (0..9_000).map(|user| online(&user.to_string())).collect();
+    given.step(Input::Presence {
+        came: crowd,
+        went: vec![],
+    });
+    let (mut version, mut parts, began_ms) = (None, 0, given.now.ms);
+
+    for n in 2.. {
+        let heard = digest(2, n, &[]);
+        let heard = version.map_or(heard.clone(), |version| told(heard, version));
+        let answered = answer(&given.called(heard)).presence;
+        if version == Some(answered.version) {
+            break;
+        }
+        version = Some(answered.version);
+        parts += 1;
+        assert!(given.core.next_wake() <= given.now.ms + 250);
+    }
+
+    assert_eq!(version, Some(9_000));
+    assert!((2..9).contains(&parts), "{parts}");
+    assert_eq!(began_ms, given.now.ms);
+}
+
+#[test]
 fn whoever_watches_is_told_of_whatever_may_have_changed() {
     let mut given = Given::peers(2);
     given.answered(digest(2, 1, &[]));
