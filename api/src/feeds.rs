@@ -6,6 +6,7 @@
 mod frame;
 mod hub;
 mod online;
+mod presence;
 mod reader;
 mod shapes;
 mod step;
@@ -16,18 +17,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::{GroupName, User, UserId};
-use causeway_replicator_core::presence::Online;
+use causeway_replicator_core::presence::{Online, OnlineChanges};
 use causeway_replicator_core::view::Knowledge;
 use causeway_store::timelines::Timelines;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::time::Instant;
 
 pub use frame::Frame;
+pub use presence::MAX_NAMED;
 pub use reader::{Reader, Resume};
 pub use shapes::{LikeBody, MergedBody, PresenceBody, StoredBody};
 
 use crate::bodies::UserBody;
 use crate::cursor::Cursors;
 use frame::Update;
+use presence::Presence;
 
 /// Most updates that wait for the slowest reader of a group before it has to read the table.
 const WAITING_BATCHES: usize = 64;
@@ -50,6 +54,8 @@ pub struct Setup {
     pub timelines: Timelines,
     /// What is known of the peers.
     pub knowledge: watch::Receiver<Arc<Knowledge>>,
+    /// Returns who came and went at the peers since the last call; `knowledge` changes with it.
+    pub online_changes: Arc<dyn Fn() -> OnlineChanges + Send + Sync>,
     /// Makes cursors.
     pub cursors: Cursors,
     /// Returns the view as its frame carries it.
@@ -76,8 +82,12 @@ struct Room {
     channel: broadcast::Sender<Arc<Update>>,
     /// Users with streams here, and how many.
     local: BTreeMap<UserId, (String, usize)>,
-    /// Members with a stream anywhere, as last sent to the readers.
-    online: BTreeMap<UserId, String>,
+    /// Users with streams at other replicas.
+    elsewhere: BTreeMap<UserId, String>,
+    /// Members with a stream anywhere.
+    presence: Presence,
+    /// When the readers were last told of them.
+    told_presence_at: Option<Instant>,
     /// The offset up to which everything of this group was sent, if anything was.
     sent_up_to: Option<i64>,
 }
@@ -87,7 +97,9 @@ impl Room {
         Self {
             channel: broadcast::channel(WAITING_BATCHES).0,
             local: BTreeMap::new(),
-            online: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            presence: Presence::default(),
+            told_presence_at: None,
             sent_up_to: None,
         }
     }
@@ -98,7 +110,10 @@ impl Room {
     }
 
     fn is_empty(&self) -> bool {
-        self.local.is_empty() && self.online.is_empty() && self.channel.receiver_count() == 0
+        self.local.is_empty()
+            && self.elsewhere.is_empty()
+            && self.presence.count() == 0
+            && self.channel.receiver_count() == 0
     }
 }
 
@@ -125,30 +140,25 @@ impl Feeds {
         (feeds, changes, task)
     }
 
-    /// Returns the members of a group with an open stream on it at any replica, by name.
-    pub fn online(&self, group: &GroupName) -> Vec<UserBody> {
+    /// Returns the members of a group with an open stream on it at any replica: the first by name,
+    /// and the number of all.
+    pub fn online(&self, group: &GroupName) -> (Vec<UserBody>, usize) {
         let rooms = self.0.rooms();
-        let Some(room) = rooms.get(group) else {
-            return Vec::new();
-        };
-        let mut online: Vec<UserBody> = room
-            .online
-            .iter()
-            .map(|(id, name)| UserBody {
-                id: id.0.clone(),
-                name: name.clone(),
-            })
-            .collect();
-        drop(rooms);
-        online.sort_unstable_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        online
+        let presence = rooms.get(group).map(|room| &room.presence);
+        presence.map_or_else(Default::default, |it| (it.first(), it.count()))
     }
 
-    /// Returns the members of a group that are online.
-    pub fn online_ids(&self, group: &GroupName) -> BTreeSet<UserId> {
+    /// Returns which of some users are online in a group, in their order.
+    pub fn are_online<'a>(
+        &self,
+        group: &GroupName,
+        users: impl Iterator<Item = &'a UserId>,
+    ) -> Vec<bool> {
         let rooms = self.0.rooms();
         let room = rooms.get(group);
-        room.map_or_else(BTreeSet::new, |room| room.online.keys().cloned().collect())
+        users
+            .map(|user| room.is_some_and(|room| room.presence.contains(user)))
+            .collect()
     }
 
     /// Returns how many members of a group are online.
@@ -156,7 +166,7 @@ impl Feeds {
         self.0
             .rooms()
             .get(group)
-            .map_or(0, |room| room.online.len())
+            .map_or(0, |room| room.presence.count())
     }
 
     /// Returns how many streams are open here.
@@ -193,10 +203,11 @@ impl Feeds {
         }
     }
 
-    fn subscribe(&self, group: &GroupName) -> broadcast::Receiver<Arc<Update>> {
+    /// Returns the updates of a group from now on, and what its readers know of presence now.
+    fn subscribe(&self, group: &GroupName) -> (broadcast::Receiver<Arc<Update>>, Option<Frame>) {
         let mut rooms = self.0.rooms();
         let room = rooms.entry(group.clone()).or_insert_with(Room::new);
-        room.channel.subscribe()
+        (room.channel.subscribe(), room.introduction())
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Liked {
     pub message: Message,
 }
 
-/// Changes in who is online.
+/// Changes in who is online. Without names: a crowd, of which only the number is known.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Presence {
     /// Who came.

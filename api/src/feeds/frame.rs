@@ -56,7 +56,7 @@ impl Frame {
     }
 
     /// Encodes now what will be sent to many readers.
-    fn shared(mut self) -> Self {
+    pub(super) fn shared(mut self) -> Self {
         self.bytes = Some(self.encode());
         self
     }

@@ -1,10 +1,12 @@
 //! The task behind the streams: follows the read model and what is known of the peers, and sends
 //! what changes to the rooms.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use causeway_domain::ids::ReplicaId;
+use causeway_domain::names::GroupName;
 use causeway_domain::timeline::Checkpoint;
 use causeway_store::log::ReadError;
 use causeway_store::timelines::Fresh;
@@ -12,7 +14,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::frame::Frame;
-use super::online::PeersOnline;
 use super::step::publish;
 use super::stored::StoredTracker;
 use super::{Hub, Setup};
@@ -37,8 +38,12 @@ pub(super) async fn run(hub: Weak<Hub>, setup: Setup) {
         if !hub.stale_presence().is_empty() {
             task.schedule();
         }
-        if task.due.is_some_and(|due| Instant::now() >= due) {
+        let now = Instant::now();
+        if task.due.is_some_and(|due| now >= due) {
             task.send_gathered(&hub).await;
+        }
+        if task.presence_due.is_some_and(|due| now >= due) {
+            task.presence_due = hub.tell_presence(now, &mut task.untold);
         }
     }
 }
@@ -49,9 +54,12 @@ struct Task {
     /// Up to where the rooms have been sent everything.
     at: Checkpoint,
     stored: StoredTracker,
-    peers: PeersOnline,
+    /// The groups whose readers may not have been told yet who is online.
+    untold: BTreeSet<GroupName>,
     /// When the gathered changes are sent; `None` while there are none.
     due: Option<Instant>,
+    /// When the readers of a crowd are told next who is online.
+    presence_due: Option<Instant>,
     last_view: ViewKey,
 }
 
@@ -65,7 +73,8 @@ impl Task {
             steps,
             at,
             stored: StoredTracker::default(),
-            peers: PeersOnline::default(),
+            untold: BTreeSet::new(),
+            presence_due: None,
             due: None,
         }
     }
@@ -76,7 +85,8 @@ impl Task {
 
     /// Waits until there may be something to do. Returns `false` when the read model has ended.
     async fn wait(&mut self, hub: &Hub) -> bool {
-        let due = self.due.unwrap_or_else(|| Instant::now() + IDLE);
+        let due = self.due.into_iter().chain(self.presence_due).min();
+        let due = due.unwrap_or_else(|| Instant::now() + IDLE);
         tokio::select! {
             changed = self.steps.changed() => return changed.is_ok(),
             changed = self.setup.knowledge.changed() => {
@@ -125,8 +135,10 @@ impl Task {
     async fn send_gathered(&mut self, hub: &Hub) {
         self.due = None;
         let knowledge = self.setup.knowledge.borrow_and_update().clone();
-        hub.stale_presence().extend(self.peers.changes(&knowledge));
-        if let Err(failure) = hub.update_presence(&knowledge).await {
+        hub.record_elsewhere((self.setup.online_changes)());
+        let updated = hub.update_presence(&mut self.untold).await;
+        self.presence_due = hub.tell_presence(Instant::now(), &mut self.untold);
+        if let Err(failure) = updated {
             tracing::warn!(
                 error = &failure as &dyn std::error::Error,
                 "presence could not be looked up"
@@ -143,7 +155,7 @@ impl Task {
         let view = view_key(&self.setup);
         if view != self.last_view {
             self.last_view = view;
-            hub.broadcast(&Frame::without_id("view", (self.setup.view)()));
+            hub.broadcast(&Frame::without_id("view", (self.setup.view)()).shared());
         }
     }
 }

@@ -1,53 +1,30 @@
 //! Who is online in a group: the members with an open stream on it at any replica.
+//!
+//! What has changed is evaluated and told for all users of a moment together, so that a crowd that
+//! comes and goes costs in proportion to its size.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use crate::bodies::UserBody;
-use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::{GroupName, UserId};
 use causeway_domain::timeline::{FeedEntry, Kind};
-use causeway_replicator_core::presence::Online;
-use causeway_replicator_core::view::Knowledge;
+use causeway_replicator_core::presence::OnlineChanges;
 use causeway_store::log::ReadError;
 use causeway_store::timelines::MessageView;
+use tokio::time::Instant;
 
 use super::frame::{Frame, Update};
 use super::shapes::PresenceBody;
 use super::{Hub, Room};
 
-/// Who was online at each peer at the last comparison.
-#[derive(Default)]
-pub(super) struct PeersOnline {
-    last: BTreeMap<ReplicaId, Arc<BTreeSet<Online>>>,
-}
-
-impl PeersOnline {
-    /// Returns the users whose presence at a peer has changed since the last call.
-    pub fn changes(&mut self, knowledge: &Knowledge) -> BTreeSet<(GroupName, UserId)> {
-        let mut changed = BTreeSet::new();
-        for (&id, peer) in &knowledge.peers {
-            let last = self.last.entry(id).or_default();
-            if Arc::ptr_eq(last, &peer.online) {
-                continue;
-            }
-            for online in last.symmetric_difference(&peer.online) {
-                if let Ok(group) = GroupName::stored(&online.group) {
-                    changed.insert((group, online.id.clone()));
-                }
-            }
-            *last = peer.online.clone();
-        }
-        changed
-    }
-}
+/// Maximum number of users evaluated before other work of the streams has its turn.
+const EVALUATED_AT_ONCE: usize = 1_000;
 
 impl Hub {
     pub(super) fn is_online(&self, group: &GroupName, user: &UserId) -> bool {
         let rooms = self.rooms();
         rooms
             .get(group)
-            .is_some_and(|room| room.online.contains_key(user))
+            .is_some_and(|room| room.presence.contains(user))
     }
 
     pub(super) fn has_local(&self, group: &GroupName, user: &UserId) -> bool {
@@ -79,13 +56,41 @@ impl Hub {
         }
     }
 
-    /// Evaluates the presence of all users whose streams or membership have changed, and sends the
-    /// readers what is new.
-    pub(super) async fn update_presence(&self, knowledge: &Knowledge) -> Result<(), ReadError> {
-        let stale = std::mem::take(&mut *self.stale_presence());
+    /// Records who came and went at other replicas.
+    pub(super) fn record_elsewhere(&self, changes: OnlineChanges) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut rooms = self.rooms();
+        let mut stale = self.stale_presence();
+        for ((group, user), name) in changes {
+            let Ok(group) = GroupName::stored(&group) else {
+                continue;
+            };
+            let room = rooms.entry(group.clone()).or_insert_with(Room::new);
+            match name {
+                Some(name) => room.elsewhere.insert(user.clone(), name),
+                None => room.elsewhere.remove(&user),
+            };
+            stale.insert((group, user));
+        }
+    }
+
+    /// Evaluates the presence of users whose streams or membership have changed. Those beyond a
+    /// number are left for the next call.
+    pub(super) async fn update_presence(
+        &self,
+        untold: &mut BTreeSet<GroupName>,
+    ) -> Result<(), ReadError> {
         let mut by_group: BTreeMap<GroupName, Vec<UserId>> = BTreeMap::new();
-        for (group, user) in stale {
-            by_group.entry(group).or_default().push(user);
+        {
+            let mut stale = self.stale_presence();
+            for _ in 0..EVALUATED_AT_ONCE {
+                let Some((group, user)) = stale.pop_first() else {
+                    break;
+                };
+                by_group.entry(group).or_default().push(user);
+            }
         }
         while let Some((group, users)) = by_group.pop_first() {
             let asked = users.clone();
@@ -95,7 +100,10 @@ impl Hub {
                 .members_among(group.clone(), asked)
                 .await
             {
-                Ok(members) => self.update_room(&group, users, &members, knowledge),
+                Ok(members) => {
+                    self.update_room(&group, users, &members);
+                    untold.insert(group);
+                }
                 Err(failure) => {
                     by_group.insert(group, users);
                     let again = by_group.into_iter().flat_map(|(group, users)| {
@@ -109,71 +117,64 @@ impl Hub {
         Ok(())
     }
 
-    fn update_room(
-        &self,
-        group: &GroupName,
-        users: Vec<UserId>,
-        members: &BTreeSet<UserId>,
-        knowledge: &Knowledge,
-    ) {
+    fn update_room(&self, group: &GroupName, users: Vec<UserId>, members: &BTreeSet<UserId>) {
         let mut rooms = self.rooms();
-        let room = rooms.entry(group.clone()).or_insert_with(Room::new);
-        let (mut came, mut went) = (Vec::new(), Vec::new());
+        let Some(room) = rooms.get_mut(group) else {
+            return;
+        };
         for user in users {
-            let name =
-                name_online(room, group, &user, knowledge).filter(|_| members.contains(&user));
-            match (name, room.online.get(&user).cloned()) {
-                (Some(name), None) => {
-                    came.push(body(&user, &name));
-                    room.online.insert(user, name);
-                }
-                (None, Some(name)) => {
-                    went.push(body(&user, &name));
-                    room.online.remove(&user);
-                }
-                _ => {}
-            }
+            let name = room.name_of(&user).filter(|_| members.contains(&user));
+            room.presence.set(&user, name);
         }
-        if !(came.is_empty() && went.is_empty()) {
-            let presence = PresenceBody {
-                online: came,
-                offline: went,
-                count: room.online.len(),
+    }
+
+    /// Tells the readers of the groups what has changed, where a frame may follow the last one yet.
+    /// Returns when the next one may.
+    pub(super) fn tell_presence(
+        &self,
+        now: Instant,
+        untold: &mut BTreeSet<GroupName>,
+    ) -> Option<Instant> {
+        let mut rooms = self.rooms();
+        let mut next: Option<Instant> = None;
+        untold.retain(|group| {
+            let Some(room) = rooms.get_mut(group) else {
+                return false;
             };
-            let data = serde_json::to_string(&presence).expect("frames have only text keys");
-            room.send(Update::Notice(Frame::without_id("presence", data)));
-        }
-        if room.is_empty() {
-            rooms.remove(group);
-        }
+            let due = room
+                .told_presence_at
+                .map(|at| at + room.presence.interval());
+            if let Some(due) = due.filter(|due| now < *due && !room.presence.is_told()) {
+                next = Some(next.map_or(due, |next| next.min(due)));
+                return true;
+            }
+            if let Some(body) = room.presence.tell() {
+                room.told_presence_at = Some(now);
+                room.send(Update::Notice(frame(&body).shared()));
+            }
+            if room.is_empty() {
+                rooms.remove(group);
+            }
+            false
+        });
+        next
     }
 }
 
-/// Returns the name of a user who has a stream on the group, here or at a peer.
-fn name_online(
-    room: &Room,
-    group: &GroupName,
-    user: &UserId,
-    knowledge: &Knowledge,
-) -> Option<String> {
-    if let Some((name, _)) = room.local.get(user) {
-        return Some(name.clone());
+impl Room {
+    /// The name of a user who has a stream on the group, here or at a peer.
+    fn name_of(&self, user: &UserId) -> Option<String> {
+        let here = self.local.get(user).map(|(name, _)| name);
+        here.or_else(|| self.elsewhere.get(user)).cloned()
     }
-    let least = Online {
-        group: group.to_string(),
-        id: user.clone(),
-        name: String::new(),
-    };
-    knowledge.peers.values().find_map(|peer| {
-        let first = peer.online.range(&least..).next()?;
-        let is_same = first.group == least.group && first.id == *user;
-        is_same.then(|| first.name.clone())
-    })
+
+    /// The first frame about presence of a reader that starts now.
+    pub(super) fn introduction(&self) -> Option<Frame> {
+        self.presence.introduction().map(|body| frame(&body))
+    }
 }
 
-fn body(user: &UserId, name: &str) -> UserBody {
-    UserBody {
-        id: user.0.clone(),
-        name: name.to_owned(),
-    }
+fn frame(presence: &PresenceBody) -> Frame {
+    let data = serde_json::to_string(presence).expect("frames have only text keys");
+    Frame::without_id("presence", data)
 }

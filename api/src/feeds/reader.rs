@@ -59,6 +59,8 @@ pub struct Reader {
     idle_checks: u32,
     is_behind: bool,
     was_caught_up: bool,
+    /// The first frame about presence, until the reader has caught up.
+    presence: Option<Frame>,
     queue: VecDeque<Frame>,
 }
 
@@ -72,7 +74,7 @@ impl Reader {
         max_frames: usize,
     ) -> Result<Self, ReadError> {
         // First the channel, then the checkpoint: an event between the two is then in both.
-        let updates = feeds.subscribe(&group);
+        let (updates, presence) = feeds.subscribe(&group);
         let timelines = &feeds.0.setup.timelines;
         let checkpoint = timelines.checkpoint();
         let mut reader = Self {
@@ -87,6 +89,7 @@ impl Reader {
             idle_checks: 0,
             is_behind: false,
             was_caught_up: false,
+            presence,
             queue: VecDeque::new(),
         };
         match resume {
@@ -126,6 +129,8 @@ impl Reader {
         self.was_caught_up = true;
         let caught_up = Frame::with_id("caught_up", self.cursor(), "{}".into());
         self.queue.push_back(caught_up);
+        // Updates are taken only after this.
+        self.queue.extend(self.presence.take());
     }
 
     /// Returns the cursor after everything delivered.

@@ -17,11 +17,16 @@ pub struct LikeBody {
     pub by: UserBody,
 }
 
-/// Who came and went, and how many are online now.
+/// Who came and went, and how many are online now
+///
+/// Up to 100 members online are named, beyond that only counted. A stream starts with nobody
+/// online. A frame that names somebody: remove `offline`, then add `online`. One that names nobody:
+/// only `count` is known; the next frame with names lists everybody in `online`.
 #[derive(Object, Serialize)]
 #[oai(rename = "Presence")]
 pub struct PresenceBody {
-    /// Who came.
+    /// Who came: everybody who is online in the first frame of a stream, and in the first one with
+    /// names after one without.
     pub online: Vec<UserBody>,
     /// Who went.
     pub offline: Vec<UserBody>,

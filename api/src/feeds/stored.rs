@@ -1,6 +1,6 @@
 //! Keeps listening authors informed about which replicas store their recent messages.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::names::{GroupName, UserId};
@@ -75,25 +75,31 @@ impl Hub {
         stored: &mut StoredTracker,
         knowledge: &Knowledge,
     ) -> Result<(), ReadError> {
-        let newcomers = std::mem::take(&mut *self.newcomers());
+        let mut newcomers: BTreeMap<GroupName, BTreeSet<UserId>> = BTreeMap::new();
+        for (group, author) in std::mem::take(&mut *self.newcomers()) {
+            newcomers.entry(group).or_default().insert(author);
+        }
         let all = self.setup.replicas.len();
-        for (group, author) in newcomers {
-            let newest =
-                self.setup
-                    .timelines
-                    .page(group.clone(), Anchor::Newest, RECENT, author.clone());
+        for (group, authors) in newcomers {
+            // What the page says of the caller's own likes is not used.
+            let anyone = UserId(String::new());
+            let newest = self
+                .setup
+                .timelines
+                .page(group.clone(), Anchor::Newest, RECENT, anyone);
             let Some(page) = newest.await? else { continue };
             let held = &page.checkpoint.vector;
             for MessageView { message, .. } in &page.messages {
+                if !authors.contains(&message.author.id) {
+                    continue;
+                }
                 let (stored_on, settled) = state_of(message.position, knowledge, held);
                 let is_tracked = stored.tracked.iter().any(|known| known.id == message.id);
-                if message.author.id == author
-                    && !is_tracked
-                    && !(settled && stored_on.len() == all)
-                {
+                let is_final = settled && stored_on.len() == all;
+                if !is_tracked && !is_final {
                     stored.push(Tracked {
                         group: group.clone(),
-                        author: author.clone(),
+                        author: message.author.id.clone(),
                         id: message.id.clone(),
                         position: message.position,
                         sent: None,

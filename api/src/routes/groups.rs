@@ -15,9 +15,6 @@ use crate::token::Caller;
 use super::Tag;
 use super::parameters::{AtLeast, Gone, Written, page_size, text};
 
-/// Most users in each list of a snapshot.
-const MAX_LISTED: usize = 100;
-
 pub struct Groups(pub Context);
 
 /// A group in the list of groups.
@@ -237,9 +234,7 @@ impl Groups {
         let read = read
             .map_err(read_problem)?
             .ok_or_else(|| unknown_group(&group))?;
-        let mut online = self.0.feeds.online(&group);
-        let online_count = count(online.len());
-        online.truncate(MAX_LISTED);
+        let (online, online_count) = self.0.feeds.online(&group);
         let renderer = Renderer {
             replicas: &self.0.replicas,
             knowledge: &knowledge,
@@ -248,7 +243,7 @@ impl Groups {
         Ok(Snapshot {
             group: group.to_string(),
             online,
-            online_count,
+            online_count: count(online_count),
             members: self.with_presence(&group, &read.members),
             members_count: u64::try_from(read.members_count).unwrap_or(0),
             messages: read
@@ -265,15 +260,15 @@ impl Groups {
     }
 
     fn with_presence(&self, group: &GroupName, members: &[User]) -> Vec<MemberBody> {
-        let online = self.0.feeds.online_ids(group);
-        members
-            .iter()
-            .map(|member| MemberBody {
-                id: member.id.0.clone(),
-                name: member.name.clone(),
-                online: online.contains(&member.id),
-            })
-            .collect()
+        let ids = members.iter().map(|member| &member.id);
+        let online = self.0.feeds.are_online(group, ids);
+        let members = members.iter().zip(online);
+        let body = |(member, online): (&User, bool)| MemberBody {
+            id: member.id.0.clone(),
+            name: member.name.clone(),
+            online,
+        };
+        members.map(body).collect()
     }
 }
 

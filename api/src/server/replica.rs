@@ -273,6 +273,10 @@ fn spawn_feeds(
         replicas,
         timelines: timelines.clone(),
         knowledge: replicator.watch_knowledge(),
+        online_changes: {
+            let replicator = replicator.clone();
+            Arc::new(move || replicator.take_online_changes())
+        },
         cursors: Cursors::new(keys),
         view: Arc::new(move || shown.json().into()),
     });

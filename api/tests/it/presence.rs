@@ -1,10 +1,14 @@
 //! Presence: a member with an open stream on a group, at any replica, is online.
 
-use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
-use crate::harness::{Cluster, Frame, PATIENCE, Replica, User, all_at_once, eventually, names};
+use crate::harness::{
+    Cluster, Frame, PATIENCE, Replica, Stream, User, all_at_once, eventually, names,
+};
 
 #[tokio::test]
 async fn a_member_with_a_stream_is_online_on_every_replica() {
@@ -87,6 +91,47 @@ async fn streams_tell_who_comes_and_goes() {
         .next_where("bob going", |frame| tells(frame, "offline", "bob"))
         .await;
     assert_eq!(left.data["count"], 1);
+}
+
+#[tokio::test]
+async fn of_more_than_a_hundred_only_the_number_is_told_and_of_fewer_everybody_again() {
+    let cluster = Cluster::of(2).await;
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let mut watch = ann[0].listens("lobby").await;
+    let mut near = crowd(&cluster, 1, 40).await;
+    let _far = crowd(&cluster, 2, 70).await;
+
+    let counted = watch
+        .next_where("all being counted", |frame| counts(frame, 111))
+        .await;
+    assert_eq!(counted.data["online"], json!([]));
+    assert_eq!(counted.data["offline"], json!([]));
+    let snapshot = ann[1].snapshot("lobby").await;
+    assert_eq!(snapshot["online_count"], 111);
+    let first = names(&snapshot["online"]);
+    assert_eq!(first.len(), 100);
+    assert!(first.is_sorted() && first[0] == "ann", "the first by name");
+    let mut late = ann[0].listens("lobby").await;
+    let told = late
+        .next_where("the first frame", |it| it.event == "presence")
+        .await;
+    assert!(counts(&told, 111) && told.data["online"] == json!([]));
+
+    near.truncate(29);
+    let named = watch
+        .next_where("all being named", |frame| counts(frame, 100))
+        .await;
+    assert_eq!(names(&named.data["online"]).len(), 100);
+    cluster.cut(&[1], &[2]);
+    let away = watch
+        .next_where("those beyond the cut going", |frame| counts(frame, 30))
+        .await;
+    assert_eq!(names(&away.data["offline"]).len(), 70);
+    near.extend(crowd(&cluster, 1, 1).await);
+    cluster.heal();
+    watch
+        .next_where("all being counted again", |frame| counts(frame, 101))
+        .await;
 }
 
 #[tokio::test]
@@ -229,6 +274,29 @@ fn complete_messages(received: &[u8]) -> (Vec<String>, String) {
 
 fn id_of(message: &Value) -> String {
     message["id"].as_str().expect("an id is a text").to_owned()
+}
+
+/// Opens a stream in the lobby for each of so many new members at a replica.
+async fn crowd(cluster: &Cluster, at: u16, count: usize) -> Vec<Stream> {
+    let came = crowd_number();
+    let replica = cluster.at(at);
+    all_at_once((0..count).map(|number| async move {
+        let user = replica
+            .member(&format!("of-{came}-{number}"), "lobby")
+            .await;
+        user.listens("lobby").await
+    }))
+    .await
+}
+
+/// A number that no other crowd has.
+fn crowd_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn counts(frame: &Frame, online: usize) -> bool {
+    frame.event == "presence" && frame.data["count"] == online
 }
 
 async fn is_online(asking: &User, expected: &[&str]) {
