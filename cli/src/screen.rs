@@ -220,6 +220,11 @@ pub fn stored(numbers: &[u64], held_by: usize, replicas: usize) -> String {
     format!("{list} {verb} on {held_by}/{replicas} servers")
 }
 
+/// Announces that more users are online than the server names.
+pub fn crowd(count: u64) -> String {
+    format!("{count} are online now, too many to name")
+}
+
 /// Announces messages that arrive late.
 pub fn merged(count: u64, from: u64) -> String {
     let messages = if count == 1 { "message" } else { "messages" };

@@ -4,6 +4,7 @@
 
 mod late;
 mod numbers;
+pub mod online;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,6 +12,7 @@ use causeway_client::{Message, View};
 
 use self::late::Late;
 use self::numbers::Numbers;
+use self::online::Online;
 use crate::address;
 
 /// How many own messages are followed until every replica holds them.
@@ -57,6 +59,8 @@ pub struct State {
     pub late: Late,
     /// What the user has read and written.
     pub context: CausalContext,
+    /// Who is online in the group.
+    pub online: Online,
     /// The servers, as last reported.
     pub view: Option<View>,
     /// The connected replica.
@@ -128,6 +132,7 @@ impl State {
         self.group = group;
         self.numbers = Numbers::default();
         self.late = Late::default();
+        self.online = Online::default();
         self.context.cursor = None;
         self.own.clear();
     }

@@ -221,6 +221,7 @@ impl Chat {
     pub(super) fn follow(&mut self, client: Client, group: String, cursor: String) {
         self.state.context.cursor = Some(cursor.clone());
         self.catching_up = Some(Instant::now() + CATCH_UP);
+        self.state.online.begin_stream();
         self.tasks.push(background::follow(
             client,
             group,

@@ -5,6 +5,7 @@ use causeway_client::{Frame, Liked, Message, Presence, User, View};
 use super::Chat;
 use crate::background::{Event, Report};
 use crate::screen;
+use crate::state::online::Change;
 
 impl Chat {
     /// Handles a report of a background task; reports of a former connection are ignored.
@@ -35,7 +36,7 @@ impl Chat {
             Frame::Join(user) => self.on_member(&user, "has joined"),
             Frame::Leave(user) => self.on_member(&user, "has left the group"),
             Frame::Moved(message) => self.show_moved(&message),
-            Frame::Presence(presence) => self.on_presence(presence),
+            Frame::Presence(presence) => self.on_presence(&presence),
             Frame::View(view) => self.on_view(view),
             Frame::Stored(stored) => self.on_stored(&stored.id, stored.stored_on.len()),
             Frame::Merged(merged) => {
@@ -83,7 +84,12 @@ impl Chat {
         }
     }
 
-    fn on_presence(&mut self, mut presence: Presence) {
+    fn on_presence(&mut self, presence: &Presence) {
+        let mut presence = match self.state.online.fold(presence) {
+            Change::Named(presence) => presence,
+            Change::Crowd(count) => return self.note(&screen::crowd(count)),
+            Change::Nothing => return,
+        };
         presence.online.retain(|user| !self.is_me(user));
         presence.offline.retain(|user| !self.is_me(user));
         self.terminal.add_users(&presence.online);

@@ -46,6 +46,7 @@ impl Chat {
             .style
             .group(snapshot, self.state.user.as_deref().unwrap_or_default());
         self.show_all(&head);
+        self.state.online.show(snapshot);
         self.terminal.add_users(&snapshot.online);
         self.terminal.add_groups([snapshot.group.clone()]);
         for message in &snapshot.messages {
