@@ -157,6 +157,7 @@ pub async fn post_paced(
             let mut groups = poster.groups.iter().cycle();
             let mut next = Instant::now();
             while Instant::now() < end
+                && !pace.counter.is_closed()
                 && let Some(group) = groups.next()
             {
                 latencies.push(post_one(&mut connection, &poster.token, group).await?);

@@ -1,11 +1,13 @@
 //! Benchmarks: each figure is compared with a yardstick that is measured in the same run.
 //!
 //! `cargo bench-write`, `bench-replicate`, `bench-heal`, `bench-storm`, `bench-history`,
-//! `bench-fanout`, `bench-start`, `bench-terminal`, `bench-grow`, or `cargo bench-all`; a table on
+//! `bench-fanout`, `bench-crowd`, `bench-absent`, `bench-start`, `bench-terminal`, `bench-grow`, or `cargo bench-all`; a table on
 //! standard output (`--json` for programs), progress on standard error. How to read it:
 //! `docs/PERFORMANCE.md`.
 
+mod absent;
 mod broadcast;
+mod crowd;
 mod fanout;
 mod grow;
 mod heal;
@@ -81,6 +83,8 @@ enum What {
     Storm,
     History,
     Fanout,
+    Crowd,
+    Absent,
     Start,
     Terminal,
     Grow,
@@ -138,6 +142,8 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
             (What::Write, _) => write::run(&setup).await?,
             (What::Replicate, _) => replicate::run(&setup).await?,
             (What::Fanout, _) => fanout::run(&setup).await?,
+            (What::Crowd, _) => crowd::run(&setup).await?,
+            (What::Absent, _) => absent::run(&setup).await?,
             (What::Storm, _) => storm::run(&setup).await?,
             (What::Terminal, _) => terminal::run(&setup).await?,
             (What::Heal, Some(history)) => heal::run(&setup, history).await?,
@@ -179,10 +185,12 @@ impl Arguments {
 
 impl What {
     /// All benchmarks in order; growth comes last, since it adds to the history.
-    const PARTS: [Self; 9] = [
+    const PARTS: [Self; 11] = [
         Self::Write,
         Self::Replicate,
         Self::Fanout,
+        Self::Crowd,
+        Self::Absent,
         Self::History,
         Self::Start,
         Self::Terminal,

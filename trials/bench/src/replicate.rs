@@ -1,4 +1,5 @@
-//! B3 and B4: the latency from a post on one replica to a frame on another, and posts on all five.
+//! B3, B4 and B14: the latency from a post on one replica to a frame on another, posts on all five,
+//! and how far readers are behind when those are sent as fast as answered.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,9 +11,9 @@ use crate::load::{Counter, Pace, Poster, post, post_paced, posters, rate};
 use crate::made::Held;
 use crate::process::{Meter, Shares};
 use crate::replica::{Cluster, Replica};
-use crate::report::{Goal, Line, paired};
+use crate::report::{self, Goal, Line, paired};
 use crate::setup::Setup;
-use crate::stats::percentile_ms;
+use crate::stats::{Spread, percentile_ms};
 use crate::stream::Reader;
 use crate::write::CONNECTIONS;
 
@@ -87,6 +88,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         shares.push(best.shares);
         all.push((best.per_second, theirs.per_second / 5.0));
     }
+    let behind = five.behind(setup).await?;
     five.agree(&cluster).await?;
     for replica in five.replicas.into_iter().chain([alone]) {
         replica.stop().await?;
@@ -111,6 +113,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         paired("B3", "the same, p99", "ms", &p99, Goal::at_most(20.0, 10.0)),
         paired("B3", at_rest, "ms", &rested, Goal::at_most(5.0, 3.0)),
         paired("B4", of_all, "/s", &all, Goal::at_least(0.4, 0.7)).with(note),
+        behind,
     ])
 }
 
@@ -143,6 +146,8 @@ async fn probe(
 struct Best {
     per_second: f64,
     lag: Duration,
+    /// Samples of the lag, taken in equal intervals.
+    lags: Vec<Duration>,
     shares: Shares,
 }
 
@@ -171,6 +176,22 @@ impl Five {
             self.settle().await?;
         }
         anyhow::bail!("the replicas keep up with no load that was tried")
+    }
+
+    /// Posts at all replicas as fast as they answer; returns how far readers are behind.
+    async fn behind(&self, setup: &Setup) -> anyhow::Result<Line> {
+        let (mut behind, mut rates) = (Vec::new(), Vec::new());
+        for _ in 0..setup.runs {
+            let mut closed = self.at_once(setup.load * 2, Duration::ZERO).await?;
+            let seconds = percentile_ms(&mut closed.lags, 0.99) / 1_000.0;
+            eprintln!("  {:.0} posts/s: {seconds:.1} s behind", closed.per_second);
+            behind.push(seconds);
+            rates.push(closed.per_second);
+            self.settle().await?;
+        }
+        let what = "readers behind, on any of five, posts on all as fast as they are answered, p99";
+        let line = report::alone("B14", what, "s", behind, Some(Goal::at_most(1.5, 0.5)));
+        Ok(line.with(format!("{:.0} posts/s", Spread::of(rates).median)))
     }
 
     /// Posts at all replicas at once; returns the posts per second and the largest lag.
@@ -203,9 +224,11 @@ impl Five {
         let per_second = rate(answered, begun.elapsed());
         let shares = meter.end()?;
         counter.close();
+        let lags = watching.await??;
         Ok(Best {
             per_second,
-            lag: watching.await??,
+            lag: lags.iter().max().copied().unwrap_or_default(),
+            lags,
             shares,
         })
     }
@@ -244,17 +267,17 @@ impl Five {
     }
 }
 
-/// Measures the lag from the answer of a post until all replicas show it; ends when the load has
+/// Samples the lag from the answer of a post until all replicas show it; ends when the load has
 /// ended and all replicas show everything.
 async fn watch(
     mut replicas: Vec<Connection>,
     counter: Counter,
     before: u64,
     patience: Duration,
-) -> anyhow::Result<Duration> {
+) -> anyhow::Result<Vec<Duration>> {
     let begun = Instant::now();
     let mut answered: Vec<(Instant, u64)> = Vec::new();
-    let mut longest = Duration::ZERO;
+    let mut lags = Vec::new();
     let mut oldest = 0;
     loop {
         let is_over = counter.is_closed();
@@ -268,12 +291,15 @@ async fn watch(
             oldest += 1;
         }
         if let Some((since, _)) = answered.get(oldest) {
-            longest = longest.max(since.elapsed());
+            lags.push(since.elapsed());
         } else if is_over {
-            return Ok(longest);
+            return Ok(lags);
+        } else {
+            lags.push(Duration::ZERO);
         }
         if begun.elapsed() > patience {
-            return Ok(patience);
+            lags.push(patience);
+            return Ok(lags);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
