@@ -64,8 +64,13 @@ fn is_of_the_machine(error: &StartError) -> bool {
         | StartError::Taken { .. }
         | StartError::NoAccount
         | StartError::Version { .. }
+        | StartError::Owner { .. }
         | StartError::Folder { .. } => true,
-        StartError::Initdb { .. } | StartError::Ended { .. } | StartError::NotReady { .. } => false,
+        StartError::Initdb { .. }
+        | StartError::Roles { .. }
+        | StartError::Ended { .. }
+        | StartError::Cancelled
+        | StartError::NotReady { .. } => false,
     }
 }
 

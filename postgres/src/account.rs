@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::{StartError, environment, folder};
+
 /// The accounts tried under root, in this order.
 const UNPRIVILEGED: &[&str] = &["postgres", "_postgres", "nobody"];
 
@@ -20,15 +22,50 @@ pub(crate) enum Account {
 }
 
 impl Account {
-    /// Chooses the account; `None` when we are root and there is no unprivileged one.
+    /// Chooses the account for a new folder; `None` when we are root and there is no unprivileged
+    /// one.
     pub(crate) fn choose() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return Some(Self::Ours);
+        Self::candidates().into_iter().next()
+    }
+
+    /// Chooses the account for a folder that may have been used before. It stays with the account
+    /// that has it.
+    pub(crate) fn of(path: &Path) -> Result<Self, StartError> {
+        let candidates = Self::candidates();
+        let first = *candidates.first().ok_or(StartError::NoAccount)?;
+        let Ok(found) = fs::metadata(path) else {
+            return Ok(first);
+        };
+        let owner = found.uid();
+        let own = rustix::process::geteuid().as_raw();
+        let of_owner = candidates.into_iter().find(|it| it.uid() == owner);
+        match of_owner {
+            Some(account) => Ok(account),
+            // A start that was interrupted has not handed it over yet; a new one is empty.
+            None if owner == own || !folder::is_marked(path) => Ok(first),
+            None => Err(StartError::Owner {
+                path: path.to_owned(),
+                owner: account_name(owner),
+            }),
         }
-        let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        UNPRIVILEGED
-            .iter()
-            .find_map(|name| Self::named(name, &accounts))
+    }
+
+    fn candidates() -> Vec<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return vec![Self::Ours];
+        }
+        let accounts = accounts();
+        let names = UNPRIVILEGED.iter();
+        names
+            .filter_map(|name| Self::named(name, &accounts))
+            .collect()
+    }
+
+    fn uid(self) -> u32 {
+        match self {
+            Self::Ours => rustix::process::geteuid().as_raw(),
+            Self::Other { uid, .. } => uid,
+        }
     }
 
     fn named(name: &str, accounts: &str) -> Option<Self> {
@@ -62,10 +99,7 @@ impl Account {
 
     pub(crate) fn owns(self, path: &Path) -> io::Result<bool> {
         let owner = fs::symlink_metadata(path)?.uid();
-        Ok(match self {
-            Self::Ours => owner == rustix::process::geteuid().as_raw(),
-            Self::Other { uid, .. } => owner == uid,
-        })
+        Ok(owner == self.uid())
     }
 
     /// Whether this account may traverse all parents of `path`.
@@ -84,6 +118,41 @@ impl Account {
             })
         })
     }
+}
+
+fn accounts() -> String {
+    fs::read_to_string("/etc/passwd").unwrap_or_default()
+}
+
+/// Returns the name of an account, or else its number.
+pub fn account_name(uid: u32) -> String {
+    name_in(&accounts(), uid).unwrap_or_else(|| uid.to_string())
+}
+
+/// Returns the name of the account of this process, as Postgres will find it.
+pub(crate) fn own_name() -> io::Result<String> {
+    if let Some(name) = name_in(&accounts(), rustix::process::geteuid().as_raw()) {
+        return Ok(name);
+    }
+    // From a directory service.
+    let mut command = Command::new("id");
+    let output = environment::clean(command.arg("-un")).output()?;
+    let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if output.status.success() && !name.is_empty() {
+        return Ok(name);
+    }
+    Err(io::Error::other(
+        "this account has no name: add it to /etc/passwd",
+    ))
+}
+
+fn name_in(accounts: &str, uid: u32) -> Option<String> {
+    let lines = accounts.lines().map(|line| line.split(':'));
+    let found = lines.into_iter().find_map(|mut fields| {
+        let name = fields.next()?;
+        (number(fields.nth(1)?)? == uid).then_some(name)
+    });
+    found.map(str::to_owned)
 }
 
 /// Parses an id; macOS writes `nobody` as -2.
@@ -115,6 +184,9 @@ mod tests {
             })
         );
         assert_eq!(Account::named("post", accounts), None);
+        assert_eq!(name_in(accounts, 101).as_deref(), Some("postgres"));
+        assert_eq!(name_in(accounts, u32::MAX - 1).as_deref(), Some("nobody"));
+        assert_eq!(name_in(accounts, 7), None);
     }
 
     #[test]

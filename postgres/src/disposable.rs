@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::account::Account;
-use crate::{Options, PrivatePostgres};
+use crate::{Cancel, Options, PrivatePostgres};
 
 /// A fast Postgres in a temporary folder, one per test process, with `fsync=off`.
 #[derive(Debug)]
@@ -27,22 +27,43 @@ impl Disposable {
 
     /// Returns the URL of the database `postgres`, for a superuser who may create and drop databases.
     pub fn url(&self) -> String {
-        self.postgres.url()
+        self.postgres.superuser_url()
     }
 
     /// Returns the URL of a database that the caller has created.
     pub fn database_url(&self, database: &str) -> String {
-        self.postgres.database_url(database)
+        self.postgres.superuser_url_of(database)
+    }
+
+    /// Starts a Postgres as somebody else sets it up: with the settings of `initdb`, called with
+    /// these further arguments, and of Postgres.
+    ///
+    /// # Panics
+    ///
+    /// As [`shared`](Self::shared).
+    pub fn stock(initdb: &[&str], settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter();
+        Self::with(&Options {
+            stock: Some(initdb.iter().map(|&it| it.to_owned()).collect()),
+            settings: settings
+                .map(|&(a, b)| (a.to_owned(), b.to_owned()))
+                .collect(),
+            ..Options::default()
+        })
     }
 
     fn start() -> Self {
-        let folder = temporary_folder();
-        let options = Options {
+        Self::with(&Options {
             max_connections: 600,
             durable: false,
+            superuser: true,
             ..Options::default()
-        };
-        match PrivatePostgres::start_removing(&folder, &options, Some(&folder)) {
+        })
+    }
+
+    fn with(options: &Options) -> Self {
+        let folder = temporary_folder();
+        match PrivatePostgres::start_removing(&folder, options, Some(&folder), &Cancel::default()) {
             Ok(postgres) => Self { postgres },
             Err(error) => {
                 let _ = std::fs::remove_dir_all(&folder);

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::StartError;
-use crate::account::Account;
+use crate::account::{Account, account_name};
+use crate::{Cancel, StartError};
 
 const MARKER: &str = "causeway-postgres";
 const MARKER_TEXT: &str =
@@ -29,20 +30,22 @@ impl Folder {
         path: &Path,
         account: Account,
         lock_timeout: Duration,
+        cancel: &Cancel,
     ) -> Result<Self, StartError> {
         let failed = |source| StartError::Folder {
             path: path.to_owned(),
             source,
         };
+        look(path)?;
         fs::create_dir_all(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
-        if !is_ours(&path).map_err(failed)? {
-            return Err(StartError::Foreign { path });
+        let marker = path.join(MARKER);
+        if !marker.is_file() {
+            fs::write(marker, MARKER_TEXT).map_err(failed)?;
         }
-        fs::write(path.join(MARKER), MARKER_TEXT).map_err(failed)?;
         account.take_over(&path).map_err(failed)?;
         let lock = File::create(path.join("lock")).map_err(failed)?;
-        lock_within(lock_timeout, &lock, &path)?;
+        lock_within(lock_timeout, &lock, &path, cancel)?;
         Ok(Self {
             path,
             account,
@@ -88,13 +91,53 @@ pub(crate) fn is_locked(path: &Path) -> bool {
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// Refuses a folder that is of another account or holds what is not ours, and changes nothing. A
+/// missing folder is no error.
+pub(crate) fn look(path: &Path) -> Result<(), StartError> {
+    Account::of(path)?;
+    if !path.exists() {
+        return Ok(());
+    }
+    let owner = || fs::metadata(path).map(|found| found.uid());
+    let own = rustix::process::geteuid();
+    match is_ours(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StartError::Foreign {
+            path: path.to_owned(),
+        }),
+        Err(denied)
+            if denied.kind() == io::ErrorKind::PermissionDenied
+                && owner().is_ok_and(|owner| owner != own.as_raw()) =>
+        {
+            Err(StartError::Owner {
+                path: path.to_owned(),
+                owner: account_name(owner().unwrap_or_default()),
+            })
+        }
+        Err(source) => Err(StartError::Folder {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Whether a private Postgres has used the folder.
+pub(crate) fn is_marked(path: &Path) -> bool {
+    path.join(MARKER).is_file()
+}
+
 fn is_ours(path: &Path) -> io::Result<bool> {
     let is_empty = fs::read_dir(path)?.next().is_none();
     // The marker is checked last: another process may be making the same folder right now.
-    Ok(is_empty || path.join(MARKER).is_file())
+    Ok(is_empty || is_marked(path))
 }
 
-fn lock_within(timeout: Duration, lock: &File, path: &Path) -> Result<(), StartError> {
+fn lock_within(
+    timeout: Duration,
+    lock: &File,
+    path: &Path,
+    cancel: &Cancel,
+) -> Result<(), StartError> {
     let deadline = Instant::now() + timeout;
     loop {
         match lock.try_lock() {
@@ -104,6 +147,9 @@ fn lock_within(timeout: Duration, lock: &File, path: &Path) -> Result<(), StartE
                     path: path.to_owned(),
                     source,
                 });
+            }
+            Err(TryLockError::WouldBlock) if cancel.is_requested() => {
+                return Err(StartError::Cancelled);
             }
             Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
                 return Err(StartError::Taken {
@@ -120,7 +166,8 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> Result<Folder, StartError> {
-        Folder::open(path, Account::Ours, Duration::from_millis(120))
+        let patience = Duration::from_millis(120);
+        Folder::open(path, Account::Ours, patience, &Cancel::default())
     }
 
     #[test]

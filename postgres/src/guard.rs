@@ -7,9 +7,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use crate::account::Account;
+use crate::{Cancel, environment};
 
 const SCRIPT: &str = include_str!("guard.sh");
 
@@ -60,6 +65,44 @@ pub(crate) struct Guarded {
     pub(crate) leash: ChildStdin,
 }
 
+impl Guarded {
+    /// Waits for the end of a program that may be killed at any moment. Returns `None` once the
+    /// start was cancelled and nothing of the program is left.
+    pub(crate) fn wait_unless(mut self, cancel: &Cancel) -> io::Result<Option<ExitStatus>> {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if cancel.is_requested() {
+                self.kill()?;
+                return Ok(None);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Stops the program in order, and waits for its end.
+    pub(crate) fn stop(self) -> io::Result<()> {
+        let Self { mut child, leash } = self;
+        drop(leash);
+        child.wait().map(drop)
+    }
+
+    /// Kills the guard, the program and the processes that it has started, and waits for their end.
+    fn kill(mut self) -> io::Result<()> {
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let group = group.expect("a running process has a number");
+        // Fails when all have just ended.
+        let _ = kill_process_group(group, Signal::KILL);
+        self.child.wait()?;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while test_kill_process_group(group).is_ok() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
 impl Guard<'_> {
     pub(crate) fn run(
         self,
@@ -69,19 +112,14 @@ impl Guard<'_> {
     ) -> io::Result<Guarded> {
         let mut command = Command::new("/bin/sh");
         // In a variable, so that the process list stays readable.
-        command.args(["-c", "eval \"$CAUSEWAY_GUARD\"", "causeway-postgres-guard"]);
+        command.args(["-c", "eval \"$GUARD\"", "causeway-postgres-guard"]);
         for folder in [self.remove, self.prune] {
             command.arg(folder.map_or(Path::new(""), |folder| folder));
         }
         command.arg(program).args(arguments);
         // Its own group: Ctrl-C in a terminal is for the owner alone, who then stops us in order.
         command.process_group(0).current_dir("/");
-        command.env("LC_ALL", "C").env("CAUSEWAY_GUARD", SCRIPT);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PG") {
-                command.env_remove(name);
-            }
-        }
+        environment::clean(&mut command).env("GUARD", SCRIPT);
         self.account.run_as(&mut command);
         command.stdin(Stdio::piped()).stderr(self.log);
         command.stdout(match reach {

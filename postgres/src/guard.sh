@@ -5,7 +5,7 @@
 #   $3… the program
 # Standard output may be an open folder, for a program that cannot traverse its parents: the program
 # inherits it as descriptor 4.
-unset CAUSEWAY_GUARD
+unset GUARD
 remove=$1 prune=$2
 shift 2
 exec 3<&0 </dev/null 4<&1 1>&2
@@ -37,6 +37,9 @@ status=$?
 # A watch that still reads ends by this signal. One that has seen the owner go ignores it and exits 0.
 kill -TERM "$watch" 2>/dev/null
 if wait "$watch" 2>/dev/null; then
+    # What the program has started itself and did not end.
+    trap '' TERM
+    kill -TERM 0 2>/dev/null
     [ -z "$prune" ] || rmdir "$prune" 2>/dev/null
     [ -z "$remove" ] || rm -rf "$remove"
 fi

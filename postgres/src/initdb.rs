@@ -5,11 +5,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use crate::StartError;
+use crate::access::SUPERUSER;
+use crate::cancel::Cancel;
 use crate::folder::Folder;
 use crate::guard::{Guard, Reach};
 use crate::log_size::LogSize;
 use crate::programs::Programs;
+use crate::{Options, StartError, roles};
 
 const INCOMPLETE: &str = "cluster.new";
 
@@ -23,7 +25,9 @@ const SEGMENT_MIB: u64 = 1;
 pub(crate) fn ensure(
     folder: &Folder,
     programs: &Programs,
+    options: &Options,
     remove: Option<&Path>,
+    cancel: &Cancel,
 ) -> Result<(), StartError> {
     if folder.cluster().is_dir() {
         return Ok(());
@@ -33,15 +37,21 @@ pub(crate) fn ensure(
         source,
     };
     let place = fresh_place(folder).map_err(failed)?;
-    let status = run(folder, programs, remove, &place).map_err(failed)?;
-    if !status.success() {
+    let arguments = arguments(options);
+    let status = run(folder, programs, arguments, remove, &place, cancel).map_err(failed)?;
+    if !status.ok_or(StartError::Cancelled)?.success() {
         return Err(StartError::Initdb {
             said: folder.last_words(),
             log: folder.log_path(),
         });
     }
-    if let Some(size) = LogSize::for_disk_of(&place) {
+    if options.stock.is_none()
+        && let Some(size) = LogSize::for_disk_of(&place)
+    {
         append(&place.join("postgresql.conf"), &size.settings()).map_err(failed)?;
+    }
+    if options.stock.is_none() {
+        roles::ensure(folder, programs, remove, &place, cancel)?;
     }
     fs::rename(&place, folder.cluster()).map_err(failed)?;
     fs::File::open(&folder.path)
@@ -49,32 +59,39 @@ pub(crate) fn ensure(
         .map_err(failed)
 }
 
+fn arguments(options: &Options) -> Vec<String> {
+    let usual = || {
+        let segments = format!("--wal-segsize={SEGMENT_MIB}");
+        vec![
+            "--encoding=UTF8".to_owned(),
+            "--locale=C".to_owned(),
+            segments,
+        ]
+    };
+    let mut arguments = vec!["--auth=trust".to_owned(), format!("--username={SUPERUSER}")];
+    arguments.extend(options.stock.clone().unwrap_or_else(usual));
+    arguments
+}
+
 fn run(
     folder: &Folder,
     programs: &Programs,
+    mut arguments: Vec<String>,
     remove: Option<&Path>,
     place: &Path,
-) -> io::Result<ExitStatus> {
+    cancel: &Cancel,
+) -> io::Result<Option<ExitStatus>> {
     let reach = Reach::to(place, folder.account)?;
     let data_folder = reach.name();
-    let arguments = [
-        "--auth=trust",
-        "--encoding=UTF8",
-        "--locale=C",
-        "--username=causeway",
-        &format!("--wal-segsize={SEGMENT_MIB}"),
-        "-D",
-        &data_folder.to_string_lossy(),
-    ];
+    arguments.extend(["-D".to_owned(), data_folder.to_string_lossy().into_owned()]);
     let guard = Guard {
         account: folder.account,
         log: folder.log()?,
         remove,
         prune: None,
     };
-    let arguments = arguments.map(str::to_owned);
-    let mut initdb = guard.run(&programs.initdb, &reach, &arguments)?;
-    initdb.child.wait()
+    let initdb = guard.run(&programs.initdb, &reach, &arguments)?;
+    initdb.wait_unless(cancel)
 }
 
 fn append(path: &Path, text: &str) -> io::Result<()> {

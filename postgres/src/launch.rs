@@ -7,12 +7,13 @@ use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::StartError;
+use crate::cancel::Cancel;
 use crate::folder::Folder;
 use crate::guard::{Guard, Guarded, Reach};
 use crate::orphan;
 use crate::programs::Programs;
 use crate::socket::Socket;
+use crate::{StartError, access};
 
 /// Everything needed to launch the server, any number of times.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Launcher {
     pub(crate) socket: Socket,
     pub(crate) programs: Programs,
     pub(crate) assignments: Vec<String>,
+    /// Whether to write who may log in, and whether as superuser.
+    pub(crate) access: Option<bool>,
     /// The folder that the guard removes when the owner is gone.
     pub(crate) remove: Option<PathBuf>,
 }
@@ -30,6 +33,9 @@ impl Launcher {
     pub(crate) fn launch(&self) -> io::Result<Guarded> {
         let cluster = self.folder.cluster();
         orphan::end(&cluster)?;
+        if let Some(superuser) = self.access {
+            access::write(&cluster, self.folder.account, superuser)?;
+        }
         self.socket.prepare()?;
         let reach = Reach::to(&cluster, self.folder.account)?;
         let sockets = self.socket.folder.display();
@@ -57,7 +63,11 @@ impl Launcher {
 
     /// Launches until the server is ready, as often as needed: the last backends of a killed server
     /// may hold its shared memory for a moment.
-    pub(crate) fn launch_until_ready(&self, timeout: Duration) -> Result<Guarded, StartError> {
+    pub(crate) fn launch_until_ready(
+        &self,
+        timeout: Duration,
+        cancel: &Cancel,
+    ) -> Result<Guarded, StartError> {
         let deadline = Instant::now() + timeout;
         let give_up = Instant::now() + timeout.min(Duration::from_secs(20));
         let mut is_logged = false;
@@ -68,10 +78,14 @@ impl Launcher {
             };
             let mut guarded = self.launch().map_err(failed)?;
             match self
-                .wait_until_ready(&mut guarded, deadline)
+                .wait_until_ready(&mut guarded, deadline, cancel)
                 .map_err(failed)?
             {
                 Outcome::Ready => return Ok(guarded),
+                Outcome::Cancelled => {
+                    guarded.stop().map_err(failed)?;
+                    return Err(StartError::Cancelled);
+                }
                 Outcome::Late => {
                     return Err(StartError::NotReady {
                         log: self.folder.log_path(),
@@ -95,8 +109,16 @@ impl Launcher {
         }
     }
 
-    fn wait_until_ready(&self, guarded: &mut Guarded, deadline: Instant) -> io::Result<Outcome> {
+    fn wait_until_ready(
+        &self,
+        guarded: &mut Guarded,
+        deadline: Instant,
+        cancel: &Cancel,
+    ) -> io::Result<Outcome> {
         loop {
+            if cancel.is_requested() {
+                return Ok(Outcome::Cancelled);
+            }
             if self.is_ready() {
                 return Ok(Outcome::Ready);
             }
@@ -126,6 +148,7 @@ impl Launcher {
 enum Outcome {
     Ready,
     Late,
+    Cancelled,
     Ended(ExitStatus),
 }
 

@@ -5,8 +5,11 @@
 //! Called by the server when no database URL is configured, and by tests of every crate
 //! ([`Disposable`]). All calls block; async callers wrap them in `spawn_blocking`.
 
+mod access;
 mod account;
+mod cancel;
 mod disposable;
+mod environment;
 mod folder;
 mod guard;
 mod initdb;
@@ -15,11 +18,14 @@ mod log_size;
 mod options;
 mod orphan;
 mod programs;
+mod roles;
 mod scratch;
 mod server;
 mod socket;
 mod supervisor;
 
+pub use account::account_name;
+pub use cancel::Cancel;
 pub use disposable::Disposable;
 pub use options::Options;
 pub use programs::{Missing, Programs};

@@ -14,6 +14,12 @@ pub struct Options {
     pub durable: bool,
     /// Further settings, name and value, as for `postgres -c`; they win over those made here.
     pub settings: Vec<(String, String)>,
+    /// For tests: a Postgres as somebody else sets it up, with the settings of `initdb` and Postgres
+    /// instead of those made here. Holds the further arguments of `initdb`. Default `None`.
+    pub stock: Option<Vec<String>>,
+    /// For tests: whether one may log in as any role, such as the superuser `postgres`. Default
+    /// `false`.
+    pub superuser: bool,
     /// How long to wait for a former owner to release the folder. Default 30 s.
     pub lock_timeout: Duration,
     /// How long the server may take to accept connections, crash recovery included. Default 5 min.
@@ -27,6 +33,8 @@ impl Default for Options {
             shared_buffers_mib: usual_buffers_mib(),
             durable: true,
             settings: Vec::new(),
+            stock: None,
+            superuser: false,
             lock_timeout: Duration::from_secs(30),
             ready_timeout: Duration::from_mins(5),
         }
@@ -42,6 +50,17 @@ fn usual_buffers_mib() -> u32 {
 impl Options {
     /// Returns the settings as `name=value`, later ones winning.
     pub(crate) fn assignments(&self) -> Vec<String> {
+        let mut assignments = match self.stock {
+            None => self.usual(),
+            // Only what keeps it to itself.
+            Some(_) => vec!["listen_addresses=".to_owned(), "port=5432".to_owned()],
+        };
+        let further = self.settings.iter();
+        assignments.extend(further.map(|(name, value)| format!("{name}={value}")));
+        assignments
+    }
+
+    fn usual(&self) -> Vec<String> {
         let safe = if self.durable { "on" } else { "off" };
         let mut assignments: Vec<String> = [
             ("listen_addresses", ""),
@@ -65,11 +84,6 @@ impl Options {
         .collect();
         assignments.push(format!("max_connections={}", self.max_connections));
         assignments.push(format!("shared_buffers={}MB", self.shared_buffers_mib));
-        assignments.extend(
-            self.settings
-                .iter()
-                .map(|(name, value)| format!("{name}={value}")),
-        );
         assignments
     }
 }

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::environment;
+
 /// Root folders with one folder per installed version: root, prefix of its name, folder of programs.
 const INSTALLATIONS: &[(&str, &str, &str)] = &[
     ("/usr/lib/postgresql", "", "bin"),
@@ -51,11 +53,9 @@ impl Programs {
 
     /// Asks the server program for its major version, such as `15`.
     pub(crate) fn major(&self) -> Option<String> {
-        let output = Command::new(&self.postgres)
-            .arg("--version")
-            .current_dir("/")
-            .output()
-            .ok()?;
+        let mut command = Command::new(&self.postgres);
+        command.arg("--version").current_dir("/");
+        let output = environment::clean(&mut command).output().ok()?;
         let output = String::from_utf8(output.stdout).ok()?;
         let version = output
             .split_whitespace()

@@ -7,13 +7,14 @@ use std::process::ExitStatus;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
+use crate::access::{OWNER, SUPERUSER};
 use crate::account::Account;
 use crate::folder::Folder;
 use crate::launch::Launcher;
 use crate::programs::{Missing, Programs};
 use crate::socket::Socket;
 use crate::supervisor::{self, Leash};
-use crate::{Options, folder, initdb, orphan};
+use crate::{Cancel, Options, folder, initdb, orphan, roles};
 
 /// Why a private Postgres could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,19 @@ pub enum StartError {
         /// The version that made the database.
         needed: String,
     },
+    /// The folder is of another account.
+    #[error(
+        "`{}` belongs to the account `{owner}`, and stays with it: run this command as `{owner}` (as root: `runuser -u {owner} -- …`)", path.display()
+    )]
+    Owner {
+        /// The folder.
+        path: PathBuf,
+        /// The name of the account, or its number.
+        owner: String,
+    },
+    /// The start was cancelled, and nothing of it is left running.
+    #[error("the start of Postgres was cancelled")]
+    Cancelled,
     /// The folder cannot be used.
     #[error("cannot use the folder `{}`: {source}", path.display())]
     Folder {
@@ -58,6 +72,14 @@ pub enum StartError {
     #[error("initdb failed: {said} (see `{}`)", log.display())]
     Initdb {
         /// Its last error.
+        said: String,
+        /// The whole log.
+        log: PathBuf,
+    },
+    /// The roles could not be made.
+    #[error("the roles of the database could not be made: {said} (see `{}`)", log.display())]
+    Roles {
+        /// The last error of Postgres.
         said: String,
         /// The whole log.
         log: PathBuf,
@@ -99,7 +121,21 @@ impl PrivatePostgres {
     /// A server that a killed former owner left running in the folder is ended first. Returns when the
     /// server accepts connections.
     pub fn start(dir: &Path, options: &Options) -> Result<Self, StartError> {
-        Self::start_removing(dir, options, None)
+        Self::start_unless(dir, options, &Cancel::default())
+    }
+
+    /// Starts a Postgres, unless that is cancelled meanwhile.
+    pub fn start_unless(
+        dir: &Path,
+        options: &Options,
+        cancel: &Cancel,
+    ) -> Result<Self, StartError> {
+        Self::start_removing(dir, options, None, cancel)
+    }
+
+    /// Refuses a folder that [`start`](Self::start) would refuse, and changes nothing.
+    pub fn look(dir: &Path) -> Result<(), StartError> {
+        folder::look(dir)
     }
 
     /// As `start`; the guard removes `remove` when the owner is gone.
@@ -107,19 +143,25 @@ impl PrivatePostgres {
         dir: &Path,
         options: &Options,
         remove: Option<&Path>,
+        cancel: &Cancel,
     ) -> Result<Self, StartError> {
         let programs = Programs::find()?;
-        let account = Account::choose().ok_or(StartError::NoAccount)?;
-        let folder = Folder::open(dir, account, options.lock_timeout)?;
-        initdb::ensure(&folder, &programs, remove)?;
+        let account = Account::of(dir)?;
+        let folder = Folder::open(dir, account, options.lock_timeout, cancel)?;
+        initdb::ensure(&folder, &programs, options, remove, cancel)?;
+        let programs = matching(&folder, programs)?;
+        if options.stock.is_none() {
+            roles::ensure(&folder, &programs, remove, &folder.cluster(), cancel)?;
+        }
         let launcher = Launcher {
-            programs: matching(&folder, programs)?,
+            programs,
             socket: Socket::of(&folder),
             folder,
             assignments: options.assignments(),
+            access: options.stock.is_none().then_some(options.superuser),
             remove: remove.map(Path::to_owned),
         };
-        let guarded = launcher.launch_until_ready(options.ready_timeout)?;
+        let guarded = launcher.launch_until_ready(options.ready_timeout, cancel)?;
 
         let socket = launcher.socket.clone();
         let leash = Leash::default();
@@ -142,14 +184,19 @@ impl PrivatePostgres {
         })
     }
 
-    /// Returns the URL of the database `postgres`, for its superuser `causeway`.
+    /// Returns the URL of the database `postgres`, for the role that owns it.
     pub fn url(&self) -> String {
-        self.database_url("postgres")
+        url(&self.socket, OWNER, "postgres")
     }
 
-    /// Returns the URL of another database, which the caller has made with `CREATE DATABASE`.
-    pub fn database_url(&self, database: &str) -> String {
-        url(&self.socket, database)
+    /// Returns the URL of the same database, for the superuser, where the options let it in.
+    pub fn superuser_url(&self) -> String {
+        self.superuser_url_of("postgres")
+    }
+
+    /// Returns the URL of another database for the superuser, who has made it.
+    pub(crate) fn superuser_url_of(&self, database: &str) -> String {
+        url(&self.socket, SUPERUSER, database)
     }
 
     /// The address of the server that another process runs in `dir`, where one does.
@@ -158,8 +205,8 @@ impl PrivatePostgres {
         if !folder::is_locked(&path) {
             return None;
         }
-        let socket = Socket::at(&path, Account::choose()?);
-        Some(url(&socket, "postgres"))
+        let socket = Socket::at(&path, Account::of(&path).ok()?);
+        Some(url(&socket, OWNER, "postgres"))
     }
 
     /// Deletes a folder that [`start`](Self::start) has made, with the database in it. Refuses any other
@@ -168,8 +215,8 @@ impl PrivatePostgres {
         if !dir.exists() {
             return Ok(());
         }
-        let account = Account::choose().ok_or(StartError::NoAccount)?;
-        let folder = Folder::open(dir, account, options.lock_timeout)?;
+        let account = Account::of(dir)?;
+        let folder = Folder::open(dir, account, options.lock_timeout, &Cancel::default())?;
         let failed = |source| StartError::Folder {
             path: dir.to_owned(),
             source,
@@ -200,10 +247,10 @@ impl Drop for PrivatePostgres {
     }
 }
 
-fn url(socket: &Socket, database: &str) -> String {
+fn url(socket: &Socket, role: &str, database: &str) -> String {
     let folder = encoded(&socket.folder);
     // Everything is spelled out; otherwise PGPORT and PGSSLMODE would apply.
-    format!("postgres://causeway@localhost:5432/{database}?host={folder}&sslmode=disable")
+    format!("postgres://{role}@localhost:5432/{database}?host={folder}&sslmode=disable")
 }
 
 /// Returns the programs of the version that made the database.

@@ -2,6 +2,7 @@
 //! committed and stays (F13).
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,11 +26,7 @@ const WRITERS: u64 = 16;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_while_others_gave_up_outlives_a_killed_postgres() {
     let folder = Scratch::create();
-    let path = folder.path().to_owned();
-    let started = tokio::task::spawn_blocking(move || {
-        PrivatePostgres::start(&path.join("postgres"), &Options::default())
-    });
-    let postgres = started.await.unwrap().unwrap();
+    let postgres = started(folder.path()).await;
     let mut store = Store::create(1).await;
     store.options.database_url = postgres.url();
     store.options.allow_unsafe_postgres = false;
@@ -47,14 +44,14 @@ async fn what_was_acknowledged_while_others_gave_up_outlives_a_killed_postgres()
     }
     for _ in 0..3 {
         acknowledgements.await_growth(100).await;
-        kill(&postgres.url()).await;
+        kill(&postgres.superuser_url()).await;
     }
     acknowledgements.await_growth(100).await;
     writers.abort_all();
     while let Some(ended) = writers.join_next().await {
         assert!(ended.is_err_and(|end| end.is_cancelled()));
     }
-    kill(&postgres.url()).await;
+    kill(&postgres.superuser_url()).await;
 
     let acknowledged = acknowledgements.ids.lock().unwrap().clone();
     let held = posts(&mut connection(&postgres.url()).await).await;
@@ -169,6 +166,19 @@ async fn is_visible(log: &Log, id: &str) -> Option<bool> {
     .fetch_one(log.pool())
     .await
     .ok()
+}
+
+/// A durable Postgres that also lets its superuser in.
+async fn started(folder: &Path) -> PrivatePostgres {
+    let folder = folder.join("postgres");
+    let options = Options {
+        superuser: true,
+        ..Options::default()
+    };
+    tokio::task::spawn_blocking(move || PrivatePostgres::start(&folder, &options))
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// Kills the postmaster like the kernel's OOM killer; its supervisor restarts it.

@@ -1,6 +1,6 @@
 //! A Postgres that can lose acknowledged commits is refused, for each setting (F29, F30).
 
-use causeway_postgres::{Options, PrivatePostgres, Scratch};
+use causeway_postgres::{Disposable, Options, PrivatePostgres, Scratch};
 use causeway_store::log::{Log, OpenError, SubmitError};
 use sqlx::{Connection, PgConnection};
 
@@ -90,22 +90,11 @@ async fn nothing_is_written_through_a_new_session_that_does_not_wait_for_the_dis
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_setting_that_is_switched_off_under_an_open_session_is_noticed() {
-    let folder = Folder::new();
-    let postgres = folder.start(&[]).await;
+    // Not from its command line, where settings cannot be changed.
+    let starting = tokio::task::spawn_blocking(|| Disposable::stock(&[], &[]));
+    let postgres = starting.await.unwrap();
     let url = postgres.url();
     let (store, _data) = demanding(&url).await;
-    // A private Postgres takes its settings from its command line, where they cannot be changed.
-    // This one reports another value.
-    order(
-        &url,
-        "CREATE TABLE switched_off (setting text);
-         CREATE VIEW public.pg_settings AS
-             SELECT name, CASE WHEN EXISTS (SELECT FROM switched_off s WHERE s.setting = name)
-                 THEN 'off' ELSE setting END AS setting
-             FROM pg_catalog.pg_settings;
-         ALTER ROLE causeway SET search_path = public, pg_catalog",
-    )
-    .await;
     let replica = store.open().await;
     replica.join("lobby", "anna").await;
     let said = async || {
@@ -113,19 +102,18 @@ async fn a_setting_that_is_switched_off_under_an_open_session_is_noticed() {
         replica.log.submit(said).await
     };
 
-    order(&url, "INSERT INTO switched_off VALUES ('fsync')").await;
+    order(&url, "ALTER SYSTEM SET fsync = off").await;
+    order(&url, "SELECT pg_reload_conf()").await;
     // The next writes still use the old session; its settings are checked again within seconds.
     eventually("the setting is detected", async || said().await.is_err()).await;
     let without = replica.log.no_session().unwrap();
     assert!(without.why.contains("fsync"), "{}", without.why);
 
-    order(&url, "DELETE FROM switched_off").await;
+    order(&url, "ALTER SYSTEM RESET fsync").await;
+    order(&url, "SELECT pg_reload_conf()").await;
     replica.say("lobby", "anna", "safe again").await;
     assert!(replica.log.no_session().is_none());
     replica.close().await;
-    tokio::task::spawn_blocking(|| postgres.stop())
-        .await
-        .unwrap();
 }
 
 /// A replica on that database that accepts no unsafe setting, and its folder.

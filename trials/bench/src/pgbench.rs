@@ -42,8 +42,12 @@ impl Yardstick {
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.join("yardstick");
         fs::create_dir_all(&folder)?;
-        let postgres = PrivatePostgres::start(&folder.join("postgres"), &Options::default())?;
-        let mut connection = PgConnection::connect(&postgres.url()).await?;
+        let options = Options {
+            superuser: true,
+            ..Options::default()
+        };
+        let postgres = PrivatePostgres::start(&folder.join("postgres"), &options)?;
+        let mut connection = PgConnection::connect(&postgres.superuser_url()).await?;
         connection.execute(EVENTS).await?;
         connection
             .execute("CREATE SEQUENCE arrivals CACHE 1; CREATE SEQUENCE seqs CACHE 1")
@@ -54,7 +58,7 @@ impl Yardstick {
 
     /// Empties the table; returns a connection to it.
     pub async fn emptied(&self) -> anyhow::Result<PgConnection> {
-        let mut connection = PgConnection::connect(&self.postgres.url()).await?;
+        let mut connection = PgConnection::connect(&self.postgres.superuser_url()).await?;
         connection.execute("TRUNCATE events").await?;
         connection.execute("CHECKPOINT").await?;
         Ok(connection)
@@ -77,7 +81,7 @@ impl Yardstick {
                 "--file={}",
                 self.folder.join("insert.sql").display()
             ))
-            .arg(self.postgres.url());
+            .arg(self.postgres.superuser_url());
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(
