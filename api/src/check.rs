@@ -13,8 +13,8 @@ use causeway_replicator::driver::Clocks;
 use causeway_replicator::inquiry;
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator_core::wire::Caller;
-use causeway_store::log::{OpenError, look, unsafe_settings};
-use sqlx::{Connection, PgConnection};
+use causeway_store::log::{OpenError, connect_read_only, look, unsafe_settings};
+use sqlx::Connection as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -189,10 +189,8 @@ async fn ask_database(
     url: &str,
     is_running: bool,
 ) -> Result<Vec<EventCheck>, String> {
-    let connecting = timeout(TIMEOUT, PgConnection::connect(url)).await;
-    let mut connection = connecting
-        .map_err(|_| "no answer in time".to_owned())?
-        .map_err(|error| error.to_string())?;
+    let connecting = connect_read_only(url).await;
+    let mut connection = connecting.map_err(|error| error.to_string())?;
     let settings = unsafe_settings(&mut connection).await;
     let settings = settings.map_err(|error| error.to_string())?;
     if let Some(found) = settings.into_iter().next()

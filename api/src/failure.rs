@@ -85,6 +85,11 @@ fn is_of_the_database(error: &OpenError) -> bool {
         | OpenError::Standby
         | OpenError::Unsafe(_)
         | OpenError::NewerSchema(_)
+        | OpenError::TooOld { .. }
+        | OpenError::Encoding(_)
+        | OpenError::Schema { .. }
+        | OpenError::Lent
+        | OpenError::TooFewConnections { .. }
         | OpenError::Sidecar { .. } => true,
         OpenError::Migration(_) | OpenError::Database(_) => false,
     }

@@ -7,12 +7,14 @@
 
 pub(crate) mod connection;
 mod cqrs;
+mod demand;
 mod durability;
 mod facts;
 mod failure;
 mod look;
 mod proof;
 pub(crate) mod rows;
+mod session;
 mod sidecar;
 mod tail;
 mod trouble;
@@ -33,7 +35,8 @@ use causeway_domain::writing::{Absorbed, Beginning, Command, Head, Task};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-pub(crate) use connection::{connect_reader, options, shared, within};
+pub use connection::connect_read_only;
+pub(crate) use connection::{connect_reader, pool_of, within};
 pub use cqrs::{EventRepository, History, OFFSET};
 pub use durability::{Unsafe, examine as unsafe_settings};
 pub use failure::{OpenError, ReadError, SubmitError};

@@ -32,6 +32,7 @@ mod cursors;
 mod documents;
 mod examples;
 mod exhaustion;
+mod foreign_postgres;
 mod forks;
 mod frames;
 mod full_disk;

@@ -1,18 +1,21 @@
 //! Opens the writer's own connection: the lock, the schema, the settings, the identity.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_domain::ids::{Epoch, Origin};
 use causeway_domain::writing::{Beginning, Found, Writing};
+use futures_util::future::BoxFuture;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::time::timeout;
 
 use super::durability::{self, Unsafe};
+use super::session::{self, Purpose};
 use super::sidecar::Sidecar;
-use super::{OpenError, Options, ReadError, rows};
+use super::{OpenError, Options, ReadError, demand, rows};
 
 /// Timeout of one attempt to connect.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -20,14 +23,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 const READ: Duration = Duration::from_secs(10);
 /// Connections in the pool of the log's readers.
 const READERS: u32 = 4;
-
-/// Every session prefers indexes. A new database has no statistics, and a statement prepared while
-/// the tables are empty would use sequential scans until Postgres analyzes them, minutes later.
-const PLANS: [(&str, &str); 1] = [("enable_seqscan", "off")];
-
-/// The writer and the read model plan each statement once. Their few statements have the same plan
-/// for all parameters, and planning costs as much as execution.
-const PLANNED_ONCE: [(&str, &str); 1] = [("plan_cache_mode", "force_generic_plan")];
 
 /// The state that the writer starts with.
 pub(super) struct Opened {
@@ -154,13 +149,9 @@ pub(super) async fn connect_and_lock(
     patience: Duration,
 ) -> Result<PgConnection, OpenError> {
     let options = options(database_url).map_err(unreachable)?;
-    let options = options.options(PLANNED_ONCE);
-    let connected = timeout(CONNECT, PgConnection::connect_with(&options)).await;
-    let mut connection = match connected {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(failure)) => return Err(unreachable(failure)),
-        Err(_) => return Err(OpenError::Unreachable("it does not answer".to_owned())),
-    };
+    let mut connection = connected(&options).await.map_err(unreachable)?;
+    demand::suitable(&mut connection, &options).await?;
+    settled(&mut connection, Purpose::Writing).await?;
     // A standby that is being promoted accepts no writes yet.
     match timeout(patience, rows::recovered(&mut connection)).await {
         Ok(recovered) => recovered?,
@@ -173,21 +164,65 @@ pub(super) async fn connect_and_lock(
     Ok(connection)
 }
 
+/// Opens one session that can change nothing, on a database that a start would accept.
+pub async fn connect_read_only(database_url: &str) -> Result<PgConnection, OpenError> {
+    let options = options(database_url).map_err(unreachable)?;
+    let mut connection = connected(&options).await.map_err(unreachable)?;
+    demand::suitable(&mut connection, &options).await?;
+    settled(&mut connection, Purpose::Looking).await?;
+    Ok(connection)
+}
+
+/// Connects, within a time limit.
+pub(super) async fn connected(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    timeout(CONNECT, PgConnection::connect_with(options))
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(no_answer())))
+}
+
+async fn settled(connection: &mut PgConnection, purpose: Purpose) -> Result<(), OpenError> {
+    match timeout(CONNECT, session::settle(connection, purpose)).await {
+        Ok(settled) => settled.map_err(unreachable),
+        Err(_) => Err(OpenError::Unreachable(NO_ANSWER.to_owned())),
+    }
+}
+
 /// Creates the pool of the log's readers. Connections are opened on demand.
 pub(super) fn pool(database_url: &str) -> Result<PgPool, OpenError> {
-    Ok(shared(READERS).connect_lazy_with(options(database_url).map_err(unreachable)?))
+    pool_of(database_url, READERS, |_| Box::pin(async { Ok(()) })).map_err(unreachable)
 }
 
 /// Opens a pool of one read-only connection.
 pub(super) async fn read_only(database_url: &str) -> Result<PgPool, OpenError> {
     let options = options(database_url).map_err(unreachable)?;
-    let options = options.options([("default_transaction_read_only", "on")]);
-    let connecting = shared(1).connect_with(options);
-    connecting.await.map_err(unreachable)
+    let looking = sized(1).after_connect(|connection, _| {
+        Box::pin(async move { session::settle(connection, Purpose::Looking).await })
+    });
+    looking.connect_with(options).await.map_err(unreachable)
 }
 
-/// The options of the readers' pools.
-pub(crate) fn shared(connections: u32) -> PgPoolOptions {
+/// Creates a pool for readers. `then` prepares each new connection further. Connections are opened
+/// on demand.
+pub(crate) fn pool_of(
+    database_url: &str,
+    connections: u32,
+    then: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<()>>
+    + Send
+    + Sync
+    + 'static,
+) -> sqlx::Result<PgPool> {
+    let then = Arc::new(then);
+    let readers = sized(connections).after_connect(move |connection, _| {
+        let then = Arc::clone(&then);
+        Box::pin(async move {
+            session::settle(connection, Purpose::Reading).await?;
+            then(connection).await
+        })
+    });
+    Ok(readers.connect_lazy_with(options(database_url)?))
+}
+
+fn sized(connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(3))
@@ -201,37 +236,37 @@ pub(crate) async fn within<T>(reading: impl Future<Output = sqlx::Result<T>>) ->
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Connects for the projection task. The read model can be rebuilt from the log, so its commits are
-/// asynchronous.
+/// Connects for the projection task.
 pub(crate) async fn connect_reader(database_url: &str) -> Result<PgConnection, ReadError> {
-    let options = PgConnectOptions::from_str(database_url)?
-        .application_name("causeway timelines")
-        .options(PLANS)
-        .options(PLANNED_ONCE)
-        .options([("synchronous_commit", "off")]);
-    match timeout(CONNECT, PgConnection::connect_with(&options)).await {
-        Ok(connected) => Ok(connected?),
+    let options = options(database_url)?.application_name("causeway timelines");
+    let connecting = async {
+        let mut connection = PgConnection::connect_with(&options).await?;
+        session::settle(&mut connection, Purpose::Projecting).await?;
+        Ok(connection)
+    };
+    match timeout(CONNECT, connecting).await {
+        Ok(connected) => connected.map_err(ReadError::Database),
         Err(_) => Err(ReadError::Database(sqlx::Error::PoolTimedOut)),
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
-fn unreachable(failure: sqlx::Error) -> OpenError {
-    OpenError::Unreachable(failure.to_string())
+const NO_ANSWER: &str = "it does not answer";
+
+fn no_answer() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, NO_ANSWER)
 }
 
-/// The connection options of the writer and of the readers' pools.
-pub(crate) fn options(database_url: &str) -> sqlx::Result<PgConnectOptions> {
-    let options = PgConnectOptions::from_str(database_url)?;
-    // The timeouts end the transaction of a lost client, which would keep the lock otherwise.
-    Ok(options
-        .application_name("causeway")
-        .options(PLANS)
-        .options([
-            ("idle_in_transaction_session_timeout", "5s"),
-            ("tcp_keepalives_idle", "10"),
-            ("tcp_keepalives_interval", "5"),
-            ("tcp_keepalives_count", "3"),
-            ("tcp_user_timeout", "10000"),
-        ]))
+fn unreachable(failure: sqlx::Error) -> OpenError {
+    OpenError::Unreachable(match failure {
+        sqlx::Error::Io(failure) if failure.kind() == std::io::ErrorKind::TimedOut => {
+            NO_ANSWER.to_owned()
+        }
+        failure => failure.to_string(),
+    })
+}
+
+/// The options of every connection. Each has to be settled after it is opened.
+fn options(database_url: &str) -> sqlx::Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(database_url)?.application_name("causeway");
+    Ok(session::portable(options))
 }

@@ -59,6 +59,42 @@ pub enum OpenError {
         .0.setting, .0.value, .0.safe
     )]
     Unsafe(Unsafe),
+    /// Postgres is too old.
+    #[error("Postgres {version} is too old; use version {oldest} or newer")]
+    TooOld {
+        /// Its major version.
+        version: u32,
+        /// The oldest major version that is supported.
+        oldest: u32,
+    },
+    /// The database cannot store every text.
+    #[error(
+        "the database has the encoding {0}, which cannot store every text; create one with `ENCODING 'UTF8' TEMPLATE template0`"
+    )]
+    Encoding(String),
+    /// The tables cannot be created.
+    #[error(
+        "the role `{role}` may not create tables in the schema `public`; run `ALTER DATABASE … OWNER TO {role}`, and create the schema if it is missing"
+    )]
+    Schema {
+        /// The role of the session.
+        role: String,
+    },
+    /// A pooler in transaction or statement mode is in front.
+    #[error(
+        "the pooler in front of the database gives each transaction another session; set `pool_mode = session` for this database, or connect to Postgres directly"
+    )]
+    Lent,
+    /// A second connection fails.
+    #[error(
+        "the database does not accept a second connection ({said}); allow {needed} connections for this server, in Postgres (`max_connections`, `CONNECTION LIMIT`) and in a pooler (`pool_size`)"
+    )]
+    TooFewConnections {
+        /// Why it fails.
+        said: String,
+        /// How many connections this server may open.
+        needed: u32,
+    },
     /// The schema is a later version's.
     #[error(
         "a newer version of the server has changed this database ({0}): run that version, or replace this replica by an empty one"

@@ -12,7 +12,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use crate::log::{options, shared};
+use crate::log::pool_of;
 
 use super::rows;
 
@@ -28,11 +28,10 @@ pub(super) fn pool(
     announced: watch::Receiver<Arc<Checkpoint>>,
     rolled_back: Arc<Notify>,
 ) -> sqlx::Result<PgPool> {
-    let readers = shared(READERS).after_connect(move |connection, _| {
+    pool_of(database_url, READERS, move |connection| {
         let (announced, rolled_back) = (announced.clone(), rolled_back.clone());
         Box::pin(async move { shows_all(connection, &announced, &rolled_back).await })
-    });
-    Ok(readers.connect_lazy_with(options(database_url)?))
+    })
 }
 
 /// Waits until a session shows the checkpoint announced when it began. The caller sets a timeout.
