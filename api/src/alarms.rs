@@ -8,6 +8,8 @@ use causeway_store::log::Log;
 use poem_openapi::Object;
 use serde::Serialize;
 
+use crate::tls::Certificates;
+
 /// A new epoch was drawn, by this start or since.
 const NEW_EPOCH: &str = "new_epoch";
 /// Events are quarantined: held, but not shown.
@@ -15,12 +17,18 @@ const SET_ASIDE: &str = "set_aside";
 /// Peers held events of this replica that its database does not.
 const ROLLED_BACK: &str = "rolled_back";
 
+/// A certificate expires soon, or has expired.
+const CERTIFICATE_EXPIRES: &str = "certificate_expires";
+/// The files of a certificate were changed to what cannot be used.
+const CERTIFICATE_REJECTED: &str = "certificate_rejected";
+
 /// Something an operator has to know.
 #[derive(Debug, Object, Serialize)]
 #[oai(rename = "Alarm")]
 pub struct AlarmBody {
     /// What it is: `fork`, `rolled_back`, `new_epoch`, `clock`, `unconfirmed`, `refused`,
-    /// `refused_by`, `set_aside`. Later versions may know others.
+    /// `refused_by`, `set_aside`, `certificate_expires`, `certificate_rejected`. Later versions may
+    /// know others.
     pub kind: String,
     /// The other replica concerned.
     pub replica: Option<u16>,
@@ -42,7 +50,12 @@ impl From<&Alarm> for AlarmBody {
 }
 
 /// The kinds of alarms that are raised here, beside [`Alarm::KINDS`].
-pub const KINDS: [&str; 2] = [NEW_EPOCH, SET_ASIDE];
+pub const KINDS: [&str; 4] = [
+    NEW_EPOCH,
+    SET_ASIDE,
+    CERTIFICATE_EXPIRES,
+    CERTIFICATE_REJECTED,
+];
 
 /// Returns the active alarms. `began_as` is the origin of this process at its start, `quarantined`
 /// the number of events that the read model could not fold in.
@@ -58,6 +71,27 @@ pub fn active(
         .chain(rolled_back(log.origin(), began_as))
         .chain(quarantine(quarantined));
     own.chain(of_peers).collect()
+}
+
+/// Returns the active alarms about certificates.
+pub fn of_certificates(certificates: &Certificates, now_ms: i64) -> Vec<AlarmBody> {
+    let raised = |kind: &str, detail| AlarmBody {
+        kind: kind.to_owned(),
+        replica: None,
+        origin: None,
+        detail,
+    };
+    let mut active = Vec::new();
+    for (port, certificate) in certificates.by_port() {
+        if let Some(detail) = certificate.identity().expiry(port, now_ms) {
+            active.push(raised(CERTIFICATE_EXPIRES, detail));
+        }
+        if let Some(why) = certificate.rejected() {
+            let detail = format!("a changed certificate is not used, the former one stays: {why}");
+            active.push(raised(CERTIFICATE_REJECTED, detail));
+        }
+    }
+    active
 }
 
 /// Active until a version that can read the events has folded the log again.

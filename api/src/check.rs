@@ -18,9 +18,12 @@ use sqlx::Connection as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::bodies::rfc3339;
+use crate::clock::wall_clock;
 use crate::config::{Config, ReplicaAddress};
 use crate::failure::listen;
 use crate::probe::Probe;
+use crate::tls::Certificates;
 use crate::{data_folder, offline};
 
 use events::EventCheck;
@@ -70,7 +73,10 @@ pub async fn check(config: &Config) -> Findings {
     let folder = format!("data folder {}", config.data_dir.display());
     findings.add(folder, data_folder::check(&config.data_dir));
 
-    let probe = Probe::new();
+    check_certificates(&mut findings, config);
+
+    let ca = config.peer_tls.as_ref().map(|files| &*files.ca);
+    let probe = Probe::new(ca);
     let running = match &probe {
         Ok(probe) if is_running(config, probe).await => Some(probe),
         _ => None,
@@ -85,6 +91,33 @@ pub async fn check(config: &Config) -> Findings {
     )
     .await;
     findings
+}
+
+/// Checks the certificates, where there are any.
+fn check_certificates(findings: &mut Findings, config: &Config) {
+    let now_ms = wall_clock(config.clock_offset_file.as_deref())();
+    let certificates = match Certificates::open(config, now_ms) {
+        Ok(certificates) => certificates,
+        Err(error) => return findings.add("certificates", Err(error)),
+    };
+    let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+    for (port, certificate) in certificates.by_port() {
+        let identity = certificate.identity();
+        let until = rfc3339(identity.not_after_ms);
+        let expiry = identity.expiry(port, now_ms).map_or(Ok(()), Err);
+        findings.add(
+            format!("certificate of the {port} port, until {until}"),
+            expiry,
+        );
+    }
+    if let Some(certificate) = &certificates.public {
+        let url = &config.own_address().public_url;
+        let host = certificate.is_not_for(url);
+        let outcome = host.map_or(Ok(()), |host| {
+            Err(format!("it is not for the host `{host}`"))
+        });
+        findings.add(format!("certificate for {url}"), outcome);
+    }
 }
 
 /// Whether this replica is running now. Another program may answer at its public address; the replica

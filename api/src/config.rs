@@ -195,7 +195,15 @@ impl Config {
         toml: &str,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        check::config(raw::read(folder, toml, env)?)
+        let config = check::config(raw::read(folder, toml, env)?)?;
+        check::refuse_plain_text(&config)?;
+        Ok(config)
+    }
+
+    /// Parses the text of a file in this folder, for a command that serves nothing: that plain text
+    /// would be served beyond this machine is no error.
+    pub(crate) fn parse_unserved(folder: &Path, toml: &str) -> Result<Self, ConfigError> {
+        check::config(raw::read(folder, toml, std::iter::empty())?)
     }
 
     /// Returns the addresses of this replica.

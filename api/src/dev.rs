@@ -35,6 +35,8 @@ pub struct DevOptions {
     pub base_port: u16,
     /// Whether to delete the data of former runs first.
     pub fresh: bool,
+    /// Whether clients and replicas speak TLS, with certificates of an authority in `data`.
+    pub tls: bool,
 }
 
 /// Runs the cluster until `stop` is done or the person quits, then stops everything.

@@ -21,6 +21,7 @@ pub mod seen;
 pub mod serve;
 #[cfg(test)]
 mod tests;
+pub mod transport;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;

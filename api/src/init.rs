@@ -1,6 +1,8 @@
 //! The configurations of a new cluster, one file for each host.
 
+mod hosts;
 pub mod issue;
+mod renew;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -8,56 +10,129 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use causeway_domain::ids::ReplicaId;
+
 use crate::config::Config;
 use crate::failure::UserError;
 use crate::random;
 
+use hosts::Host;
+use issue::Authority;
+pub use renew::{Renewed, renew};
+
 const PUBLIC_PORT: u16 = 12000;
 const INTERNAL_PORT: u16 = 11000;
 
-/// Writes `causeway-1.toml`, `causeway-2.toml`, … with one new key, readable by their owner alone.
+/// The certificate of the cluster's authority, which clients and replicas trust.
+const CA_CERTIFICATE: &str = "ca.crt";
+/// Its key, which no server needs.
+const CA_KEY: &str = "ca.key";
+
+/// What [`init`] wrote.
+#[derive(Debug)]
+pub struct Written {
+    /// The configurations, in the order of their replicas.
+    pub configurations: Vec<PathBuf>,
+    folder: PathBuf,
+    first_host: String,
+}
+
+/// Writes `causeway-1.toml`, `causeway-2.toml`, … with one new key, a new authority, and the
+/// certificates that it issues for each host; all that is secret is readable by its owner alone.
 ///
 /// Writes nothing where a host is not valid or one of the files exists.
-pub fn init(cluster: &str, hosts: &[String], out: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    for host in hosts {
-        check_host(host, hosts)?;
-    }
+pub fn init(cluster: &str, hosts: &[String], out: &Path, now_ms: u64) -> anyhow::Result<Written> {
+    let hosts = Host::parse_all(hosts)?;
     let key = new_key()?;
-    let files: Vec<(PathBuf, String)> = (1..=hosts.len())
-        .map(|number| {
-            (
-                out.join(format!("causeway-{number}.toml")),
-                configuration(cluster, number, hosts, &key),
-            )
-        })
-        .collect();
-    for (path, text) in &files {
-        if path.exists() {
-            return Err(UserError(format!(
-                "`{}` is there already: name another folder",
-                path.display()
-            ))
-            .into());
-        }
+    let (authority, ca) = Authority::new(cluster, now_ms)?;
+    let mut files = vec![
+        (CA_CERTIFICATE.to_owned(), ca.certificate),
+        (CA_KEY.to_owned(), ca.key),
+    ];
+    let mut configurations = Vec::new();
+    for (number, host) in numbered(&hosts)? {
+        let name = format!("causeway-{number}.toml");
+        let text = configuration(cluster, number, &hosts, &key);
         // Validated here, before the files are copied to other machines.
-        Config::parse(text, std::iter::empty())?;
+        Config::parse(&text, std::iter::empty())?;
+        configurations.push(out.join(&name));
+        files.push((name, text));
+        files.extend(certificates(&authority, number, host, now_ms)?);
     }
-    write_all(out, &files)
-        .map_err(|error| UserError(format!("cannot write to `{}`: {error}", out.display())))?;
-    Ok(files.into_iter().map(|(path, _)| path).collect())
+    let paths = files.iter().map(|(name, _)| out.join(name));
+    if let Some(path) = configurations
+        .iter()
+        .cloned()
+        .chain(paths)
+        .find(|path| path.exists())
+    {
+        let text = format!("`{}` is there already: name another folder", path.display());
+        return Err(UserError(text).into());
+    }
+    write_all(out, &files)?;
+    Ok(Written {
+        configurations,
+        folder: out.to_owned(),
+        first_host: hosts[0].written.clone(),
+    })
 }
 
 /// Returns what to do with the files.
-pub fn next_steps(files: &[PathBuf]) -> String {
+pub fn next_steps(written: &Written) -> String {
+    let Written {
+        configurations,
+        folder,
+        first_host,
+    } = written;
+    let folder = folder.display();
     let mut text = String::new();
-    for file in files {
+    for file in configurations {
         writeln!(text, "{}", file.display()).expect("writing to a String cannot fail");
     }
-    text.push_str(
-        "Copy each file to its host, with care: the key in it opens the cluster. There:\n",
-    );
-    text.push_str("  causeway-server run --config causeway-N.toml\n");
+    let days = issue::CERTIFICATE_VALIDITY.as_secs() / (24 * 3_600);
+    write!(
+        text,
+        "Copy to host N, into one folder and with care, because these keys open the cluster:\n\
+         \x20 causeway-N.toml  causeway-N.crt  causeway-N.key  causeway-N-peer.crt  \
+         causeway-N-peer.key  {CA_CERTIFICATE}\n\
+         There:\n\
+         \x20 causeway-server run --config causeway-N.toml\n\
+         Clients trust the servers by {folder}/{CA_CERTIFICATE}, which is no secret:\n\
+         \x20 causeway --server https://{first_host}:{PUBLIC_PORT} --ca {folder}/{CA_CERTIFICATE}\n\
+         Keep {folder}/{CA_KEY} offline: its holder can issue certificates for every replica, and no \
+         server needs it.\n\
+         The certificates are valid for {days} days. With all these files in one folder again:\n\
+         \x20 causeway-server renew-certificates --out {folder}\n"
+    )
+    .expect("writing to a String cannot fail");
     text
+}
+
+/// Issues both certificates of a replica: the names of their files, and what these hold.
+fn certificates(
+    authority: &Authority,
+    replica: ReplicaId,
+    host: &Host,
+    now_ms: u64,
+) -> anyhow::Result<[(String, String); 4]> {
+    let public = authority.public(replica, &host.name, now_ms)?;
+    let peer = authority.peer(replica, now_ms)?;
+    Ok([
+        (format!("causeway-{replica}.key"), public.key),
+        (format!("causeway-{replica}.crt"), public.certificate),
+        (format!("causeway-{replica}-peer.key"), peer.key),
+        (format!("causeway-{replica}-peer.crt"), peer.certificate),
+    ])
+}
+
+fn numbered(hosts: &[Host]) -> Result<Vec<(ReplicaId, &Host)>, UserError> {
+    let number = |index: usize| u16::try_from(index + 1).ok().and_then(ReplicaId::new);
+    hosts
+        .iter()
+        .enumerate()
+        .map(|(index, host)| Some((number(index)?, host)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| UserError("a cluster has at most 65535 replicas".to_owned()))
 }
 
 /// Draws a key of 32 random bytes, as 64 hexadecimal digits.
@@ -77,48 +152,36 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn check_host(host: &str, hosts: &[String]) -> Result<(), UserError> {
-    let is_bracketed = host.starts_with('[') && host.ends_with(']');
-    let is_host = format!("http://{host}:1")
-        .parse::<http::Uri>()
-        .is_ok_and(|uri| uri.host() == Some(host));
-    if host.is_empty() || !is_host || (host.contains(':') && !is_bracketed) {
-        let text = format!(
-            "`{host}` is not a host: write names or addresses without port, such as a.example,10.0.0.2,[fd00::3]"
-        );
-        return Err(UserError(text));
-    }
-    if hosts
-        .iter()
-        .filter(|other| other.eq_ignore_ascii_case(host))
-        .count()
-        > 1
-    {
-        return Err(UserError(format!(
-            "`{host}` is named twice: every replica needs a host of its own"
-        )));
-    }
-    Ok(())
-}
-
-fn configuration(cluster: &str, number: usize, hosts: &[String], key: &str) -> String {
+fn configuration(cluster: &str, number: ReplicaId, hosts: &[Host], key: &str) -> String {
     let cluster = toml::Value::String(cluster.to_owned());
+    let own = &hosts[usize::from(number.get()) - 1];
+    let (listen, data_dir) = (own.listen(), own.data_dir(number, hosts));
     let mut text = format!(
         "# Replica {number} of {count}, on {host}. Keep this file private: its key lets the holder act as a replica.\n\
          cluster = {cluster}\n\
          replica = {number}\n\
-         data_dir = \"data\"                  # a private Postgres lives here, unless database_url is set\n\
-         public_listen = \"0.0.0.0:{PUBLIC_PORT}\"\n\
-         internal_listen = \"0.0.0.0:{INTERNAL_PORT}\"  # for the other replicas alone: close it to everyone else\n\
+         data_dir = \"{data_dir}\"                  # a private Postgres lives here, unless database_url is set\n\
+         public_listen = \"{listen}:{PUBLIC_PORT}\"\n\
+         internal_listen = \"{listen}:{INTERNAL_PORT}\"  # for the other replicas alone: close it to everyone else\n\
          cluster_key = \"{key}\"\n\
-         auth = \"open\"                      # a name is enough: for a network whose users trust each other\n",
+         auth = \"open\"                      # a name is enough: for a network whose users trust each other\n\
+         \n\
+         # Files beside this one. Servers use them within seconds of being replaced.\n\
+         [tls]\n\
+         certificate = \"causeway-{number}.crt\"\n\
+         key = \"causeway-{number}.key\"\n\
+         \n\
+         [peer_tls]\n\
+         ca = \"{CA_CERTIFICATE}\"\n\
+         certificate = \"causeway-{number}-peer.crt\"\n\
+         key = \"causeway-{number}-peer.key\"\n",
         count = hosts.len(),
-        host = hosts[number - 1],
+        host = own.written,
     );
-    for (index, host) in hosts.iter().enumerate() {
+    for (index, Host { written, .. }) in hosts.iter().enumerate() {
         write!(
             text,
-            "\n[[replicas]]\nid = {}\npublic_url = \"http://{host}:{PUBLIC_PORT}\"\ninternal_url = \"http://{host}:{INTERNAL_PORT}\"\n",
+            "\n[[replicas]]\nid = {}\npublic_url = \"https://{written}:{PUBLIC_PORT}\"\ninternal_url = \"https://{written}:{INTERNAL_PORT}\"\n",
             index + 1
         )
         .expect("writing to a String cannot fail");
@@ -126,76 +189,22 @@ fn configuration(cluster: &str, number: usize, hosts: &[String], key: &str) -> S
     text
 }
 
-fn write_all(out: &Path, files: &[(PathBuf, String)]) -> std::io::Result<()> {
-    fs::create_dir_all(out)?;
-    files
-        .iter()
-        .try_for_each(|(path, text)| write_private(path, text))
+fn write_all(out: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
+    let write = || {
+        fs::create_dir_all(out)?;
+        for (name, text) in files {
+            let path = out.join(name);
+            if path.extension().is_some_and(|extension| extension == "crt") {
+                fs::write(path, text)?;
+            } else {
+                write_private(&path, text)?;
+            }
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    write()
+        .map_err(|error| UserError(format!("cannot write to `{}`: {error}", out.display())).into())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn each_host_gets_a_private_file_that_is_accepted_and_all_share_one_new_key() {
-        let root = tempfile::tempdir().unwrap();
-        let out = root.path().join("conf");
-
-        let written = init(
-            "demo",
-            &hosts(&["a.example", "10.0.0.2", "[fd00::3]"]),
-            &out,
-        )
-        .unwrap();
-
-        let read: Vec<Config> = written
-            .iter()
-            .map(|path| {
-                Config::parse(&fs::read_to_string(path).unwrap(), std::iter::empty()).unwrap()
-            })
-            .collect();
-        let numbers: Vec<u16> = read.iter().map(|config| config.replica.get()).collect();
-        assert_eq!(numbers, [1, 2, 3]);
-        assert!(
-            read.iter()
-                .all(|config| config.cluster_key == read[0].cluster_key)
-        );
-        assert_eq!(read[0].replicas, read[2].replicas);
-        assert_eq!(
-            fs::metadata(&written[0]).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        assert_ne!(new_key().unwrap(), new_key().unwrap());
-    }
-
-    #[test]
-    fn existing_files_are_never_overwritten() {
-        let root = tempfile::tempdir().unwrap();
-        let two = hosts(&["a", "b"]);
-        init("demo", &two, root.path()).unwrap();
-
-        let refused = init("demo", &two, root.path()).unwrap_err().to_string();
-
-        assert!(refused.contains("causeway-1.toml"), "{refused}");
-    }
-
-    #[test]
-    fn an_invalid_host_is_refused_by_name() {
-        let root = tempfile::tempdir().unwrap();
-        for wrong in ["", "a:1", "http://a", "a b", "a/b", "x@y", "fd00::3"] {
-            let refused = init("demo", &hosts(&["good", wrong]), root.path())
-                .unwrap_err()
-                .to_string();
-            assert!(refused.contains(&format!("`{wrong}`")), "{refused}");
-        }
-        assert!(init("demo", &hosts(&["a", "A"]), root.path()).is_err());
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
-    }
-
-    fn hosts(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-}
+mod tests;

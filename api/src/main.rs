@@ -16,7 +16,7 @@ use causeway_api::inspect::Wanted;
 use causeway_api::log::Log;
 use causeway_api::new_epoch::Rescue;
 use causeway_api::{
-    check, init, inspect, manual, new_epoch, open_files, rebuild, server, stop, tls,
+    check, clock, init, inspect, manual, new_epoch, open_files, rebuild, server, stop, tls,
 };
 use causeway_domain::ids::ReplicaId;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -65,9 +65,12 @@ enum Command {
     /// Gives a replica a new epoch: to be run after every restore; the replica must not be running
     #[command(after_help = NEW_EPOCH_EXAMPLES)]
     NewEpoch(NewEpochArguments),
-    /// Writes a configuration for each replica of a new cluster, with a new key
+    /// Writes a configuration and certificates for each replica of a new cluster, with new keys
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArguments),
+    /// Issues new certificates for every replica, by the authority that `init` made
+    #[command(after_help = RENEW_EXAMPLES)]
+    RenewCertificates(RenewArguments),
     /// Prints the completions for a shell
     Completions {
         /// Which shell
@@ -94,6 +97,9 @@ struct DevArguments {
     /// Forget the data of former runs first
     #[arg(long)]
     fresh: bool,
+    /// Speak TLS, with certificates of an authority in the folder of the data
+    #[arg(long)]
+    tls: bool,
 }
 
 #[derive(Args)]
@@ -140,10 +146,21 @@ struct InitArguments {
     cluster: String,
 }
 
+#[derive(Args)]
+struct RenewArguments {
+    /// The folder that `init` wrote, with ca.crt, ca.key and the configurations of all replicas
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// Make an authority first, for a cluster that had none
+    #[arg(long)]
+    new_authority: bool,
+}
+
 const DEV_EXAMPLES: &str = "\
 Examples:
   causeway-server dev
   causeway-server dev --replicas 3 --base-port 13000 --data /tmp/three
+  causeway-server dev --tls
   echo 'cut 1,2|3,4,5' | causeway-server dev
 
 While it runs it takes: status, cut 1,2|3,4,5, heal, kill 3, start 3, help, quit";
@@ -165,6 +182,15 @@ Examples:
 const INIT_EXAMPLES: &str = "\
 Example:
   causeway-server init --replicas a.example,b.example,c.example --out conf";
+
+const RENEW_EXAMPLES: &str = "\
+When:
+  before certificates expire, which the alarm `certificate_expires` announces 30 days ahead:
+      causeway-server renew-certificates --out conf
+  when a replica was added, with its configuration in the folder: the same
+  when a cluster that spoke plain text is to speak TLS, once:
+      causeway-server renew-certificates --out conf --new-authority
+  Copy the new files over the former ones. Servers use them within seconds, without a restart.";
 
 /// The aggregates that can be inspected.
 #[derive(Clone, Copy, ValueEnum)]
@@ -245,7 +271,14 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             replicas,
             out,
             cluster,
-        }) => print(&init::next_steps(&init::init(&cluster, &replicas, &out)?)),
+        }) => {
+            let written = init::init(&cluster, &replicas, &out, clock::wall_clock(None)())?;
+            print(&init::next_steps(&written));
+        }
+        Command::RenewCertificates(RenewArguments { out, new_authority }) => {
+            let renewed = init::renew(&out, new_authority, clock::wall_clock(None)())?;
+            print(&renewed.next_steps());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -256,6 +289,7 @@ async fn dev(arguments: DevArguments) -> anyhow::Result<()> {
         data: arguments.data,
         base_port: arguments.base_port,
         fresh: arguments.fresh,
+        tls: arguments.tls,
     };
     open_files::raise();
     dev::run(options, stop::requested(false)?.cancelled_owned()).await
@@ -285,9 +319,11 @@ async fn run(config: Config, until_stdin_closes: bool) -> anyhow::Result<()> {
     open_files::raise();
     let stop = stop::requested(until_stdin_closes)?;
     let is_ready = AtomicBool::new(false);
+    let schemes = [config.tls.is_some(), config.peer_tls.is_some()];
+    let schemes = schemes.map(|is_secure| if is_secure { "https" } else { "http" });
     let on_ready = |public, internal| {
         is_ready.store(true, Ordering::Relaxed);
-        print_ready(public, internal);
+        print_ready(schemes, public, internal);
     };
     let mut serving = pin!(server::run(config, stop.clone(), on_ready));
     tokio::select! {
@@ -302,9 +338,9 @@ async fn run(config: Config, until_stdin_closes: bool) -> anyhow::Result<()> {
 }
 
 /// Reports the addresses to the process that started this one; everything else goes to the log.
-fn print_ready(public: SocketAddr, internal: SocketAddr) {
+fn print_ready([of_public, of_internal]: [&str; 2], public: SocketAddr, internal: SocketAddr) {
     print(&format!(
-        "public http://{public}\ninternal http://{internal}\nready\n"
+        "public {of_public}://{public}\ninternal {of_internal}://{internal}\nready\n"
     ));
 }
 

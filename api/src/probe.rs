@@ -1,7 +1,9 @@
 //! Asks a running replica about itself through its public port.
 
+use std::path::Path;
 use std::time::Duration;
 
+use reqwest::{Certificate, ClientBuilder};
 use serde_json::{Value, json};
 
 /// How long an answer may take.
@@ -12,19 +14,18 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Probe(reqwest::Client);
 
 impl Probe {
-    /// Returns a probe; keep it, as it reuses connections.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "asks for pages outside the documented API"
-    )]
-    pub fn new() -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(TIMEOUT)
-            .timeout(TIMEOUT)
-            // Loopback only: a system without authorities' certificates must not matter.
-            .tls_certs_only([])
-            .no_proxy();
-        Ok(Self(client.build()?))
+    /// Returns a probe; keep it, as it reuses connections. It trusts the authorities of the
+    /// system and those in this file.
+    pub fn new(ca: Option<&Path>) -> anyhow::Result<Self> {
+        let pem = ca.map(std::fs::read).transpose()?;
+        let trusted = pem
+            .map(|pem| Certificate::from_pem_bundle(&pem))
+            .transpose()?;
+        let trusted = trusted.unwrap_or_default();
+        // A system may have no authorities.
+        let usual = client().tls_certs_merge(trusted.clone()).build();
+        let made = usual.or_else(|_| client().tls_certs_only(trusted).build());
+        Ok(Self(made?))
     }
 
     /// Whether the replica at this public URL is alive.
@@ -54,4 +55,15 @@ impl Probe {
         let view = self.0.get(format!("{url}/v1/view")).bearer_auth(token);
         Ok(view.send().await?.error_for_status()?.json().await?)
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "asks for pages outside the documented API"
+)]
+fn client() -> ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(TIMEOUT)
+        .timeout(TIMEOUT)
+        .no_proxy()
 }

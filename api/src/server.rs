@@ -11,11 +11,16 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::app;
+use crate::clock::wall_clock;
 use crate::config::Config;
 use crate::database::Database;
+use crate::edge::WallClock;
 use crate::failure::listen;
+use crate::open_files::Budget;
+use crate::tls::Certificates;
 
 use replica::{Ended, serve_once};
 
@@ -31,10 +36,43 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     // First of all, so that a port in use is reported before anything is started.
     let listeners = Listeners::bind(config.public_listen, config.internal_listen).await?;
+    let budget = parts::budget(&config)?;
+    let wall = wall_clock(config.clock_offset_file.as_deref());
+    let certificates = Certificates::open(&config, wall())?;
+    warn_of_other_host(&config, &certificates);
+    let following = certificates.clone().follow(wall.clone());
+    let _following = AbortOnDropHandle::new(tokio::spawn(following));
     let database = Database::open(&config).await?;
-    let served = serve_and_restart(&config, &database.url, listeners, &stop, on_ready).await;
+    let replica = Configured {
+        config: &config,
+        certificates: &certificates,
+        wall: &wall,
+        budget,
+        url: &database.url,
+    };
+    let served = serve_and_restart(replica, listeners, &stop, on_ready).await;
     database.close().await;
     served
+}
+
+/// What does not change while the process runs.
+#[derive(Clone, Copy)]
+struct Configured<'a> {
+    config: &'a Config,
+    certificates: &'a Certificates,
+    wall: &'a WallClock,
+    budget: Budget,
+    /// Of the database.
+    url: &'a str,
+}
+
+/// Clients that find this replica by its configured URL would not accept its certificate.
+fn warn_of_other_host(config: &Config, certificates: &Certificates) {
+    if let Some(certificate) = &certificates.public
+        && let Some(host) = certificate.is_not_for(&config.own_address().public_url)
+    {
+        tracing::warn!(%host, "the certificate for clients is not for the host of `public_url`");
+    }
 }
 
 /// The bound ports.
@@ -53,8 +91,7 @@ impl Listeners {
 }
 
 async fn serve_and_restart(
-    config: &Config,
-    url: &str,
+    replica: Configured<'_>,
     mut listeners: Listeners,
     stop: &CancellationToken,
     on_ready: impl FnOnce(SocketAddr, SocketAddr),
@@ -72,7 +109,7 @@ async fn serve_and_restart(
             }
         };
         let served = tokio::select! {
-            served = serve_once(config, url, listeners, stop, up) => served,
+            served = serve_once(replica, listeners, stop, up) => served,
             () = stopped_while_starting(stop, &is_up), if is_restart => return Ok(()),
         };
         match served {

@@ -4,6 +4,7 @@
 //! Who presents and who demands a certificate is decided where the ports are served and called.
 
 mod identity;
+mod mutual;
 mod reload;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::config::{Config, ConfigError};
 use crate::edge::WallClock;
 
 pub use identity::{Identity, Source};
+pub use mutual::{call_to, peers_port};
 pub use reload::ReloadingCertificate;
 
 /// How long before a certificate expires an operator hears of it.

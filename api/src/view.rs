@@ -11,6 +11,8 @@ use serde::Serialize;
 use crate::alarms::{self, AlarmBody};
 use crate::bodies::{Renderer, rfc3339};
 use crate::config::{Config, ReplicaAddress};
+use crate::edge::WallClock;
+use crate::tls::Certificates;
 
 /// The answering replica.
 #[derive(Object, Serialize)]
@@ -80,6 +82,10 @@ pub struct ClusterView {
     pub timelines: Timelines,
     /// The origin of this process at its start.
     pub began_as: Origin,
+    /// The certificates of both ports.
+    pub certificates: Certificates,
+    /// The wall clock.
+    pub wall: WallClock,
 }
 
 impl ClusterView {
@@ -120,7 +126,10 @@ impl ClusterView {
         let knowledge = self.replicator.knowledge();
         let quarantined = self.timelines.following().set_aside;
         let log = self.replicator.log();
-        alarms::active(log, self.began_as, quarantined, &knowledge)
+        let mut active = alarms::active(log, self.began_as, quarantined, &knowledge);
+        let now_ms = i64::try_from((self.wall)()).unwrap_or(i64::MAX);
+        active.extend(alarms::of_certificates(&self.certificates, now_ms));
+        active
     }
 
     fn peer(&self, view: &PeerView) -> PeerBody {

@@ -56,8 +56,17 @@ impl Http {
     /// # Errors
     /// A sentence: the file cannot be read, or holds no certificate.
     pub fn trusting(ca: Option<&Path>) -> Result<Self, String> {
+        Self::new(ca, Limits::default())
+    }
+
+    /// The same with these limits.
+    ///
+    /// # Errors
+    /// As [`trusting`](Self::trusting).
+    pub fn new(ca: Option<&Path>, limits: Limits) -> Result<Self, String> {
         let ca = ca.map(certificates).transpose()?;
         Ok(Self(Arc::new(Pools {
+            limits,
             ca,
             ..Pools::default()
         })))

@@ -62,7 +62,8 @@ impl Process {
     pub async fn ready(&mut self) -> io::Result<Addresses> {
         let (mut public, mut internal) = (None, None);
         while let Some(line) = self.stdout.next_line().await? {
-            match line.split_once(" http://") {
+            let url = line.split_once(" https://");
+            match url.or_else(|| line.split_once(" http://")) {
                 Some(("public", address)) => public = address.parse().ok(),
                 Some(("internal", address)) => internal = address.parse().ok(),
                 _ if line == "ready" => break,

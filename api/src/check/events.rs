@@ -110,7 +110,7 @@ mod tests {
             caller.write_all(answer.as_bytes()).await.unwrap();
         });
 
-        let checks = ask_replica(&Probe::new().unwrap(), &url).await;
+        let checks = ask_replica(&Probe::new(None).unwrap(), &url).await;
 
         let wrong: Vec<String> = checks.into_iter().filter_map(|(_, it)| it.err()).collect();
         assert_eq!(wrong.len(), 1);

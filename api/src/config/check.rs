@@ -57,6 +57,38 @@ pub(super) fn config(raw: Raw) -> Result<Config, ConfigError> {
     })
 }
 
+/// Nothing is served in plain text beyond this machine, and no peer is called without knowing whom.
+pub(super) fn refuse_plain_text(config: &Config) -> Result<(), ConfigError> {
+    let is_open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    let (public, internal) = (config.public_listen, config.internal_listen);
+    if is_open(public) && config.tls.is_none() && !config.behind_proxy {
+        let why = format!(
+            "clients would be served in plain text on {public}, beyond this machine: name a \
+             certificate and its key in [tls] (`causeway-server init` makes them), listen on a \
+             loopback address, or write behind_proxy = true if a proxy in front encrypts"
+        );
+        return Err(ConfigError::wrong("public_listen", why));
+    }
+    if is_open(internal) && config.peer_tls.is_none() {
+        let why = format!(
+            "peers would be served in plain text on {internal}, beyond this machine: name ca, \
+             certificate and key in [peer_tls] (`causeway-server init` makes them), or listen on a \
+             loopback address"
+        );
+        return Err(ConfigError::wrong("internal_listen", why));
+    }
+    let mut replicas = config.replicas.iter().enumerate();
+    let secure = replicas.find(|(_, replica)| replica.internal_url.starts_with("https:"));
+    match secure {
+        Some((index, _)) if config.peer_tls.is_none() => Err(ConfigError::wrong(
+            format!("replicas[{index}].internal_url"),
+            "over https, replicas prove their numbers by certificates: name ca, certificate and \
+             key in [peer_tls], or write http://",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn required<T>(key: &str, value: Option<T>, hint: &str) -> Result<T, ConfigError> {
     value.ok_or_else(|| ConfigError::missing(key, hint))
 }
@@ -251,17 +283,10 @@ fn address(index: usize, raw: RawReplica) -> Result<ReplicaAddress, ConfigError>
         let url = required(&key(field), value, "write a URL such as http://host:12000")?;
         http_url(&key(field), &url)
     };
-    let internal_url = url("internal_url", raw.internal_url)?;
-    if internal_url.starts_with("https:") {
-        return Err(ConfigError::wrong(
-            key("internal_url"),
-            "replicas cannot call each other over https yet; write http://",
-        ));
-    }
     Ok(ReplicaAddress {
         id: number(&key("id"), id)?,
         public_url: url("public_url", raw.public_url)?,
-        internal_url,
+        internal_url: url("internal_url", raw.internal_url)?,
     })
 }
 

@@ -14,6 +14,7 @@ use super::ports::Ports;
 use super::replica::{Happening, Process, last_words, log_beside};
 use super::status::{Condition, Row, how, joined, table, welcome};
 use super::{DevOptions, say};
+use crate::clock::wall_clock;
 use crate::failure::UserError;
 use crate::probe::Probe;
 
@@ -36,6 +37,8 @@ pub(super) struct Cluster {
     network: Network,
     news: mpsc::UnboundedSender<News>,
     probe: Probe,
+    /// The certificate of the authority, where TLS is spoken.
+    ca: Option<PathBuf>,
 }
 
 struct Replica {
@@ -69,6 +72,11 @@ impl Cluster {
             folder.empty()?;
         }
         folder.ensure_key()?;
+        let tls = if options.tls {
+            Some(folder.certificates(options.replicas, wall_clock(None)())?)
+        } else {
+            None
+        };
         let numbers: Vec<u16> = ports.iter().map(|(number, _)| *number).collect();
         let network = Network::between(&numbers).await?;
         for (number, own) in &ports {
@@ -81,7 +89,7 @@ impl Cluster {
                 .iter()
                 .map(|&(to, it)| (to, it.public, near(to)))
                 .collect();
-            let settings = folder.write_settings(number, &Addresses { own, all })?;
+            let settings = folder.write_settings(number, &Addresses { own, all }, options.tls)?;
             replicas.insert(number, Replica::at_rest(own, settings));
         }
         Ok(Self {
@@ -90,7 +98,8 @@ impl Cluster {
             replicas,
             network,
             news,
-            probe: Probe::new()?,
+            probe: Probe::new(tls.as_deref())?,
+            ca: tls,
         })
     }
 
@@ -171,7 +180,7 @@ impl Cluster {
             .iter()
             .map(|(&number, replica)| (number, replica.ports.public))
             .collect();
-        welcome(&addresses, took)
+        welcome(&addresses, self.ca.as_deref(), took)
     }
 
     /// Asks every replica that should answer, and draws the table.
@@ -181,7 +190,7 @@ impl Cluster {
             if replica.condition == Condition::Up {
                 let (probe, url) = (
                     self.probe.clone(),
-                    format!("http://{}", replica.ports.public),
+                    format!("{}://{}", self.scheme(), replica.ports.public),
                 );
                 asking.spawn(async move { (number, probe.view(&url).await.ok()) });
             }
@@ -192,13 +201,17 @@ impl Cluster {
             .iter()
             .map(|(&number, replica)| Row {
                 number,
-                public: replica.ports.public,
+                public: format!("{}://{}", self.scheme(), replica.ports.public),
                 condition: replica.condition.clone(),
                 view: views.remove(&number).flatten(),
                 cut_from: self.network.cut_from(number),
             })
             .collect();
         table(&rows)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.ca.is_some() { "https" } else { "http" }
     }
 
     pub(super) fn cut(&self, sides: &[Vec<u16>]) -> String {

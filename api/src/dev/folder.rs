@@ -4,13 +4,27 @@ use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use causeway_domain::ids::ReplicaId;
 use causeway_postgres::{Options, PrivatePostgres};
 use causeway_rig::Settings;
 
 use super::ports::Ports;
 use crate::data_folder;
 use crate::failure::UserError;
+use crate::init::issue::Authority;
 use crate::init::{new_key, write_private};
+
+/// Where [`Folder::certificates`] writes, as a replica's settings name it.
+const TLS: &str = "
+[tls]
+certificate = \"public.crt\"
+key = \"public.key\"
+
+[peer_tls]
+ca = \"../ca.crt\"
+certificate = \"peer.crt\"
+key = \"peer.key\"
+";
 
 /// The folder, ours alone while this value lives.
 #[derive(Debug)]
@@ -49,10 +63,15 @@ impl Folder {
                 fs::remove_dir_all(&path)?;
             }
         }
-        match fs::remove_file(self.key()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+        for name in ["cluster.key", "ca.key", "ca.crt"] {
+            match fs::remove_file(self.path.join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Draws the key that all replicas share, once.
@@ -72,15 +91,42 @@ impl Folder {
         self.of_replica(number).join("postgres/cluster").is_dir()
     }
 
+    /// Issues certificates for this many replicas, of one authority that is made once and kept, and
+    /// returns where its certificate is.
+    pub(super) fn certificates(&self, replicas: u16, now_ms: u64) -> anyhow::Result<PathBuf> {
+        let (certificate, key) = (self.path.join("ca.crt"), self.path.join("ca.key"));
+        if !key.exists() {
+            let (_, ca) = Authority::new("dev", now_ms)?;
+            fs::write(&certificate, ca.certificate)?;
+            write_private(&key, &ca.key)?;
+        }
+        let [ca, ca_key] = [&certificate, &key].map(fs::read_to_string);
+        let authority = Authority::read("dev", &ca?, &ca_key?)?;
+        for replica in (1..=replicas).filter_map(ReplicaId::new) {
+            let folder = self.of_replica(replica.get());
+            data_folder::claim(&folder)?;
+            for (name, pair) in [
+                ("public", authority.public(replica, "127.0.0.1", now_ms)?),
+                ("peer", authority.peer(replica, now_ms)?),
+            ] {
+                write_private(&folder.join(format!("{name}.key")), &pair.key)?;
+                fs::write(folder.join(format!("{name}.crt")), pair.certificate)?;
+            }
+        }
+        Ok(certificate)
+    }
+
     /// Writes the settings of one replica.
     pub(super) fn write_settings(
         &self,
         number: u16,
         addresses: &Addresses,
+        tls: bool,
     ) -> anyhow::Result<PathBuf> {
         let folder = self.of_replica(number);
         data_folder::claim(&folder)?;
-        let url = |address: &SocketAddr| format!("http://{address}");
+        let scheme = if tls { "https" } else { "http" };
+        let url = |address: &SocketAddr| format!("{scheme}://{address}");
         let all = addresses.all.iter();
         let settings = Settings {
             key_file: Some(self.key()),
@@ -91,6 +137,7 @@ impl Folder {
             replicas: all
                 .map(|(id, public, internal)| (*id, url(public), url(internal)))
                 .collect(),
+            more: if tls { TLS.to_owned() } else { String::new() },
             ..Settings::new("dev", number, &folder, "")
         };
         let path = folder.join("causeway.toml");
@@ -119,6 +166,7 @@ pub(super) struct Addresses {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::tls::Certificates;
 
     #[test]
     fn the_settings_it_writes_are_accepted_and_the_key_is_kept() {
@@ -138,9 +186,9 @@ mod tests {
             ],
         };
 
-        let first = Config::load(&folder.write_settings(1, &addresses).unwrap()).unwrap();
+        let first = Config::load(&folder.write_settings(1, &addresses, false).unwrap()).unwrap();
         folder.ensure_key().unwrap();
-        let second = Config::load(&folder.write_settings(1, &addresses).unwrap()).unwrap();
+        let second = Config::load(&folder.write_settings(1, &addresses, false).unwrap()).unwrap();
 
         assert_eq!(first.cluster_key, second.cluster_key);
         assert_eq!(
@@ -148,6 +196,34 @@ mod tests {
             "http://127.0.0.1:40000"
         );
         assert_eq!(first.data_dir, folder.of_replica(1));
+    }
+
+    #[test]
+    fn with_tls_its_certificates_are_accepted_and_the_authority_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&root.path().join("data")).unwrap();
+        folder.ensure_key().unwrap();
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let own = Ports {
+            public: local(12002),
+            internal: local(11002),
+        };
+        let all = vec![(2, own.public, own.internal)];
+        let addresses = Addresses { own, all };
+        let now_ms = 1_800_000_000_000;
+
+        let ca = fs::read(folder.certificates(2, now_ms).unwrap()).unwrap();
+        let settings = folder.write_settings(2, &addresses, true).unwrap();
+
+        let config = Config::load(&settings).unwrap();
+        let certificates = Certificates::open(&config, now_ms).unwrap();
+        assert!(certificates.public.unwrap().identity().is_for("127.0.0.1"));
+        assert!(certificates.peers.is_some());
+        assert_eq!(config.own_address().public_url, "https://127.0.0.1:12002");
+        assert_eq!(
+            fs::read(folder.certificates(2, now_ms).unwrap()).unwrap(),
+            ca
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ pub(super) enum Condition {
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) number: u16,
-    pub(super) public: SocketAddr,
+    /// Its URL.
+    pub(super) public: String,
     pub(super) condition: Condition,
     /// What it answered about itself, where it did.
     pub(super) view: Option<Value>,
@@ -36,7 +38,12 @@ pub(super) struct Row {
 }
 
 /// Says what to do with a cluster that stands.
-pub(super) fn welcome(addresses: &[(u16, SocketAddr)], took: Duration) -> String {
+pub(super) fn welcome(
+    addresses: &[(u16, SocketAddr)],
+    ca: Option<&Path>,
+    took: Duration,
+) -> String {
+    let scheme = if ca.is_some() { "https" } else { "http" };
     let mut text = format!(
         "\n{} replicas are ready after {:.1} s.\n\n",
         addresses.len(),
@@ -45,13 +52,19 @@ pub(super) fn welcome(addresses: &[(u16, SocketAddr)], took: Duration) -> String
     for (number, public) in addresses {
         let _ = writeln!(
             text,
-            "  replica {number}   http://{public}   try the API: http://{public}/docs"
+            "  replica {number}   {scheme}://{public}   try the API: {scheme}://{public}/docs"
         );
     }
     text.push_str("\nChat, in other terminals:\n");
     let ends = [addresses.first(), addresses.get(1..).and_then(<[_]>::last)];
     for (_, public) in ends.into_iter().flatten() {
-        let _ = writeln!(text, "  cargo chat --server {public}");
+        let _ = match ca {
+            Some(ca) => {
+                let ca = ca.display();
+                writeln!(text, "  cargo chat --server https://{public} --ca {ca}")
+            }
+            None => writeln!(text, "  cargo chat --server {public}"),
+        };
     }
     let numbers: Vec<u16> = addresses.iter().map(|(number, _)| *number).collect();
     let (one, other) = numbers.split_at(numbers.len() / 2);
@@ -93,9 +106,9 @@ pub(super) fn table(rows: &[Row]) -> String {
         };
         writeln!(
             text,
-            "{:<8} http://{:<16} {:<17} {:<20} {cut}",
+            "{:<8} {:<23} {:<17} {:<20} {cut}",
             row.number,
-            row.public.to_string(),
+            row.public,
             state(row),
             vector(row.view.as_ref()),
         )
@@ -142,6 +155,7 @@ mod tests {
             let local = |number| (number, SocketAddr::from(([127, 0, 0, 1], 12000 + number)));
             welcome(
                 &(1..=count).map(local).collect::<Vec<_>>(),
+                None,
                 Duration::from_secs(3),
             )
         };
@@ -157,10 +171,21 @@ mod tests {
     }
 
     #[test]
+    fn the_welcome_says_how_a_client_trusts_the_cluster() {
+        let one = [(1, SocketAddr::from(([127, 0, 0, 1], 12001)))];
+
+        let said = welcome(&one, Some(Path::new("/d/ca.crt")), Duration::ZERO);
+
+        let chat = "cargo chat --server https://127.0.0.1:12001 --ca /d/ca.crt\n";
+        assert!(said.contains(chat), "{said}");
+        assert!(said.contains("https://127.0.0.1:12001/docs"), "{said}");
+    }
+
+    #[test]
     fn the_table_shows_state_vector_and_cuts() {
         let up = Row {
             number: 1,
-            public: SocketAddr::from(([127, 0, 0, 1], 12001)),
+            public: "http://127.0.0.1:12001".to_owned(),
             condition: Condition::Up,
             view: Some(json!({"self": {"vector": [5, 0, 17]}})),
             cut_from: vec![2, 3],

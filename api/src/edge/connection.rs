@@ -35,6 +35,13 @@ impl Connection {
             linger: None,
         }
     }
+
+    /// Waits for the first byte and leaves it to be read; `None` where none comes.
+    pub(super) async fn first_byte(&self) -> Option<u8> {
+        let mut byte = [0];
+        let peeked = self.stream.peek(&mut byte).await;
+        matches!(peeked, Ok(1..)).then_some(byte[0])
+    }
 }
 
 /// Sets socket options. None is needed for correctness, so a system may lack them.

@@ -96,7 +96,7 @@ fn instead_of(answer: &[u8]) -> Option<Vec<u8>> {
         .then(|| written(&problem))
 }
 
-fn written(problem: &Problem) -> Vec<u8> {
+pub(super) fn written(problem: &Problem) -> Vec<u8> {
     let id = next_id();
     let status: StatusCode = problem.http_status();
     let body = problem.body(&id);

@@ -24,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::accept::{Accepted, BoundedAcceptor};
+use super::connection::Connection;
 use super::heads::{ProblemHeads, crowded};
 use super::seats::{Seat, Turn};
+use super::transport::{ClientCertificate, Transport};
 use crate::problem::Problem;
 
 /// Most buffered bytes of one connection, in each direction.
@@ -35,6 +37,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// remaining connections, such as streams.
 pub async fn serve<E>(
     mut acceptor: BoundedAcceptor,
+    transport: Transport,
     application: E,
     stop: CancellationToken,
     grace: Duration,
@@ -57,9 +60,17 @@ pub async fn serve<E>(
         let peer = Peer {
             local,
             remote,
-            scheme: Scheme::HTTP,
+            scheme: transport.scheme(),
+            certificate: None,
         };
-        let serving = serve_one(connection, peer, seat, application.clone(), stop.clone());
+        let serving = open_and_serve(
+            connection,
+            transport.clone(),
+            peer,
+            seat,
+            application.clone(),
+            stop.clone(),
+        );
         connections.spawn(abort.clone().run_until_cancelled_owned(serving));
     }
     drop((acceptor, sweeping));
@@ -75,6 +86,32 @@ struct Peer {
     local: LocalAddr,
     remote: RemoteAddr,
     scheme: Scheme,
+    certificate: Option<ClientCertificate>,
+}
+
+/// The seat bounds how long a handshake may take, as part of the first request.
+async fn open_and_serve<E>(
+    connection: Connection,
+    transport: Transport,
+    peer: Peer,
+    seat: Seat,
+    application: Arc<E>,
+    stop: CancellationToken,
+) where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let opened = tokio::select! {
+        opened = transport.open(connection) => opened,
+        _took_too_long = seat.has_to_close() => None,
+        () = stop.cancelled() => None,
+    };
+    if let Some((io, certificate)) = opened {
+        let peer = Peer {
+            certificate,
+            ..peer
+        };
+        serve_one(io, peer, seat, application, stop).await;
+    }
 }
 
 async fn serve_one<I, E>(
@@ -90,12 +127,15 @@ async fn serve_one<I, E>(
     let turns = seat.turns();
     let is_refused = seat.is_refused();
     let heads = ProblemHeads::new(io, turns.clone());
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let (application, peer, turn) = (application.clone(), peer.clone(), turns.begin());
         async move {
             let response = if is_refused || turn.is_none() {
                 crowded()
             } else {
+                if let Some(certificate) = peer.certificate {
+                    request.extensions_mut().insert(certificate);
+                }
                 let request = (request, peer.local, peer.remote, peer.scheme).into();
                 application.get_response(request).await
             };

@@ -3,3 +3,4 @@
 mod connections;
 mod demo;
 mod refusals;
+mod secure;

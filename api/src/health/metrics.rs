@@ -27,6 +27,7 @@ fn gather(parts: &Parts) -> Result<String> {
     writing(&metrics, parts)?;
     peers(&metrics, parts)?;
     traffic(&metrics, parts)?;
+    certificates(&metrics, parts)?;
     alarms(&metrics, parts)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&metrics.0.gather(), &mut text)?;
@@ -152,6 +153,19 @@ fn traffic(metrics: &Metrics, parts: &Parts) -> Result<()> {
         sent.with_label_values(&peer).inc_by(counted.sent);
         received.with_label_values(&peer).inc_by(counted.received);
         left_out.with_label_values(&peer).inc_by(counted.left_out);
+    }
+    Ok(())
+}
+
+fn certificates(metrics: &Metrics, parts: &Parts) -> Result<()> {
+    let expiry = metrics.gauge_by(
+        "port",
+        "causeway_certificate_not_after_seconds",
+        "When the certificate of a port expires, Unix time.",
+    )?;
+    for (port, certificate) in parts.view.certificates.by_port() {
+        let not_after_ms = certificate.identity().not_after_ms;
+        expiry.with_label_values(&[port]).set(not_after_ms / 1_000);
     }
     Ok(())
 }

@@ -5,29 +5,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_domain::ids::ReplicaId;
-use causeway_replicator::driver::Clocks;
+use causeway_replicator::driver::{Clocks, Replicator};
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator_core::auth::PeerKeys;
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::me::Me;
 use causeway_replicator_core::wire::Caller;
 use causeway_store::log::{Log, Options};
+use causeway_store::timelines::Timelines;
 
+use super::Configured;
 use crate::config::{Config, ReplicaAddress};
 use crate::disk::Disk;
 use crate::failure::UserError;
 use crate::keys::ClusterKeys;
 use crate::open_files::{self, Budget, Wanted};
 use crate::random;
-
-/// Returns how this process introduces itself to its peers.
-pub(crate) fn caller(config: &Config) -> anyhow::Result<Caller> {
-    Ok(Caller {
-        cluster: config.cluster.clone(),
-        replica: config.replica,
-        instance: Instance(u64::from_be_bytes(random::bytes()?)),
-    })
-}
+use crate::view::ClusterView;
 
 /// Returns how many connections each port may have.
 pub(super) fn budget(config: &Config) -> Result<Budget, UserError> {
@@ -35,6 +29,32 @@ pub(super) fn budget(config: &Config) -> Result<Budget, UserError> {
         connections: config.limits.max_connections,
         per_address: config.limits.max_connections_per_address,
         peers: config.peers().count(),
+    })
+}
+
+pub(super) fn view(
+    configured: Configured<'_>,
+    timelines: &Timelines,
+    replicator: &Replicator,
+) -> Arc<ClusterView> {
+    let config = configured.config;
+    Arc::new(ClusterView {
+        replicas: config.replicas.iter().map(|replica| replica.id).collect(),
+        config: config.clone(),
+        replicator: replicator.clone(),
+        timelines: timelines.clone(),
+        began_as: replicator.began_as(),
+        certificates: configured.certificates.clone(),
+        wall: configured.wall.clone(),
+    })
+}
+
+/// Returns how this process introduces itself to its peers.
+pub(crate) fn caller(config: &Config) -> anyhow::Result<Caller> {
+    Ok(Caller {
+        cluster: config.cluster.clone(),
+        replica: config.replica,
+        instance: Instance(u64::from_be_bytes(random::bytes()?)),
     })
 }
 

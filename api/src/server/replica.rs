@@ -16,19 +16,19 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::critical::{CriticalTasks, FirstEnd};
-use super::{Listeners, parts};
+use super::{Configured, Listeners, parts};
 use crate::app;
-use crate::clock::wall_clock;
-use crate::config::Config;
 use crate::context::{Context, Parts};
 use crate::cursor::Cursors;
 use crate::edge::accept::{BoundedAcceptor, ConnectionLimits};
 use crate::edge::serve::serve;
+use crate::edge::transport::Transport;
 use crate::feeds::{Feeds, Setup};
 use crate::keys::ClusterKeys;
 use crate::open_files::Budget;
 use crate::random;
 use crate::routes::peers::Peers;
+use crate::tls;
 use crate::token::Tokens;
 use crate::view::ClusterView;
 
@@ -50,13 +50,12 @@ pub(super) enum Ended {
 
 /// Serves one replica until `stop`. Calls `on_ready` when clients and peers are served.
 pub(super) async fn serve_once(
-    config: &Config,
-    url: &str,
+    configured: Configured<'_>,
     listeners: Listeners,
     stop: &CancellationToken,
     on_ready: impl FnOnce(),
 ) -> anyhow::Result<Ended> {
-    let (replica, answers) = Replica::open(config, url).await?;
+    let (replica, answers) = Replica::open(configured).await?;
     replica.serve_peers(listeners.internal)?;
     let outcome = if replica.replicator.look_back(answers).await {
         replica.raise_above_peers().await;
@@ -93,11 +92,9 @@ struct Replica {
 impl Replica {
     /// Opens everything but the ports. Returns also what the peers answered before the log was opened.
     async fn open(
-        config: &Config,
-        url: &str,
+        configured: Configured<'_>,
     ) -> anyhow::Result<(Self, BTreeMap<ReplicaId, Answer>)> {
-        let budget = parts::budget(config)?;
-        let wall = wall_clock(config.clock_offset_file.as_deref());
+        let (config, url, wall) = (configured.config, configured.url, configured.wall);
         let keys = ClusterKeys::of(config);
         let peer_keys = parts::peer_keys(&keys);
         let clocks = Clocks::new(wall.clone());
@@ -117,7 +114,8 @@ impl Replica {
         storing.adopt("the read model", follower);
         let me = parts::me(config, &caller, &log);
         let replicator = Replicator::spawn(me, links, log.clone(), clocks);
-        let (view, feeds) = spawn_feeds(config, &keys, &timelines, &replicator, &feeding);
+        let view = parts::view(configured, &timelines, &replicator);
+        let feeds = spawn_feeds(&view, Cursors::new(&keys), &feeding);
         let context = Context::of(Parts {
             replica: config.replica,
             replicas: view.replicas.clone(),
@@ -129,7 +127,7 @@ impl Replica {
             view,
             tokens: Tokens::new(&keys),
             cursors: Cursors::new(&keys),
-            wall,
+            wall: wall.clone(),
             disk,
             random: || random::bytes().expect("the system gave random bytes at the start"),
             started: Instant::now(),
@@ -139,7 +137,7 @@ impl Replica {
             log,
             replicator,
             peer_keys,
-            budget,
+            budget: configured.budget,
             first_end,
             serving,
             feeding,
@@ -158,7 +156,13 @@ impl Replica {
             per_address: self.budget.peers_per_address,
             ..ConnectionLimits::default()
         };
-        self.serve("the port for peers", listener, peers, limits)
+        self.serve(
+            "the port for peers",
+            listener,
+            Transport::Plain,
+            peers,
+            limits,
+        )
     }
 
     fn serve_clients(&self, listener: TcpListener) -> anyhow::Result<()> {
@@ -167,9 +171,14 @@ impl Replica {
             per_address: self.budget.clients_per_address,
             ..ConnectionLimits::default()
         };
+        let transport = match self.context.view.certificates.public.clone() {
+            Some(certificate) => Transport::Tls(tls::public_port(certificate)?),
+            None => Transport::Plain,
+        };
         self.serve(
             "the port for clients",
             listener,
+            transport,
             app::app(&self.context),
             limits,
         )
@@ -179,13 +188,14 @@ impl Replica {
         &self,
         name: &'static str,
         listener: TcpListener,
+        transport: Transport,
         application: impl poem::Endpoint + 'static,
         limits: ConnectionLimits,
     ) -> anyhow::Result<()> {
         let acceptor = BoundedAcceptor::new(name, listener, &limits)?;
         let stop = self.serving.stop.clone();
         self.serving
-            .spawn(name, serve(acceptor, application, stop, GRACE));
+            .spawn(name, serve(acceptor, transport, application, stop, GRACE));
         Ok(())
     }
 
@@ -253,39 +263,25 @@ fn report_beginning(log: &Log) {
 }
 
 /// Starts the streams, and the task that announces presence to the peers.
-fn spawn_feeds(
-    config: &Config,
-    keys: &ClusterKeys,
-    timelines: &Timelines,
-    replicator: &Replicator,
-    tasks: &CriticalTasks,
-) -> (Arc<ClusterView>, Feeds) {
-    let replicas: Vec<ReplicaId> = config.replicas.iter().map(|replica| replica.id).collect();
-    let view = Arc::new(ClusterView {
-        replicas: replicas.clone(),
-        config: config.clone(),
-        replicator: replicator.clone(),
-        timelines: timelines.clone(),
-        began_as: replicator.began_as(),
-    });
+fn spawn_feeds(view: &Arc<ClusterView>, cursors: Cursors, tasks: &CriticalTasks) -> Feeds {
     let shown = view.clone();
+    let replicator = view.replicator.clone();
     let (feeds, mut changes, following) = Feeds::new(Setup {
-        replicas,
-        timelines: timelines.clone(),
+        replicas: view.replicas.clone(),
+        timelines: view.timelines.clone(),
         knowledge: replicator.watch_knowledge(),
         online_changes: {
             let replicator = replicator.clone();
             Arc::new(move || replicator.take_online_changes())
         },
-        cursors: Cursors::new(keys),
+        cursors,
         view: Arc::new(move || shown.json().into()),
     });
     tasks.spawn_until_stop("the task that feeds the streams", following);
-    let replicator = replicator.clone();
     tasks.spawn_until_stop("the task that announces presence", async move {
         while let Some(change) = changes.recv().await {
             replicator.change_presence(change.came, change.went);
         }
     });
-    (view, feeds)
+    feeds
 }

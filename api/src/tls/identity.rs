@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use causeway_domain::ids::ReplicaId;
 use causeway_replicator_core::certificate::certificate_name;
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, CertificateError, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::provider;
+use super::mutual::Verifiers;
+use super::{EXPIRY_NOTICE, provider};
 use crate::bodies::rfc3339;
 use crate::config::{CertificateFiles, Config, ConfigError};
 
@@ -99,13 +99,18 @@ impl Source {
             let added = roots.add(authority);
             added.map_err(|error| self.wrong("ca", format!("it holds no authority: {error}")))?;
         }
-        let roots = Arc::new(roots);
-        if let Some((ca, replica)) = &self.peers {
-            self.verify(&certified, &roots, ca, *replica, now_ms)?;
-        }
+        let verifiers = match &self.peers {
+            Some((ca, replica)) => {
+                let verifiers = Verifiers::trusting(&Arc::new(roots));
+                let verifiers = verifiers.map_err(|error| self.wrong("ca", error))?;
+                self.verify(&certified, &verifiers, ca, *replica, now_ms)?;
+                Some(verifiers)
+            }
+            None => None,
+        };
         Ok(Identity {
             certified: Arc::new(certified),
-            roots,
+            verifiers,
             not_after_ms: chain.not_after_ms.min(authorities.not_after_ms),
         })
     }
@@ -186,7 +191,7 @@ impl Source {
     fn verify(
         &self,
         certified: &CertifiedKey,
-        roots: &Arc<RootCertStore>,
+        verifiers: &Verifiers,
         ca: &Path,
         replica: ReplicaId,
         now_ms: u64,
@@ -198,21 +203,19 @@ impl Source {
             );
             self.wrong("certificate", why)
         };
-        let server = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider()).build();
-        let server = server.map_err(|error| self.wrong("ca", error.to_string()))?;
-        let client = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider()).build();
-        let client = client.map_err(|error| self.wrong("ca", error.to_string()))?;
         let name = certificate_name(replica);
         let expected = ServerName::try_from(name.as_str()).map_err(|error| unusable(&error))?;
         let now = UnixTime::since_unix_epoch(Duration::from_millis(now_ms));
         let [own, others @ ..] = &certified.cert[..] else {
             return Err(unusable(&"it is empty"));
         };
-        let verified = server.verify_server_cert(own, others, &expected, &[], now);
-        let verified = verified.map(drop);
-        let verified =
-            verified.and_then(|()| client.verify_client_cert(own, others, now).map(drop));
-        verified.map_err(|error| match error {
+        let called = verifiers.of_called.as_ref();
+        let verified = called.verify_server_cert(own, others, &expected, &[], now);
+        let verified = verified.and_then(|_| {
+            let callers = verifiers.of_callers.as_ref();
+            callers.verify_client_cert(own, others, now)
+        });
+        verified.map(drop).map_err(|error| match error {
             rustls::Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::BadSignature,
             ) => unusable(&format!(
@@ -261,13 +264,31 @@ impl Default for Dated {
 pub struct Identity {
     /// The certificate, those of intermediate authorities, and the key.
     pub certified: Arc<CertifiedKey>,
-    /// The authorities of the peers' certificates; empty for the public port.
-    pub roots: Arc<RootCertStore>,
+    /// How peers are verified; nothing for the public port.
+    pub(super) verifiers: Option<Verifiers>,
     /// When the first certificate of the files expires, Unix time.
     pub not_after_ms: i64,
 }
 
 impl Identity {
+    /// Says that it expires within 30 days, or has expired.
+    pub fn expiry(&self, port: &str, now_ms: i64) -> Option<String> {
+        let notice_ms = i64::try_from(EXPIRY_NOTICE.as_millis()).unwrap_or(i64::MAX);
+        let left_ms = self.not_after_ms.saturating_sub(now_ms);
+        let date = rfc3339(self.not_after_ms);
+        let what = match left_ms {
+            ..0 => format!("expired at {date}"),
+            _ if left_ms < notice_ms => {
+                format!("expires in {} days, at {date}", left_ms / 86_400_000)
+            }
+            _ => return None,
+        };
+        Some(format!(
+            "the certificate of the {port} port {what}: renew it (`causeway-server \
+             renew-certificates`, or as it was issued) and replace the files; no restart is needed"
+        ))
+    }
+
     /// Whether the certificate is for this host, a DNS name or an address.
     pub fn is_for(&self, host: &str) -> bool {
         let Ok(expected) = ServerName::try_from(host.trim_matches(['[', ']'])) else {

@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::SignatureScheme;
 use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
@@ -57,14 +56,16 @@ impl ReloadingCertificate {
         self.state().identity.clone()
     }
 
-    /// Returns the authorities whose certificates peers may present.
-    pub fn roots(&self) -> Arc<RootCertStore> {
-        self.state().identity.roots.clone()
-    }
-
     /// Returns why the files as they are now are not in use, where that is so.
     pub fn rejected(&self) -> Option<String> {
         self.state().rejected.clone()
+    }
+
+    /// Returns the host of a URL that the certificate is not for.
+    pub fn is_not_for(&self, url: &str) -> Option<String> {
+        let url: http::Uri = url.parse().ok()?;
+        let host = url.host()?;
+        (!self.identity().is_for(host)).then(|| host.to_owned())
     }
 
     /// Reads the files again. What cannot be used replaces nothing.

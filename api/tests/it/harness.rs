@@ -4,6 +4,7 @@
 
 mod answer;
 mod browser;
+mod certificates;
 mod cluster;
 mod database;
 mod later;
@@ -19,6 +20,7 @@ pub use causeway_rig::Settings;
 
 pub use answer::Answer;
 pub use browser::Browser;
+pub use certificates::Certificates;
 pub use cluster::Cluster;
 pub use database::Database;
 pub use later::Later;

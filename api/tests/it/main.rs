@@ -61,5 +61,6 @@ mod settling;
 mod storm;
 mod swaps;
 mod texts;
+mod tls;
 mod upgrades;
 mod views;

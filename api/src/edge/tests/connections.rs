@@ -238,8 +238,8 @@ async fn stopping_closes_streams_that_would_go_on_for_ever() {
     assert_eq!(readers.load(Ordering::SeqCst), 0);
 }
 
-const GET: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
-const FLOOD: &[u8] = b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n";
+pub(super) const GET: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+pub(super) const FLOOD: &[u8] = b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Reads the answer to `GET`, and nothing of a next one.
 async fn read_an_answer(stream: &mut TcpStream) {
@@ -253,14 +253,14 @@ async fn read_an_answer(stream: &mut TcpStream) {
     assert!(answer.starts_with(b"HTTP/1.1 200 "));
 }
 
-async fn read_to_end(mut stream: TcpStream) -> String {
+pub(super) async fn read_to_end(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
     drop(read.expect("the server closes the connection"));
     String::from_utf8(answer).unwrap()
 }
 
-async fn until(fact: impl Fn() -> bool) {
+pub(super) async fn until(fact: impl Fn() -> bool) {
     let wait = async {
         while !fact() {
             sleep(Duration::from_millis(5)).await;

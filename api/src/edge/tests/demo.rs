@@ -21,6 +21,7 @@ use crate::edge::accept::{BoundedAcceptor, ConnectionLimits};
 use crate::edge::body::Body;
 use crate::edge::seen::SeenCursors;
 use crate::edge::serve::serve;
+use crate::edge::transport::Transport;
 use crate::edge::{BodyLimits, Edge};
 use crate::keys::ClusterKeys;
 use crate::problem::Problem;
@@ -140,8 +141,12 @@ impl Demo {
         Self::start_with(ConnectionLimits::default()).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test calls like any client")]
     pub(super) async fn start_with(limits: ConnectionLimits) -> Self {
+        Self::start_speaking(Transport::Plain, limits).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test calls like any client")]
+    pub(super) async fn start_speaking(transport: Transport, limits: ConnectionLimits) -> Self {
         let readers = Arc::new(AtomicU64::new(0));
         let service = OpenApiService::new(Api, "demo", "1");
         let edge = Edge::new(&service.spec(), tokens(), Arc::new(|| NOW), 1)
@@ -167,6 +172,7 @@ impl Demo {
         let grace = Duration::from_millis(200);
         let serving = tokio::spawn(serve(
             acceptor,
+            transport,
             edge.around(application),
             stop.clone(),
             grace,

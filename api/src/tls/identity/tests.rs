@@ -77,7 +77,7 @@ fn what_was_issued_can_be_used_by_its_host_and_by_its_replica_only() {
 
     files.pair(&files.authority.peer(replica(2), NOW_MS).unwrap());
 
-    assert_eq!(used(&files.peers(2), NOW_MS).roots.len(), 1);
+    assert!(used(&files.peers(2), NOW_MS).verifiers.is_some());
     refused(
         &files.peers(1),
         "peer_tls.certificate",
@@ -91,6 +91,15 @@ fn a_clock_that_is_a_day_late_does_no_harm_and_one_that_is_further_off_is_named(
     files.pair(&files.authority.public(replica(1), "a", NOW_MS).unwrap());
 
     used(&files.public(), NOW_MS - DAY_MS);
+
+    let identity = used(&files.public(), NOW_MS);
+    let expiry = |days: u64| {
+        let now_ms = i64::try_from(NOW_MS + days * DAY_MS).unwrap();
+        identity.expiry("public", now_ms).unwrap_or_default()
+    };
+    assert_eq!(expiry(699), "");
+    assert!(expiry(701).contains("expires in 29 days"));
+    assert!(expiry(731).contains("expired at"));
 
     refused_at(
         NOW_MS - 3 * DAY_MS,

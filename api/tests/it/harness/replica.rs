@@ -1,20 +1,23 @@
 //! One replica: a server, its settings, its database, its folder.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use causeway_client::{Client, Http, Limits};
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Certificate, Method, RequestBuilder};
 use tempfile::TempDir;
 
-use super::{Answer, Database, Process, Settings, User, settings_alone, write};
+use super::{Answer, Certificates, Database, Process, Settings, User, settings_alone, write};
 
 /// The public address of a replica, which changes when it is started again.
 #[derive(Clone, Debug)]
 pub struct Door {
     address: Arc<Mutex<SocketAddr>>,
+    /// The authority that it trusts: then it speaks TLS.
+    ca: Option<PathBuf>,
     /// For requests of which every byte matters.
     raw: reqwest::Client,
     /// For what is only prepared.
@@ -24,31 +27,54 @@ pub struct Door {
 impl Door {
     /// The door at an address.
     pub fn at(address: SocketAddr) -> Self {
+        Self::trusting(address, None)
+    }
+
+    /// The door at an address that speaks TLS, where an authority is named.
+    pub fn trusting(address: SocketAddr, ca: Option<PathBuf>) -> Self {
         let limits = Limits {
             connect: Duration::from_secs(5),
             call: Duration::from_mins(1),
             ..Limits::default()
         };
+        let pem = ca
+            .as_ref()
+            .map(|ca| std::fs::read(ca).expect("it was written"));
+        let trusted = pem.map(|pem| Certificate::from_pem(&pem).expect("it is one"));
         let raw = reqwest::Client::builder()
             .no_proxy()
+            .tls_certs_only(trusted)
+            .tls_info(true)
             .connect_timeout(limits.connect)
             .build();
         Self {
             address: Arc::new(Mutex::new(address)),
             raw: raw.expect("a client can be made"),
-            http: Http::with_limits(limits),
+            http: Http::new(ca.as_deref(), limits).expect("it was read before"),
+            ca,
         }
+    }
+
+    /// The same door with connections of its own.
+    pub fn anew(&self) -> Self {
+        Self::trusting(self.address(), self.ca.clone())
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        let scheme = if self.ca.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address())
     }
 
     /// The public API as it is at this moment, without a token.
     pub fn client(&self) -> Client {
-        Client::new(&self.http, &format!("http://{}", self.address()))
+        Client::new(&self.http, &self.url())
     }
 
     /// A request to a path that begins with `/`, without a token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let address = self.address();
-        self.raw.request(method, format!("http://{address}{path}"))
+        let url = self.url();
+        self.raw.request(method, format!("{url}{path}"))
     }
 
     /// Gets a path without a token.
@@ -98,6 +124,17 @@ impl Replica {
             database,
             _folder: folder,
         }
+    }
+
+    /// Lets its clients and its peers speak TLS from its next start on.
+    pub fn secure(&mut self, certificates: &Certificates) {
+        self.settings.more += &certificates.tables(self.settings.replica);
+        for (_, public, internal) in &mut self.settings.replicas {
+            for url in [public, internal] {
+                *url = url.replace("http://", "https://");
+            }
+        }
+        self.door = Door::trusting(self.door.address(), Some(certificates.ca()));
     }
 
     /// Starts it (again) with its settings and waits until it is ready.

@@ -57,7 +57,7 @@ impl User {
     /// The same session on connections of its own.
     pub fn anew(&self) -> Self {
         Self {
-            door: Door::at(self.door.address()),
+            door: self.door.anew(),
             ..self.clone()
         }
     }
