@@ -292,6 +292,14 @@ fn in_plain_words(said: &str) -> Option<&'static str> {
             "its certificate is for another host name; use the name that it is for",
         ),
         (
+            "NotValidYet",
+            "its certificate is not valid yet; correct the clock of this machine, or of the one that issued it",
+        ),
+        (
+            "not valid yet",
+            "its certificate is not valid yet; correct the clock of this machine, or of the one that issued it",
+        ),
+        (
             "Expired",
             "its certificate has expired; tell who runs the server",
         ),

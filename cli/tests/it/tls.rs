@@ -1,10 +1,11 @@
 //! Servers behind TLS, and the errors when only one side uses it.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -28,13 +29,20 @@ struct Front {
 impl Front {
     /// Starts it with a certificate for this host name.
     fn of(server: SocketAddr, name: &str) -> Self {
+        Self::valid(server, name, 2000..3000)
+    }
+
+    /// Starts it with a certificate for this host name that is valid in these years.
+    fn valid(server: SocketAddr, name: &str, years: Range<i32>) -> Self {
         let home = Home::new();
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_certificate = ca.self_signed(&ca_key).unwrap();
         let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut own = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        own.not_before = date_time_ymd(years.start, 1, 1);
+        own.not_after = date_time_ymd(years.end, 1, 1);
         let own = own.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
         let path = home.path().join("ca.pem");
         std::fs::write(&path, ca_certificate.pem()).unwrap();
@@ -110,6 +118,8 @@ fn what_does_not_fit_is_told_with_what_to_do() {
     let server = cluster.start(1);
     let front = Front::of(server.address, "localhost");
     let stranger = Front::of(server.address, "other.example");
+    let past = Front::valid(server.address, "localhost", 2000..2001);
+    let future = Front::valid(server.address, "localhost", 2999..3000);
     let port = front.address.port();
     let ca = |front: &Front| front.ca.to_str().unwrap().to_owned();
     // As any HTTP server answers what is not HTTP.
@@ -128,6 +138,12 @@ fn what_does_not_fit_is_told_with_what_to_do() {
             stranger.url(),
             ca(&stranger),
             "its certificate is for another host name; use the name that it is for",
+        ),
+        (past.url(), ca(&past), "its certificate has expired"),
+        (
+            future.url(),
+            ca(&future),
+            "its certificate is not valid yet; correct the clock",
         ),
         (
             format!("http://localhost:{port}"),
