@@ -4,6 +4,7 @@
 //! ready, two addresses. Used by `causeway-server dev`, by the tests of the API, by torture and by
 //! the benchmarks.
 
+mod certificates;
 pub mod links;
 mod network;
 pub mod ports;
@@ -11,6 +12,7 @@ mod process;
 pub mod program;
 mod settings;
 
+pub use certificates::Certificates;
 pub use network::Network;
 pub use process::{Addresses, Process, hide_settings, signal};
 pub use settings::Settings;

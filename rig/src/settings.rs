@@ -22,8 +22,10 @@ pub struct Settings {
     pub listen: (String, String),
     /// Number, public and internal URL of every replica.
     pub replicas: Vec<(u16, String, String)>,
-    /// Lines added before the replicas.
+    /// Lines added before the tables.
     pub more: String,
+    /// Tables added before the replicas.
+    pub tables: String,
 }
 
 impl Settings {
@@ -39,6 +41,7 @@ impl Settings {
             listen: ("127.0.0.1:0".into(), "127.0.0.1:0".into()),
             replicas: Vec::new(),
             more: String::new(),
+            tables: String::new(),
         }
     }
 
@@ -59,13 +62,14 @@ impl Settings {
         });
         format!(
             "cluster = {}\nreplica = {}\ndata_dir = {}\nauth = \"open\"\n\
-             public_listen = {}\ninternal_listen = {}\n{key}{database}{}{}",
+             public_listen = {}\ninternal_listen = {}\n{key}{database}{}{}{}",
             quoted(&self.cluster),
             self.replica,
             quoted(&self.data_dir.to_string_lossy()),
             quoted(&self.listen.0),
             quoted(&self.listen.1),
             self.more,
+            self.tables,
             replicas.collect::<String>(),
         )
     }

@@ -137,7 +137,7 @@ impl Folder {
             replicas: all
                 .map(|(id, public, internal)| (*id, url(public), url(internal)))
                 .collect(),
-            more: if tls { TLS.to_owned() } else { String::new() },
+            tables: if tls { TLS.to_owned() } else { String::new() },
             ..Settings::new("dev", number, &folder, "")
         };
         let path = folder.join("causeway.toml");

@@ -31,7 +31,7 @@ async fn clients_are_served_over_tls_and_changed_files_are_used_without_a_restar
     );
     let first = presented(&replica.door).await;
 
-    certificates.renew(&[]);
+    certificates.renew();
 
     eventually("the new certificate being used", async || {
         let now = presented(&replica.door.anew()).await;
@@ -62,7 +62,7 @@ async fn a_certificate_that_expires_soon_raises_an_alarm() {
     replica.secure(&certificates);
     let clock = certificates.file("offset");
     fs::write(&clock, (710 * DAY_MS).to_string()).expect("it is ours");
-    replica.settings.more = format!("clock_offset_file = {clock:?}\n{}", replica.settings.more);
+    replica.settings.more = format!("clock_offset_file = {clock:?}\n");
     replica.restart().await;
 
     let view = replica.user("ann").await.view().await.to_string();

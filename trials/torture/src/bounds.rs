@@ -132,7 +132,7 @@ async fn measure(
 
 /// Logs in a user and joins the group.
 async fn member(server: &str) -> anyhow::Result<Client> {
-    let client = Client::new(&http(), server);
+    let client = Client::new(&http(None), server);
     let session: Session = client.log_in("ann").await?;
     let client = client.with_token(session.token);
     client.join::<IgnoredAny>(GROUP).await?;

@@ -1,14 +1,17 @@
 //! The replicas and the links between them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use causeway_rig::Certificates;
 use futures_util::future::join_all;
 use rustix::process::Signal;
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, TryLockError};
 
 use crate::disk::SmallDisk;
 use crate::network::Network;
+use crate::options::Arguments;
 use crate::replica::{self, Replica};
 
 /// The cluster under test.
@@ -16,6 +19,8 @@ use crate::replica::{self, Replica};
 pub struct Cluster {
     /// All links.
     pub network: Network,
+    /// The certificate of the authority, where TLS is spoken.
+    ca: Option<PathBuf>,
     root: PathBuf,
     replicas: Vec<Arc<Mutex<Replica>>>,
     /// The disks of the last two replicas, if this machine can mount them.
@@ -23,14 +28,27 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Prepares `count` replicas in a folder and starts them.
-    pub async fn start(count: u16, program: &Path, root: &Path) -> anyhow::Result<Self> {
+    /// Prepares replicas in a folder and starts them.
+    pub async fn start(arguments: &Arguments, program: &Path, root: &Path) -> anyhow::Result<Self> {
+        let count = arguments.replicas;
         let network = Network::open(count).await?;
         let mut replicas = Vec::new();
         for number in 1..=count {
-            let replica = Replica::prepare(number, program, root, &network, count)?;
-            replicas.push(Arc::new(Mutex::new(replica)));
+            replicas.push(Replica::prepare(number, program, root, &network, count)?);
         }
+        let certificates = if arguments.tls {
+            let folder = root.join("certificates");
+            std::fs::create_dir_all(&folder)?;
+            let settings = replicas.iter().map(Replica::settings);
+            let certificates = Certificates::issue(program, &folder, settings)?;
+            for replica in &mut replicas {
+                replica.secure(&certificates)?;
+            }
+            Some(certificates.ca())
+        } else {
+            None
+        };
+        let replicas: Vec<_> = replicas.into_iter().map(Mutex::new).map(Arc::new).collect();
         let mut small_disks = Ok(Vec::new());
         for replica in replicas.iter().rev().take(2) {
             let replica = replica.lock().await;
@@ -42,12 +60,24 @@ impl Cluster {
         }
         let cluster = Self {
             network,
+            ca: certificates,
             root: root.to_owned(),
             replicas,
             small_disks,
         };
         cluster.start_all().await?;
         Ok(cluster)
+    }
+
+    /// The certificate of the authority, where TLS is spoken.
+    pub fn ca(&self) -> Option<&Path> {
+        self.ca.as_deref()
+    }
+
+    /// The URL at an address.
+    pub fn url(&self, address: SocketAddr) -> String {
+        let scheme = if self.ca.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
     }
 
     /// The numbers of all replicas.

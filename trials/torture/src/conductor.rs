@@ -46,7 +46,7 @@ pub async fn run(arguments: &Arguments, program: &Path) -> anyhow::Result<bool> 
     let history = Arc::new(History::begin(&scratch.path().join("history.jsonl"))?);
     let mut started = None;
     let whole = async {
-        let cluster = Cluster::start(arguments.replicas, program, scratch.path()).await?;
+        let cluster = Cluster::start(arguments, program, scratch.path()).await?;
         let cluster = started.insert(Arc::new(cluster)).clone();
         let rng = Rng::new(seed);
         let mut conductor = Conductor::new(arguments, cluster, history.clone(), rng);
@@ -180,7 +180,7 @@ impl<'a> Conductor<'a> {
         group: &str,
         healed: &watch::Receiver<bool>,
     ) -> anyhow::Result<JoinSet<()>> {
-        let http = http();
+        let http = http(self.cluster.ca());
         // A group exists from its first join.
         let user = User::new(http.clone(), self.cluster.clone(), "founder");
         Writer::new(user, self.history.clone(), self.rng.fork(), group, 1)
@@ -201,7 +201,7 @@ impl<'a> Conductor<'a> {
     }
 
     fn start_writers(&mut self, group: &str, ended: &watch::Receiver<bool>) -> JoinSet<()> {
-        let http = http();
+        let http = http(self.cluster.ca());
         let mut writers = JoinSet::new();
         for number in 1..=self.arguments.writers {
             let user = User::new(

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Waits until all replicas hold the same and see all others up; returns the time it took.
 pub async fn wait(cluster: &Arc<Cluster>) -> anyhow::Result<Duration> {
-    let mut user = User::new(http(), cluster.clone(), "operator");
+    let mut user = User::new(http(cluster.ca()), cluster.clone(), "operator");
     let begun = Instant::now();
     loop {
         let mut views = Vec::new();

@@ -28,7 +28,7 @@ const MAY_DIFFER: [&str; 3] = ["stored_on", "settled", "liked"];
 
 /// Reads groups from all replicas.
 pub async fn read(cluster: &Arc<Cluster>, groups: &[String]) -> anyhow::Result<Finals> {
-    let mut user = User::new(http(), cluster.clone(), "auditor");
+    let mut user = User::new(http(cluster.ca()), cluster.clone(), "auditor");
     let mut finals = Finals::new();
     for group in groups {
         for replica in cluster.numbers() {

@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Injects only these faults
     #[arg(long, value_delimiter = ',', value_name = "FAULT,…")]
     pub faults: Vec<Kind>,
+    /// Lets clients and replicas speak TLS
+    #[arg(long)]
+    pub tls: bool,
     /// The server program; built if absent
     #[arg(long, global = true, value_name = "FILE")]
     pub server: Option<PathBuf>,
@@ -48,6 +51,7 @@ pub enum Instead {
 const EXAMPLES: &str = "\
 Examples:
   cargo torture -- --minutes 60
+  cargo torture -- --minutes 10 --tls
   cargo torture -- --minutes 5 --seed 7 --faults wipe,old-dump,halves
   cargo bounds -- --events 100000
 

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use causeway_rig::{Addresses, Process, Settings, hide_settings};
+use causeway_rig::{Addresses, Certificates, Process, Settings, hide_settings};
 use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -83,6 +83,18 @@ impl Replica {
             ..self.settings.clone()
         };
         Ok(settings.write()?)
+    }
+
+    /// What it is told.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Lets it speak TLS from its next start on.
+    pub fn secure(&mut self, certificates: &Certificates) -> anyhow::Result<()> {
+        certificates.secure(&mut self.settings);
+        self.write_settings()?;
+        Ok(())
     }
 
     /// The key that it signs with.

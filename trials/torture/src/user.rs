@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use causeway_client::{CallError, Client, Http, Limits, Session, Stream};
 
 use crate::cluster::Cluster;
 
-/// A pool of connections. After five seconds, the outcome of a call is unknown.
-pub fn http() -> Http {
-    Http::with_limits(Limits {
+/// A pool of connections that trusts this authority, where TLS is spoken. After five seconds, the outcome of a call is unknown.
+pub fn http(ca: Option<&Path>) -> Http {
+    let limits = Limits {
         call: Duration::from_secs(5),
         silence: Duration::from_secs(20),
         ..Limits::default()
-    })
+    };
+    Http::new(ca, limits).expect("the certificate of the authority was just made")
 }
 
 /// The outcome of a call.
@@ -112,7 +114,7 @@ impl User {
             Some((_, address)) => address,
             None => self.cluster.network.public_address(replica),
         };
-        let client = Client::new(&self.http, &format!("http://{address}"));
+        let client = Client::new(&self.http, &self.cluster.url(address));
         if let Some(token) = self.tokens.get(&replica) {
             return Some(client.with_token(token.clone()));
         }

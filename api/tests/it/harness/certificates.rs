@@ -1,62 +1,47 @@
-//! Certificates as an operator has them issued.
+//! Certificates of a test's replicas, in a folder that goes with them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Settings, run_to_its_end};
+use super::Settings;
 
-/// A folder with an authority, and certificates for each replica.
+/// An authority and certificates for each replica.
 #[derive(Debug)]
-pub struct Certificates(TempDir);
+pub struct Certificates {
+    issued: causeway_rig::Certificates,
+    _folder: TempDir,
+}
 
 impl Certificates {
     /// Has an authority and certificates made for these replicas.
     pub fn of<'a>(replicas: impl IntoIterator<Item = &'a Settings>) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
-        for settings in replicas {
-            let path = folder
-                .path()
-                .join(format!("causeway-{}.toml", settings.replica));
-            std::fs::write(path, settings.toml()).expect("a file can be written");
+        let program = Path::new(env!("CARGO_BIN_EXE_causeway-server"));
+        let issued = causeway_rig::Certificates::issue(program, folder.path(), replicas);
+        Self {
+            issued: issued.expect("they are issued"),
+            _folder: folder,
         }
-        let certificates = Self(folder);
-        certificates.renew(&["--new-authority"]);
-        certificates
     }
 
-    /// Has new ones issued.
-    pub fn renew(&self, more: &[&str]) {
-        let folder = self.0.path().to_str().expect("a path of text");
-        let output = run_to_its_end(
-            &[&["renew-certificates", "--out", folder], more].concat(),
-            &[],
-        );
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
+    /// Has new ones issued by the same authority.
+    pub fn renew(&self) {
+        self.issued.renew().expect("they are issued");
     }
 
     /// One of the files.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.issued.file(name)
     }
 
     /// The certificate of the authority.
     pub fn ca(&self) -> PathBuf {
-        self.file("ca.crt")
+        self.issued.ca()
     }
 
-    /// What a replica is told of them.
-    pub fn tables(&self, replica: u16) -> String {
-        let folder = self.0.path().display();
-        let own = |kind: &str| {
-            let name = format!("{folder}/causeway-{replica}{kind}");
-            format!("certificate = \"{name}.crt\"\nkey = \"{name}.key\"\n")
-        };
-        format!(
-            "\n[tls]\n{}\n[peer_tls]\nca = \"{folder}/ca.crt\"\n{}",
-            own(""),
-            own("-peer")
-        )
+    /// Lets a replica speak TLS.
+    pub fn secure(&self, settings: &mut Settings) {
+        self.issued.secure(settings);
     }
 }

@@ -128,12 +128,7 @@ impl Replica {
 
     /// Lets its clients and its peers speak TLS from its next start on.
     pub fn secure(&mut self, certificates: &Certificates) {
-        self.settings.more += &certificates.tables(self.settings.replica);
-        for (_, public, internal) in &mut self.settings.replicas {
-            for url in [public, internal] {
-                *url = url.replace("http://", "https://");
-            }
-        }
+        certificates.secure(&mut self.settings);
         self.door = Door::trusting(self.door.address(), Some(certificates.ca()));
     }
 

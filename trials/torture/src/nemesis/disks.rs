@@ -136,7 +136,7 @@ impl Nemesis {
     /// Waits until the replica and all peers have exchanged digests since its start, plus the time
     /// that it needs to detect a rollback.
     pub(super) async fn meets_its_peers(&self, replica: &Replica) -> Result<(), Failed> {
-        let mut user = User::new(http(), self.cluster.clone(), "operator");
+        let mut user = User::new(http(self.cluster.ca()), self.cluster.clone(), "operator");
         let ask = |client: Client| async move { client.view_as::<Value>().await };
         let started = Instant::now();
         while started.elapsed() < MEETING {

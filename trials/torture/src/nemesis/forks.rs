@@ -93,7 +93,8 @@ impl Nemesis {
     fn strand(&mut self, number: u16, public: SocketAddr) -> Stranded {
         let number = number + OTHER_LIFE;
         let name = format!("stranded-{:x}", self.rng.next());
-        let user = User::new(http(), self.cluster.clone(), &name).at(number, public);
+        let user =
+            User::new(http(self.cluster.ca()), self.cluster.clone(), &name).at(number, public);
         let rng = self.rng.fork();
         let writer = Writer::new(user, self.history.clone(), rng, &self.group, number);
         let (stop, stopped) = watch::channel(false);
@@ -143,7 +144,7 @@ impl Nemesis {
     /// Waits until no replica reports a fork; otherwise returns the remaining reports.
     async fn no_fork_is_left(&self) -> Result<(), AtOdds> {
         let mut told = AtOdds::default();
-        let mut user = User::new(http(), self.cluster.clone(), "operator");
+        let mut user = User::new(http(self.cluster.ca()), self.cluster.clone(), "operator");
         let ask = |client: Client| async move { client.view_as::<Value>().await };
         let started = Instant::now();
         while started.elapsed() < SEEN {
