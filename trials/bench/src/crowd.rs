@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -18,6 +17,7 @@ use crate::process::resident_bytes;
 use crate::readers::Readers;
 use crate::replica::Cluster;
 use crate::report::{Goal, Line, alone, paired};
+use crate::secure::Stream;
 use crate::setup::Setup;
 use crate::stats::percentile_ms;
 
@@ -155,7 +155,7 @@ impl Probe {
 
 /// Reads a stream: passes its message frames on, and counts the bytes of those about presence.
 async fn listen(
-    mut stream: TcpStream,
+    mut stream: Stream,
     tell: mpsc::UnboundedSender<(String, Instant)>,
     presence_bytes: Arc<AtomicU64>,
 ) -> anyhow::Result<()> {

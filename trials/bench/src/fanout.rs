@@ -80,11 +80,15 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "memory is far below 2^52 bytes")]
-fn kb_each(bytes: u64, count: usize) -> f64 {
+pub fn kb_each(bytes: u64, count: usize) -> f64 {
     bytes as f64 / 1_000.0 / count as f64
 }
 
-async fn round(address: SocketAddr, poster: &Poster, readers: &mut Readers) -> anyhow::Result<f64> {
+pub async fn round(
+    address: SocketAddr,
+    poster: &Poster,
+    readers: &mut Readers,
+) -> anyhow::Result<f64> {
     let mut connection = Connection::open(address).await?;
     let text = readers.next_text();
     let begun = Instant::now();

@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use crate::secure::{self, Stream};
 
 /// A persistent connection to a replica.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
     request: Vec<u8>,
 }
@@ -41,10 +42,8 @@ impl Answer<'_> {
 impl Connection {
     /// Connects to a replica's public port.
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
         Ok(Self {
-            stream,
+            stream: secure::connect(address).await?,
             buffer: Vec::with_capacity(4096),
             request: Vec::with_capacity(1024),
         })
@@ -74,6 +73,7 @@ impl Connection {
         }
         write!(self.request, "{more}\r\n{body}")?;
         self.stream.write_all(&self.request).await?;
+        self.stream.flush().await?;
         self.answer().await
     }
 
@@ -110,10 +110,11 @@ impl Connection {
     }
 
     /// Requests a stream and returns the raw connection, to read it.
-    pub async fn send(mut self, path: &str, token: &str) -> anyhow::Result<TcpStream> {
+    pub async fn send(mut self, path: &str, token: &str) -> anyhow::Result<Stream> {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n");
         self.stream.write_all(request.as_bytes()).await?;
+        self.stream.flush().await?;
         Ok(self.stream)
     }
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use causeway_client::{Client, Http, Session, Snapshot};
+use causeway_client::{Client, Session, Snapshot};
 use tokio::task::JoinSet;
 
 use crate::http::Connection;
+use crate::secure;
 
 /// A message of typical length.
 const TEXT: &str =
@@ -89,7 +90,7 @@ pub async fn posters(
     count: usize,
     groups: usize,
 ) -> anyhow::Result<Vec<Poster>> {
-    let http = Http::default();
+    let http = secure::http(address)?;
     let mut posters = Vec::with_capacity(count);
     let mut entering = JoinSet::new();
     for number in 0..count {
@@ -109,7 +110,7 @@ pub async fn posters(
             .map(|group| format!("{prefix}-{group}"))
             .collect();
         let name = format!("{prefix}-user-{number}");
-        let client = Client::new(&http, &format!("http://{address}"));
+        let client = Client::new(&http, &secure::url(address));
         entering.spawn(async move {
             let token = client.log_in::<Session>(&name).await?.token;
             let client = client.with_token(token.clone());
@@ -127,7 +128,8 @@ pub async fn posters(
 
 /// The client of this poster for calls that are not measured.
 pub fn client(address: SocketAddr, poster: &Poster) -> Client {
-    let client = Client::new(&Http::default(), &format!("http://{address}"));
+    let http = secure::http(address).expect("its authority was read before");
+    let client = Client::new(&http, &secure::url(address));
     client.with_token(poster.token.clone())
 }
 

@@ -1,7 +1,8 @@
 //! Benchmarks: each figure is compared with a yardstick that is measured in the same run.
 //!
 //! `cargo bench-write`, `bench-replicate`, `bench-heal`, `bench-storm`, `bench-history`,
-//! `bench-fanout`, `bench-crowd`, `bench-absent`, `bench-start`, `bench-terminal`, `bench-grow`, or `cargo bench-all`; a table on
+//! `bench-fanout`, `bench-tls`, `bench-crowd`, `bench-absent`, `bench-start`, `bench-terminal`,
+//! `bench-grow`, or `cargo bench-all`; a table on
 //! standard output (`--json` for programs), progress on standard error. How to read it:
 //! `docs/PERFORMANCE.md`.
 
@@ -23,12 +24,14 @@ mod replica;
 mod replicate;
 mod report;
 mod rows;
+mod secure;
 mod setup;
 mod start;
 mod stats;
 mod storm;
 mod stream;
 mod terminal;
+mod tls;
 mod write;
 
 use std::io::Write as _;
@@ -72,6 +75,9 @@ struct Arguments {
     /// The server to read streams from.
     #[arg(long, hide = true)]
     address: Option<SocketAddr>,
+    /// The authority of that server, where it speaks TLS.
+    #[arg(long, hide = true)]
+    ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -88,6 +94,7 @@ enum What {
     Start,
     Terminal,
     Grow,
+    Tls,
     /// The yardstick for streams; started by `fanout` as a process.
     #[value(hide = true)]
     BareBroadcast,
@@ -109,7 +116,9 @@ fn main() -> anyhow::Result<()> {
     let runtime = runtime.enable_all().build()?;
     match arguments.address {
         _ if is_asked(What::BareBroadcast) => runtime.block_on(broadcast::serve()),
-        Some(address) if is_asked(What::Readers) => runtime.block_on(readers::serve(address)),
+        Some(address) if is_asked(What::Readers) => {
+            runtime.block_on(readers::serve(address, arguments.ca))
+        }
         _ => runtime.block_on(measure(arguments)),
     }
 }
@@ -144,6 +153,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
             (What::Fanout, _) => fanout::run(&setup).await?,
             (What::Crowd, _) => crowd::run(&setup).await?,
             (What::Absent, _) => absent::run(&setup).await?,
+            (What::Tls, _) => tls::run(&setup).await?,
             (What::Storm, _) => storm::run(&setup).await?,
             (What::Terminal, _) => terminal::run(&setup).await?,
             (What::Heal, Some(history)) => heal::run(&setup, history).await?,
@@ -185,10 +195,11 @@ impl Arguments {
 
 impl What {
     /// All benchmarks in order; growth comes last, since it adds to the history.
-    const PARTS: [Self; 11] = [
+    const PARTS: [Self; 12] = [
         Self::Write,
         Self::Replicate,
         Self::Fanout,
+        Self::Tls,
         Self::Crowd,
         Self::Absent,
         Self::History,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::load::Poster;
 use crate::process::cpu_of_trees;
+use crate::secure;
 use crate::stream::Reader;
 
 /// The number of streams that are opened concurrently.
@@ -33,8 +35,12 @@ impl Readers {
     /// Opens one stream per poster, on the poster's first group, and waits until all have caught
     /// up.
     pub fn open(address: SocketAddr, readers: &[Poster]) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["readers", "--address", &address.to_string()])
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["readers", "--address", &address.to_string()]);
+        if let Some(ca) = secure::ca(address) {
+            command.arg("--ca").arg(ca);
+        }
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -88,7 +94,10 @@ impl Drop for Readers {
 
 /// The main function of the reading process: opens a stream per line of standard input, up to an
 /// empty line, then reports each round once all streams have received it. It ends with its input.
-pub async fn serve(address: SocketAddr) -> anyhow::Result<()> {
+pub async fn serve(address: SocketAddr, ca: Option<PathBuf>) -> anyhow::Result<()> {
+    if let Some(ca) = ca {
+        secure::remember(address, &ca)?;
+    }
     let mut streams = Vec::new();
     let mut opening = JoinSet::new();
     for line in std::io::stdin().lock().lines() {

@@ -7,12 +7,14 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use causeway_rig::{Process, Settings, ports, program};
+use causeway_rig::{Certificates, Process, Settings, ports, program};
 use rustix::process::Signal;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
 use tokio::process::Command;
 use tokio::time::timeout;
+
+use crate::secure;
 
 /// How long a server may take to start, with a large history, and to stop.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -21,6 +23,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 #[derive(Clone, Debug)]
 pub struct Cluster {
     folder: PathBuf,
+    /// With them, clients and replicas speak TLS.
+    certificates: Option<Certificates>,
     ports: Vec<(u16, u16)>,
 }
 
@@ -38,8 +42,21 @@ impl Cluster {
         let ports = ports::choose(size * 2).context("no ports are free")?;
         Ok(Self {
             folder: folder.to_owned(),
+            certificates: None,
             ports: ports.chunks(2).map(|pair| (pair[0], pair[1])).collect(),
         })
+    }
+
+    /// The same with TLS on both ports.
+    pub fn secured(mut self) -> anyhow::Result<Self> {
+        let folder = self.folder.join("certificates");
+        std::fs::create_dir_all(&folder)?;
+        let all: anyhow::Result<Vec<_>> = (0..self.ports.len())
+            .map(|index| self.settings(index))
+            .collect();
+        let certificates = Certificates::issue(server_program()?, &folder, &all?)?;
+        self.certificates = Some(certificates);
+        Ok(self)
     }
 
     /// The data folder of a replica, counted from 0.
@@ -87,7 +104,14 @@ impl Cluster {
     /// Starts a replica, counted from 0, and waits until it is ready.
     pub async fn start(&self, index: usize) -> anyhow::Result<Replica> {
         std::fs::create_dir_all(self.data_dir(index))?;
-        Replica::start(&self.settings(index)?).await
+        let mut settings = self.settings(index)?;
+        let Some(certificates) = &self.certificates else {
+            return Replica::start(&settings).await;
+        };
+        certificates.secure(&mut settings);
+        let replica = Replica::start(&settings).await?;
+        secure::remember(replica.public, &certificates.ca())?;
+        Ok(replica)
     }
 
     /// Starts all of them, one after the other.

@@ -118,7 +118,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
 }
 
 /// Posts on one replica and waits for each frame on the other; returns the latencies.
-async fn probe(
+pub async fn probe(
     connection: &mut Connection,
     prober: &Poster,
     reader: &mut Reader,

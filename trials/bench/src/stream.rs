@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 use crate::http::Connection;
+use crate::secure::Stream;
 
 /// The timeout of a frame.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An open stream.
 pub struct Reader {
-    stream: TcpStream,
+    stream: Stream,
     /// Received bytes that were not searched yet.
     rest: Vec<u8>,
 }
