@@ -1,49 +1,73 @@
-//! The public application: the documented API, the pages beside it, and the edge around both.
+//! The public application: the documented API, the pages beside it, and the edge around both; and
+//! the application of a port for metrics alone.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 use poem::endpoint::{BoxEndpoint, make, make_sync};
-use poem::http::StatusCode;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route};
 
-use crate::context::{Context, Parts};
+use crate::config::MetricsListen;
+use crate::context::Context;
+use crate::docs;
 use crate::document::Document;
-use crate::edge::Edge;
+use crate::edge::cors::Origins;
+use crate::edge::host::PublicHost;
+use crate::edge::{Edge, WallClock};
 use crate::health;
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::routes;
+
+/// How long metrics are used again before they are gathered anew.
+const METRICS_AGE: Duration = Duration::from_secs(1);
 
 /// Returns the outermost endpoint of the public port.
 pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
     let service = routes::service(context);
-    let seed = u64::from_be_bytes(first_half((context.random)()));
-    let edge = Edge::new(
-        &service.spec(),
-        context.tokens.clone(),
-        context.wall.clone(),
-        seed,
-    )
-    .page("/healthz")
-    .page("/readyz")
-    .page("/metrics")
-    .page("/docs")
-    .page("/openapi.yaml")
-    .page("/openapi.json");
-    let document = Document::of_generated(&service.spec_yaml());
-    let (json, yaml) = (document.to_json(), document.to_yaml());
-    let try_it = docs(
-        &service.swagger_ui_html(),
-        &service.spec(),
-        &document.to_page_json(),
-    );
-    let pages = Route::new()
-        .at("/docs", page("text/html; charset=utf-8", try_it))
-        .at("/openapi.json", page("application/json", json))
-        .at("/openapi.yaml", page("application/yaml", yaml))
-        .at("/healthz", page("text/plain", "alive\n".to_owned()))
+    let mut edge = edge(context, &service.spec());
+    let mut pages = Route::new();
+    if context.config.metrics_listen == MetricsListen::Public {
+        edge = edge.page("/metrics");
+        pages = pages.at("/metrics", metrics(context.clone()));
+    }
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/docs",
+        "/openapi.yaml",
+        "/openapi.json",
+    ] {
+        edge = edge.page(path);
+    }
+    let json = || Document::of_generated(&generated_yaml()).to_json();
+    let pages = pages
+        .at("/docs", Page::new("text/html; charset=utf-8", docs::page))
+        .at("/openapi.json", Page::new("application/json", json))
+        .at("/openapi.yaml", Page::new("application/yaml", openapi_yaml))
+        .at("/healthz", make_sync(|_| text("text/plain", "alive\n")))
         .at("/readyz", ready(context.clone()))
-        .at("/metrics", metrics(context.clone()))
         .boxed();
     let api = service.into_endpoint();
     edge.around(Application { api, pages })
+}
+
+/// Returns the outermost endpoint of a port for metrics.
+pub fn metrics_app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
+    let pages = Route::new().at("/metrics", metrics(context.clone()));
+    edge(context, r#"{"paths":{}}"#)
+        .page("/metrics")
+        .around(pages)
+}
+
+fn edge(context: &Context, document: &str) -> Edge {
+    let seed = u64::from_be_bytes(first_half((context.random)()));
+    let wall: WallClock = context.wall.clone();
+    let urls = context.config.replicas.iter();
+    Edge::new(document, context.tokens.clone(), wall, seed)
+        .public_host(PublicHost::of_url(&context.config.own_address().public_url))
+        .origins(Origins::of_urls(urls.map(|known| &*known.public_url)))
 }
 
 /// The documented API and the pages beside it. The edge admits no other address.
@@ -72,49 +96,35 @@ pub(crate) fn generated_yaml() -> String {
     routes::service(&Context::default()).spec_yaml()
 }
 
-/// The page on which the API can be tried. It calls the replica it came from, by whatever address
-/// and under whatever path a proxy has put it there.
-fn docs(html: &str, generated: &str, document: &str) -> String {
-    const SERVERS: &str =
-        "[{url: location.pathname.replace(/\\/docs\\/?$/, ''), description: 'This replica'}]";
-    let here = format!("Object.assign({document}, {{servers: {SERVERS}}})");
-    html.replace(generated, &here)
-        .replace("<title>Swagger UI</title>", "<title>Causeway API</title>")
-}
-
-fn page(content_type: &'static str, text: String) -> impl Endpoint {
-    make_sync(move |_| {
-        Response::builder()
-            .content_type(content_type)
-            .body(text.clone())
-    })
-}
-
 fn ready(context: Context) -> impl Endpoint {
     make(move |_| {
         let context = context.clone();
         async move {
             match health::unready(&context).await {
-                None => Ok(text("ready\n")),
+                None => Ok(text("text/plain", "ready\n")),
                 Some(why) => Err(poem::Error::from(Problem::NotReady { why })),
             }
         }
     })
 }
 
+/// The metrics as they were at most a second ago: gathering them costs more than any other page.
 fn metrics(context: Context) -> impl Endpoint {
+    let gathered: Arc<Mutex<Option<(Instant, Bytes)>>> = Arc::default();
     make_sync(move |_| {
-        let parts: &Parts = &context;
-        text(&health::metrics(parts))
+        let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let (_, metrics) = match gathered.take() {
+            Some(recent) if now.duration_since(recent.0) < METRICS_AGE => gathered.insert(recent),
+            _ => gathered.insert((now, health::metrics(&context).into())),
+        };
+        text("text/plain; version=0.0.4", metrics.clone())
     })
     .map_to_response()
 }
 
-fn text(text: &str) -> Response {
-    Response::builder()
-        .status(StatusCode::OK)
-        .content_type("text/plain; version=0.0.4")
-        .body(text.to_owned())
+fn text(media_type: &str, text: impl Into<poem::Body>) -> Response {
+    Response::builder().content_type(media_type).body(text)
 }
 
 fn first_half(bytes: [u8; 16]) -> [u8; 8] {

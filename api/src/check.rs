@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::bodies::rfc3339;
 use crate::clock::wall_clock;
-use crate::config::{Config, ReplicaAddress};
+use crate::config::{Config, MetricsListen, ReplicaAddress};
 use crate::failure::listen;
 use crate::probe::Probe;
 use crate::tls::Certificates;
@@ -147,10 +147,14 @@ async fn check_database(findings: &mut Findings, config: &Config, running: Optio
 }
 
 async fn check_ports(findings: &mut Findings, config: &Config, is_running: bool) {
-    for (key, address) in [
+    let mut ports = vec![
         ("public_listen", config.public_listen),
         ("internal_listen", config.internal_listen),
-    ] {
+    ];
+    if let MetricsListen::At(address) = config.metrics_listen {
+        ports.push(("metrics_listen", address));
+    }
+    for (key, address) in ports {
         // A running replica has its own ports.
         let bound = if is_running {
             Ok(())

@@ -55,6 +55,10 @@ pub struct Config {
     /// Where clients are served, an IP address and a port (0: any free one). `0.0.0.0` opens it to
     /// the network. `CAUSEWAY_PUBLIC_LISTEN`, default `127.0.0.1:12000`.
     pub public_listen: SocketAddr,
+    /// Where metrics are served: an IP address and a port, where nothing else is served and no token is
+    /// needed; or `off`. Absent: `/metrics` on the public port, for anybody who reaches that.
+    /// `CAUSEWAY_METRICS_LISTEN`.
+    pub metrics_listen: MetricsListen,
     /// Where the other replicas are served; clients must not reach it.
     /// `CAUSEWAY_INTERNAL_LISTEN`, default `127.0.0.1:11000`.
     pub internal_listen: SocketAddr,
@@ -104,6 +108,17 @@ pub struct PeerTlsFiles {
     /// This replica's own, with its number as
     /// [`certificate_name`](causeway_replicator_core::certificate::certificate_name) writes it.
     pub own: CertificateFiles,
+}
+
+/// Where metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// On the public port.
+    Public,
+    /// On a port of their own.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
 }
 
 /// How users authenticate.

@@ -9,8 +9,12 @@ pub mod accept;
 mod admission;
 pub mod body;
 mod connection;
+pub mod cors;
+pub(crate) mod encoding;
 mod episode;
+mod headers;
 mod heads;
+pub mod host;
 pub mod json;
 pub mod parameters;
 mod receive;
@@ -28,12 +32,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use poem::http::{HeaderName, HeaderValue, header};
+use poem::http::uri::Scheme;
+use poem::http::{HeaderValue, header};
 use poem::{Body, Endpoint, EndpointExt, IntoEndpoint, Request, Response};
 use tracing::Instrument;
 
+use self::cors::Origins;
+use self::host::PublicHost;
 use self::receive::discard;
-use self::request_id::{RequestId, RequestIds};
+use self::request_id::RequestIds;
 use self::routes::{Operation, Routes};
 use crate::problem::{Problem, ProblemBody};
 use crate::token::Tokens;
@@ -51,6 +58,8 @@ pub struct Edge {
     now_ms: WallClock,
     request_ids: RequestIds,
     limits: BodyLimits,
+    public_host: PublicHost,
+    origins: Origins,
 }
 
 impl Edge {
@@ -63,7 +72,23 @@ impl Edge {
             now_ms,
             request_ids: RequestIds::new(seed),
             limits: BodyLimits::default(),
+            public_host: PublicHost::default(),
+            origins: Origins::default(),
         }
+    }
+
+    /// Names the host under which a port of this machine alone may be asked, besides its own names.
+    #[must_use]
+    pub fn public_host(mut self, host: PublicHost) -> Self {
+        self.public_host = host;
+        self
+    }
+
+    /// Names the origins whose pages may call.
+    #[must_use]
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
     }
 
     /// Adds an address outside the document, such as `/metrics`: `GET` and `HEAD`, no token, any
@@ -95,6 +120,10 @@ impl Edge {
 
     /// Checks the head of a request, and adds the caller to its extensions.
     fn admit(&self, request: &mut Request) -> Result<&Operation, Problem> {
+        let local = request.local_addr().as_socket_addr();
+        let is_loopback = local.is_some_and(|it| it.ip().to_canonical().is_loopback());
+        let (uri, headers) = (request.uri(), request.headers());
+        self.public_host.check(uri, headers, is_loopback)?;
         let operation = self.routes.find(request.method(), request.uri().path())?;
         if operation.needs_token {
             let caller = self.tokens.caller(request.headers(), (self.now_ms)())?;
@@ -103,6 +132,23 @@ impl Edge {
         parameters::check(request, operation)?;
         parameters::make_path_text(request);
         Ok(operation)
+    }
+}
+
+/// What an answer has to suit.
+struct Head {
+    origin: Option<HeaderValue>,
+    takes_gzip: bool,
+    is_tls: bool,
+}
+
+impl Head {
+    fn of(request: &Request, origins: &Origins) -> Self {
+        Self {
+            origin: origins.allowed(request.headers()),
+            takes_gzip: encoding::takes_gzip(request.headers()),
+            is_tls: *request.scheme() == Scheme::HTTPS,
+        }
     }
 }
 
@@ -116,6 +162,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let id = self.edge.request_ids.of(request.headers());
+        let answer_to = Head::of(&request, &self.edge.origins);
         let span = tracing::info_span!("request", id = id.as_str());
         let answer = AssertUnwindSafe(self.answer(request).instrument(span)).catch_unwind();
         let outcome = match answer.await {
@@ -123,7 +170,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
             Err(panic) => Err(panicked(panic.as_ref())),
         };
         let mut response = outcome.unwrap_or_else(|problem| problem.render(id.as_str()));
-        add_headers(&mut response, id);
+        encoding::compress(&mut response, answer_to.takes_gzip).await;
+        cors::add(response.headers_mut(), answer_to.origin);
+        headers::add(response.headers_mut(), id, answer_to.is_tls);
         Ok(response)
     }
 }
@@ -131,6 +180,13 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
 impl<E: Endpoint<Output = Response>> Guarded<E> {
     async fn answer(&self, mut request: Request) -> Result<Response, Problem> {
         let limits = &self.edge.limits;
+        let asks = self
+            .edge
+            .origins
+            .preflight(request.method(), request.headers());
+        if let Some(preflight) = asks {
+            return Ok(preflight);
+        }
         let operation = match self.edge.admit(&mut request) {
             Ok(operation) => operation,
             Err(problem) => {
@@ -143,6 +199,10 @@ impl<E: Endpoint<Output = Response>> Guarded<E> {
         };
         let body = request.take_body();
         if operation.takes_body {
+            if request.headers().contains_key(header::CONTENT_ENCODING) {
+                discard(body, limits).await;
+                return Err(Problem::EncodedBody);
+            }
             request.set_body(Body::from_bytes(receive(body, limits).await?));
         } else {
             discard(body, limits).await;
@@ -174,17 +234,4 @@ fn only_success(response: Response) -> Result<Response, Problem> {
         ));
     }
     Ok(response)
-}
-
-fn add_headers(response: &mut Response, id: RequestId) {
-    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id.into_header());
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
 }

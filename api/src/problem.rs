@@ -32,6 +32,12 @@ pub enum Problem {
         /// A sentence.
         why: &'static str,
     },
+    /// Something that nobody may do here.
+    #[error("{why}")]
+    Forbidden {
+        /// A sentence.
+        why: &'static str,
+    },
     /// Only members may do this.
     #[error("You are not a member of `{group}`. Join it first.")]
     NotAMember {
@@ -80,6 +86,9 @@ pub enum Problem {
     /// The body is not declared as JSON.
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
     UnsupportedMediaType,
+    /// The body is compressed.
+    #[error("Send the body as it is, without `Content-Encoding`.")]
+    EncodedBody,
     /// JSON of the wrong shape, or a field, parameter, name or cursor that is not valid.
     #[error("`{field}`: {why}.")]
     Invalid {
@@ -201,6 +210,7 @@ impl Problem {
         match self {
             Self::Malformed { .. } => row(S::BAD_REQUEST, "malformed", "Not JSON"),
             Self::Unauthenticated { .. } => row(S::UNAUTHORIZED, "unauthenticated", "Log in first"),
+            Self::Forbidden { .. } => row(S::FORBIDDEN, "forbidden", "Forbidden"),
             Self::NotAMember { .. } => row(S::FORBIDDEN, "not_a_member", "Members only"),
             Self::NotFound { .. } => row(S::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed { .. } => row(
@@ -218,7 +228,7 @@ impl Problem {
                 let status = S::REQUEST_HEADER_FIELDS_TOO_LARGE;
                 row(status, "too_large", "Head too large")
             }
-            Self::UnsupportedMediaType => {
+            Self::UnsupportedMediaType | Self::EncodedBody => {
                 let code = "unsupported_media_type";
                 row(S::UNSUPPORTED_MEDIA_TYPE, code, "Not declared as JSON")
             }
@@ -231,9 +241,7 @@ impl Problem {
                 let status = S::HTTP_VERSION_NOT_SUPPORTED;
                 row(status, "http_version", "Version of HTTP not supported")
             }
-            Self::TooManyConnections => {
-                row(S::SERVICE_UNAVAILABLE, "busy", "Too many connections").retry(5)
-            }
+            Self::TooManyConnections => row(S::SERVICE_UNAVAILABLE, "busy", "Busy").retry(5),
             Self::Busy => row(S::SERVICE_UNAVAILABLE, "busy", "Busy").retry(1),
             Self::Unavailable(_) | Self::NotReady { .. } => {
                 row(S::SERVICE_UNAVAILABLE, "unavailable", "Unavailable").retry(2)
@@ -268,6 +276,12 @@ impl Problem {
             && let Ok(allow) = HeaderValue::from_str(allow)
         {
             headers.insert(header::ALLOW, allow);
+        }
+        if let Self::EncodedBody = self {
+            headers.insert(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static("identity"),
+            );
         }
         if let Self::TooLarge { .. } = self {
             // The rest of the body may stay unread, and then nothing can follow on the connection.

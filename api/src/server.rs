@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::app;
 use crate::clock::wall_clock;
-use crate::config::Config;
+use crate::config::{Config, MetricsListen};
 use crate::database::Database;
 use crate::edge::WallClock;
 use crate::failure::listen;
@@ -35,7 +35,11 @@ pub async fn run(
     on_ready: impl FnOnce(SocketAddr, SocketAddr),
 ) -> anyhow::Result<()> {
     // First of all, so that a port in use is reported before anything is started.
-    let listeners = Listeners::bind(config.public_listen, config.internal_listen).await?;
+    let metrics = match config.metrics_listen {
+        MetricsListen::At(address) => Some(address),
+        MetricsListen::Public | MetricsListen::Off => None,
+    };
+    let listeners = Listeners::bind(config.public_listen, config.internal_listen, metrics).await?;
     let budget = parts::budget(&config)?;
     let wall = wall_clock(config.clock_offset_file.as_deref());
     let certificates = Certificates::open(&config, wall())?;
@@ -79,11 +83,22 @@ fn warn_of_other_host(config: &Config, certificates: &Certificates) {
 struct Listeners {
     public: TcpListener,
     internal: TcpListener,
+    /// Where metrics have a port of their own.
+    metrics: Option<TcpListener>,
 }
 
 impl Listeners {
-    async fn bind(public: SocketAddr, internal: SocketAddr) -> anyhow::Result<Self> {
+    async fn bind(
+        public: SocketAddr,
+        internal: SocketAddr,
+        metrics: Option<SocketAddr>,
+    ) -> anyhow::Result<Self> {
+        let metrics = match metrics {
+            Some(address) => Some(listen("metrics_listen", address).await?),
+            None => None,
+        };
         Ok(Self {
+            metrics,
             public: listen("public_listen", public).await?,
             internal: listen("internal_listen", internal).await?,
         })
@@ -98,6 +113,8 @@ async fn serve_and_restart(
 ) -> anyhow::Result<()> {
     let public = listeners.public.local_addr()?;
     let internal = listeners.internal.local_addr()?;
+    let metrics = listeners.metrics.as_ref().map(TcpListener::local_addr);
+    let metrics = metrics.transpose()?;
     let mut on_ready = Some(on_ready);
     let mut is_restart = false;
     loop {
@@ -131,7 +148,7 @@ async fn serve_and_restart(
             Err(failure) => return Err(failure),
         }
         is_restart = true;
-        listeners = Listeners::bind(public, internal).await?;
+        listeners = Listeners::bind(public, internal, metrics).await?;
     }
 }
 

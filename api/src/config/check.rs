@@ -10,8 +10,8 @@ use causeway_replicator_core::wire::PROTOCOL;
 
 use super::raw::{Raw, RawLimits, RawPeerTls, RawReplica, RawTls};
 use super::{
-    Auth, CertificateFiles, Config, ConfigError, Limits, MIN_KEY_BYTES, PeerTlsFiles,
-    ReplicaAddress, Secret,
+    Auth, CertificateFiles, Config, ConfigError, Limits, MIN_KEY_BYTES, MetricsListen,
+    PeerTlsFiles, ReplicaAddress, Secret,
 };
 
 /// Most characters of a cluster's name.
@@ -38,6 +38,11 @@ pub(super) fn config(raw: Raw) -> Result<Config, ConfigError> {
         clock_offset_file: raw.clock_offset_file.map(PathBuf::from),
         peer_protocol: protocol(raw.peer_protocol)?,
         public_listen: listen("public_listen", raw.public_listen, 12000)?,
+        metrics_listen: match raw.metrics_listen.as_deref() {
+            None => MetricsListen::Public,
+            Some("off") => MetricsListen::Off,
+            Some(_) => MetricsListen::At(listen("metrics_listen", raw.metrics_listen, 9464)?),
+        },
         internal_listen: listen("internal_listen", raw.internal_listen, 11000)?,
         cluster_key: key("cluster_key", raw.cluster_key, raw.cluster_key_file)?.ok_or_else(|| {
             let hint = "write the secret all replicas share, at least 32 bytes, or name its file in `cluster_key_file`";

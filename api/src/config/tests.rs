@@ -51,6 +51,7 @@ fn every_setting_can_come_from_the_environment() {
         ("CAUSEWAY_PEER_PROTOCOL", "[1, 2]"),
         ("CAUSEWAY_PUBLIC_LISTEN", "0.0.0.0:1"),
         ("CAUSEWAY_INTERNAL_LISTEN", "0.0.0.0:2"),
+        ("CAUSEWAY_METRICS_LISTEN", "127.0.0.1:3"),
         (
             "CAUSEWAY_CLUSTER_KEY",
             "an environment key of more than 32 bytes",
@@ -89,6 +90,8 @@ fn every_setting_can_come_from_the_environment() {
     );
     assert_eq!(config.public_listen.to_string(), "0.0.0.0:1");
     assert_eq!(config.internal_listen.to_string(), "0.0.0.0:2");
+    let metrics = MetricsListen::At("127.0.0.1:3".parse().unwrap());
+    assert_eq!(config.metrics_listen, metrics);
     assert!(config.cluster_key.bytes().starts_with(b"an env"));
     assert!(
         config
@@ -299,6 +302,11 @@ fn each_wrong_setting_is_named() {
             r#"auth = "open""#,
             "auth = \"open\"\nlimits = {max_connections_per_address = 0}",
             "limits.max_connections_per_address",
+        ),
+        (
+            r#"auth = "open""#,
+            "auth = \"open\"\nmetrics_listen = \"on\"",
+            "metrics_listen",
         ),
         (
             r#"auth = "open""#,

@@ -55,7 +55,10 @@ const DOCUMENTED: [(u16, &str); 14] = [
         401,
         "`unauthenticated`: no token, or one that is wrong or has expired",
     ),
-    (403, "`not_a_member`: only members of the group may do this"),
+    (
+        403,
+        "`not_a_member`: only members of the group may do this; `forbidden`: nobody may do this here",
+    ),
     (404, "`not_found`"),
     (
         409,
@@ -145,6 +148,10 @@ fn one_of_each() -> Vec<Problem> {
         Problem::Unauthenticated {
             why: "Log in, and send the token as `Authorization: Bearer <token>`.",
         },
+        Problem::Forbidden {
+            why: "This server is open to its own machine only, under a name of that machine or the \
+                  one in its `public_url`.",
+        },
         Problem::NotAMember { group: lobby() },
         Problem::not_found("group `lobby`"),
         Problem::MethodNotAllowed {
@@ -159,6 +166,7 @@ fn one_of_each() -> Vec<Problem> {
         },
         Problem::UriTooLong,
         Problem::HeadTooLarge,
+        Problem::EncodedBody,
         Problem::UnsupportedMediaType,
         Problem::invalid("limit", "must be 1 to 500"),
         Problem::RateLimited { retry_after_s: 1 },

@@ -25,7 +25,7 @@ use crate::edge::serve::serve;
 use crate::edge::transport::Transport;
 use crate::feeds::{Feeds, Setup};
 use crate::keys::ClusterKeys;
-use crate::open_files::Budget;
+use crate::open_files::{Budget, METRICS_CONNECTIONS};
 use crate::random;
 use crate::routes::peers::Peers;
 use crate::tls;
@@ -60,6 +60,7 @@ pub(super) async fn serve_once(
     let outcome = if replica.replicator.look_back(answers).await {
         replica.raise_above_peers().await;
         replica.serve_clients(listeners.public)?;
+        replica.serve_metrics(listeners.metrics)?;
         on_ready();
         replica.until_end(stop).await
     } else {
@@ -182,6 +183,21 @@ impl Replica {
             app::app(&self.context),
             limits,
         )
+    }
+
+    fn serve_metrics(&self, listener: Option<TcpListener>) -> anyhow::Result<()> {
+        let Some(listener) = listener else {
+            return Ok(());
+        };
+        tracing::info!(address = %listener.local_addr()?, "serves metrics");
+        let limits = ConnectionLimits {
+            connections: METRICS_CONNECTIONS,
+            per_address: METRICS_CONNECTIONS / 2,
+            ..ConnectionLimits::default()
+        };
+        let application = app::metrics_app(&self.context);
+        let plain = Transport::Plain;
+        self.serve("the port for metrics", listener, plain, application, limits)
     }
 
     fn serve(

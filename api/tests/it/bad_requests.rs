@@ -13,9 +13,12 @@ async fn noise_on_the_public_port_disturbs_nobody() {
     let ann = replica.member("ann", "lobby").await;
     let mut stream = ann.listens("lobby").await;
     stream.catches_up().await;
-    let long_line = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(1_000_000));
+    let long_line = format!(
+        "GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "a".repeat(1_000_000)
+    );
     let many_headers = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
         "A: b\r\n".repeat(5000)
     );
 
@@ -25,7 +28,7 @@ async fn noise_on_the_public_port_disturbs_nobody() {
         b"HELLO\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
-        b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nzz",
+        b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nzz",
         long_line.as_bytes(),
         many_headers.as_bytes(),
     ] {
@@ -48,23 +51,23 @@ async fn a_head_that_is_not_taken_is_answered_with_a_problem() {
 
     for (request, status, code) in [
         (
-            format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"),
+            format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
             414,
             "too_large",
         ),
         (
-            format!("GET /v1/server?at_least={long} HTTP/1.1\r\nHost: x\r\n\r\n"),
+            format!("GET /v1/server?at_least={long} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
             414,
             "too_large",
         ),
         (
-            format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}{long}{long}\r\n\r\n"),
+            format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {long}{long}{long}\r\n\r\n"),
             431,
             "too_large",
         ),
         (
             format!(
-                "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+                "GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
                 "A: b\r\n".repeat(200)
             ),
             431,
@@ -90,7 +93,7 @@ async fn a_client_that_goes_away_in_the_middle_disturbs_nobody() {
     let replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;
     let head = format!(
-        "POST /v1/groups/lobby/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+        "POST /v1/groups/lobby/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: 18\r\n\r\n",
         ann.token
     );
@@ -120,7 +123,7 @@ async fn a_client_that_goes_away_in_the_middle_disturbs_nobody() {
 #[tokio::test]
 async fn a_head_request_tells_what_a_get_would() {
     let replica = Replica::start().await;
-    let head = b"HEAD /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let head = b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
     let said = talk(&replica, head, Then::Stay).await;
 

@@ -3,6 +3,7 @@
 //! in the table "Limits" of OPERATIONS.
 
 mod connections;
+mod requests;
 
 use std::net::SocketAddr;
 
@@ -54,6 +55,20 @@ fn is_readable(replica: &Replica) {
     let log = replica.process().log();
     let lines = log.lines().count();
     assert!(lines < 60, "{lines} lines: {log}");
+}
+
+/// Waits until the server holds not much more memory than before: the most that its caches and the
+/// system's allocator keep.
+async fn returns_memory(replica: &Replica, before_kb: u64) {
+    const KEPT_KB: u64 = 40_000;
+    eventually("memory is returned", async || {
+        let now = replica.process().memory_kb();
+        let is_returned = now < before_kb + KEPT_KB;
+        is_returned
+            .then_some(())
+            .ok_or(format!("{now} kB, {before_kb} kB before"))
+    })
+    .await;
 }
 
 /// Waits until somebody who comes anew is served.

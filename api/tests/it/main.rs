@@ -64,3 +64,4 @@ mod texts;
 mod tls;
 mod upgrades;
 mod views;
+mod web;

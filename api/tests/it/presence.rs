@@ -226,7 +226,7 @@ async fn a_reader_that_takes_no_bytes_is_closed_and_offline_and_resumes_without_
         .await
         .expect("it listens");
     let request = format!(
-        "GET /v1/groups/lobby/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+        "GET /v1/groups/lobby/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
         ann.token
     );
     stalled

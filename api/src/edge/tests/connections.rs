@@ -15,7 +15,7 @@ async fn a_body_that_does_not_arrive_is_refused() {
     let demo = Demo::start().await;
     let mut stream = TcpStream::connect(&demo.address).await.unwrap();
     let head = format!(
-        "POST /v1/groups/lobby/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+        "POST /v1/groups/lobby/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{\"text\": ",
         token(NOW)
     );
@@ -34,7 +34,7 @@ async fn a_client_that_is_refused_is_not_asked_for_its_body() {
     let mut stream = TcpStream::connect(&demo.address).await.unwrap();
     stream
         .write_all(
-            b"POST /v1/nothing HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
+            b"POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
               Content-Length: 100000\r\n\r\n",
         )
         .await
@@ -51,7 +51,7 @@ async fn a_client_that_sends_far_too_much_before_it_reads_still_gets_its_answer(
     let demo = Demo::start().await;
     let mut stream = TcpStream::connect(&demo.address).await.unwrap();
     let head = format!(
-        "POST /v1/groups/lobby/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+        "POST /v1/groups/lobby/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: 8000000\r\n\r\n",
         token(NOW)
     );
@@ -125,7 +125,7 @@ async fn other_protocols_are_answered_in_words() {
     for (sent, status) in [
         (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], "505"),
         (b"GET /metrics\r\n", "400"),
-        (b"GET /metrics HTTP/3.0\r\nHost: x\r\n\r\n", "400"),
+        (b"GET /metrics HTTP/3.0\r\nHost: localhost\r\n\r\n", "400"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400"),
         (b"\0\0\0\0\0\0\0\0\r\n\r\n", "400"),
     ] {
@@ -139,7 +139,7 @@ async fn other_protocols_are_answered_in_words() {
         assert!(answer.contains("application/problem+json"), "{answer}");
     }
     let mut old = TcpStream::connect(&demo.address).await.unwrap();
-    let request = b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n";
+    let request = b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n";
     old.write_all(request).await.unwrap();
     let answer = read_to_end(old).await;
     assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
@@ -210,7 +210,7 @@ async fn an_answer_that_is_being_sent_is_not_cut_by_the_next_connection() {
     };
     let demo = Demo::start_with(limits).await;
     let mut slow = TcpStream::connect(&demo.address).await.unwrap();
-    slow.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    slow.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .await
         .unwrap();
     let mut byte = [0];
@@ -238,8 +238,8 @@ async fn stopping_closes_streams_that_would_go_on_for_ever() {
     assert_eq!(readers.load(Ordering::SeqCst), 0);
 }
 
-pub(super) const GET: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
-pub(super) const FLOOD: &[u8] = b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n";
+pub(super) const GET: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub(super) const FLOOD: &[u8] = b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// Reads the answer to `GET`, and nothing of a next one.
 async fn read_an_answer(stream: &mut TcpStream) {

@@ -117,6 +117,16 @@ impl Process {
         prlimit(id.and_then(Pid::from_raw), Resource::Nofile, limit).expect("it is ours");
     }
 
+    /// The memory that it holds, in kB.
+    #[cfg(target_os = "linux")]
+    pub fn memory_kb(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.server.id().expect("it runs"));
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.and_then(|it| it.parse().ok()).expect("a number")
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill9(self) {
         drop(self);
