@@ -36,6 +36,10 @@ pub struct AlarmBody {
     pub origin: Option<String>,
     /// The same in a sentence.
     pub detail: String,
+    /// How many alarms it stands for: beyond a hundred of one kind they are only counted.
+    #[oai(skip)]
+    #[serde(skip)]
+    pub count: u64,
 }
 
 impl From<&Alarm> for AlarmBody {
@@ -45,6 +49,7 @@ impl From<&Alarm> for AlarmBody {
             replica: alarm.replica().map(ReplicaId::get),
             origin: alarm.origin().map(|origin| origin.to_string()),
             detail: alarm.to_string(),
+            count: alarm.count(),
         }
     }
 }
@@ -105,6 +110,7 @@ fn quarantine(count: u64) -> Option<AlarmBody> {
              but not shown here; the log says which and why",
             if count == 1 { "" } else { "s" }
         ),
+        count: 1,
     })
 }
 
@@ -118,6 +124,7 @@ fn rolled_back(origin: Origin, began_as: Origin) -> Option<AlarmBody> {
         detail: format!(
             "peers held events of {began_as} that this database did not: it was rolled back or copied"
         ),
+        count: 1,
     })
 }
 
@@ -134,5 +141,6 @@ fn new_epoch(log: &Log, began_as: Origin) -> Option<AlarmBody> {
         replica: None,
         origin: Some(origin.to_string()),
         detail: format!("this replica continues as {origin}, a new epoch: {why}"),
+        count: 1,
     })
 }

@@ -182,7 +182,9 @@ fn alarms(metrics: &Metrics, parts: &Parts) -> Result<()> {
     let active = parts.view.alarms();
     let mut forked = BTreeSet::new();
     for alarm in &active {
-        gauge.with_label_values(&[&alarm.kind]).inc();
+        gauge
+            .with_label_values(&[&alarm.kind])
+            .add(saturated(alarm.count));
         forked.extend(alarm.origin.as_ref().filter(|_| alarm.kind == "fork"));
     }
     metrics.gauge(

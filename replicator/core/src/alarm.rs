@@ -1,5 +1,7 @@
 //! What an operator must know: as a sentence, and with a name for machines.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use causeway_domain::ids::{Origin, ReplicaId};
@@ -57,6 +59,13 @@ pub enum Alarm {
         /// How long the oldest.
         age_ms: u64,
     },
+    /// So many more of one kind that they are only counted.
+    More {
+        /// Of which kind.
+        kind: &'static str,
+        /// How many.
+        count: u64,
+    },
 }
 
 impl Alarm {
@@ -80,6 +89,15 @@ impl Alarm {
             Self::Refused { .. } => refused,
             Self::ClockOff { .. } => clock,
             Self::Unconfirmed { .. } => unconfirmed,
+            Self::More { kind, .. } => kind,
+        }
+    }
+
+    /// How many alarms it stands for.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::More { count, .. } => *count,
+            _ => 1,
         }
     }
 
@@ -91,7 +109,7 @@ impl Alarm {
             | Self::RefusedBy { peer, .. }
             | Self::ClockOff { peer, .. } => Some(*peer),
             Self::Refused { replica, .. } => Some(*replica),
-            Self::Unconfirmed { .. } => None,
+            Self::Unconfirmed { .. } | Self::More { .. } => None,
         }
     }
 
@@ -149,9 +167,65 @@ impl fmt::Display for Alarm {
                 "{count} events written here are on no other replica, the oldest for {} s",
                 age_ms / 1_000
             ),
+            Self::More { count, .. } => write!(f, "and {count} more of this kind"),
         }
     }
 }
+
+/// Most alarms of one kind that are shown one by one.
+const MOST: usize = 100;
+
+/// Keeps the first alarms of each kind, and counts the others.
+pub(crate) fn bounded(alarms: Vec<Alarm>) -> Vec<Alarm> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut shown = Vec::new();
+    for alarm in alarms {
+        let count = counts.entry(alarm.kind()).or_default();
+        *count += 1;
+        if *count <= MOST {
+            shown.push(alarm);
+        }
+    }
+    let counts = Alarm::KINDS.into_iter().map(|kind| (kind, counts.get(kind)));
+    let more = counts.filter_map(|(kind, count)| {
+        let count = count?.saturating_sub(MOST) as u64;
+        (count > 0).then_some(Alarm::More { kind, count })
+    });
+    shown.extend(more);
+    shown
+}
+
+/// Bounds how many alarms are told one by one: a peer may give cause for any number, and the log is
+/// to stay readable. All that stand are counted.
+#[derive(Debug, Default)]
+pub(crate) struct Telling {
+    since_ms: u64,
+    told: BTreeMap<&'static str, usize>,
+}
+
+impl Telling {
+    /// Tells whether to tell of one more alarm of this kind; and of the first that is left out, that
+    /// there are more.
+    pub(crate) fn tell(&mut self, now_ms: u64, alarm: Alarm) -> Option<Alarm> {
+        if now_ms >= self.since_ms + PERIOD_MS {
+            *self = Self {
+                since_ms: now_ms,
+                told: BTreeMap::new(),
+            };
+        }
+        let kind = alarm.kind();
+        let told = self.told.entry(kind).or_default();
+        *told += 1;
+        match (*told).cmp(&(MOST + 1)) {
+            Ordering::Less => Some(alarm),
+            Ordering::Equal => Some(Alarm::More { kind, count: 1 }),
+            Ordering::Greater => None,
+        }
+    }
+}
+
+/// In which time at most [`MOST`] alarms of one kind are told.
+const PERIOD_MS: u64 = 60_000;
 
 fn tenths(ms: u64) -> (u64, u64) {
     (ms / 1_000, ms % 1_000 / 100)

@@ -24,7 +24,7 @@ use causeway_domain::writing::Head;
 pub use digests::check_answer;
 pub use messages::{Input, Output};
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Telling};
 use crate::blocked::Blocked;
 use crate::inbound::InboundPush;
 use crate::me::Me;
@@ -60,6 +60,7 @@ pub struct Core {
     refused: BTreeMap<ReplicaId, (Refusal, u64)>,
     unconfirmed: Unconfirmed,
     alarms: Arc<Vec<Alarm>>,
+    telling: Telling,
     blocked: Blocked,
     /// Most events of a batch that is pulled.
     batch_events: usize,
@@ -101,6 +102,7 @@ impl Core {
             goes_on: None,
             unconfirmed: Unconfirmed::default(),
             alarms: Arc::default(),
+            telling: Telling::default(),
             has_caught_up: false,
             revision: 0,
         }
@@ -134,7 +136,7 @@ impl Core {
             let answer = Ok(self.push_answer());
             out.push(Output::PushAnswer { ticket, answer });
         }
-        out
+        self.bound_alarms(out)
     }
 
     /// When to tick at the latest, on the clock of [`Now::ms`].

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::chain::Hash;
 use causeway_domain::ids::Origin;
+use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::Head;
 
 /// Most chains looked up for one digest; the others are looked up for the next ones.
@@ -21,6 +22,9 @@ const SAYS_SO_MS: u64 = 2_500;
 pub(crate) const FAR: u8 = 16;
 /// Most forks passed on of what one peer tells: it can name any number.
 const MOST_RUMOURS: usize = 100;
+/// Most origins kept of each list of a peer, and put into each of ours: far more than ever are
+/// forked, and few enough that a digest stays short.
+pub(crate) const MOST_LISTED: usize = 1_000;
 
 /// What one peer and we disagree on.
 #[derive(Debug, Default)]
@@ -31,6 +35,15 @@ pub(crate) struct Forks {
     withheld: BTreeSet<Origin>,
     rumours: BTreeMap<Origin, u8>,
     checked: BTreeMap<Origin, (u64, Hash)>,
+}
+
+/// What a peer lists: the origins that it finds forked between it and us, the others that it
+/// withholds, and those it was told of, and how far to pass them on.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    pub forked: BTreeSet<Origin>,
+    pub withheld: BTreeSet<Origin>,
+    pub rumours: BTreeMap<Origin, u8>,
 }
 
 /// A chain of a peer at a seq below our own: only the log can tell whether it is ours too.
@@ -107,10 +120,17 @@ impl Forks {
     pub(crate) fn hear(
         &mut self,
         own: Origin,
-        told: BTreeSet<Origin>,
-        withheld: BTreeSet<Origin>,
-        rumours: BTreeMap<Origin, u8>,
+        held: &VersionVector,
+        lists: Lists,
     ) -> Vec<Origin> {
+        let matters = |origin: Origin| origin == own || held.get(origin) > 0;
+        let told = bounded(lists.forked, matters);
+        let withheld = bounded(lists.withheld, matters);
+        let mut rumours = lists.rumours;
+        if rumours.len() > MOST_LISTED {
+            let kept = bounded(rumours.keys().copied().collect(), |origin| origin == own);
+            rumours.retain(|origin, _| kept.contains(origin));
+        }
         let mut news: BTreeSet<Origin> = told.difference(&self.told).copied().collect();
         let is_rumoured = rumours.contains_key(&own) && !self.rumours.contains_key(&own);
         news.extend(Some(own).filter(|_| is_rumoured));
@@ -143,6 +163,15 @@ impl Forks {
         let told = told.filter(|origin| !self.found.contains_key(origin));
         self.found().chain(told)
     }
+}
+
+/// Keeps a bounded part of a list, what matters here first.
+fn bounded(listed: BTreeSet<Origin>, matters: impl Fn(Origin) -> bool) -> BTreeSet<Origin> {
+    if listed.len() <= MOST_LISTED {
+        return listed;
+    }
+    let (first, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|&it| matters(it));
+    first.into_iter().chain(others).take(MOST_LISTED).collect()
 }
 
 #[cfg(test)]
@@ -181,6 +210,27 @@ mod tests {
         }
 
         assert_eq!(looked_up.len(), 100);
+    }
+
+    #[test]
+    fn of_endless_lists_what_matters_here_is_kept() {
+        let (own, held) = (origin(60_000), origin(60_001));
+        let all: BTreeSet<_> = (0..60_002).map(origin).collect();
+        let lists = || Lists {
+            forked: all.clone(),
+            withheld: all.clone(),
+            rumours: all.iter().map(|&it| (it, 9)).collect(),
+        };
+        let mut forks = Forks::default();
+
+        let news = forks.hear(own, &[(held, 1)].into_iter().collect(), lists());
+
+        assert!(news.len() <= MOST_LISTED, "{}", news.len());
+        assert!(news.contains(&own) && news.contains(&held));
+        assert!(forks.withheld().contains(&held));
+        assert!(forks.rumours.contains_key(&own));
+        let kept = [forks.told.len(), forks.withheld.len(), forks.rumours.len()];
+        assert_eq!(kept, [MOST_LISTED; 3]);
     }
 
     fn origin(epoch: u32) -> Origin {

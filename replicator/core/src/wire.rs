@@ -24,11 +24,11 @@ pub const DIGEST_PATH: &str = "/peer/v1/digest";
 /// Where events are pushed (POST) and pulled (GET).
 pub const EVENTS_PATH: &str = "/peer/v1/events";
 /// Most bytes of a digest, in either direction.
-pub const MAX_DIGEST_BYTES: usize = 8 << 20;
+pub const MAX_DIGEST_BYTES: usize = 1 << 20;
 /// Highest seq a digest may claim: no column and no sum of counts overflows.
 const MAX_SEQ: u64 = 1 << 53;
-/// Most origins a digest may name.
-const MAX_ORIGINS: usize = 100_000;
+/// Most origins a digest may show events of: no cluster has so many.
+const MAX_ORIGINS: usize = 10_000;
 
 /// The heartbeat, question and answer alike. It is the whole comparison of two replicas.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::{Absorbed, Head};
 
-use crate::alarm::Alarm;
+use crate::alarm::{self, Alarm};
 use crate::clock;
 use crate::liveness::Status;
 use crate::now::Now;
@@ -89,7 +89,17 @@ impl Core {
         }));
         let alone = self.unconfirmed().filter(|&(_, age)| age >= ALONE_MS);
         alarms.extend(alone.map(|(count, age_ms)| Alarm::Unconfirmed { count, age_ms }));
-        alarms
+        alarm::bounded(alarms)
+    }
+
+    /// Leaves out alarms beyond what a log can bear.
+    pub(super) fn bound_alarms(&mut self, out: Vec<Output>) -> Vec<Output> {
+        let now_ms = self.now.ms;
+        let bound = |output| match output {
+            Output::Alarm(alarm) => self.telling.tell(now_ms, alarm).map(Output::Alarm),
+            other => Some(other),
+        };
+        out.into_iter().filter_map(bound).collect()
     }
 }
 

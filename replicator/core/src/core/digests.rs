@@ -8,6 +8,7 @@ use causeway_domain::version_vector::{Range, VersionVector};
 
 use crate::alarm::Alarm;
 use crate::failure::LinkError;
+use crate::forks::Lists;
 use crate::identity::Admission;
 use crate::liveness::Outward;
 use crate::now::Now;
@@ -141,7 +142,12 @@ impl Core {
         peer.learn_vector(now, own, held, &digest);
         let (forked, doubts) = peer.forks.compare(now.ms, &digest.vector, &self.head);
         let forks = &mut peer.forks;
-        let reported = forks.hear(own, digest.forked, digest.withheld, digest.rumours);
+        let lists = Lists {
+            forked: digest.forked,
+            withheld: digest.withheld,
+            rumours: digest.rumours,
+        };
+        let reported = forks.hear(own, held, lists);
         let forked = forked.into_iter().chain(reported);
         out.extend(forked.map(|origin| fork_alarm(id, origin)));
         out.extend(doubts.into_iter().map(|doubt| Output::ReadHash {

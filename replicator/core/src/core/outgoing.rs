@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_domain::ids::{Origin, ReplicaId};
 
-use crate::forks::FAR;
+use crate::forks::{FAR, MOST_LISTED};
 use crate::presence::Report;
 use crate::wire::{Digest, PushAnswer};
 
@@ -23,9 +23,10 @@ impl Core {
             let instance = self.me.instance;
             let held = peer.presence.held();
             digest.presence = self.presence.report(instance, peer.holds_of_us, held);
-            digest.forked = peer.forks.found().collect();
+            digest.forked = peer.forks.found().take(MOST_LISTED).collect();
             let others = self.withheld().into_iter();
-            digest.withheld = others.filter(|it| !digest.forked.contains(it)).collect();
+            let others = others.filter(|it| !digest.forked.contains(it));
+            digest.withheld = others.take(MOST_LISTED).collect();
             digest.rumours = self.rumours_for(to);
         }
         digest
@@ -39,7 +40,8 @@ impl Core {
             let farthest = rumours.entry(origin).or_insert(far);
             *farthest = far.max(*farthest);
         }
-        rumours.extend(self.forked().into_iter().map(|origin| (origin, FAR)));
+        let forked = self.forked().into_iter().take(MOST_LISTED);
+        rumours.extend(forked.map(|origin| (origin, FAR)));
         rumours
     }
 

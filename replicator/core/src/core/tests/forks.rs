@@ -201,3 +201,52 @@ impl Given {
         self.pull_is_stored(peer, absorbed)
     }
 }
+
+#[test]
+fn a_peer_that_finds_fifty_thousand_forks_costs_a_hundred_alarms() {
+    let mut given = Given::peers(3);
+    given.answered(digest(3, 1, &[]));
+    let all = (0..50_000).map(|epoch| Origin {
+        epoch: Epoch(epoch),
+        ..origin(3)
+    });
+    let flood = |n| Digest {
+        forked: all.clone().collect(),
+        withheld: all.clone().collect(),
+        rumours: all.clone().map(|it| (it, 16)).collect(),
+        ..digest(2, n, &[])
+    };
+
+    let mut told = 0;
+    for n in 1..5 {
+        let out = given.called(flood(n));
+        told += out.iter().filter(|it| matches!(it, Output::Alarm(_))).count();
+        given.at(1_000);
+    }
+
+    assert_eq!(told, 101, "and that there are more");
+    let alarms = given.core.knowledge().alarms;
+    assert_eq!(alarms.len(), 101);
+    let count: u64 = alarms.iter().map(Alarm::count).sum();
+    assert_eq!(count, 1_000);
+    let passed_on = answer(&given.called(digest(3, 2, &[])));
+    let bytes = serde_json::to_vec(&passed_on).unwrap();
+    assert!(bytes.len() < 100_000, "{}", bytes.len());
+}
+
+#[test]
+fn the_own_origin_is_found_among_fifty_thousand_forks() {
+    let mut given = Given::peers(2);
+    let mut flood = digest(2, 1, &[]);
+    flood.forked = (0..50_000)
+        .map(|epoch| Origin {
+            epoch: Epoch(epoch),
+            ..origin(3)
+        })
+        .collect();
+    flood.forked.insert(given.core.me.origin);
+
+    let out = given.called(flood);
+
+    assert!(out.iter().any(|it| matches!(it, Output::Renew { .. })));
+}
