@@ -116,7 +116,8 @@ impl<R> Machine<R> {
             unmet,
             is_pipelined,
         };
-        self.may_pipeline = true;
+        // The parts of a split batch and renewals come first: then the next head is another one.
+        self.may_pipeline = self.batches.is_empty() && self.renewals.is_empty();
         self.run(
             Statement::Insert(insertion),
             State::Inserting(batch, decided),

@@ -193,6 +193,31 @@ fn a_pipelined_batch_falls_with_the_one_before_it_and_is_decided_again() {
 }
 
 #[test]
+fn nothing_is_pipelined_before_the_last_part_of_a_split_batch() {
+    let mut rig = Rig::begun();
+    let events = events::of_a_peer(2);
+    let both = rig.start_insertion(["a", "b"]);
+    rig.insertion_ends(both, Err(StatementFailure::Rejected));
+    rig.session_comes();
+    let first = rig.take_insertion();
+    rig.accept_events("c", &events[..1]);
+    assert!(!rig.machine.is_pipelining());
+    rig.insertion_ends(first, Ok(true));
+    rig.file_ends(true);
+
+    let second = rig.take_insertion();
+    rig.accept_events("d", &events[1..]);
+    rig.insertion_ends(second, Ok(true));
+
+    let rest = rig.take_insertion();
+    rig.insertion_ends(rest, Ok(true));
+    assert_eq!(
+        rig.answers(),
+        "a: written, b: written, c: 1 stored, d: 1 stored"
+    );
+}
+
+#[test]
 fn a_clients_write_precedes_a_pipelined_batch() {
     let mut rig = Rig::begun();
     let events = events::of_a_peer(2);
