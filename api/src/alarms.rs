@@ -85,6 +85,7 @@ pub fn of_certificates(certificates: &Certificates, now_ms: i64) -> Vec<AlarmBod
         replica: None,
         origin: None,
         detail,
+        count: 1,
     };
     let mut active = Vec::new();
     for (port, certificate) in certificates.by_port() {

@@ -61,6 +61,8 @@ pub enum Rule {
     PrefetchShowsItsOrigins,
     /// A batch whose commit was not confirmed is looked up before it is decided again.
     LostAnswerIsSettled,
+    /// A call between replicas is served once.
+    RepeatedIsRefused,
 }
 
 #[cfg(not(feature = "mutants"))]

@@ -19,8 +19,10 @@ use causeway_domain::envelope::RawEvent;
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
+use causeway_replicator_core::auth::{Head, Session};
 use causeway_replicator_core::core::Input;
 use causeway_replicator_core::failure::StoreFailure;
+use causeway_replicator_core::freshness::Verdict;
 use causeway_replicator_core::me::Me;
 use causeway_replicator_core::presence::{Online, OnlineChanges};
 use causeway_replicator_core::view::{Knowledge, PeerView};
@@ -33,6 +35,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::inquiry::Answer;
 use crate::link::Link;
+use crate::refused::Refused;
 use crate::traffic::Traffic;
 
 use calls::Call;
@@ -100,6 +103,29 @@ impl Replicator {
     /// Waits until one of its tasks ends, which none does by itself: a defect, which is logged.
     pub async fn ended(&self) {
         self.engine.tasks.ended().await;
+    }
+
+    /// Judges whether a call whose signature was found right is new, and remembers it.
+    pub(crate) fn judge(&self, call: &Head) -> Verdict {
+        let now_ms = self.engine.now().ms;
+        self.engine.incoming().judge(now_ms, call)
+    }
+
+    /// The session that an answer offers.
+    pub(crate) fn offer(&self) -> Session {
+        let now_ms = self.engine.now().ms;
+        self.engine.incoming().offer(now_ms)
+    }
+
+    /// Tells the operator that a caller is refused for what its connection shows.
+    pub(crate) fn refuse(&self, replica: ReplicaId, reason: Refusal) {
+        self.engine.step(Input::CallRefused { replica, reason });
+    }
+
+    /// Admits a digest, as one of a few of each peer at a time.
+    pub(crate) fn admit_digest(&self, from: ReplicaId) -> Result<Permit, AdmissionError> {
+        let permit = self.engine.digest_permits.take(from);
+        permit.ok_or(AdmissionError::Busy)
     }
 
     /// Takes in the digest of a peer that calls; its answer is ours.
@@ -183,6 +209,11 @@ impl Replicator {
     /// How many own events no peer has shown to hold, and for how many milliseconds the oldest.
     pub fn unconfirmed(&self) -> Option<(u64, u64)> {
         self.engine.core().unconfirmed()
+    }
+
+    /// How many calls were refused before they were heard out.
+    pub fn refused(&self) -> &Refused {
+        &self.engine.refused
     }
 
     /// How many events went to and came from each peer.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use causeway_replicator::refused::Reason;
 use causeway_replicator_core::alarm::Alarm;
 use causeway_replicator_core::liveness::{Outward, Status};
 use prometheus::{
@@ -153,6 +154,15 @@ fn traffic(metrics: &Metrics, parts: &Parts) -> Result<()> {
         sent.with_label_values(&peer).inc_by(counted.sent);
         received.with_label_values(&peer).inc_by(counted.received);
         left_out.with_label_values(&peer).inc_by(counted.left_out);
+    }
+    let refused = metrics.counter_by(
+        "reason",
+        "causeway_peer_calls_refused_total",
+        "Calls on the port for peers that were refused before their bodies were read.",
+    )?;
+    for reason in Reason::ALL {
+        let count = parts.view.replicator.refused().count(reason);
+        refused.with_label_values(&[reason.name()]).inc_by(count);
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ pub(crate) fn links(
     keys: &PeerKeys,
 ) -> BTreeMap<ReplicaId, HttpLink> {
     let link = |peer: &ReplicaAddress| {
-        let link = HttpLink::new(&peer.internal_url, caller.clone(), keys.clone());
+        let link = HttpLink::new(&peer.internal_url, peer.id, caller.clone(), keys.clone());
         (peer.id, link)
     };
     config.peers().map(link).collect()

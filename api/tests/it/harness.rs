@@ -13,6 +13,7 @@ mod process;
 mod replica;
 mod schema;
 mod stream;
+mod tap;
 mod user;
 mod way;
 
@@ -29,5 +30,6 @@ pub use process::{Process, run_to_its_end, run_with, settings_alone, write};
 pub use replica::{Door, Replica};
 pub use schema::Schemas;
 pub use stream::{Frame, Stream};
+pub use tap::{Captured, Haste, Tap};
 pub use user::{User, ids, names, texts};
 pub use way::{Passage, Way};

@@ -53,6 +53,7 @@ mod presence;
 mod private_postgres;
 mod promotion;
 mod readers;
+mod replays;
 mod replicas;
 mod rescue;
 mod resume;

@@ -147,7 +147,7 @@ async fn a_cursor_of_an_older_version_starts_again_where_it_covers_what_that_did
 #[tokio::test]
 async fn a_replica_without_a_common_protocol_is_refused_and_still_hears_through_others() {
     let mut cluster = Cluster::prepare(3).await;
-    for (number, range) in [(1, "[1, 1]"), (2, "[1, 2]"), (3, "[2, 3]")] {
+    for (number, range) in [(1, "[2, 2]"), (2, "[2, 3]"), (3, "[3, 4]")] {
         cluster.at_mut(number).settings.more = format!("peer_protocol = {range}\n");
     }
     cluster.start().await;
@@ -160,8 +160,8 @@ async fn a_replica_without_a_common_protocol_is_refused_and_still_hears_through_
     let history = cluster.agree(&[1, 2, 3], "lobby", 2).await;
     assert!(texts(&history).is_sorted(), "{:?}", texts(&history));
     for (number, other, reason) in [
-        (1, 3, "this speaks peer protocol 1 to 1"),
-        (3, 1, "this speaks peer protocol 2 to 3"),
+        (1, 3, "this speaks peer protocol 2 to 2"),
+        (3, 1, "this speaks peer protocol 3 to 4"),
     ] {
         eventually("both sides telling why", async || {
             let log = cluster.at(number).process().log();

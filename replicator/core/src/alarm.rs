@@ -186,7 +186,9 @@ pub(crate) fn bounded(alarms: Vec<Alarm>) -> Vec<Alarm> {
             shown.push(alarm);
         }
     }
-    let counts = Alarm::KINDS.into_iter().map(|kind| (kind, counts.get(kind)));
+    let counts = Alarm::KINDS
+        .into_iter()
+        .map(|kind| (kind, counts.get(kind)));
     let more = counts.filter_map(|(kind, count)| {
         let count = count?.saturating_sub(MOST) as u64;
         (count > 0).then_some(Alarm::More { kind, count })

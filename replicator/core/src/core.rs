@@ -207,6 +207,7 @@ impl Core {
             Input::DigestCalled(digest) => {
                 return Some(self.digest_called(now, *digest, out));
             }
+            Input::CallRefused { replica, reason } => self.refuse(now, replica, reason, out),
             Input::DigestDone { peer, result } => self.digest_done(now, peer, result, out),
             Input::PushCalled {
                 from,

@@ -117,12 +117,7 @@ impl Forks {
     /// Takes in which origins the peer finds forked, which more it withholds, and of which it was
     /// told; returns which forks are news. Of what is forked between others only our own origin
     /// concerns us: its numbers are not safe to give any more.
-    pub(crate) fn hear(
-        &mut self,
-        own: Origin,
-        held: &VersionVector,
-        lists: Lists,
-    ) -> Vec<Origin> {
+    pub(crate) fn hear(&mut self, own: Origin, held: &VersionVector, lists: Lists) -> Vec<Origin> {
         let matters = |origin: Origin| origin == own || held.get(origin) > 0;
         let told = bounded(lists.forked, matters);
         let withheld = bounded(lists.withheld, matters);

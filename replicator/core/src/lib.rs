@@ -12,6 +12,7 @@ pub mod clock;
 pub mod core;
 pub mod failure;
 mod forks;
+pub mod freshness;
 mod identity;
 mod inbound;
 pub mod instance;

@@ -18,7 +18,7 @@ use crate::now::Now;
 use crate::presence::Report;
 
 /// The lowest and highest version of the peer protocol that this build speaks.
-pub const PROTOCOL: [u16; 2] = [1, 1];
+pub const PROTOCOL: [u16; 2] = [2, 2];
 /// Where digests are posted.
 pub const DIGEST_PATH: &str = "/peer/v1/digest";
 /// Where events are pushed (POST) and pulled (GET).
@@ -219,10 +219,28 @@ pub enum Refusal {
         /// The number both use.
         replica: ReplicaId,
     },
+    /// The certificate of the connection is another replica's than the call claims.
+    #[error("replica `{claimed}` called with the certificate of {}", certified(*certificate))]
+    WrongCertificate {
+        /// The number that the call gives.
+        claimed: ReplicaId,
+        /// Whose certificate it is.
+        certificate: Option<ReplicaId>,
+    },
+    /// The call names no session of this process, or one that has ended. The answer offers one.
+    #[error("the call belongs to no session of this process")]
+    UnknownSession,
+    /// The call was made before.
+    #[error("the call was made before")]
+    Repeated,
     /// A reason that this version does not know.
     #[error("refused for a reason this version does not know")]
     #[serde(other)]
     Unknown,
+}
+
+fn certified(number: Option<ReplicaId>) -> String {
+    number.map_or_else(|| "no replica".into(), |it| format!("replica `{it}`"))
 }
 
 mod epoch_text {
@@ -250,7 +268,7 @@ mod tests {
     use super::*;
 
     const DIGEST: &str = r#"{"replica":2,"epoch":"9f3c07aa","instance":"00000000000000ff","n":3,
-        "cluster":"demo","protocol":[1,1],"vector":{"2.9f3c07aa":[5,"HASH"]},"floor":7,"wall":8,
+        "cluster":"demo","protocol":[2,2],"vector":{"2.9f3c07aa":[5,"HASH"]},"floor":7,"wall":8,
         "presence":{"version":0},"pulling":false}"#;
 
     #[test]

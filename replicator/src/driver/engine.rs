@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_replicator_core::alarm::Alarm;
+use causeway_replicator_core::auth::Process;
 use causeway_replicator_core::core::{Core, Input, Output};
+use causeway_replicator_core::freshness::Incoming;
 use causeway_replicator_core::me::Me;
 use causeway_replicator_core::now::Now;
 use causeway_replicator_core::view::Knowledge;
@@ -15,6 +17,7 @@ use causeway_store::log::Log;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
+use crate::refused::Refused;
 use crate::traffic::Traffic;
 
 use super::calls::Call;
@@ -35,11 +38,15 @@ pub(super) struct Engine {
     pub log: Log,
     pub traffic: Traffic,
     pub permits: Permits,
+    /// Of digests, which bulk calls must not hold up.
+    pub digest_permits: Permits,
+    pub refused: Refused,
     pub pushes: Pushes,
     pub calls: BTreeMap<ReplicaId, mpsc::UnboundedSender<Call>>,
     pub knowledge: watch::Sender<Arc<Knowledge>>,
     pub tasks: Tasks,
     core: Mutex<Core>,
+    incoming: Mutex<Incoming>,
     clocks: Arc<Clocks>,
     stores: mpsc::UnboundedSender<Store>,
     next_wake_ms: watch::Sender<u64>,
@@ -56,19 +63,27 @@ impl Engine {
     ) -> Self {
         let began_as = me.origin;
         let traffic = Traffic::of(&me.peers);
-        let permits = Permits::of(&me.peers);
+        let [permits, digest_permits] = [(); 2].map(|()| Permits::of(&me.peers));
+        let own = Process {
+            replica: me.origin.replica,
+            instance: me.instance,
+        };
+        let incoming = Mutex::new(Incoming::new(own, &me.peers));
         let core = Core::new(clocks.now(), me, log.head());
         Self {
             began_as,
             log,
             traffic,
             permits,
+            digest_permits,
+            refused: Refused::default(),
             pushes: Pushes::default(),
             calls,
             knowledge: watch::Sender::new(Arc::new(core.knowledge())),
             tasks,
             next_wake_ms: watch::Sender::new(core.next_wake()),
             core: Mutex::new(core),
+            incoming,
             clocks,
             stores,
         }
@@ -202,6 +217,10 @@ impl Engine {
 
     pub fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn incoming(&self) -> MutexGuard<'_, Incoming> {
+        self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn now(&self) -> Now {

@@ -1,7 +1,8 @@
-//! How many pushes and pulls of one peer are served at once.
+//! How many calls of one peer are served at once.
 //!
-//! A peer has one push and two pulls under way, and perhaps a few that it gave up. Each holds a batch
-//! in memory; without a bound a peer that goes wrong would fill it, and the write queue (F25).
+//! A peer has one digest, one push and two pulls under way, and perhaps a few that it gave up. Each
+//! holds a body in memory; without a bound a peer that goes wrong would fill it, and the write queue
+//! (F25).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,19 +20,32 @@ pub struct Permit {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The permits of all peers.
-pub(super) struct Permits(BTreeMap<ReplicaId, Arc<Semaphore>>);
+impl Permit {
+    /// Whose call it lets in.
+    pub(crate) fn peer(&self) -> ReplicaId {
+        self.peer
+    }
+}
+
+/// The permits of all peers, and of all callers together that have no peer's number.
+pub(super) struct Permits {
+    peers: BTreeMap<ReplicaId, Arc<Semaphore>>,
+    strangers: Arc<Semaphore>,
+}
 
 impl Permits {
     pub fn of(peers: &[ReplicaId]) -> Self {
-        let permits = |&peer| (peer, Arc::new(Semaphore::new(AT_ONCE)));
-        Self(peers.iter().map(permits).collect())
+        let permits = || Arc::new(Semaphore::new(AT_ONCE));
+        Self {
+            peers: peers.iter().map(|&peer| (peer, permits())).collect(),
+            strangers: permits(),
+        }
     }
 
     /// Takes a permit, where one is free.
     pub fn take(&self, peer: ReplicaId) -> Option<Permit> {
-        let permits = Arc::clone(self.0.get(&peer)?);
-        let permit = permits.try_acquire_owned().ok()?;
+        let permits = self.peers.get(&peer).unwrap_or(&self.strangers);
+        let permit = Arc::clone(permits).try_acquire_owned().ok()?;
         Some(Permit {
             peer,
             _permit: permit,

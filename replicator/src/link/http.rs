@@ -3,18 +3,22 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use causeway_domain::envelope::RawEvent;
+use causeway_domain::ids::ReplicaId;
 use causeway_domain::version_vector::VersionVector;
-use causeway_replicator_core::auth::{HEADER, PeerKeys};
+use causeway_replicator_core::auth::{HEADER, Head, PeerKeys, Process, hash};
 use causeway_replicator_core::failure::LinkError;
+use causeway_replicator_core::freshness::Outgoing;
 use causeway_replicator_core::wire::events::{self, Decoded, MAX_BODY_BYTES};
 use causeway_replicator_core::wire::{
     Caller, DIGEST_PATH, Digest, MAX_DIGEST_BYTES, PushAnswer, Refusal, query,
 };
 use reqwest::{Client, Method, StatusCode};
+use tokio::time::timeout;
 
 use crate::blocking;
 
@@ -26,25 +30,34 @@ const DIGEST_TIMEOUT: Duration = Duration::from_secs(2);
 const BULK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Below the time a server keeps an idle connection, so that none is used as it is being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a call is made that the peer does not take for a new one. A second time is usual
+/// after a start; more are needed only while somebody repeats our calls and is faster than we are.
+const ATTEMPTS: usize = 5;
 
 /// The way to one peer over HTTP.
 pub struct HttpLink {
     base: String,
     caller: Caller,
     keys: PeerKeys,
+    outgoing: Mutex<Outgoing>,
     client: RwLock<Client>,
     /// Answers may come compressed.
     is_far: bool,
 }
 
 impl HttpLink {
-    /// Makes the link to the peer at `internal_url`. Connects when it is first used.
-    pub fn new(internal_url: &str, caller: Caller, keys: PeerKeys) -> Self {
+    /// Makes the link to a peer at its `internal_url`. Connects when it is first used.
+    pub fn new(internal_url: &str, peer: ReplicaId, caller: Caller, keys: PeerKeys) -> Self {
         let is_far = is_far(internal_url);
+        let process = Process {
+            replica: caller.replica,
+            instance: caller.instance,
+        };
         Self {
             base: internal_url.trim_end_matches('/').to_owned(),
             caller,
             keys,
+            outgoing: Mutex::new(Outgoing::new(process, peer)),
             client: RwLock::new(client()),
             is_far,
         }
@@ -65,7 +78,7 @@ impl HttpLink {
             method: Method::GET,
             target,
             content_type: "application/x-ndjson",
-            body: Vec::new(),
+            body: Bytes::new(),
             timeout: BULK_TIMEOUT,
             most_bytes: MAX_BODY_BYTES,
         };
@@ -74,7 +87,8 @@ impl HttpLink {
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, LinkError> {
-        let answered = self.try_call(call).await;
+        let answered = timeout(call.timeout, self.call_as_new(&call)).await;
+        let answered = answered.unwrap_or(Err(LinkError::Unreachable));
         if answered == Err(LinkError::Unreachable) {
             // Idle connections of a dead link hang as well: none of them is used again.
             let mut current = self.client.write().unwrap_or_else(PoisonError::into_inner);
@@ -83,20 +97,30 @@ impl HttpLink {
         answered
     }
 
-    async fn try_call(&self, call: Call<'_>) -> Result<Vec<u8>, LinkError> {
+    /// Makes a call until the peer takes it for a new one.
+    async fn call_as_new(&self, call: &Call<'_>) -> Result<Vec<u8>, LinkError> {
+        let body_hash = hash(&call.body);
+        for _ in 0..ATTEMPTS {
+            let head = self.outgoing().next(body_hash);
+            match self.try_call(call, head).await {
+                Err(LinkError::Refused(Refusal::UnknownSession | Refusal::Repeated)) => {}
+                answered => return answered,
+            }
+        }
+        Err(LinkError::Busy)
+    }
+
+    async fn try_call(&self, call: &Call<'_>, head: Head) -> Result<Vec<u8>, LinkError> {
         let client = {
             let current = self.client.read().unwrap_or_else(PoisonError::into_inner);
             current.clone()
         };
-        let signed = self
-            .keys
-            .sign(call.method.as_str(), call.target, &call.body);
+        let signed = self.keys.sign(call.method.as_str(), call.target, head);
         let mut request = client
-            .request(call.method, format!("{}{}", self.base, call.target))
-            .timeout(call.timeout)
+            .request(call.method.clone(), format!("{}{}", self.base, call.target))
             .header(HEADER, signed.header())
             .header("content-type", call.content_type)
-            .body(call.body);
+            .body(call.body.clone());
         if !self.is_far {
             request = request.header("accept-encoding", "identity");
         }
@@ -105,16 +129,29 @@ impl HttpLink {
         let signature = response.headers().get(HEADER);
         let signature = signature.and_then(|value| value.to_str().ok().map(str::to_owned));
         let body = read(response, call.most_bytes).await?;
-        if signed.is_answered_by(signature.as_deref(), status.as_u16(), &body) {
-            return judge(status, body);
+        if let Some(offer) = signed.verify_answer(signature.as_deref(), status.as_u16(), &body) {
+            let answered = judge(status, body);
+            let is_refused = answered == Err(Refusal::UnknownSession.into());
+            self.outgoing().learn(&signed.head, is_refused, offer);
+            return answered;
         }
         // Who does not know the key cannot sign that it does not.
         if status == StatusCode::UNAUTHORIZED {
-            return Err(Refusal::Unauthenticated.into());
+            return Err(match serde_json::from_slice(&body) {
+                Ok(Refusal::NoCommonProtocol { protocol }) => {
+                    Refusal::NoCommonProtocol { protocol }
+                }
+                _ => Refusal::Unauthenticated,
+            }
+            .into());
         }
         Err(LinkError::Malformed(format!(
             "status {status} without a valid signature"
         )))
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,7 +162,7 @@ impl Link for HttpLink {
             method: Method::POST,
             target: DIGEST_PATH,
             content_type: "application/json",
-            body,
+            body: body.into(),
             timeout: DIGEST_TIMEOUT,
             most_bytes: MAX_DIGEST_BYTES,
         };
@@ -137,7 +174,7 @@ impl Link for HttpLink {
             method: Method::POST,
             target: &query::push_target(&self.caller),
             content_type: "application/x-ndjson",
-            body: events::encode(events),
+            body: events::encode(events).into(),
             timeout: BULK_TIMEOUT,
             most_bytes: MAX_DIGEST_BYTES,
         };
@@ -154,7 +191,7 @@ struct Call<'a> {
     method: Method,
     target: &'a str,
     content_type: &'static str,
-    body: Vec<u8>,
+    body: Bytes,
     timeout: Duration,
     most_bytes: usize,
 }

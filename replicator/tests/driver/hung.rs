@@ -161,7 +161,7 @@ impl Link for Hung {
 
 /// The way to a peer of these tests.
 pub enum Way {
-    Http(HttpLink),
+    Http(Box<HttpLink>),
     Hung(Hung),
 }
 

@@ -27,7 +27,7 @@ use causeway_replicator_core::failure::LinkError;
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::liveness::Status;
 use causeway_replicator_core::presence::{Online, Report};
-use causeway_replicator_core::wire::{Caller, Digest, Refusal};
+use causeway_replicator_core::wire::{Caller, Digest, PROTOCOL, Refusal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -239,7 +239,7 @@ fn link_of(replica: ReplicaId, url: &str) -> HttpLink {
         replica,
         instance: Instance(1),
     };
-    HttpLink::new(url, caller, PeerKeys::new(b"key", None))
+    HttpLink::new(url, replica, caller, PeerKeys::new(b"key", None))
 }
 
 fn question() -> Digest {
@@ -250,7 +250,7 @@ fn question() -> Digest {
         instance: Instance(1),
         n: 0,
         cluster: "test".into(),
-        protocol: [1, 1],
+        protocol: PROTOCOL,
         vector: BTreeMap::new(),
         closed_ts: Hlc::default(),
         wall: 0,

@@ -12,7 +12,7 @@ use causeway_domain::writing::{Action, Command};
 use causeway_postgres::{Disposable, Scratch};
 use causeway_replicator::driver::{Clocks, Replicator};
 use causeway_replicator::link::http::HttpLink;
-use causeway_replicator::serve::{Asked, Served, serve};
+use causeway_replicator::serve::{Asked, Channel, Served, admit};
 use causeway_replicator_core::auth::{HEADER, PeerKeys};
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::me::Me;
@@ -115,8 +115,8 @@ impl Replica {
         let links: BTreeMap<_, _> = urls
             .iter()
             .filter(|&(&peer, _)| peer != id)
-            .map(|(&peer, url)| (peer, HttpLink::new(url, caller.clone(), keys.clone())))
-            .map(|(peer, link)| (peer, Way::Http(link)))
+            .map(|(&peer, url)| (peer, HttpLink::new(url, peer, caller.clone(), keys.clone())))
+            .map(|(peer, link)| (peer, Way::Http(Box::new(link))))
             .chain(beyond.map(|hung| (Hung::id(), Way::Hung(hung))))
             .collect();
         let me = Me {
@@ -258,10 +258,13 @@ async fn converse(stream: TcpStream, house: &House) -> std::io::Result<()> {
             path_and_query: request.next().unwrap(),
             signature: header(HEADER),
             accepts_gzip: header("accept-encoding").is_some_and(|takes| takes.contains("gzip")),
-            body: &body,
+            channel: Channel::Plain,
         };
         let is_pull = asked.method == "GET";
-        let served = serve(&house.replicator, &house.keys, asked).await;
+        let served = match admit(&house.replicator, &house.keys, &asked) {
+            Ok(admitted) => admitted.serve(&house.replicator, &body).await,
+            Err(refused) => refused,
+        };
         let mut answer = respond(&served);
         if is_pull && *house.door.borrow() == Door::Tearing {
             answer.truncate(answer.len() - served.body.len() / 2);

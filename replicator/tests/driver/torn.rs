@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use causeway_domain::version_vector::VersionVector;
 use causeway_replicator::link::Link;
-use causeway_replicator_core::auth::{HEADER, PeerKeys};
+use causeway_replicator_core::auth::{HEADER, PeerKeys, Session};
 use causeway_replicator_core::failure::LinkError;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -88,8 +88,13 @@ async fn pulled(signed: &[u8], head: &str, bytes: &[u8]) -> Result<usize, LinkEr
         let mut signatures = lines.iter().filter_map(|line| line.strip_prefix(&prefix));
         let signature = signatures.next().map(str::trim);
         let target = lines[0].split(' ').nth(1).unwrap();
-        let question = PeerKeys::new(b"key", None).verify(signature, "GET", target, b"");
-        let signature = question.unwrap().sign_answer(200, signed);
+        let question = PeerKeys::new(b"key", None).verify(signature, "GET", target);
+        let question = question.ok().unwrap();
+        let offer = Session {
+            process: question.head.from,
+            opened_ms: 0,
+        };
+        let signature = question.sign_answer(200, offer, signed);
         let head =
             format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{HEADER}: {signature}\r\n{head}\r\n");
         stream

@@ -26,6 +26,8 @@ hits! {
     Tree = "only a tree of one-way links remained at the end",
     Lost = "a message of the network was lost",
     Repeated = "a message of the network was delivered twice",
+    RepeatedRefused = "a repeated call was refused",
+    SessionOffered = "a call in no session was refused and made again",
     Stalled = "a message of the network was late by seconds",
     SlowPeer = "one replica was slow for all others",
     CrashIdle = "a crash between two steps",

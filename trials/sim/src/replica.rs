@@ -10,7 +10,9 @@ use causeway_domain::names::UserId;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::machine::{Insertion, Machine};
 use causeway_domain::writing::{Beginning, Head, Needs, Writing};
+use causeway_replicator_core::auth;
 use causeway_replicator_core::core::Core;
+use causeway_replicator_core::freshness::{Incoming, Outgoing};
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::presence::Online;
 use causeway_replicator_core::wire::Caller;
@@ -87,6 +89,12 @@ pub(crate) struct Process {
     pub ceiling_ms: Option<i64>,
     /// The last known vector of each peer.
     pub known: BTreeMap<ReplicaId, Arc<VersionVector>>,
+    /// Judges the calls that come in, once peers are served.
+    pub incoming: Option<Incoming>,
+    /// Numbers the calls to each peer.
+    pub outgoing: BTreeMap<ReplicaId, Outgoing>,
+    /// The calls that were served.
+    pub served: BTreeSet<(auth::Process, u64)>,
 }
 
 /// The one writer of a process.

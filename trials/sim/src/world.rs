@@ -27,7 +27,7 @@ use crate::people::People;
 use crate::replica::Replica;
 use crate::rng::Rng;
 use crate::swarm::Swarm;
-use calls::{Answer, Open, Question, Storm};
+use calls::{Answer, Arriving, Open, Question, Storm};
 use nemesis::Fault;
 
 const WALL_START_MS: i64 = 1_700_000_000_000;
@@ -79,7 +79,7 @@ pub(crate) enum Happening {
     /// An operator restarts the server.
     Restart(usize, u64),
     Arrives {
-        call: u64,
+        call: Arriving,
         to: usize,
         from: usize,
         body: Question,

@@ -4,7 +4,7 @@ use causeway_domain::rule::{Rule, without};
 use causeway_sim::Run;
 
 /// A rule, and the number of seeds within which a violation must be found without it.
-const MUTANTS: [(Rule, u64); 28] = [
+const MUTANTS: [(Rule, u64); 29] = [
     (Rule::EpochIsProven, 100),
     (Rule::FileIsAsked, 200),
     (Rule::UnknownOwnEventsRenew, 200),
@@ -32,6 +32,7 @@ const MUTANTS: [(Rule, u64); 28] = [
     (Rule::PipelinedFalls, 100),
     (Rule::LostAnswerIsSettled, 50),
     (Rule::FileIsAwaited, 300),
+    (Rule::RepeatedIsRefused, 20),
     (Rule::PrefetchShowsItsOrigins, 1_200),
 ];
 

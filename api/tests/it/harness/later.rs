@@ -89,7 +89,8 @@ impl Later {
 
     fn link(&self, replica: &Replica) -> HttpLink {
         let url = format!("http://{}", replica.process().internal);
-        HttpLink::new(&url, self.caller.clone(), self.keys.clone())
+        let peer = ReplicaId::new(replica.settings.replica).expect("numbers begin at 1");
+        HttpLink::new(&url, peer, self.caller.clone(), self.keys.clone())
     }
 }
 

@@ -20,6 +20,9 @@ use super::{Core, GATHER_MS, Output, fork_alarm, unknown_own_alarm};
 
 /// How soon a peer that holds another version of our presence is told again.
 const RETELL_MS: u64 = 250;
+/// Most refused callers that are remembered: a caller with the key can give any number.
+const MOST_REFUSED: usize = 100;
+
 impl Core {
     pub(super) fn digest_called(
         &mut self,
@@ -31,10 +34,14 @@ impl Core {
         let admitted = self.admit_digest(now, &digest);
         match admitted {
             Ok(is_peer) => {
-                // A copy calls beside the peer itself, which must not make it forgotten.
-                let is_copied =
-                    |(reason, _): &(Refusal, u64)| matches!(reason, Refusal::Clone { .. });
-                if !self.refused.get(&from).is_some_and(is_copied) {
+                // Another calls beside the peer itself, which must not make it forgotten.
+                let is_beside = |(reason, _): &(Refusal, u64)| {
+                    matches!(
+                        reason,
+                        Refusal::Clone { .. } | Refusal::WrongCertificate { .. }
+                    )
+                };
+                if !self.refused.get(&from).is_some_and(is_beside) {
                     self.refused.remove(&from);
                 }
                 if is_peer {
@@ -44,13 +51,25 @@ impl Core {
                 Ok(from)
             }
             Err(reason) => {
-                let former = self.refused.insert(from, (reason.clone(), now.ms));
-                if former.is_none_or(|(former, _)| former != reason) {
-                    let (replica, reason) = (from, reason.clone());
-                    out.push(Output::Alarm(Alarm::Refused { replica, reason }));
-                }
+                self.refuse(now, from, reason.clone(), out);
                 Err(reason)
             }
+        }
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        now: Now,
+        replica: ReplicaId,
+        reason: Refusal,
+        out: &mut Vec<Output>,
+    ) {
+        if self.refused.len() >= MOST_REFUSED && !self.refused.contains_key(&replica) {
+            return;
+        }
+        let former = self.refused.insert(replica, (reason.clone(), now.ms));
+        if former.is_none_or(|(former, _)| former != reason) {
+            out.push(Output::Alarm(Alarm::Refused { replica, reason }));
         }
     }
 

@@ -42,6 +42,13 @@ pub enum Input {
     },
     /// A peer sent its digest. Yields exactly one [`Output::Answer`].
     DigestCalled(Box<Digest>),
+    /// A caller was refused before its call was read.
+    CallRefused {
+        /// What number it gave.
+        replica: ReplicaId,
+        /// Why.
+        reason: Refusal,
+    },
     /// A digest sent was answered, or not.
     DigestDone {
         /// Whom it was sent to.

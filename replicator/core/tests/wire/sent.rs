@@ -8,7 +8,7 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin, ReplicaId};
 use causeway_domain::names::UserId;
 use causeway_domain::stamp::Stamp;
-use causeway_replicator_core::auth::{self, PeerKeys};
+use causeway_replicator_core::auth::{self, Head, PeerKeys, Process, Session};
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::presence::{Change, Held, Online, Report};
 use causeway_replicator_core::wire::{
@@ -97,6 +97,13 @@ fn refusals_keep_their_form() {
     let unknown = Refusal::UnknownReplica { replica };
     keeps_its_form("refused_unknown_replica", &unknown);
     keeps_its_form("refused_clone", &Refusal::Clone { replica });
+    let wrong = Refusal::WrongCertificate {
+        claimed: replica,
+        certificate: Some(id(3)),
+    };
+    keeps_its_form("refused_wrong_certificate", &wrong);
+    keeps_its_form("refused_unknown_session", &Refusal::UnknownSession);
+    keeps_its_form("refused_repeated", &Refusal::Repeated);
 }
 
 #[test]
@@ -116,19 +123,48 @@ fn the_places_and_queries_of_calls_keep_their_form() {
 fn signatures_keep_their_form() {
     let keys = PeerKeys::new(b"a key that all versions have in common", None);
 
-    let question = keys.sign("POST", "/peer/v1/digest", b"{}");
-    let answer = question.sign_answer(200, b"{}");
+    let first = keys.sign("POST", "/peer/v1/digest", head(None, 1));
+    let call = keys.sign("POST", "/peer/v1/digest", head(Some(session()), 2));
+    let answer = call.sign_answer(200, session(), b"{}");
 
     let header = auth::HEADER;
+    let headers = [first.header(), call.header(), &answer];
     is_frozen(
         "signatures",
-        &format!("{header}: {}\n{header}: {answer}", question.header()),
+        &headers.map(|it| format!("{header}: {it}")).join("\n"),
     );
     let from_file = frozen("signatures");
     let prefix = format!("{header}: ");
     let mut headers = from_file.lines().filter_map(|l| l.strip_prefix(&*prefix));
-    let seen = keys.verify(headers.next(), "POST", "/peer/v1/digest", b"{}");
-    assert!(seen.unwrap().is_answered_by(headers.next(), 200, b"{}"));
+    for session in [None, Some(session())] {
+        let seen = keys.verify(headers.next(), "POST", "/peer/v1/digest");
+        assert_eq!(seen.ok().unwrap().head.session, session);
+    }
+    let offer = call.verify_answer(headers.next(), 200, b"{}");
+    assert_eq!(offer, Some(session()));
+}
+
+fn head(session: Option<Session>, count: u64) -> Head {
+    Head {
+        from: Process {
+            replica: id(2),
+            instance: Instance(255),
+        },
+        to: id(1),
+        session,
+        count,
+        body_hash: auth::hash(b"{}"),
+    }
+}
+
+fn session() -> Session {
+    Session {
+        process: Process {
+            replica: id(1),
+            instance: Instance(7),
+        },
+        opened_ms: 1_234,
+    }
 }
 
 fn keeps_its_form<T>(name: &str, body: &T)

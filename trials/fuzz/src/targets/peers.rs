@@ -2,8 +2,10 @@
 
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, MAX_EVENT_BYTES, RawEvent};
+use causeway_domain::ids::ReplicaId;
 use causeway_domain::timeline::Fact;
-use causeway_replicator_core::auth::PeerKeys;
+use causeway_replicator_core::auth::{Head, PeerKeys, Process, Session, hash};
+use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::wire::events::{BATCH_EVENTS, decode, encode};
 use causeway_replicator_core::wire::{Caller, Digest, EVENTS_PATH, PushAnswer, Refusal, query};
 
@@ -112,20 +114,45 @@ pub fn signature(bytes: &[u8]) {
     let body = pieces.part();
     let given = String::from_utf8_lossy(pieces.rest());
 
-    let question = keys.sign("POST", "/p", body);
-    let is_ours = given.eq_ignore_ascii_case(&question.header());
-    let is_answer = given.eq_ignore_ascii_case(&question.sign_answer(200, body));
+    let call = keys.sign("POST", "/p", head(body));
+    let answer = call.sign_answer(200, session(), body);
+    let verified = |header: &str| keys.verify(Some(header), "POST", "/p").ok();
 
-    assert_eq!(
-        keys.verify(Some(&given), "POST", "/p", body).is_some(),
-        is_ours
-    );
-    assert_eq!(question.is_answered_by(Some(&given), 200, body), is_answer);
-    let other = [body, b"x"].concat();
-    assert!(
-        keys.verify(Some(&question.header()), "POST", "/p", &other)
-            .is_none()
-    );
+    // The digits of a code may be in upper case.
+    let is_ours = given.eq_ignore_ascii_case(call.header());
+    assert!(is_ours || verified(&given).is_none());
+    let is_answer = given.eq_ignore_ascii_case(&answer);
+    let offer = |header: &str| call.verify_answer(Some(header), 200, body);
+    assert!(is_answer || offer(&given).is_none());
+    assert_eq!(offer(&answer), Some(session()));
+    let seen = verified(call.header()).expect("its own signature");
+    assert_eq!(seen.head, call.head);
+    assert!(seen.has_body(body));
+    assert!(!seen.has_body(&[body, b"x"].concat()));
+    if let Ok(head) = given.parse::<Head>() {
+        assert_eq!(head.to_string().parse(), Ok(head));
+    }
+}
+
+fn head(body: &[u8]) -> Head {
+    let Session { process, .. } = session();
+    Head {
+        from: process,
+        to: process.replica,
+        session: Some(session()),
+        count: 7,
+        body_hash: hash(body),
+    }
+}
+
+fn session() -> Session {
+    Session {
+        process: Process {
+            replica: ReplicaId::new(1).expect("numbers begin at 1"),
+            instance: Instance(9),
+        },
+        opened_ms: 5,
+    }
 }
 
 /// The bodies of answers: the vector after a push, and the reason for a refusal.

@@ -2,6 +2,7 @@
 //! encoding.
 
 mod events;
+mod fresh;
 
 use std::mem::discriminant;
 
@@ -9,6 +10,7 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::machine::Machine;
+use causeway_replicator_core::auth::Head;
 use causeway_replicator_core::core::{Input, Output};
 use causeway_replicator_core::failure::{CallFailure, LinkError};
 use causeway_replicator_core::wire::events::decode;
@@ -18,6 +20,8 @@ use crate::hits::Hit;
 use crate::net::Way;
 
 use super::{Happening, World};
+
+pub(crate) use fresh::{Again, Arriving};
 
 const DIGEST_TIMEOUT_MS: u64 = 2_000;
 const BULK_TIMEOUT_MS: u64 = 5_000;
@@ -32,6 +36,7 @@ pub(crate) enum Question {
 pub(crate) enum Answer {
     Refused(Refusal),
     Busy,
+    Again(Again),
     Digest(Box<Digest>),
     Push(PushAnswer),
     Pull(Vec<u8>),
@@ -43,6 +48,9 @@ pub(crate) struct Open {
     life: u64,
     to: ReplicaId,
     kind: Kind,
+    /// None where there is nothing to send.
+    body: Option<Question>,
+    attempts: u8,
 }
 
 enum Kind {
@@ -97,26 +105,41 @@ impl World {
             life,
             to,
             kind,
+            body: Some(body.clone()),
+            attempts: fresh::ATTEMPTS,
         };
         self.calls.insert(call, open);
-        let to = slot(to);
+        self.plan(timeout_ms, Happening::Fails { call });
+        if let Some(head) = self.next_head(from, to) {
+            self.send(call, slot(to), from, head, body);
+        }
+    }
+
+    fn send(&mut self, call: u64, to: usize, from: usize, head: Head, body: Question) {
         let way = self.net.way(from, to);
         if way == Way::Cut {
             return self.plan(1, Happening::Fails { call });
         }
-        self.plan(timeout_ms, Happening::Fails { call });
         if way == Way::BlackHole || self.is_lost() {
             return;
         }
+        let original = Arriving {
+            call,
+            head,
+            is_copy: false,
+        };
         if self.rng.permille(self.net.weather.repeat_permille) {
             self.hit(Hit::Repeated);
-            let body = body.clone();
-            self.carry(call, to, from, body);
+            let copy = Arriving {
+                is_copy: true,
+                ..original
+            };
+            self.carry(copy, to, from, body.clone());
         }
-        self.carry(call, to, from, body);
+        self.carry(original, to, from, body);
     }
 
-    fn carry(&mut self, call: u64, to: usize, from: usize, body: Question) {
+    fn carry(&mut self, call: Arriving, to: usize, from: usize, body: Question) {
         let delay_ms = self.delay() + self.replicas[to].slow_ms;
         let arrives = Happening::Arrives {
             call,
@@ -144,10 +167,17 @@ impl World {
         is_lost
     }
 
-    pub(super) fn arrives(&mut self, call: u64, to: usize, from: usize, body: Question) {
-        let Some(core) = self.replicas[to].core() else {
+    pub(super) fn arrives(&mut self, arriving: Arriving, to: usize, from: usize, body: Question) {
+        let call = arriving.answer_to();
+        if self.replicas[to].core().is_none() {
             // No process is running there.
             return self.plan(1, Happening::Fails { call });
+        }
+        if let Some(refusal) = self.refuse_repeated(to, arriving.head) {
+            return self.answer(call, from, to, refusal);
+        }
+        let Some(core) = self.replicas[to].core() else {
+            return;
         };
         match body {
             Question::Digest(digest) => {
@@ -185,11 +215,15 @@ impl World {
 
     /// Ends a call for its caller, once; later answers are dropped.
     pub(super) fn ends(&mut self, call: u64, result: Result<Answer, LinkError>) {
+        if let Ok(Answer::Again(again)) = result {
+            return self.call_again(call, again);
+        }
         let Some(Open {
             from,
             life,
             to: peer,
             kind,
+            ..
         }) = self.calls.remove(&call)
         else {
             return;

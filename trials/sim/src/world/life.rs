@@ -6,7 +6,9 @@ use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Epoch, Origin};
 use causeway_domain::writing::machine::{Effect, Input as Came, Machine, Statement};
 use causeway_domain::writing::{Beginning, Task, Writing};
+use causeway_replicator_core::auth;
 use causeway_replicator_core::core::{Core, Input};
+use causeway_replicator_core::freshness::Incoming;
 use causeway_replicator_core::instance::Instance;
 use causeway_replicator_core::me::Me;
 
@@ -107,6 +109,11 @@ impl World {
         let core = Core::new(now, me.clone(), head).with_batches_of(self.swarm.batch);
         let question = core.question();
         process.core = Some(core);
+        let own = auth::Process {
+            replica: id,
+            instance: me.instance,
+        };
+        process.incoming = Some(Incoming::new(own, &me.peers));
         let beginning = process.beginning;
         self.plan(1, Happening::Wake(at, life));
         self.fold_soon(at);
@@ -333,6 +340,9 @@ impl Process {
             asked_floor: Hlc::default(),
             ceiling_ms: None,
             known: BTreeMap::new(),
+            incoming: None,
+            outgoing: BTreeMap::new(),
+            served: BTreeSet::new(),
         }
     }
 }

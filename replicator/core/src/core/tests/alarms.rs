@@ -134,7 +134,7 @@ fn what_is_written_later_makes_what_nobody_takes_no_younger() {
 const NOTHING: [&str; 0] = [];
 
 impl Given {
-    fn kinds(&self) -> Vec<&'static str> {
+    pub(super) fn kinds(&self) -> Vec<&'static str> {
         let knowledge = self.core.knowledge();
         knowledge.alarms.iter().map(Alarm::kind).collect()
     }

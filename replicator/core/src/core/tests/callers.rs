@@ -17,7 +17,7 @@ fn a_caller_that_does_not_belong_is_refused_with_a_reason_and_told_of_once() {
         ),
         (
             Digest {
-                protocol: [2, 3],
+                protocol: [3, 4],
                 ..proper.clone()
             },
             Refusal::NoCommonProtocol { protocol: PROTOCOL },
@@ -42,6 +42,29 @@ fn a_caller_that_does_not_belong_is_refused_with_a_reason_and_told_of_once() {
             "{second:?}"
         );
     }
+}
+
+#[test]
+fn a_caller_with_anothers_certificate_is_told_of_once_and_the_peer_itself_goes_on() {
+    let mut given = Given::peers(2);
+    let reason = Refusal::WrongCertificate {
+        claimed: id(2),
+        certificate: Some(id(3)),
+    };
+    let refused = || Input::CallRefused {
+        replica: id(2),
+        reason: reason.clone(),
+    };
+
+    let first = given.step(refused());
+    let second = given.step(refused());
+    let served = given.called(digest(2, 1, &[]));
+
+    assert!(matches!(&first[..], [Output::Alarm(Alarm::Refused { .. })]));
+    assert!(second.is_empty(), "{second:?}");
+    assert!(matches!(&served[..], [Output::Answer(Ok(_))]), "{served:?}");
+    given.at(1);
+    assert_eq!(given.kinds(), ["refused"], "it still stands");
 }
 
 #[test]

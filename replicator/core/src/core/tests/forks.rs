@@ -220,7 +220,10 @@ fn a_peer_that_finds_fifty_thousand_forks_costs_a_hundred_alarms() {
     let mut told = 0;
     for n in 1..5 {
         let out = given.called(flood(n));
-        told += out.iter().filter(|it| matches!(it, Output::Alarm(_))).count();
+        told += out
+            .iter()
+            .filter(|it| matches!(it, Output::Alarm(_)))
+            .count();
         given.at(1_000);
     }
 

@@ -40,6 +40,8 @@ impl World {
                 life,
                 to,
                 kind,
+                body: None,
+                attempts: 1,
             };
             self.calls.insert(call, open);
             return self.plan(1, Happening::Fails { call });
