@@ -30,6 +30,15 @@ pub enum GroupCommand {
     },
 }
 
+impl GroupCommand {
+    /// The user who gives the command.
+    pub fn user(&self) -> &User {
+        match self {
+            Self::Join { user } | Self::Leave { user } => user,
+        }
+    }
+}
+
 /// A user's membership of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {

@@ -12,6 +12,7 @@ mod durability;
 mod facts;
 mod failure;
 mod look;
+mod places;
 mod proof;
 pub(crate) mod rows;
 mod session;
@@ -33,7 +34,7 @@ use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::machine::{Renewal, Work, chunks};
 use causeway_domain::writing::{Absorbed, Beginning, Command, Head, Task};
 use sqlx::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use connection::connect_read_only;
 pub(crate) use connection::{connect_reader, pool_of, within};
@@ -41,10 +42,12 @@ pub use cqrs::{EventRepository, History, OFFSET};
 pub use durability::{Unsafe, examine as unsafe_settings};
 pub use failure::{OpenError, ReadError, SubmitError};
 pub use look::look;
+use places::{Place, Places};
 pub(crate) use rows::{is_refused_value, read_after};
 pub(crate) use tail::{Stored, Tail};
 pub use trouble::NoSession;
 use trouble::Trouble;
+use writer::{Incoming, Writer};
 
 /// Reads the wall clock: milliseconds since 1970. Injected, so that tests can set it.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -54,7 +57,7 @@ pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 /// How long a start waits for the writer's lock, which another process or the session of a killed
 /// predecessor may hold.
 pub(crate) const LOCK: Duration = Duration::from_secs(30);
-/// Capacity of the channel to the writer; a caller with one more entry waits.
+/// Capacity of the channel for work other than commands; a caller with one more entry waits.
 const INBOX: usize = 4_096;
 
 /// The options for opening the log.
@@ -74,7 +77,8 @@ pub struct Options {
     pub order: WallClock,
     /// 32 fresh random bits, used when a new epoch must be drawn.
     pub fresh_epoch: u32,
-    /// Maximum commands that wait for their answer; one more is `Busy`. Peers' events do not count.
+    /// Maximum commands of one user that wait for their answer; one more is `Busy`. All users
+    /// together have half as many again. Peers' events do not count.
     pub max_waiting_writes: usize,
     /// Accept a Postgres that can lose acknowledged writes (F29).
     pub allow_unsafe_postgres: bool,
@@ -93,11 +97,8 @@ pub struct Done {
 
 /// The channel for the answer of the writer.
 enum Reply {
-    /// Keeps its permit until it is answered, also after its caller has been cancelled.
-    Submit(
-        oneshot::Sender<Result<Done, SubmitError>>,
-        OwnedSemaphorePermit,
-    ),
+    /// Keeps its place until it is answered, also after its caller has been cancelled.
+    Submit(oneshot::Sender<Result<Done, SubmitError>>, Place),
     Absorb(oneshot::Sender<Result<(Absorbed, Arc<Head>), SubmitError>>),
     Restamp(oneshot::Sender<Result<(), SubmitError>>),
     Raise(oneshot::Sender<Result<(), SubmitError>>),
@@ -108,8 +109,9 @@ enum Reply {
 #[derive(Clone)]
 pub struct Log {
     pool: PgPool,
+    commands: mpsc::UnboundedSender<Work<Reply>>,
     inbox: mpsc::Sender<Work<Reply>>,
-    permits: Arc<Semaphore>,
+    places: Places,
     head: watch::Receiver<Arc<Head>>,
     tail: Arc<Tail>,
     beginning: Beginning,
@@ -135,21 +137,27 @@ impl Log {
     ) -> Result<(Self, WriterTask), OpenError> {
         let opened = connection::open(&options, patience).await?;
         let pool = connection::pool(&options.database_url)?;
+        let (commands, received) = mpsc::unbounded_channel();
         let (inbox, work) = mpsc::channel(INBOX);
-        let most = options.max_waiting_writes.min(Semaphore::MAX_PERMITS);
+        let incoming = Incoming {
+            commands: received,
+            inbox: work,
+        };
+        let places = Places::new(options.max_waiting_writes);
         let beginning = opened.beginning;
         let has_room = options.has_room.clone();
         let unsafe_settings = opened.unsafe_settings.clone().into();
         let tail = Arc::new(Tail::default());
-        let (writer, head) = writer::Writer::new(options, opened, tail.clone(), work);
+        let (writer, head) = Writer::new(options, opened, tail.clone(), incoming);
         let trouble = writer.trouble();
         // Tokio's cooperative budget must not interrupt decisions. It is not needed here: the
         // writer waits for Postgres after each batch.
         let task = tokio::spawn(tokio::task::unconstrained(writer.run()));
         let log = Self {
             pool,
+            commands,
             inbox,
-            permits: Arc::new(Semaphore::new(most)),
+            places,
             head,
             tail,
             beginning,
@@ -210,11 +218,15 @@ impl Log {
     /// Decides and writes one command. Dropping the future does not stop the write.
     pub async fn submit(&self, command: Command) -> Result<Done, SubmitError> {
         self.refuse_without_room()?;
-        let permit = self.permits.clone().try_acquire_owned();
-        let permit = permit.map_err(|_| SubmitError::Busy)?;
+        let place = self.places.take(command.user()).ok_or(SubmitError::Busy)?;
         let (answer, answered) = oneshot::channel();
-        let task = Task::Submit(Box::new(command));
-        self.write(task, Reply::Submit(answer, permit)).await?;
+        let work = Work::Write {
+            task: Task::Submit(Box::new(command)),
+            reply: Reply::Submit(answer, place),
+            sent_at_once: 0,
+        };
+        let sent = self.commands.send(work);
+        sent.map_err(|_| SubmitError::Unavailable)?;
         answered.await.map_err(|_| SubmitError::Unavailable)?
     }
 

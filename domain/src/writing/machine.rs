@@ -108,12 +108,13 @@ impl<R> Machine<R> {
         }
     }
 
-    /// Puts work into the queue, for the next step. The caller respects [`Machine::room`].
+    /// Puts work into the queue, for the next step. The caller bounds the waiting commands, and
+    /// respects [`Machine::room`] with other work.
     pub fn accept(&mut self, work: Work<R>) {
         self.queue.push(work);
     }
 
-    /// The free capacity of the queue.
+    /// The free capacity of the queue for work other than commands.
     pub fn room(&self) -> usize {
         self.queue.room()
     }
@@ -121,12 +122,11 @@ impl<R> Machine<R> {
     /// Whether new work could change the next step. Otherwise the caller may hold it back until
     /// another input has been handled.
     pub fn wants_work(&self) -> bool {
-        let is_useful = match self.state {
+        match self.state {
             State::Idle => true,
             State::Inserting(..) => self.may_pipeline,
             _ => false,
-        };
-        is_useful && self.queue.room() > 0
+        }
     }
 
     /// When [`Input::Woken`] is due; a time in the past means immediately.
@@ -162,6 +162,11 @@ impl<R> Machine<R> {
     /// The number of tasks and renewals in the queue.
     pub fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// The number of clients' commands in the queue.
+    pub fn waiting_commands(&self) -> usize {
+        self.queue.commands()
     }
 
     /// The number of tasks in the batch that is being read for or inserted.

@@ -7,7 +7,7 @@ use crate::envelope::{Envelope, RawEvent};
 use crate::group::GroupCommand;
 use crate::hlc::Hlc;
 use crate::ids::{Dot, Origin};
-use crate::names::{GroupName, MessageId};
+use crate::names::{GroupName, MessageId, UserId};
 use crate::post::{PostCommand, Refusal};
 use crate::version_vector::{Range, VersionVector};
 
@@ -37,6 +37,28 @@ pub struct Command {
     pub action: Action,
     /// A clock reading that the event must lie above: the highest that its author has seen.
     pub above: Option<Hlc>,
+}
+
+/// Bytes of a text that cost the log as much as a row.
+const TEXT_PER_ROW: usize = 1_024;
+
+impl Command {
+    /// The user who gives the command.
+    pub fn user(&self) -> &UserId {
+        match &self.action {
+            Action::Group(command) => &command.user().id,
+            Action::Post(_, command) => &command.user().id,
+        }
+    }
+
+    /// What the command costs the writer, in rows.
+    pub(super) fn cost(&self) -> u32 {
+        let text = match &self.action {
+            Action::Post(_, PostCommand::Post { text, .. }) => text.as_str().len(),
+            _ => 0,
+        };
+        u32::try_from(1 + text / TEXT_PER_ROW).unwrap_or(u32::MAX)
+    }
 }
 
 /// The aggregate of a command, and the command on it.

@@ -35,9 +35,8 @@ pub(super) struct Writer {
     recording: Option<JoinHandle<io::Result<()>>>,
     /// Why the last such write failed.
     file_failure: Option<io::Error>,
+    commands: mpsc::UnboundedReceiver<Work<Reply>>,
     inbox: mpsc::Receiver<Work<Reply>>,
-    /// Work that was just received from the inbox.
-    received: Vec<Work<Reply>>,
     /// Whether every handle on the log is dropped.
     is_closed: bool,
     trouble: Arc<Trouble>,
@@ -46,12 +45,20 @@ pub(super) struct Writer {
     begun: Instant,
 }
 
+/// What the handles on the log send.
+pub(super) struct Incoming {
+    /// Clients' commands, bounded by their permits.
+    pub commands: mpsc::UnboundedReceiver<Work<Reply>>,
+    /// All other work.
+    pub inbox: mpsc::Receiver<Work<Reply>>,
+}
+
 impl Writer {
     pub fn new(
         options: Options,
         opened: Opened,
         tail: Arc<Tail>,
-        inbox: mpsc::Receiver<Work<Reply>>,
+        received: Incoming,
     ) -> (Self, watch::Receiver<Arc<Head>>) {
         let (publish, head) = watch::channel(Arc::new(opened.writing.head().clone()));
         let begun = Instant::now();
@@ -62,8 +69,8 @@ impl Writer {
             sidecar: opened.sidecar,
             recording: None,
             file_failure: None,
-            inbox,
-            received: Vec::new(),
+            commands: received.commands,
+            inbox: received.inbox,
             is_closed: false,
             trouble: Arc::default(),
             tail,
@@ -109,7 +116,7 @@ impl Writer {
             wake.as_mut().reset(due);
         }
         let wants_work = self.machine.wants_work() && !self.is_closed;
-        let room = self.machine.room();
+        let has_room = self.machine.room() > 0;
         tokio::select! {
             biased;
             ended = running => {
@@ -118,16 +125,24 @@ impl Writer {
             }
             written = written(&mut self.recording) => self.recorded(written),
             () = wake, if due.is_some() => Input::Woken,
-            count = self.inbox.recv_many(&mut self.received, room), if wants_work => {
-                self.is_closed = count == 0;
-                if self.is_closed { Input::Closed } else { Input::Woken }
-            }
+            work = self.commands.recv(), if wants_work => self.received(work),
+            work = self.inbox.recv(), if wants_work && has_room => self.received(work),
         }
+    }
+
+    /// Both channels are closed together, with the last handle on the log.
+    fn received(&mut self, work: Option<Work<Reply>>) -> Input {
+        let Some(work) = work else {
+            self.is_closed = true;
+            return Input::Closed;
+        };
+        self.machine.accept(work);
+        Input::Woken
     }
 
     /// Passes all received work to the machine, so that it is committed as a group.
     fn accept_received(&mut self) {
-        for work in self.received.drain(..) {
+        while let Ok(work) = self.commands.try_recv() {
             self.machine.accept(work);
         }
         while self.machine.room() > 0

@@ -92,6 +92,7 @@ hits! {
     Settled = "all events were settled at the end",
     Presence = "a user came online or went offline",
     GroupCommit = "one commit for several tasks",
+    TookTurns = "a user's command waited for the user's next turn",
     Reserved = "a reservation was renewed",
     Raised = "the clock of a new origin was raised above its peers",
 }

@@ -4,17 +4,24 @@
 //! at most one chunk of peers' events beside their writes, and after each chunk of a backlog the
 //! queue pauses chunks, which leaves the database and the cores to the clients. While only peers
 //! write, their events are taken as fast as the database stores them.
+//!
+//! Among clients, users are served in turn, each in the order of its commands. While several users
+//! write, a transaction contains one turn of each of them, so a user's write waits for the
+//! transaction of a few commands of another user, however many wait. A user who writes alone fills
+//! whole batches.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::envelope::RawEvent;
+use crate::fairness::{Contention, Turns};
 use crate::ids::Origin;
+use crate::names::UserId;
 use crate::writing::Task;
 
 use super::batch::{Batch, Waiter};
 
-/// Maximum number of tasks in one transaction, and in the queue.
+/// Maximum number of local tasks in one transaction, and of peers' chunks in the queue.
 pub(super) const MAX_TASKS: usize = 512;
 /// Maximum number of peers' events in one transaction while only peers write.
 const ALONE_EVENTS: usize = 512;
@@ -27,7 +34,7 @@ const PAUSE_FACTOR: u32 = 3;
 /// Maximum pause: a pause does not help a database that is slower than this for other reasons.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// What counts as a backlog, and how long clients have precedence.
+/// What counts as a backlog, how long clients have precedence, and how they take turns.
 #[derive(Clone, Copy, Debug)]
 pub struct Pacing {
     /// Minimum number of events in a peer's request that counts as a backlog; live traffic has
@@ -35,6 +42,8 @@ pub struct Pacing {
     pub backlog_events: usize,
     /// How long after a client's write peers' events are written chunk by chunk.
     pub shared_for: Duration,
+    /// What one user may write in one turn, in rows.
+    pub quantum: u32,
 }
 
 impl Default for Pacing {
@@ -42,6 +51,7 @@ impl Default for Pacing {
         Self {
             backlog_events: 256,
             shared_for: Duration::from_secs(1),
+            quantum: 16,
         }
     }
 }
@@ -82,8 +92,12 @@ pub(super) struct Taken<R> {
 
 pub(super) struct Queue<R> {
     pacing: Pacing,
-    /// All work except peers' events.
-    local: VecDeque<Work<R>>,
+    /// Clients' commands.
+    commands: Turns<UserId, (Task, Waiter<R>)>,
+    /// The users who wrote last.
+    writers: Contention<UserId>,
+    /// All other work except peers' events.
+    others: VecDeque<Work<R>>,
     chunks: VecDeque<Chunk<R>>,
     /// When a client's write was last taken.
     client_wrote_at: Option<Duration>,
@@ -111,8 +125,10 @@ impl<R> Chunk<R> {
 impl<R> Queue<R> {
     pub fn new(pacing: Pacing) -> Self {
         Self {
+            commands: Turns::new(pacing.quantum),
+            writers: Contention::default(),
             pacing,
-            local: VecDeque::new(),
+            others: VecDeque::new(),
             chunks: VecDeque::new(),
             client_wrote_at: None,
             chunk_since: None,
@@ -133,21 +149,44 @@ impl<R> Queue<R> {
                 };
                 self.chunks.push_back(Chunk { task, waiter });
             }
-            work => self.local.push_back(work),
+            Work::Write {
+                task: Task::Submit(command),
+                reply,
+                ..
+            } => {
+                let waiter = Waiter {
+                    reply,
+                    sent_at_once: 0,
+                };
+                let (user, cost) = (command.user().clone(), command.cost());
+                let item = (Task::Submit(command), waiter);
+                self.commands.push(user, cost, item);
+            }
+            work => self.others.push_back(work),
         }
     }
 
     pub fn len(&self) -> usize {
-        self.local.len() + self.chunks.len()
+        self.commands.len() + self.others.len() + self.chunks.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The free capacity. The caller holds back further work.
+    /// The free capacity for work other than commands, which the caller bounds. It holds back
+    /// further work.
     pub fn room(&self) -> usize {
-        MAX_TASKS.saturating_sub(self.len())
+        MAX_TASKS.saturating_sub(self.others.len() + self.chunks.len())
+    }
+
+    /// The number of commands in the queue.
+    pub fn commands(&self) -> usize {
+        self.commands.len()
+    }
+
+    fn has_local(&self) -> bool {
+        !self.commands.is_empty() || !self.others.is_empty()
     }
 
     /// Whether there is work that does not wait for the end of a pause. If `is_closed`, no more
@@ -166,7 +205,7 @@ impl<R> Queue<R> {
     }
 
     fn is_pausing(&self) -> bool {
-        self.paused_until.is_some() && self.local.is_empty() && self.len() < MAX_TASKS
+        self.paused_until.is_some() && !self.has_local() && self.len() < MAX_TASKS
     }
 
     /// Takes the work of the next transaction.
@@ -191,18 +230,15 @@ impl<R> Queue<R> {
     }
 
     fn take_local(&mut self, now: Duration) -> Taken<R> {
-        let count = self.local.len().min(MAX_TASKS);
+        let count = (self.commands.len() + self.others.len()).min(MAX_TASKS);
         let mut taken = Taken {
             renewals: VecDeque::new(),
             batch: Batch::with_capacity(count),
         };
-        for work in self.local.drain(..count) {
+        for work in self.others.drain(..self.others.len().min(MAX_TASKS)) {
             match work {
                 Work::Renew(renewal) => taken.renewals.push_back(renewal),
                 Work::Write { task, reply, .. } => {
-                    if matches!(task, Task::Submit(_)) {
-                        self.client_wrote_at = Some(now);
-                    }
                     let waiter = Waiter {
                         reply,
                         sent_at_once: 0,
@@ -211,7 +247,24 @@ impl<R> Queue<R> {
                 }
             }
         }
+        self.take_commands(now, &mut taken.batch);
         taken
+    }
+
+    /// Moves commands into a batch: while several users write, one turn of each of them.
+    fn take_commands(&mut self, now: Duration, batch: &mut Batch<R>) {
+        if self.commands.is_empty() {
+            return;
+        }
+        self.client_wrote_at = Some(now);
+        let is_contended = self.commands.users() > 1 || self.writers.is_contended(now);
+        let room = MAX_TASKS.saturating_sub(batch.tasks.len()).max(1);
+        let writers = &mut self.writers;
+        self.commands
+            .take(room, is_contended, |user, (task, waiter)| {
+                writers.note(now, user);
+                batch.push(task, waiter);
+            });
     }
 
     /// Takes the work of the next transaction, if that is a peer's backlog alone.
@@ -233,7 +286,7 @@ impl<R> Queue<R> {
 
     /// Whether only peers write now.
     pub fn has_only_peers(&self, now: Duration) -> bool {
-        self.local.is_empty() && self.paused_until.is_none() && !self.is_shared(now)
+        !self.has_local() && self.paused_until.is_none() && !self.is_shared(now)
     }
 
     fn is_shared(&self, now: Duration) -> bool {
@@ -270,10 +323,12 @@ impl<R> Queue<R> {
 
     /// Empties the queue. Returns the receivers.
     pub fn drain(&mut self) -> impl Iterator<Item = R> {
-        let local = self.local.drain(..).map(|work| match work {
+        let others = self.others.drain(..).map(|work| match work {
             Work::Write { reply, .. } | Work::Renew(Renewal { reply, .. }) => reply,
         });
-        local.chain(self.chunks.drain(..).map(|chunk| chunk.waiter.reply))
+        let commands = self.commands.drain().map(|(_, waiter)| waiter.reply);
+        let chunks = self.chunks.drain(..).map(|chunk| chunk.waiter.reply);
+        others.chain(commands).chain(chunks)
     }
 }
 

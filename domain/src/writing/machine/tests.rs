@@ -29,6 +29,26 @@ fn queued_writes_are_one_transaction_and_answered_in_order_after_the_commit() {
 }
 
 #[test]
+fn beside_another_users_flood_a_write_is_in_the_next_transaction_and_that_is_short() {
+    let mut rig = Rig::begun();
+    let insertion = rig.start_insertion(["a"]);
+    rig.accept_posts(["b", "c", "d", "e", "f"]);
+    rig.accept_posts_of("bob", ["x"]);
+
+    rig.insertion_ends(insertion, Ok(true));
+    rig.file_ends(true);
+    rig.trace();
+    let insertion = rig.take_insertion();
+    rig.insertion_ends(insertion, Ok(true));
+
+    assert_eq!(
+        rig.trace(),
+        "b: written, c: written, x: written, insert 2",
+        "one turn of each user while both are active"
+    );
+}
+
+#[test]
 fn a_batch_whose_commit_fails_is_attempted_at_most_three_times() {
     let mut rig = Rig::begun();
     let mut insertion = rig.start_insertion(["a"]);

@@ -21,9 +21,9 @@ impl From<WriteFailure> for SubmitError {
 /// Sends an answer. If its caller was cancelled the answer is dropped, and the write stands (F13).
 pub(super) fn answer(reply: Reply, verdict: Verdict, head: Arc<Head>) {
     match (reply, verdict) {
-        (Reply::Submit(to, permit), Verdict::Submitted(decided)) => {
+        (Reply::Submit(to, place), Verdict::Submitted(decided)) => {
             // Before the answer, after which the caller may write again at once.
-            drop(permit);
+            drop(place);
             let done = decided.map(|event| Done { event, head });
             let _ = to.send(done.map_err(SubmitError::Refused));
         }

@@ -21,11 +21,12 @@ use crate::replica::{Asker, Doing, Fate, Process, Waiter};
 use super::{Happening, World};
 
 const RENEW_AGAIN_MS: u64 = 1_000;
-/// Runs are short, so every batch of peers counts as a backlog and may be decided while a batch of
+/// Turns are short, so that users wait for each other. Runs are short, so every batch of peers counts as a backlog and may be decided while a batch of
 /// clients is being inserted.
 pub(super) const PACING: Pacing = Pacing {
     backlog_events: 0,
     shared_for: Duration::ZERO,
+    quantum: 1,
 };
 
 impl World {
@@ -213,6 +214,10 @@ impl World {
         };
         let process = self.process(at);
         let tasks = process.writer.machine().map_or(0, Machine::tasks_under_way);
+        let machine = process.writer.machine();
+        if machine.is_some_and(|machine| machine.waiting_commands() > 0) {
+            self.hit(Hit::TookTurns);
+        }
         if tasks > 1 {
             self.hit(Hit::GroupCommit);
             if fate == Fate::Rejected {

@@ -4,7 +4,9 @@ use super::*;
 use crate::chain::Hash;
 use crate::group::GroupCommand;
 use crate::hlc::Hlc;
-use crate::names::{GroupName, User, UserId};
+use crate::names::{GroupName, MessageId, User, UserId};
+use crate::post::PostCommand;
+use crate::text::MessageText;
 use crate::writing::{Action, Command};
 
 const NOW: Duration = Duration::from_secs(100);
@@ -144,6 +146,32 @@ fn local_work_other_than_commands_does_not_limit_peers() {
     assert_eq!(kinds(queue.take(NOW)), format!("l{}", "p".repeat(FULL)));
 }
 
+#[test]
+fn a_user_alone_fills_a_batch_and_others_get_one_turn_each() {
+    let quantum = usize::try_from(Pacing::default().quantum).unwrap();
+    let mut queue = queue_of((0..64).map(|_| local_of("flooder")));
+    assert_eq!(kinds(queue.take(NOW)).len(), 64, "alone");
+
+    for _ in 0..64 {
+        queue.push(local_of("flooder"));
+    }
+    queue.push(local_of("calm"));
+    assert_eq!(kinds(queue.take(NOW)).len(), quantum + 1);
+    let later = NOW + Duration::from_millis(900);
+    assert_eq!(kinds(queue.take(later)).len(), quantum, "still contended");
+    let later = later + Duration::from_secs(1);
+    assert_eq!(kinds(queue.take(later)).len(), 64 - 2 * quantum);
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn a_long_text_counts_as_several_rows() {
+    let mut queue = queue_of((0..8).map(|_| long_of("flooder")));
+    queue.push(local_of("calm"));
+
+    assert_eq!(kinds(queue.take(NOW)).len(), 1 + 16 / 5);
+}
+
 fn queue_of(works: impl IntoIterator<Item = Work<()>>) -> Queue<()> {
     let mut queue = Queue::new(Pacing::default());
     works.into_iter().for_each(|work| queue.push(work));
@@ -159,14 +187,36 @@ fn kinds(taken: Taken<()>) -> String {
 }
 
 fn local() -> Work<()> {
+    local_of("u")
+}
+
+fn local_of(user: &str) -> Work<()> {
+    let user = user_of(user);
+    command(Action::Group(GroupCommand::Join { user }))
+}
+
+/// A post of a text that costs as much as four rows, and its own row.
+fn long_of(user: &str) -> Work<()> {
+    let post = PostCommand::Post {
+        author: user_of(user),
+        text: MessageText::parse(&"x".repeat(4_096), 8_192).unwrap(),
+        sent_at_ms: None,
+        key: None,
+    };
+    command(Action::Post(MessageId("m".to_owned()), post))
+}
+
+fn user_of(id: &str) -> User {
+    User {
+        id: UserId(id.to_owned()),
+        name: "ann".to_owned(),
+    }
+}
+
+fn command(action: Action) -> Work<()> {
     let command = Command {
         group: GroupName::parse("lobby").unwrap(),
-        action: Action::Group(GroupCommand::Join {
-            user: User {
-                id: UserId("u".to_owned()),
-                name: "ann".to_owned(),
-            },
-        }),
+        action,
         above: None,
     };
     Work::Write {

@@ -60,6 +60,7 @@ impl Rig {
         let pacing = Pacing {
             backlog_events: 1,
             shared_for: Duration::ZERO,
+            quantum: 2,
         };
         let mut rig = Self {
             machine: Machine::new(moment(0), writing, pacing),
@@ -89,6 +90,13 @@ impl Rig {
     pub fn accept_posts<const N: usize>(&mut self, ids: [&str; N]) {
         for id in ids {
             self.accept(id, post(id, None), 0);
+        }
+        self.wake();
+    }
+
+    pub fn accept_posts_of<const N: usize>(&mut self, user: &str, ids: [&str; N]) {
+        for id in ids {
+            self.accept(id, post_of(user, id, None), 0);
         }
         self.wake();
     }
@@ -276,9 +284,13 @@ fn summary(verdict: Verdict) -> String {
 }
 
 fn post(id: &str, key: Option<IdempotencyKey>) -> Task {
+    post_of("ann", id, key)
+}
+
+fn post_of(user: &str, id: &str, key: Option<IdempotencyKey>) -> Task {
     let author = User {
-        id: UserId("ann".to_owned()),
-        name: "ann".to_owned(),
+        id: UserId(user.to_owned()),
+        name: user.to_owned(),
     };
     Task::Submit(Box::new(Command {
         group: GroupName::parse("lobby").unwrap(),
