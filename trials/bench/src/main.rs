@@ -1,14 +1,15 @@
 //! Benchmarks: each figure is compared with a yardstick that is measured in the same run.
 //!
 //! `cargo bench-write`, `bench-replicate`, `bench-heal`, `bench-storm`, `bench-history`,
-//! `bench-fanout`, `bench-tls`, `bench-crowd`, `bench-absent`, `bench-start`, `bench-terminal`,
-//! `bench-grow`, or `cargo bench-all`; a table on
-//! standard output (`--json` for programs), progress on standard error. How to read it:
+//! `bench-fanout`, `bench-tls`, `bench-crowd`, `bench-absent`, `bench-fair`, `bench-start`,
+//! `bench-terminal`, `bench-grow`, or `cargo bench-all`; a table on standard output (`--json` for
+//! programs), progress on standard error. How to read it:
 //! `docs/PERFORMANCE.md`.
 
 mod absent;
 mod broadcast;
 mod crowd;
+mod fair;
 mod fanout;
 mod grow;
 mod heal;
@@ -91,6 +92,7 @@ enum What {
     Fanout,
     Crowd,
     Absent,
+    Fair,
     Start,
     Terminal,
     Grow,
@@ -154,6 +156,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
             (What::Crowd, _) => crowd::run(&setup).await?,
             (What::Absent, _) => absent::run(&setup).await?,
             (What::Tls, _) => tls::run(&setup).await?,
+            (What::Fair, _) => fair::run(&setup).await?,
             (What::Storm, _) => storm::run(&setup).await?,
             (What::Terminal, _) => terminal::run(&setup).await?,
             (What::Heal, Some(history)) => heal::run(&setup, history).await?,
@@ -195,13 +198,14 @@ impl Arguments {
 
 impl What {
     /// All benchmarks in order; growth comes last, since it adds to the history.
-    const PARTS: [Self; 12] = [
+    const PARTS: [Self; 13] = [
         Self::Write,
         Self::Replicate,
         Self::Fanout,
         Self::Tls,
         Self::Crowd,
         Self::Absent,
+        Self::Fair,
         Self::History,
         Self::Start,
         Self::Terminal,
