@@ -16,6 +16,7 @@ use crate::edge::cors::Origins;
 use crate::edge::host::PublicHost;
 use crate::edge::{Edge, WallClock};
 use crate::health;
+use crate::limits::Callers;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::routes;
@@ -68,6 +69,7 @@ fn edge(context: &Context, document: &str) -> Edge {
     Edge::new(document, context.tokens.clone(), wall, seed)
         .public_host(PublicHost::of_url(&context.config.own_address().public_url))
         .origins(Origins::of_urls(urls.map(|known| &*known.public_url)))
+        .callers(Callers::new(&context.config, context.limits.rates.clone()))
 }
 
 /// The documented API and the pages beside it. The edge admits no other address.

@@ -11,6 +11,8 @@
 
 mod check;
 mod error;
+mod proxies;
+mod rates;
 mod raw;
 mod secret;
 
@@ -20,9 +22,14 @@ use std::path::{Path, PathBuf};
 
 use causeway_domain::ids::ReplicaId;
 use causeway_domain::text::DEFAULT_MAX_TEXT_CHARS;
+use ipnet::IpNet;
 
 pub use error::ConfigError;
+pub use rates::Rates;
 pub use secret::{MIN_KEY_BYTES, Secret};
+
+/// Most calls that one user or address runs at once, by default.
+pub const DEFAULT_CALLS_OF_ONE: usize = 64;
 
 /// The settings of one replica.
 #[derive(Clone, Debug)]
@@ -77,8 +84,13 @@ pub struct Config {
     pub peer_tls: Option<PeerTlsFiles>,
     /// Whether the public port may serve plain text beyond loopback, because a proxy in front of it
     /// encrypts. Whoever can reach the port without the proxy reads and writes in plain text.
+    /// The address of a client is then read from `X-Forwarded-For`, where `trusted_proxies` wrote it.
     /// `CAUSEWAY_BEHIND_PROXY`, default false.
     pub behind_proxy: bool,
+    /// The networks of the proxies, such as `["10.0.0.0/8", "fd00::/8"]`. A network that others than
+    /// the proxies are in lets them claim any address. `CAUSEWAY_TRUSTED_PROXIES`: the same list as
+    /// JSON; default with `behind_proxy`: this machine (`["127.0.0.0/8", "::1/128"]`).
+    pub trusted_proxies: Vec<IpNet>,
     /// The previous secret while the key is being rotated: still accepted, no longer used to sign. `CAUSEWAY_PREVIOUS_CLUSTER_KEY` or `CAUSEWAY_PREVIOUS_CLUSTER_KEY_FILE`.
     pub previous_cluster_key: Option<Secret>,
     /// How users authenticate. `CAUSEWAY_AUTH`, no default for now.
@@ -156,17 +168,25 @@ pub struct Limits {
     /// `CAUSEWAY_LIMITS_MAX_CONNECTIONS_PER_ADDRESS`, default 1000, or a quarter of all connections
     /// where that is less.
     pub max_connections_per_address: Option<usize>,
-    /// Most writes of clients in the write queue, 1–1000000; further ones are refused (503 `busy`).
-    /// Events of peers are not counted. More survives a longer stall of the database, costs some kB
-    /// each, and answers later. `CAUSEWAY_LIMITS_MAX_WAITING_WRITES`, default
+    /// Most writes of one user in the write queue, 1–1000000; further ones are refused (503 `busy`).
+    /// All users together have half as many again, and each gets less as the queue fills up, so one
+    /// user cannot fill it. Events of peers are not counted. More survives a longer stall of the
+    /// database, costs some kB each, and answers later. `CAUSEWAY_LIMITS_MAX_WAITING_WRITES`, default
     /// 4096.
     pub max_waiting_writes: usize,
+    /// Most calls that one user runs at once, or one address without a token, 1–10000; an eighth of
+    /// that while others are active, and open streams do not count. Further calls wait in turn, four
+    /// times as many at most; beyond that they are refused (503 `busy`). More lets one user do more
+    /// in parallel, and delays others more. `CAUSEWAY_LIMITS_MAX_CALLS_OF_ONE`, default 64.
+    pub max_calls_of_one: usize,
     /// How many bytes of the disk of `data_dir` stay free: with less, writes are refused (507) until
     /// there is room again, and reading goes on. 0 disables this. More leaves more time to make room,
     /// and less for messages. The disk of a database elsewhere is not watched: there writes are
     /// refused once Postgres itself reports a full disk.
     /// `CAUSEWAY_LIMITS_MIN_FREE_DISK_BYTES`, default 256 MiB, or an eighth of a smaller disk.
     pub min_free_disk_bytes: Option<u64>,
+    /// How often one user or address may call.
+    pub rates: Rates,
 }
 
 impl Default for Limits {
@@ -176,7 +196,9 @@ impl Default for Limits {
             max_connections: None,
             max_connections_per_address: None,
             max_waiting_writes: 4_096,
+            max_calls_of_one: DEFAULT_CALLS_OF_ONE,
             min_free_disk_bytes: None,
+            rates: Rates::default(),
         }
     }
 }

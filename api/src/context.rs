@@ -21,6 +21,7 @@ use crate::cursor::{Cursor, CursorError, Cursors, Delivery};
 use crate::disk::Disk;
 use crate::edge::WallClock;
 use crate::feeds::Feeds;
+use crate::limits::{Call, UserLimits};
 use crate::problem::Problem;
 use crate::token::Tokens;
 use crate::view::ClusterView;
@@ -56,6 +57,8 @@ pub struct Parts {
     pub timelines: Timelines,
     /// The streams.
     pub feeds: Feeds,
+    /// What one user may take.
+    pub limits: UserLimits,
     /// What is known of the peers, as it changes.
     pub knowledge: watch::Receiver<Arc<Knowledge>>,
     /// The view of the cluster.
@@ -102,10 +105,11 @@ impl Parts {
         let Some(cursor) = self.known_cursor("at_least", text)? else {
             return Ok(());
         };
-        let held = self
-            .timelines
-            .hold(&cursor.delivery.delivered, HOLD_TIMEOUT)
-            .await;
+        let wanted = &cursor.delivery.delivered;
+        if !self.timelines.checkpoint().vector.covers_all(wanted) {
+            Call::end_turn();
+        }
+        let held = self.timelines.hold(wanted, HOLD_TIMEOUT).await;
         held.map_err(|Behind| Problem::Behind)
     }
 
@@ -205,6 +209,7 @@ pub fn read_problem(failure: ReadError) -> Problem {
     match failure {
         ReadError::Database(failure) => Problem::unavailable(failure),
         corrupt @ ReadError::Corrupt(_) => Problem::internal(corrupt),
+        ReadError::Busy => Problem::Busy,
     }
 }
 

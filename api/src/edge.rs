@@ -42,6 +42,7 @@ use self::host::PublicHost;
 use self::receive::discard;
 use self::request_id::RequestIds;
 use self::routes::{Operation, Routes};
+use crate::limits::{self, Call, Callers};
 use crate::problem::{Problem, ProblemBody};
 use crate::token::Tokens;
 
@@ -60,6 +61,7 @@ pub struct Edge {
     limits: BodyLimits,
     public_host: PublicHost,
     origins: Origins,
+    callers: Callers,
 }
 
 impl Edge {
@@ -74,7 +76,15 @@ impl Edge {
             limits: BodyLimits::default(),
             public_host: PublicHost::default(),
             origins: Origins::default(),
+            callers: Callers::default(),
         }
+    }
+
+    /// Replaces the default limits of one user or address.
+    #[must_use]
+    pub fn callers(mut self, callers: Callers) -> Self {
+        self.callers = callers;
+        self
     }
 
     /// Names the host under which a port of this machine alone may be asked, besides its own names.
@@ -164,7 +174,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
         let id = self.edge.request_ids.of(request.headers());
         let answer_to = Head::of(&request, &self.edge.origins);
         let span = tracing::info_span!("request", id = id.as_str());
-        let answer = AssertUnwindSafe(self.answer(request).instrument(span)).catch_unwind();
+        let call = self.edge.callers.call(&request);
+        let answer = self.answer(request, &call).instrument(span);
+        let answer = AssertUnwindSafe(answer).catch_unwind();
         let outcome = match answer.await {
             Ok(outcome) => outcome.and_then(only_success),
             Err(panic) => Err(panicked(panic.as_ref())),
@@ -173,12 +185,14 @@ impl<E: Endpoint<Output = Response>> Endpoint for Guarded<E> {
         encoding::compress(&mut response, answer_to.takes_gzip).await;
         cors::add(response.headers_mut(), answer_to.origin);
         headers::add(response.headers_mut(), id, answer_to.is_tls);
+        limits::hold(&mut response);
+        call.add_headers(response.headers_mut());
         Ok(response)
     }
 }
 
 impl<E: Endpoint<Output = Response>> Guarded<E> {
-    async fn answer(&self, mut request: Request) -> Result<Response, Problem> {
+    async fn answer(&self, mut request: Request, call: &Arc<Call>) -> Result<Response, Problem> {
         let limits = &self.edge.limits;
         let asks = self
             .edge
@@ -187,7 +201,9 @@ impl<E: Endpoint<Output = Response>> Guarded<E> {
         if let Some(preflight) = asks {
             return Ok(preflight);
         }
-        let operation = match self.edge.admit(&mut request) {
+        let admitted = self.edge.admit(&mut request);
+        let counted = self.edge.callers.count(call, &request);
+        let operation = match counted.and(admitted) {
             Ok(operation) => operation,
             Err(problem) => {
                 // A client that asks whether to send its body gets no `100 Continue`.
@@ -207,10 +223,9 @@ impl<E: Endpoint<Output = Response>> Guarded<E> {
         } else {
             discard(body, limits).await;
         }
-        self.application
-            .call(request)
-            .await
-            .map_err(Problem::from_framework)
+        let turn = self.edge.callers.turn(call, &request).await?;
+        let served = call.clone().serve(turn, self.application.call(request));
+        served.await.map_err(Problem::from_framework)
     }
 }
 

@@ -21,6 +21,7 @@ pub mod health;
 pub mod init;
 pub mod inspect;
 pub mod keys;
+pub mod limits;
 pub mod log;
 pub mod manual;
 pub mod new_epoch;

@@ -4,3 +4,4 @@
 pub mod log;
 pub mod rescue;
 pub mod timelines;
+pub mod turnstile;

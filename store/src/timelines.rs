@@ -9,6 +9,7 @@ mod demand;
 mod follow;
 mod fresh;
 mod history;
+mod large;
 mod level;
 mod pages;
 mod people;
@@ -37,6 +38,7 @@ use crate::log::{Log, ReadError};
 
 use demand::Demand;
 use fresh::FreshEntries;
+use large::LargeReads;
 
 /// How long an answer waits for the read model to show the writes acknowledged before it.
 const CATCH_UP: Duration = Duration::from_secs(5);
@@ -58,7 +60,9 @@ pub struct Following {
 /// A handle on the read model. Cheap to clone.
 #[derive(Clone)]
 pub struct Timelines {
+    /// For small reads.
     pool: PgPool,
+    large: LargeReads,
     log: Log,
     checkpoint: watch::Receiver<Arc<Checkpoint>>,
     following: watch::Receiver<Following>,
@@ -70,9 +74,14 @@ impl Timelines {
     /// Starts the task that projects a log.
     pub async fn follow(log: Log, database_url: &str) -> Result<(Self, FollowTask), ReadError> {
         let followed = follow::spawn(log.clone(), database_url.to_owned()).await?;
-        let announced = followed.checkpoint.clone();
+        let pool = |connections| {
+            let announced = followed.checkpoint.clone();
+            let rolled_back = followed.rolled_back.clone();
+            session::pool(database_url, connections, announced, rolled_back)
+        };
         let timelines = Self {
-            pool: session::pool(database_url, announced, followed.rolled_back)?,
+            pool: pool(session::READERS)?,
+            large: LargeReads::new(pool(large::CONNECTIONS)?),
             log,
             checkpoint: followed.checkpoint,
             following: followed.following,

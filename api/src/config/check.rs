@@ -11,7 +11,7 @@ use causeway_replicator_core::wire::PROTOCOL;
 use super::raw::{Raw, RawLimits, RawPeerTls, RawReplica, RawTls};
 use super::{
     Auth, CertificateFiles, Config, ConfigError, Limits, MIN_KEY_BYTES, MetricsListen,
-    PeerTlsFiles, ReplicaAddress, Secret,
+    PeerTlsFiles, ReplicaAddress, Secret, proxies, rates,
 };
 
 /// Most characters of a cluster's name.
@@ -43,6 +43,7 @@ pub(super) fn config(raw: Raw) -> Result<Config, ConfigError> {
             Some("off") => MetricsListen::Off,
             Some(_) => MetricsListen::At(listen("metrics_listen", raw.metrics_listen, 9464)?),
         },
+        trusted_proxies: proxies::trusted(raw.behind_proxy, raw.trusted_proxies)?,
         internal_listen: listen("internal_listen", raw.internal_listen, 11000)?,
         cluster_key: key("cluster_key", raw.cluster_key, raw.cluster_key_file)?.ok_or_else(|| {
             let hint = "write the secret all replicas share, at least 32 bytes, or name its file in `cluster_key_file`";
@@ -341,7 +342,14 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
             default.max_waiting_writes,
             1_000_000,
         )?,
+        max_calls_of_one: within(
+            "limits.max_calls_of_one",
+            raw.max_calls_of_one,
+            default.max_calls_of_one,
+            10_000,
+        )?,
         min_free_disk_bytes: bytes("limits.min_free_disk_bytes", raw.min_free_disk_bytes)?,
+        rates: rates::rates(raw)?,
     })
 }
 

@@ -42,13 +42,20 @@ const KEYS: &[(&str, Form)] = &[
     ("peer_tls.certificate", Form::Path),
     ("peer_tls.key", Form::Path),
     ("behind_proxy", Form::Flag),
+    ("trusted_proxies", Form::List),
     ("auth", Form::Text),
     ("replicas", Form::List),
     ("limits.max_text_chars", Form::Number),
     ("limits.max_connections", Form::Number),
     ("limits.max_connections_per_address", Form::Number),
     ("limits.max_waiting_writes", Form::Number),
+    ("limits.max_calls_of_one", Form::Number),
     ("limits.min_free_disk_bytes", Form::Number),
+    ("limits.writes_per_second", Form::Number),
+    ("limits.reads_per_second", Form::Number),
+    ("limits.logins_per_minute", Form::Number),
+    ("limits.new_groups_per_hour", Form::Number),
+    ("limits.requests_per_second", Form::Number),
 ];
 
 /// Pairs of which a variable for one overrides both.
@@ -79,6 +86,7 @@ pub(super) struct Raw {
     pub(super) peer_tls: Option<RawPeerTls>,
     #[serde(default)]
     pub(super) behind_proxy: bool,
+    pub(super) trusted_proxies: Option<Vec<String>>,
     pub(super) auth: Option<String>,
     pub(super) replicas: Option<Vec<RawReplica>>,
     #[serde(default)]
@@ -115,7 +123,13 @@ pub(super) struct RawLimits {
     pub(super) max_connections: Option<i64>,
     pub(super) max_connections_per_address: Option<i64>,
     pub(super) max_waiting_writes: Option<i64>,
+    pub(super) max_calls_of_one: Option<i64>,
     pub(super) min_free_disk_bytes: Option<i64>,
+    pub(super) writes_per_second: Option<i64>,
+    pub(super) reads_per_second: Option<i64>,
+    pub(super) logins_per_minute: Option<i64>,
+    pub(super) new_groups_per_hour: Option<i64>,
+    pub(super) requests_per_second: Option<i64>,
 }
 
 /// Parses the file, which is in this folder, and overrides it with the environment.

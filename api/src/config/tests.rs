@@ -1,6 +1,7 @@
 mod tls;
 
 use std::fs;
+use std::num::NonZeroU32;
 
 use super::*;
 
@@ -67,14 +68,21 @@ fn every_setting_can_come_from_the_environment() {
         ("CAUSEWAY_PEER_TLS_CA", "/c/ca.crt"),
         ("CAUSEWAY_PEER_TLS_CERTIFICATE", "/c/peer.crt"),
         ("CAUSEWAY_PEER_TLS_KEY", "/c/peer.key"),
-        ("CAUSEWAY_BEHIND_PROXY", "true"),
         ("CAUSEWAY_AUTH", "open"),
         ("CAUSEWAY_REPLICAS", list),
         ("CAUSEWAY_LIMITS_MAX_TEXT_CHARS", "80"),
         ("CAUSEWAY_LIMITS_MAX_CONNECTIONS", "7"),
         ("CAUSEWAY_LIMITS_MAX_CONNECTIONS_PER_ADDRESS", "6"),
         ("CAUSEWAY_LIMITS_MAX_WAITING_WRITES", "9"),
+        ("CAUSEWAY_LIMITS_MAX_CALLS_OF_ONE", "5"),
         ("CAUSEWAY_LIMITS_MIN_FREE_DISK_BYTES", "0"),
+        ("CAUSEWAY_LIMITS_WRITES_PER_SECOND", "10"),
+        ("CAUSEWAY_LIMITS_READS_PER_SECOND", "11"),
+        ("CAUSEWAY_LIMITS_LOGINS_PER_MINUTE", "12"),
+        ("CAUSEWAY_LIMITS_NEW_GROUPS_PER_HOUR", "13"),
+        ("CAUSEWAY_LIMITS_REQUESTS_PER_SECOND", "0"),
+        ("CAUSEWAY_BEHIND_PROXY", "true"),
+        ("CAUSEWAY_TRUSTED_PROXIES", r#"["10.0.0.0/8", "::1"]"#),
         ("CAUSEWAY_LOG", "debug"),
         ("CAUSEWAY_SOMETHING_ELSE", "is not ours"),
     ];
@@ -121,9 +129,43 @@ fn every_setting_can_come_from_the_environment() {
             max_connections: Some(7),
             max_connections_per_address: Some(6),
             max_waiting_writes: 9,
+            max_calls_of_one: 5,
             min_free_disk_bytes: Some(0),
+            rates: Rates {
+                writes_per_second: NonZeroU32::new(10),
+                reads_per_second: NonZeroU32::new(11),
+                logins_per_minute: NonZeroU32::new(12),
+                new_groups_per_hour: NonZeroU32::new(13),
+                requests_per_second: None,
+            },
         }
     );
+    assert!(config.behind_proxy);
+    let networks: Vec<String> = config
+        .trusted_proxies
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
+}
+
+#[test]
+fn proxies_are_trusted_only_where_one_is_in_front() {
+    let trusted = |line: &str| {
+        let config = parse_with(&format!("{line}\n{GOOD}"), &[])?;
+        Ok::<_, ConfigError>(config.trusted_proxies.len())
+    };
+    let refusal = |line: &str| trusted(line).unwrap_err().to_string();
+
+    assert_eq!(trusted("").unwrap(), 0);
+    assert_eq!(trusted("behind_proxy = true").unwrap(), 2, "this machine");
+    assert_eq!(
+        trusted("behind_proxy = true\ntrusted_proxies = []").unwrap(),
+        0
+    );
+    assert!(refusal(r#"trusted_proxies = ["10.0.0.0/8"]"#).contains("behind_proxy"));
+    let junk = "behind_proxy = true\ntrusted_proxies = [\"10.0.0.0/99\"]";
+    assert!(refusal(junk).contains("10.0.0.0/99"));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use super::{entries, entries_mut, lay_over, mapping, reference};
 use crate::problem::{ProblemBody, examples};
 
 const REQUEST_ID: &str = "X-Request-Id";
+/// What every answer to a limited call has.
+const RATE_LIMIT: [&str; 2] = ["RateLimit-Policy", "RateLimit"];
 
 /// The name of the answer for each status of a refusal.
 const REFUSALS: [(&str, &str); 14] = [
@@ -114,6 +116,7 @@ fn finish_parameter(parameter: &mut Value, common: &Value, own: &Value) {
 
 fn finish_response(response: &mut Value) {
     let mut headers = vec![REQUEST_ID];
+    headers.extend(RATE_LIMIT);
     for (given, _) in entries(&response["headers"]) {
         headers.extend(
             SHARED
@@ -129,7 +132,7 @@ fn finish_response(response: &mut Value) {
 }
 
 /// Every header of an answer.
-const SHARED: [(&str, &str); 4] = [
+const SHARED: [(&str, &str); 6] = [
     (
         "Causeway-Mark",
         "What was written, as `at_least` or `seen` of later calls, here or elsewhere.",
@@ -139,6 +142,16 @@ const SHARED: [(&str, &str); 4] = [
         "Seconds to wait before the same request is sent again.",
     ),
     ("WWW-Authenticate", "Always `Bearer`."),
+    (
+        RATE_LIMIT[0],
+        "Where the server limits such calls: the limits, as structured fields. `q` calls in `w` \
+         seconds.",
+    ),
+    (
+        RATE_LIMIT[1],
+        "Where the server limits such calls: how the caller stands. `r` calls are left, and in `t` \
+         seconds the whole quota is there again.",
+    ),
     (
         REQUEST_ID,
         "The id of this request, by which the server's log has it: the caller's own, where the \
@@ -158,7 +171,7 @@ fn headers(overlay: &Value) -> Value {
         };
         let header = mapping([
             ("description", description.into()),
-            ("required", true.into()),
+            ("required", (!RATE_LIMIT.contains(&name)).into()),
             ("schema", schema),
             ("example", overlay["headers"][name].clone()),
         ]);

@@ -156,6 +156,11 @@ impl Reader {
         self.queue.is_empty()
     }
 
+    /// The next queued frame.
+    pub fn peek(&self) -> Option<&Frame> {
+        self.queue.front()
+    }
+
     /// Whether the table is still to be read.
     pub fn is_behind(&self) -> bool {
         self.is_behind
@@ -232,6 +237,7 @@ impl Reader {
     pub async fn read_table(&mut self) -> Result<(), ReadError> {
         let hub = self.feeds.0.clone();
         let timelines = &hub.setup.timelines;
+        let _turn = timelines.turn_to_read(&self.user).await?;
         let knowledge = hub.setup.knowledge.borrow().clone();
         let target = timelines.checkpoint();
         let mut progress = self.progress.clone();
@@ -241,17 +247,15 @@ impl Reader {
             progress.start(first, last_delivered);
         }
         let after = progress.at();
-        let mut entries = timelines
-            .group_entries(&self.group, after, target.offset, STEP)
-            .await?;
-        let is_full = i64::try_from(entries.len()).is_ok_and(|read| read == STEP);
+        let entries = timelines.group_entries(&self.group, after, target.offset, STEP);
+        let (mut entries, has_more) = entries.await?;
         let rivals = self.rivals(&progress, &entries).await?;
         let vectors = timelines.vectors_of(after, &entries).await?;
 
         let cursor = |progress: &Progress| self.cursor_of(progress);
         let deliveries = progress.take_step(&entries, &rivals, &vectors, self.max_frames, cursor);
         let taken = entries.partition_point(|entry| entry.offset <= progress.at());
-        let is_last = !is_full && taken == entries.len();
+        let is_last = !has_more && taken == entries.len();
         entries.truncate(taken);
         let maker = FrameMaker::new(&hub, &knowledge, &target.vector);
         let fresh = self.frames(&maker, &progress, &entries, deliveries, is_last);

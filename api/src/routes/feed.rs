@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use causeway_domain::names::GroupName;
+use causeway_domain::names::{GroupName, UserId};
 use causeway_store::log::ReadError;
 use futures_util::{Stream, stream};
 use poem::{Body, IntoResponse, Response};
@@ -18,12 +18,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Tag;
 use super::parameters::{AtLeast, bounded, page_size, text};
-use crate::bodies::{MemberBody, MessageBody, Reply};
+use crate::bodies::{MemberBody, MessageBody};
 use crate::context::{Context, group_name, read_problem, unknown_group};
 use crate::cursor::CursorError;
 use crate::feeds::{
     Frame, LikeBody, MergedBody, OpenStream, PresenceBody, Reader, Resume, StoredBody,
 };
+use crate::limits::{Call, LargeReply, PAGE_BYTES, Turn};
 use crate::problem::Problem;
 use crate::token::Caller;
 use crate::view::ViewBody;
@@ -172,7 +173,8 @@ impl Feed {
     ///
     /// The same events as the stream, as JSON. Answers when there is something, or after
     /// `wait_ms`. Where `caught_up` is false, ask again at once, even if there are no events: the
-    /// search continues after the cursor. Does not make the caller online.
+    /// search continues after the cursor. An answer has at most 1 MiB: with long messages it has
+    /// fewer events than `limit`. Does not make the caller online.
     #[oai(
         path = "/v1/groups/:group/changes",
         method = "get",
@@ -191,18 +193,31 @@ impl Feed {
         limit: Query<Option<i64>>,
         /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
-    ) -> Result<Reply<Changes>, Problem> {
+    ) -> Result<LargeReply<Changes>, Problem> {
         let group = group_name(&group.0)?;
         let limit = usize::try_from(page_size(limit.0)?).unwrap_or(1);
         let wait_ms = bounded("wait_ms", wait_ms.0, 0, 0..=30_000)?;
         let resume = self.resume("cursor", cursor.0, &group)?;
         self.0.await_shown(text(&at_least)).await?;
         self.known(&group).await?;
-        let reader = Reader::open(&self.0.feeds, group, caller.user.id, resume, limit);
+        let user = caller.user.id;
+        let reader = Reader::open(&self.0.feeds, group, user.clone(), resume, limit);
         let mut reader = reader.await.map_err(read_problem)?;
         let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
-        let changes = gather(&mut reader, limit, Instant::now() + wait);
-        Ok(Reply(changes.await.map_err(read_problem)?))
+        if !wait.is_zero() {
+            Call::end_turn();
+        }
+        let turn = self
+            .0
+            .limits
+            .answers
+            .enter(&user)
+            .await
+            .ok_or(Problem::Busy)?;
+        let mut turn = Some(turn);
+        let changes = gather(&mut reader, limit, Instant::now() + wait, &mut turn);
+        let (changes, bytes) = changes.await.map_err(read_problem)?;
+        LargeReply::render(changes, bytes, turn).await
     }
 }
 
@@ -271,14 +286,17 @@ fn frames(
     })
 }
 
-/// Returns the events that are there, or waits for the first one. Stops to search the log after
-/// [`SEARCH_TIME`], with a cursor from which the next call resumes.
+/// Returns the events that are there, or waits for the first one, without its turn. Stops to search
+/// the log after [`SEARCH_TIME`], with a cursor from which the next call resumes. Returns also about
+/// how many bytes they have: at most [`PAGE_BYTES`], unless one event is larger.
 async fn gather(
     reader: &mut Reader,
     limit: usize,
     deadline: Instant,
-) -> Result<Changes, ReadError> {
+    turn: &mut Option<Turn<UserId>>,
+) -> Result<(Changes, usize), ReadError> {
     let mut events = Vec::new();
+    let mut bytes = 2 * reader.cursor().len();
     let mut cursor = None;
     let search_end = Instant::now() + SEARCH_TIME;
     while events.len() < limit {
@@ -292,10 +310,17 @@ async fn gather(
         if reader.is_caught_up() && !events.is_empty() {
             break;
         }
+        if !events.is_empty() && bytes + reader.peek().map_or(0, change_bytes) > PAGE_BYTES {
+            break;
+        }
+        if reader.is_empty() {
+            turn.take();
+        }
         let Ok(next) = timeout_at(deadline, reader.next()).await else {
             break;
         };
         let Some(frame) = next? else { break };
+        bytes += change_bytes(&frame);
         events.extend(change(reader, &frame));
         cursor = frame.id.or(cursor);
     }
@@ -304,11 +329,18 @@ async fn gather(
         Some(cursor) if !reader.is_empty() => cursor.to_string(),
         _ => reader.cursor(),
     };
-    Ok(Changes {
+    let changes = Changes {
         events,
         cursor,
         caught_up: reader.is_caught_up(),
-    })
+    };
+    Ok((changes, bytes))
+}
+
+/// Returns at least how many bytes a frame has as a change.
+fn change_bytes(frame: &Frame) -> usize {
+    const NAMES: usize = 64;
+    NAMES + frame.id.as_ref().map_or(0, |id| id.len()) + frame.data.len()
 }
 
 /// Returns the change that a frame stands for; frames without a cursor stand for none, but `reset`.

@@ -9,10 +9,12 @@ use serde::Serialize;
 
 use crate::bodies::{MemberBody, MessageBody, Renderer, Reply, UserBody, rfc3339};
 use crate::context::{Context, group_name, read_problem, unknown_group};
+use crate::limits::Call;
 use crate::problem::Problem;
 use crate::token::Caller;
 
 use super::Tag;
+use super::messages::page::newest;
 use super::parameters::{AtLeast, Gone, Written, page_size, text};
 
 pub struct Groups(pub Context);
@@ -151,6 +153,7 @@ impl Groups {
     ) -> Result<Written<Snapshot>, Problem> {
         let group = group_name(&group.0)?;
         self.0.await_held(text(&at_least)).await?;
+        self.count_new(&group, &caller.user).await?;
         let user = caller.user.clone();
         let mark = self.act(&group, GroupCommand::Join { user }).await?;
         Ok(Written::Done(
@@ -217,6 +220,18 @@ impl Groups {
 }
 
 impl Groups {
+    /// Counts the creation of a group, where that is limited.
+    async fn count_new(&self, group: &GroupName, user: &User) -> Result<(), Problem> {
+        let Some(limiter) = &self.0.limits.rates.new_groups else {
+            return Ok(());
+        };
+        let is_known = self.0.timelines.knows_group(group.clone());
+        if is_known.await.map_err(read_problem)? {
+            return Ok(());
+        }
+        Call::count_here(Some(limiter), &user.id.0)
+    }
+
     async fn act(&self, group: &GroupName, asked: GroupCommand) -> Result<String, Problem> {
         let command = Command {
             group: group.clone(),
@@ -246,11 +261,7 @@ impl Groups {
             online_count: count(online_count),
             members: self.with_presence(&group, &read.members),
             members_count: u64::try_from(read.members_count).unwrap_or(0),
-            messages: read
-                .messages
-                .iter()
-                .map(|seen| renderer.message(seen))
-                .collect(),
+            messages: newest(&read.messages, &renderer),
             cursor: self.0.cursor(
                 &group,
                 read.checkpoint.vector.clone(),

@@ -1,27 +1,32 @@
 //! Messages: posting, reading, liking.
 
+pub(super) mod page;
+
 use std::time::Duration;
 
 use causeway_domain::names::{GroupName, MessageId, User, UserId};
 use causeway_domain::post::PostCommand;
 use causeway_domain::text::{IdempotencyKey, MessageText};
+use causeway_domain::timeline::Checkpoint;
 use causeway_domain::writing::{Action, Command};
 use causeway_store::timelines::{Anchor, MessageView};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::bodies::{MessageBody, Renderer, Reply};
 use crate::context::{Context, group_name, read_problem, unknown_group, unknown_message};
 use crate::edge::body::Body;
 use crate::edge::seen::SeenCursors;
+use crate::limits::{Call, LargeReply};
 use crate::problem::Problem;
 use crate::token::Caller;
 
 use super::Tag;
 use super::moment::moment;
 use super::parameters::{AtLeast, Written, anchor, bounded, message_id, page_size, text};
+use page::MessagePage;
 
 pub struct Messages(pub Context);
 
@@ -38,19 +43,6 @@ pub struct NewMessage {
     /// One or two cursors or marks of what the author had read and written: the message sorts
     /// after all of it, also on another replica.
     seen: Option<SeenCursors>,
-}
-
-/// A page of messages.
-#[derive(Object, Serialize)]
-struct MessagePage {
-    /// The messages, in order.
-    messages: Vec<MessageBody>,
-    /// Whether there are messages before the first.
-    has_before: bool,
-    /// Whether there are messages after the last.
-    has_after: bool,
-    /// Where the stream continues after this page.
-    cursor: String,
 }
 
 #[derive(ApiResponse)]
@@ -133,7 +125,8 @@ impl Messages {
 
     /// Reads a page of history
     ///
-    /// Without a place the newest page. A place is a message's id or a `position`.
+    /// Without a place the newest page. A place is a message's id or a `position`. A page has at most
+    /// 1 MiB: with long messages it has fewer than `limit`, as `has_before` and `has_after` say.
     #[oai(
         path = "/v1/groups/:group/messages",
         method = "get",
@@ -158,7 +151,7 @@ impl Messages {
         limit: Query<Option<i64>>,
         /// A cursor or mark that this replica must hold first: waits up to 2 s for it.
         at_least: AtLeast,
-    ) -> Result<Reply<MessagePage>, Problem> {
+    ) -> Result<LargeReply<MessagePage>, Problem> {
         let group = group_name(&group.0)?;
         let limit = page_size(limit.0)?;
         let anchor = anchor(before.0, after.0, around.0)?;
@@ -166,6 +159,8 @@ impl Messages {
         // Before the page is read, which then shows everything that this knows of.
         let knowledge = self.0.knowledge();
         self.0.await_shown(text(&at_least)).await?;
+        let turn = self.0.limits.answers.enter(&caller.user.id).await;
+        let turn = turn.ok_or(Problem::Busy)?;
         let timelines = &self.0.timelines;
         let page = timelines.page(group.clone(), anchor, limit, caller.user.id);
         let Some(page) = page.await.map_err(read_problem)? else {
@@ -176,20 +171,12 @@ impl Messages {
             knowledge: &knowledge,
             held: &page.checkpoint.vector,
         };
-        Ok(Reply(MessagePage {
-            messages: page
-                .messages
-                .iter()
-                .map(|seen| renderer.message(seen))
-                .collect(),
-            has_before: page.has_before,
-            has_after: page.has_after,
-            cursor: self.0.cursor(
-                &group,
-                page.checkpoint.vector.clone(),
-                page.checkpoint.highest,
-            ),
-        }))
+        let Checkpoint {
+            vector, highest, ..
+        } = &page.checkpoint;
+        let cursor = self.0.cursor(&group, vector.clone(), *highest);
+        let (page, bytes) = MessagePage::of(&page, &renderer, cursor);
+        LargeReply::render(page, bytes, Some(turn)).await
     }
 
     /// Reads one message
@@ -374,6 +361,7 @@ impl Messages {
         let Some((wait_for, wait)) = wait else {
             return;
         };
+        Call::end_turn();
         let log = self.0.log.clone();
         let mut knowledge = self.0.knowledge.clone();
         let is_stored = knowledge

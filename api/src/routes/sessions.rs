@@ -9,6 +9,7 @@ use super::parameters::{AtLeast, text};
 use crate::bodies::{Reply, UserBody, rfc3339};
 use crate::context::Context;
 use crate::edge::body::Body;
+use crate::limits::Call;
 use crate::problem::Problem;
 use crate::token::Caller;
 
@@ -68,6 +69,7 @@ impl Sessions {
     ) -> Result<LoggedIn, Problem> {
         let name = Name::parse(&body.0.name)
             .map_err(|refused| Problem::invalid("name", refused.to_string()))?;
+        Call::count_name(self.0.limits.rates.logins.as_ref(), name.as_str())?;
         self.0.await_held(text(&at_least)).await?;
         let user = User {
             id: UserId::of_open_name(&name),

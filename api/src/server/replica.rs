@@ -25,6 +25,7 @@ use crate::edge::serve::serve;
 use crate::edge::transport::Transport;
 use crate::feeds::{Feeds, Setup};
 use crate::keys::ClusterKeys;
+use crate::limits::UserLimits;
 use crate::open_files::{Budget, METRICS_CONNECTIONS};
 use crate::random;
 use crate::routes::peers::Peers;
@@ -95,10 +96,10 @@ impl Replica {
     async fn open(
         configured: Configured<'_>,
     ) -> anyhow::Result<(Self, BTreeMap<ReplicaId, Answer>)> {
-        let (config, url, wall) = (configured.config, configured.url, configured.wall);
+        let (config, url) = (configured.config, configured.url);
         let keys = ClusterKeys::of(config);
         let peer_keys = parts::peer_keys(&keys);
-        let clocks = Clocks::new(wall.clone());
+        let clocks = Clocks::new(configured.wall.clone());
         let caller = parts::caller(config)?;
         let links = parts::links(config, &caller, &peer_keys);
         // Before the log makes its first promise: it must not follow a clock that leads all others.
@@ -116,19 +117,19 @@ impl Replica {
         let me = parts::me(config, &caller, &log);
         let replicator = Replicator::spawn(me, links, log.clone(), clocks);
         let view = parts::view(configured, &timelines, &replicator);
-        let feeds = spawn_feeds(&view, Cursors::new(&keys), &feeding);
         let context = Context::of(Parts {
             replica: config.replica,
             replicas: view.replicas.clone(),
             config: config.clone(),
             log: log.clone(),
             timelines,
-            feeds,
+            feeds: spawn_feeds(&view, Cursors::new(&keys), &feeding),
+            limits: UserLimits::new(&config.limits.rates),
             knowledge: replicator.watch_knowledge(),
             view,
             tokens: Tokens::new(&keys),
             cursors: Cursors::new(&keys),
-            wall: wall.clone(),
+            wall: configured.wall.clone(),
             disk,
             random: || random::bytes().expect("the system gave random bytes at the start"),
             started: Instant::now(),

@@ -3,6 +3,7 @@
 //! in the table "Limits" of OPERATIONS.
 
 mod connections;
+mod floods;
 mod requests;
 
 use std::net::SocketAddr;

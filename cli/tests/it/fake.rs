@@ -182,6 +182,11 @@ impl Cluster {
         self.world().behind = count;
     }
 
+    /// Refuses the next posts because there are too many.
+    pub fn limit_posts(&self, count: usize) {
+        self.world().limited = count;
+    }
+
     /// Refuses the next joins because the replica is busy.
     pub fn be_busy(&self, count: usize) {
         self.world().busy = count;

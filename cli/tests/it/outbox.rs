@@ -51,6 +51,20 @@ fn what_was_written_without_a_server_is_sent_after_the_terminal_was_closed() {
 }
 
 #[test]
+fn a_message_beyond_a_rate_limit_is_kept_and_sent_at_the_same_server_in_its_turn() {
+    let (home, (cluster, servers)) = (Home::new(), started(2));
+    let screen = open(&home, &servers[0].name());
+    screen.wait_for_prompt("ann@lobby");
+    cluster.limit_posts(2);
+
+    screen.type_in("a one\ra two\r");
+
+    screen.wait_for("not sent yet: Too many requests. Try again in 1 s. It is kept and sent again");
+    screen.wait_for("ann: two");
+    assert_eq!(cluster.texts(), ["one", "two"]);
+}
+
+#[test]
 fn a_message_written_before_any_server_answered_survives_too() {
     let (home, (cluster, servers)) = (Home::new(), started(1));
     servers[0].kill();

@@ -117,6 +117,13 @@ impl<U: Clone + Ord, W> Gate<U, W> {
         admitted
     }
 
+    /// Whether a running call of a user lets others go first: several users are active, and this one
+    /// runs more than one call.
+    pub fn is_crowding(&self, now: Duration, user: &U) -> bool {
+        let own = self.users.get(user).map_or(0, |calls| calls.running);
+        own > 1 && self.contention.is_contended(now)
+    }
+
     /// The number of running calls.
     pub fn running(&self) -> usize {
         self.running

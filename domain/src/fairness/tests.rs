@@ -146,7 +146,7 @@ proptest! {
             prop_assert_eq!(gate.running(), running.len());
             prop_assert!(running.len() <= bounds.running);
             for user in 0..4 {
-                let own = running.iter().filter(|it| **it == user).count();
+                let own: usize = running.iter().map(|it| usize::from(*it == user)).sum();
                 prop_assert!(own <= bounds.alone);
             }
         }
@@ -191,8 +191,10 @@ fn a_gate_lets_a_lone_user_run_more_and_users_wait_in_turn() {
     assert_eq!(enter(&mut gate, 'f', 4), Entered::Waiting);
     assert_eq!(enter(&mut gate, 'f', 5), Entered::Waiting);
     assert_eq!(enter(&mut gate, 'f', 6), Entered::Refused);
+    assert!(!gate.is_crowding(now, &'f'), "nobody else is active");
 
     assert_eq!(enter(&mut gate, 'c', 9), Entered::Waiting, "all run");
+    assert!(gate.is_crowding(now, &'f') && !gate.is_crowding(now, &'c'));
     assert_eq!(gate.leave(now, &'f'), [9], "the flooder runs more than two");
     assert_eq!(gate.leave(now, &'f'), [0_u8; 0]);
     assert_eq!(gate.leave(now, &'f'), [4]);

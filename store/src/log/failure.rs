@@ -144,4 +144,7 @@ pub enum ReadError {
     /// (F14).
     #[error("event {0} of the log cannot be read")]
     Corrupt(i64),
+    /// Too many reads of the same user wait, or they wait too long.
+    #[error("too many reads of this user wait")]
+    Busy,
 }

@@ -14,6 +14,11 @@ use super::rows::{position_from, vector_from};
 /// Maximum users listed as liking a message.
 const LIKED_BY: i64 = 50;
 
+/// Maximum bytes of text on a page.
+pub(super) const PAGE_BYTES: i64 = 1 << 20;
+/// The column of the text.
+const TEXT: usize = 5;
+
 /// A message as one reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageView {
@@ -28,8 +33,26 @@ pub struct MessageView {
 /// The messages of a page.
 pub(super) struct Slice {
     pub messages: Vec<Message>,
+    /// The index of the first message at or after the anchor.
+    pub anchor: usize,
     pub has_before: bool,
     pub has_after: bool,
+}
+
+/// The messages on one side of an anchor, the nearest first.
+#[derive(Default)]
+pub(super) struct Run {
+    pub messages: Vec<Message>,
+    /// Whether there are more.
+    has_more: bool,
+}
+
+impl Run {
+    /// Keeps the first `count` messages.
+    fn truncate(&mut self, count: usize) {
+        self.has_more |= count < self.messages.len();
+        self.messages.truncate(count);
+    }
 }
 
 /// Reads the messages of a page; `None` if the anchor message is unknown.
@@ -41,25 +64,18 @@ pub(super) async fn slice(
 ) -> sqlx::Result<Option<Slice>> {
     let slice = match anchor {
         Anchor::Newest => {
-            let mut messages = before(connection, group, None, limit + 1).await?;
-            let has_before = truncate_front(&mut messages, limit);
-            Slice {
-                messages,
-                has_before,
-                has_after: false,
-            }
+            let earlier = before(connection, group, None, limit).await?;
+            joined(earlier, Run::default())
         }
         Anchor::Before(place) => {
             let Some(place) = position(connection, group, place).await? else {
                 return Ok(None);
             };
-            let mut messages = before(connection, group, Some(place), limit + 1).await?;
-            let has_before = truncate_front(&mut messages, limit);
-            let has_after = !from(connection, group, place, false, 1).await?.is_empty();
+            let earlier = before(connection, group, Some(place), limit).await?;
+            let later = from(connection, group, place, false, 1).await?;
             Slice {
-                messages,
-                has_before,
-                has_after,
+                has_after: !later.messages.is_empty(),
+                ..joined(earlier, Run::default())
             }
         }
         Anchor::After(place) => {
@@ -84,15 +100,13 @@ async fn after(
     place: OrderKey,
     limit: i64,
 ) -> sqlx::Result<Slice> {
-    let mut messages = from(connection, group, place, true, limit + 1).await?;
-    let has_after = truncate(&mut messages, limit);
+    let later = from(connection, group, place, true, limit).await?;
     let at = from(connection, group, place, false, 1).await?;
-    let is_at = at.first().is_some_and(|message| message.position == place);
-    let has_before = is_at || !before(connection, group, Some(place), 1).await?.is_empty();
+    let is_at = at.messages.iter().any(|found| found.position == place);
+    let earlier = before(connection, group, Some(place), 1).await?;
     Ok(Slice {
-        messages,
-        has_before,
-        has_after,
+        has_before: is_at || !earlier.messages.is_empty(),
+        ..joined(Run::default(), later)
     })
 }
 
@@ -104,19 +118,26 @@ async fn around(
     place: OrderKey,
     limit: i64,
 ) -> sqlx::Result<Slice> {
-    let mut earlier = before(connection, group, Some(place), limit + 1).await?;
-    let mut later = from(connection, group, place, false, limit + 1).await?;
-    let size = |messages: &Vec<Message>| i64::try_from(messages.len()).unwrap_or(i64::MAX);
-    let kept_later = size(&later).min(limit - size(&earlier).min(limit / 2));
-    let kept_earlier = size(&earlier).min(limit - kept_later);
-    let has_before = truncate_front(&mut earlier, kept_earlier);
-    let has_after = truncate(&mut later, kept_later);
-    earlier.append(&mut later);
-    Ok(Slice {
-        messages: earlier,
-        has_before,
-        has_after,
-    })
+    let mut earlier = before(connection, group, Some(place), limit).await?;
+    let mut later = from(connection, group, place, false, limit).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let kept_earlier = earlier.messages.len().min(limit / 2);
+    later.truncate(limit - kept_earlier);
+    earlier.truncate(limit - later.messages.len());
+    Ok(joined(earlier, later))
+}
+
+fn joined(earlier: Run, mut later: Run) -> Slice {
+    let mut messages = earlier.messages;
+    messages.reverse();
+    let anchor = messages.len();
+    messages.append(&mut later.messages);
+    Slice {
+        messages,
+        anchor,
+        has_before: earlier.has_more,
+        has_after: later.has_more,
+    }
 }
 
 /// Shortens a list to `limit`; returns whether it was longer.
@@ -125,14 +146,6 @@ pub(super) fn truncate<T>(list: &mut Vec<T>, limit: i64) -> bool {
     let is_longer = list.len() > limit;
     list.truncate(limit);
     is_longer
-}
-
-/// Shortens a list to its last `limit`; returns whether it was longer.
-fn truncate_front<T>(list: &mut Vec<T>, limit: i64) -> bool {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let surplus = list.len().saturating_sub(limit);
-    list.drain(..surplus);
-    surplus > 0
 }
 
 async fn position(
@@ -157,22 +170,16 @@ async fn position(
 const COLUMNS: &str = "id, group_name, position, author_id, author_name, text, sent_at, \
      received_at, vector, likes_count";
 
-/// Reads the last messages before a position, or of the whole group, in order.
+/// Reads the last messages before a position, or of the whole group.
 pub(super) async fn before(
     connection: &mut PgConnection,
     group: &GroupName,
     place: Option<OrderKey>,
     limit: i64,
-) -> sqlx::Result<Vec<Message>> {
+) -> sqlx::Result<Run> {
     // Above every position: `g` sorts after the hexadecimal digits.
     let place = place.map_or_else(|| "g".to_owned(), |place| place.to_string());
-    let query = format!(
-        "SELECT {COLUMNS} FROM messages WHERE group_name = $1 AND position < $2
-         ORDER BY position DESC LIMIT $3"
-    );
-    let mut messages = read(connection, &query, group, &place, limit).await?;
-    messages.reverse();
-    Ok(messages)
+    run(connection, group, "<", &place, limit).await
 }
 
 /// Reads the first messages from a position on; with `is_beyond`, without the message there.
@@ -182,29 +189,55 @@ async fn from(
     place: OrderKey,
     is_beyond: bool,
     limit: i64,
-) -> sqlx::Result<Vec<Message>> {
+) -> sqlx::Result<Run> {
     let compared = if is_beyond { ">" } else { ">=" };
-    let query = format!(
-        "SELECT {COLUMNS} FROM messages WHERE group_name = $1 AND position {compared} $2
-         ORDER BY position LIMIT $3"
-    );
-    read(connection, &query, group, &place.to_string(), limit).await
+    run(connection, group, compared, &place.to_string(), limit).await
 }
 
-async fn read(
+/// Reads messages on one side of a position: at most `limit`, and as many as fit into a page. Of
+/// the message after them only the existence is read.
+async fn run(
     connection: &mut PgConnection,
-    query: &str,
     group: &GroupName,
+    compared: &str,
     place: &str,
     limit: i64,
-) -> sqlx::Result<Vec<Message>> {
-    let rows = sqlx::query(query)
+) -> sqlx::Result<Run> {
+    let order = if compared == "<" { "DESC" } else { "ASC" };
+    // `octet_length` does not read the text itself. The sum is below the size of the rendered page,
+    // so whatever would fit is read.
+    let query = format!(
+        "SELECT id, group_name, position, author_id, author_name,
+             CASE WHEN bytes <= $4 OR number = 1 THEN text END,
+             sent_at, received_at, vector, likes_count
+         FROM (SELECT {COLUMNS}, row_number() OVER nearest AS number,
+                 sum((octet_length(text) + 40 * LEAST(likes_count, $5))::int4) OVER nearest
+                     AS bytes
+             FROM messages WHERE group_name = $1 AND position {compared} $2
+             WINDOW nearest AS (ORDER BY position {order} ROWS UNBOUNDED PRECEDING)
+             ORDER BY position {order} LIMIT $3) found
+         ORDER BY position {order}"
+    );
+    let rows = sqlx::query(&query)
         .bind(group.as_str())
         .bind(place)
-        .bind(limit)
+        .bind(limit + 1)
+        .bind(PAGE_BYTES)
+        .bind(LIKED_BY)
         .fetch_all(connection)
         .await?;
-    rows.iter().map(message_from).collect()
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut messages = Vec::with_capacity(rows.len().min(limit));
+    for row in rows.iter().take(limit) {
+        match row.try_get(TEXT)? {
+            Some(text) => messages.push(message_from(row, text)?),
+            None => break,
+        }
+    }
+    Ok(Run {
+        has_more: messages.len() < rows.len(),
+        messages,
+    })
 }
 
 pub(super) async fn messages_by_id(
@@ -218,7 +251,8 @@ pub(super) async fn messages_by_id(
         .collect();
     let query = format!("SELECT {COLUMNS} FROM messages WHERE id = ANY($1) ORDER BY position");
     let rows = sqlx::query(&query).bind(ids).fetch_all(connection).await?;
-    rows.iter().map(message_from).collect()
+    let message = |row: &PgRow| message_from(row, row.try_get(TEXT)?);
+    rows.iter().map(message).collect()
 }
 
 /// Adds the likes of messages: one query for all of them, and one for the reader's own.
@@ -278,7 +312,7 @@ pub(super) fn user(id: String, name: String) -> User {
     }
 }
 
-fn message_from(row: &PgRow) -> sqlx::Result<Message> {
+fn message_from(row: &PgRow, text: String) -> sqlx::Result<Message> {
     let group: String = row.try_get(1)?;
     let position: String = row.try_get(2)?;
     let vector: String = row.try_get(8)?;
@@ -287,7 +321,7 @@ fn message_from(row: &PgRow) -> sqlx::Result<Message> {
         group: GroupName::stored(&group).map_err(|failure| sqlx::Error::Decode(failure.into()))?,
         position: position_from(&position)?,
         author: user(row.try_get(3)?, row.try_get(4)?),
-        text: row.try_get(5)?,
+        text,
         sent_at_ms: row.try_get(6)?,
         received_at_ms: row.try_get(7)?,
         vector: vector_from(&vector)?,

@@ -53,8 +53,10 @@ impl AnchorPoint {
 /// A page of history, in order.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The messages.
+    /// The messages: at most 1 MiB of text on each side of the anchor.
     pub messages: Vec<MessageView>,
+    /// The index of the first message at or after the anchor.
+    pub anchor: usize,
     /// Whether there are messages before the first.
     pub has_before: bool,
     /// Whether there are messages after the last.
@@ -86,7 +88,8 @@ impl Timelines {
         limit: i64,
         reader: UserId,
     ) -> Result<Option<Page>, ReadError> {
-        uncancelled(self.pool.clone(), move |connection| {
+        let _turn = self.large.enter(&reader).await?;
+        uncancelled(self.large.pool(), move |connection| {
             Box::pin(async move {
                 if !exists(connection, &group).await? {
                     return Ok(None);
@@ -97,6 +100,7 @@ impl Timelines {
                 };
                 Ok(Some(Page {
                     messages: with_likes(connection, slice.messages, &reader).await?,
+                    anchor: slice.anchor,
                     has_before: slice.has_before,
                     has_after: slice.has_after,
                     checkpoint,
@@ -161,7 +165,8 @@ impl Timelines {
                 };
                 let checkpoint = rows::checkpoint(connection).await?;
                 let members = members_after(connection, &group, "", MEMBERS).await?;
-                let newest = before(connection, &group, None, NEWEST).await?;
+                let mut newest = before(connection, &group, None, NEWEST).await?.messages;
+                newest.reverse();
                 Ok(Some(Snapshot {
                     members,
                     members_count,

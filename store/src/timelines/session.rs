@@ -16,8 +16,8 @@ use crate::log::pool_of;
 
 use super::rows;
 
-/// Connections that readers share.
-const READERS: u32 = 8;
+/// Connections that small reads share.
+pub(super) const READERS: u32 = 8;
 /// How often a session that is behind checks again.
 const RECHECK: Duration = Duration::from_millis(10);
 
@@ -25,10 +25,11 @@ const RECHECK: Duration = Duration::from_millis(10);
 /// shows the announced checkpoint; if it does not yet, `rolled_back` is notified.
 pub(super) fn pool(
     database_url: &str,
+    connections: u32,
     announced: watch::Receiver<Arc<Checkpoint>>,
     rolled_back: Arc<Notify>,
 ) -> sqlx::Result<PgPool> {
-    pool_of(database_url, READERS, move |connection| {
+    pool_of(database_url, connections, move |connection| {
         let (announced, rolled_back) = (announced.clone(), rolled_back.clone());
         Box::pin(async move { shows_all(connection, &announced, &rolled_back).await })
     })

@@ -13,6 +13,9 @@ use sqlx::postgres::PgRow;
 
 use crate::log::{ReadError, within};
 
+use crate::turnstile::Turn;
+
+use super::history::PAGE_BYTES;
 use super::rows::{position_from, vector_from};
 use super::{Fresh, Timelines};
 
@@ -51,19 +54,25 @@ impl Timelines {
         Ok(entries.collect::<sqlx::Result<_>>()?)
     }
 
-    /// Reads the entries of one group above the offset `after` up to `up_to`, in order, at most
-    /// `limit`.
+    /// Reads the entries of one group above the offset `after` up to `up_to`, in order: at most
+    /// `limit`, and at least one, but at most 1 MiB of the texts that they show. Returns also
+    /// whether there are more.
     pub async fn group_entries(
         &self,
         group: &GroupName,
         after: i64,
         up_to: i64,
         limit: i64,
-    ) -> Result<Vec<FeedEntry>, ReadError> {
+    ) -> Result<(Vec<FeedEntry>, bool), ReadError> {
+        // Only memberships have subjects that are not messages.
         let query = format!(
-            "SELECT {COLUMNS} FROM feed
-             WHERE group_name = $1 AND arrival > $2 AND arrival <= $3
-             ORDER BY arrival LIMIT $4"
+            "SELECT {COLUMNS}, sum(bytes) OVER (ORDER BY arrival ROWS UNBOUNDED PRECEDING)::int8
+             FROM (SELECT {COLUMNS}, COALESCE(
+                     (SELECT octet_length(m.text) FROM messages m
+                      WHERE m.id = feed.subject AND kind NOT IN ('join', 'leave')), 0) AS bytes
+                 FROM feed WHERE group_name = $1 AND arrival > $2 AND arrival <= $3
+                 ORDER BY arrival LIMIT $4) found
+             ORDER BY arrival"
         );
         let rows = within(
             sqlx::query(&query)
@@ -71,10 +80,24 @@ impl Timelines {
                 .bind(after)
                 .bind(up_to)
                 .bind(limit)
-                .fetch_all(&self.pool),
+                .fetch_all(&self.large.pool()),
         )
         .await?;
-        Ok(rows.iter().map(entry_from).collect::<sqlx::Result<_>>()?)
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if !entries.is_empty() && row.try_get::<i64, _>(9)? > PAGE_BYTES {
+                return Ok((entries, true));
+            }
+            entries.push(entry_from(row)?);
+        }
+        let is_full = i64::try_from(rows.len()).is_ok_and(|read| read == limit);
+        Ok((entries, is_full))
+    }
+
+    /// Waits for the user's turn to read much. Whoever reads again and again takes a turn for each
+    /// step.
+    pub async fn turn_to_read(&self, user: &UserId) -> Result<Turn<UserId>, ReadError> {
+        self.large.enter(user).await
     }
 
     /// Reads what [`causeway_domain::timeline::Progress`] needs to judge some entries: all entries

@@ -18,7 +18,7 @@ async fn the_store_finds_the_rivals_of_an_entry() {
 
     let lobby = GroupName::parse("lobby").unwrap();
     let all = left.timelines.group_entries(&lobby, 0, 100, 100);
-    let all = all.await.unwrap();
+    let (all, _) = all.await.unwrap();
     let winner = all.last().unwrap();
     let rivals = left.timelines.rivals(&[winner], &[], 0).await.unwrap();
 

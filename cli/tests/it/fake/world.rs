@@ -29,6 +29,8 @@ pub struct World {
     pub behind: usize,
     /// How many more joins are refused as busy.
     pub busy: usize,
+    /// How many more posts are refused as too many.
+    pub limited: usize,
 }
 
 impl World {
@@ -141,6 +143,10 @@ impl World {
         let text = request.body["text"].as_str().unwrap();
         if text.chars().count() > 4000 {
             return problem(422, "invalid", "text: at most 4000 characters");
+        }
+        if self.limited > 0 {
+            self.limited -= 1;
+            return problem(429, "rate_limited", "Too many requests. Try again in 1 s.");
         }
         let key = request.header("idempotency-key").unwrap();
         if let Some(known) = self.messages.iter().find(|message| message["key"] == key) {

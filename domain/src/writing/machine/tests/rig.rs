@@ -11,6 +11,11 @@ use crate::text::{IdempotencyKey, MessageText};
 use crate::writing::{Action, Command, Found, Record, Row, Server, Task};
 
 const WALL_MS: u64 = 1_000_000;
+const PACING: Pacing = Pacing {
+    backlog_events: 1,
+    shared_for: Duration::ZERO,
+    quantum: 2,
+};
 
 pub struct Rig {
     pub machine: Machine<String>,
@@ -57,13 +62,8 @@ impl Rig {
         };
         let (mut writing, _) = Writing::begin(own.replica, found, WALL_MS, 9);
         writing.recorded(writing.record(writing.reserved()));
-        let pacing = Pacing {
-            backlog_events: 1,
-            shared_for: Duration::ZERO,
-            quantum: 2,
-        };
         let mut rig = Self {
-            machine: Machine::new(moment(0), writing, pacing),
+            machine: Machine::new(moment(0), writing, PACING),
             now_ms: 0,
             readings: 0,
             database,
