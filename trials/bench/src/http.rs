@@ -60,7 +60,10 @@ impl Connection {
     ) -> anyhow::Result<Answer<'_>> {
         use std::io::Write as _;
         self.request.clear();
-        write!(self.request, "{method} {path} HTTP/1.1\r\nHost: bench\r\n")?;
+        write!(
+            self.request,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n"
+        )?;
         if !token.is_empty() {
             write!(self.request, "Authorization: Bearer {token}\r\n")?;
         }
@@ -111,8 +114,9 @@ impl Connection {
 
     /// Requests a stream and returns the raw connection, to read it.
     pub async fn send(mut self, path: &str, token: &str) -> anyhow::Result<Stream> {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
         self.stream.write_all(request.as_bytes()).await?;
         self.stream.flush().await?;
         Ok(self.stream)
