@@ -11,6 +11,7 @@
 
 mod check;
 mod error;
+mod key;
 mod proxies;
 mod rates;
 mod raw;
@@ -26,7 +27,7 @@ use ipnet::IpNet;
 
 pub use error::ConfigError;
 pub use rates::Rates;
-pub use secret::{MIN_KEY_BYTES, Secret};
+pub use secret::{MIN_KEY_BYTES, Secret, WeakKey};
 
 /// Most calls that one user or address runs at once, by default.
 pub const DEFAULT_CALLS_OF_ONE: usize = 64;
@@ -70,8 +71,9 @@ pub struct Config {
     /// `CAUSEWAY_INTERNAL_LISTEN`, default `127.0.0.1:11000`.
     pub internal_listen: SocketAddr,
     /// The secret that all replicas share, at least 32 bytes: it lets its holder act as a replica and
-    /// log in as anyone. `CAUSEWAY_CLUSTER_KEY`, or the first line of the file in `cluster_key_file`,
-    /// `CAUSEWAY_CLUSTER_KEY_FILE`; no default.
+    /// log in as anyone. One that repeats a few letters is refused. `CAUSEWAY_CLUSTER_KEY`, or the
+    /// first line of the file in `cluster_key_file`, `CAUSEWAY_CLUSTER_KEY_FILE`, which only its owner
+    /// and group may be able to read; no default.
     pub cluster_key: Secret,
     /// The certificate and key of the public port, `[tls] certificate` and `key`. With them it serves
     /// https only. `CAUSEWAY_TLS_CERTIFICATE` and `CAUSEWAY_TLS_KEY`, default none: http, which is
@@ -100,6 +102,8 @@ pub struct Config {
     pub replicas: Vec<ReplicaAddress>,
     /// The limits of one replica.
     pub limits: Limits,
+    /// What is accepted and should be changed, in sentences. No setting.
+    pub warnings: Vec<String>,
 }
 
 /// Files in the PEM format. They are read at the start, and again when they change.
@@ -214,7 +218,11 @@ impl Config {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse_in(folder, &text, variables)
+        let config = Self::parse_in(folder, &text, variables)?;
+        Ok(Self {
+            warnings: key::warning(path, &text).into_iter().collect(),
+            ..config
+        })
     }
 
     /// Parses the text of a file in the working directory and the variables of an environment. Reads

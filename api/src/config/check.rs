@@ -1,17 +1,17 @@
 //! Validation of the settings.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use causeway_domain::ids::ReplicaId;
 use causeway_replicator_core::wire::PROTOCOL;
 
+use super::key::key;
 use super::raw::{Raw, RawLimits, RawPeerTls, RawReplica, RawTls};
 use super::{
-    Auth, CertificateFiles, Config, ConfigError, Limits, MIN_KEY_BYTES, MetricsListen,
-    PeerTlsFiles, ReplicaAddress, Secret, proxies, rates,
+    Auth, CertificateFiles, Config, ConfigError, Limits, MetricsListen, PeerTlsFiles,
+    ReplicaAddress, proxies, rates,
 };
 
 /// Most characters of a cluster's name.
@@ -60,6 +60,7 @@ pub(super) fn config(raw: Raw) -> Result<Config, ConfigError> {
         auth: auth(raw.auth.as_deref())?,
         replicas: replicas(raw.replicas, replica)?,
         limits: limits(&raw.limits)?,
+        warnings: Vec::new(),
     })
 }
 
@@ -172,44 +173,6 @@ fn listen(key: &str, address: Option<String>, port: u16) -> Result<SocketAddr, C
         );
         ConfigError::wrong(key, why)
     })
-}
-
-/// Returns the key itself or the first line of its file.
-fn key(
-    name: &str,
-    key: Option<String>,
-    file: Option<String>,
-) -> Result<Option<Secret>, ConfigError> {
-    let file_name = format!("{name}_file");
-    let (key, name) = match (key, file) {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => {
-            return Err(ConfigError::wrong(
-                name,
-                format!("say either `{name}` or `{file_name}`"),
-            ));
-        }
-        (Some(key), None) => (key, name.to_owned()),
-        (None, Some(file)) => {
-            let text = fs::read_to_string(&file).map_err(|error| {
-                ConfigError::wrong(&file_name, format!("cannot read `{file}`: {error}"))
-            })?;
-            (
-                text.lines().next().unwrap_or_default().trim().to_owned(),
-                file_name,
-            )
-        }
-    };
-    let secret = Secret::new(&key);
-    let why = || {
-        format!(
-            "a key has at least {MIN_KEY_BYTES} bytes, this one has {}",
-            key.len()
-        )
-    };
-    secret
-        .map(Some)
-        .ok_or_else(|| ConfigError::wrong(name, why()))
 }
 
 fn tls(raw: RawTls) -> Result<CertificateFiles, ConfigError> {

@@ -192,6 +192,7 @@ fn a_key_can_lie_in_a_file_and_a_variable_overrules_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
     fs::write(&file, "a key in a file, which is long enough\n").unwrap();
+    permit(&file, 0o640);
     let line = format!("cluster_key_file = {:?}", file.to_str().unwrap());
     let toml = GOOD.replace(r#"cluster_key = "0123456789abcdef0123456789abcdef""#, &line);
 
@@ -214,6 +215,7 @@ fn a_path_in_the_file_is_relative_to_the_folder_of_the_file() {
         "a key in a file, which is long enough",
     )
     .unwrap();
+    permit(&folder.path().join("key"), 0o600);
     let toml = GOOD
         .replace(
             r#"cluster_key = "0123456789abcdef0123456789abcdef""#,
@@ -408,4 +410,30 @@ fn refused(toml: &str, key: &str) -> String {
     );
     assert_eq!(error.lines().count(), 1, "{error}");
     error
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_in_its_file_and_reported_in_the_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, "a key in a file, which is long enough").unwrap();
+    permit(&key, 0o644);
+    let line = format!("cluster_key_file = {:?}", key.to_str().unwrap());
+    let toml = GOOD.replace(r#"cluster_key = "0123456789abcdef0123456789abcdef""#, &line);
+    let refused = parse(&toml).unwrap_err().to_string();
+    assert!(refused.contains("`cluster_key_file`"), "{refused}");
+    assert!(refused.contains("chmod o= "), "{refused}");
+
+    let settings = folder.path().join("causeway.toml");
+    fs::write(&settings, GOOD).unwrap();
+    permit(&settings, 0o644);
+    let warnings = Config::load(&settings).unwrap().warnings;
+    assert!(warnings[0].contains("chmod o= "), "{warnings:?}");
+    permit(&settings, 0o640);
+    assert_eq!(Config::load(&settings).unwrap().warnings, [""; 0]);
+}
+
+fn permit(file: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
 }
