@@ -17,6 +17,7 @@ mod proof;
 pub(crate) mod rows;
 mod session;
 mod sidecar;
+mod survey;
 mod tail;
 mod trouble;
 mod writer;
@@ -44,6 +45,7 @@ pub use failure::{OpenError, ReadError, SubmitError};
 pub use look::look;
 use places::{Place, Places};
 pub(crate) use rows::{is_refused_value, read_after};
+pub use survey::{Advice, survey};
 pub(crate) use tail::{Stored, Tail};
 pub use trouble::NoSession;
 use trouble::Trouble;
@@ -182,6 +184,11 @@ impl Log {
     /// [`Options::allow_unsafe_postgres`] accepts them.
     pub fn unsafe_settings(&self) -> &[Unsafe] {
         &self.unsafe_settings
+    }
+
+    /// Reads what of this Postgres costs speed or safety, for the operator.
+    pub async fn survey(&self) -> sqlx::Result<Vec<Advice>> {
+        survey(&mut *self.pool.acquire().await?).await
     }
 
     /// Whether the last write of the file beside the database failed: commands are refused then.

@@ -20,7 +20,8 @@ pub struct Unsafe {
 pub async fn examine(connection: &mut PgConnection) -> sqlx::Result<Vec<Unsafe>> {
     let found: Vec<(String, String)> = sqlx::query_as(
         "SELECT name, setting FROM pg_settings
-         WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'data_sync_retry')
+         WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'data_sync_retry',
+             'ignore_checksum_failure', 'zero_damaged_pages')
          ORDER BY name",
     )
     .fetch_all(&mut *connection)
@@ -50,11 +51,11 @@ pub(super) async fn demand(
 const COMMIT: &str = "synchronous_commit";
 
 fn judged((setting, value): (String, String)) -> Option<Unsafe> {
-    // A sync that succeeds after a failed one proves nothing: Postgres must restart and recover.
-    let safe = if setting == "data_sync_retry" {
-        "off"
-    } else {
-        "on"
+    let safe = match setting.as_str() {
+        // A sync that succeeds after a failed one proves nothing: Postgres must restart and recover.
+        // A damaged page must not be read as if it were empty, and written again.
+        "data_sync_retry" | "ignore_checksum_failure" | "zero_damaged_pages" => "off",
+        _ => "on",
     };
     let is_unsafe = (value == "off") == (safe == "on");
     is_unsafe.then_some(Unsafe {

@@ -14,6 +14,12 @@ pub async fn look(
     replica: ReplicaId,
     is_running: bool,
 ) -> Result<(), OpenError> {
+    let is_standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()")
+        .fetch_one(&mut *connection)
+        .await?;
+    if is_standby {
+        return Err(OpenError::Standby);
+    }
     let is_used: bool = sqlx::query_scalar("SELECT to_regclass('identity') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await?;

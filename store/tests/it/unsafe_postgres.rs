@@ -14,6 +14,8 @@ async fn each_setting_that_can_lose_acknowledged_writes_is_refused_and_named() {
         ("synchronous_commit", "off"),
         ("full_page_writes", "off"),
         ("data_sync_retry", "on"),
+        ("ignore_checksum_failure", "on"),
+        ("zero_damaged_pages", "on"),
     ] {
         let postgres = folder.start(&[(setting, value)]).await;
 
