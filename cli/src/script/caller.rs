@@ -14,6 +14,9 @@ use crate::backoff::{Backoff, chance};
 use crate::logins::{Login, Logins};
 use crate::names;
 
+/// Said of an attempt that this program ended, because its time limit was reached.
+const OUT_OF_TIME: &str = "no answer in time";
+
 /// A user who calls the servers of one cluster.
 #[derive(Debug)]
 pub struct Caller {
@@ -32,6 +35,8 @@ pub struct Caller {
     /// When the current call began to wait. `None` between calls: a script may take its time over
     /// what it sends or prints.
     waiting_since: Option<Instant>,
+    /// The newest answer or failure of this call that says more than that time was up.
+    reason: Option<String>,
     renewed: Option<Instant>,
     has_warned: bool,
 }
@@ -83,6 +88,7 @@ impl Caller {
             failover: !options.no_failover,
             time_limit: Some(Duration::from_secs(options.timeout)).filter(|time| !time.is_zero()),
             waiting_since: None,
+            reason: None,
             renewed: None,
             has_warned: false,
         })
@@ -202,8 +208,14 @@ impl Caller {
             None => call(&self.client).await,
             Some(left) => timeout(left, call(&self.client))
                 .await
-                .unwrap_or_else(|_| Err(CallError::Unreachable("no answer in time".into()))),
+                .unwrap_or_else(|_| Err(CallError::Unreachable(OUT_OF_TIME.into()))),
         };
+        if let Err(error) = &answer
+            && !matches!(error, CallError::Unreachable(why) if why == OUT_OF_TIME)
+        {
+            let server = short(self.client.base());
+            self.reason = Some(format!("{server}: {error}"));
+        }
         if answer.is_ok() {
             self.answered();
         }
@@ -213,6 +225,7 @@ impl Caller {
     /// A call was answered: the next one has the full time again.
     pub(super) fn answered(&mut self) {
         self.waiting_since = None;
+        self.reason = None;
         self.silent = 0;
         self.backoff.worked();
     }
@@ -277,9 +290,12 @@ impl Caller {
     fn timed_out(&self, error: &CallError) -> Failure {
         let seconds = self.time_limit.unwrap_or_default().as_secs();
         let server = short(self.client.base());
+        // The last attempt may have had no time left to find out what is wrong.
+        let reason = self.reason.clone();
+        let reason = reason.unwrap_or_else(|| format!("{server}: {error}"));
         Failure::Error(format!(
-            "no server has answered for {seconds} s; the last, {server}: {error}. Check \
-             --server, or wait longer with --timeout"
+            "no server has answered for {seconds} s; the last, {reason}. Check --server, or wait \
+             longer with --timeout"
         ))
     }
 

@@ -1,6 +1,8 @@
 //! Commands for scripts: logins, lists, and how a command fails. `send` and `reading` have their
 //! own.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
@@ -119,6 +121,36 @@ fn a_message_is_liked_by_its_id() {
     let json = trial.run(&["like", "-g", "lobby", "m1", "--json"], b"");
     let message: Value = serde_json::from_str(out(&json)).unwrap();
     assert_eq!(message["likes"], 2);
+}
+
+#[test]
+fn a_time_out_tells_the_last_reason_and_not_that_the_last_attempt_had_no_time_left() {
+    let trial = Trial::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for (number, caller) in listener.incoming().enumerate() {
+            let mut caller = caller.unwrap();
+            if number > 0 {
+                silent.push(caller);
+                continue;
+            }
+            let _ = caller.read(&mut [0; 4096]).unwrap();
+            let body = r#"{"type":"about:blank","title":"Service Unavailable","status":503,
+                "detail":"The database is away.","code":"unavailable","request_id":"1"}"#;
+            let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
+                        content-type: application/problem+json\r\nconnection: close";
+            let length = body.len();
+            write!(caller, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        }
+    });
+
+    let output = trial.run_bare(&["view", "-u", "ann", "-s", &server, "--timeout", "3"], b"");
+
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("The database is away."), "{said}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
