@@ -13,7 +13,7 @@ use causeway_replicator::driver::Clocks;
 use causeway_replicator::inquiry;
 use causeway_replicator::link::http::HttpLink;
 use causeway_replicator_core::wire::Caller;
-use causeway_store::log::{OpenError, connect_read_only, look, unsafe_settings};
+use causeway_store::log::{Advice, OpenError, connect_read_only, look, survey, unsafe_settings};
 use sqlx::Connection as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -24,7 +24,7 @@ use crate::config::{Config, MetricsListen, ReplicaAddress};
 use crate::failure::listen;
 use crate::probe::Probe;
 use crate::tls::Certificates;
-use crate::{data_folder, offline};
+use crate::{database, offline};
 
 use events::EventCheck;
 
@@ -38,18 +38,32 @@ pub struct Findings(Vec<Finding>);
 struct Finding {
     subject: String,
     problem: Option<String>,
+    /// Whether a start accepts it all the same.
+    is_advice: bool,
 }
 
 impl Findings {
     /// Whether nothing is wrong.
     pub fn are_fine(&self) -> bool {
-        self.0.iter().all(|finding| finding.problem.is_none())
+        self.0
+            .iter()
+            .all(|finding| finding.problem.is_none() || finding.is_advice)
     }
 
     fn add<E: fmt::Display>(&mut self, subject: impl Into<String>, outcome: Result<(), E>) {
         self.0.push(Finding {
             subject: subject.into(),
             problem: outcome.err().map(|error| error.to_string()),
+            is_advice: false,
+        });
+    }
+
+    /// Adds what works and should be changed.
+    fn advise(&mut self, subject: impl Into<String>, advice: impl fmt::Display) {
+        self.0.push(Finding {
+            subject: subject.into(),
+            problem: Some(advice.to_string()),
+            is_advice: true,
         });
     }
 }
@@ -59,6 +73,9 @@ impl fmt::Display for Findings {
         for finding in &self.0 {
             match &finding.problem {
                 None => writeln!(f, "ok     {}", finding.subject)?,
+                Some(problem) if finding.is_advice => {
+                    writeln!(f, "advice {}: {problem}", finding.subject)?;
+                }
                 Some(problem) => writeln!(f, "WRONG  {}: {problem}", finding.subject)?,
             }
         }
@@ -70,8 +87,11 @@ impl fmt::Display for Findings {
 pub async fn check(config: &Config) -> Findings {
     let mut findings = Findings::default();
     findings.add("settings", Ok::<_, String>(()));
+    for warning in &config.warnings {
+        findings.advise("settings", warning);
+    }
     let folder = format!("data folder {}", config.data_dir.display());
-    findings.add(folder, data_folder::check(&config.data_dir));
+    findings.add(folder, database::look(config));
 
     check_certificates(&mut findings, config);
 
@@ -135,7 +155,11 @@ async fn check_database(findings: &mut Findings, config: &Config, running: Optio
         Some(url) => {
             let found = ask_database(config, url, running.is_some()).await;
             findings.add("database", found.as_ref().map(drop));
-            events = found.unwrap_or_default();
+            let (found, advice) = found.unwrap_or_default();
+            for advice in advice {
+                findings.advise("database", advice);
+            }
+            events = found;
         }
     }
     if let Some(probe) = running {
@@ -225,7 +249,7 @@ async fn ask_database(
     config: &Config,
     url: &str,
     is_running: bool,
-) -> Result<Vec<EventCheck>, String> {
+) -> Result<(Vec<EventCheck>, Vec<Advice>), String> {
     let connecting = connect_read_only(url).await;
     let mut connection = connecting.map_err(|error| error.to_string())?;
     let settings = unsafe_settings(&mut connection).await;
@@ -239,8 +263,10 @@ async fn ask_database(
         .await
         .map_err(|error| error.to_string())?;
     let events = events::ask_database(&mut connection).await?;
+    let advice = survey(&mut connection).await;
+    let advice = advice.map_err(|error| error.to_string())?;
     let _ = connection.close().await;
-    Ok(events)
+    Ok((events, advice))
 }
 
 async fn connect(peer: &ReplicaAddress) -> Result<(), String> {

@@ -3,7 +3,10 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use causeway_postgres::account_name;
 
 const MARKER: &str = "causeway-data";
 const MARKER_TEXT: &str = "This folder belongs to a replica of Causeway.\n";
@@ -14,6 +17,16 @@ pub enum DataFolderError {
     /// It holds files that are not ours.
     #[error("the data folder `{}` holds something that is not Causeway's: name another `data_dir`", .0.display())]
     Foreign(PathBuf),
+    /// It is of another account.
+    #[error(
+        "the data folder `{}` belongs to the account `{owner}`, and stays with it: run this command as `{owner}` (as root: `runuser -u {owner} -- …`)", path.display()
+    )]
+    Owner {
+        /// The folder.
+        path: PathBuf,
+        /// The name of the account, or its number.
+        owner: String,
+    },
     /// It cannot be created or written.
     #[error("cannot use the data folder `{}`: {source}", path.display())]
     Unusable {
@@ -33,6 +46,9 @@ pub fn claim(path: &Path) -> Result<(), DataFolderError> {
     };
     check(path)?;
     fs::create_dir_all(path).map_err(unusable)?;
+    if is_ours(path) {
+        return Ok(());
+    }
     fs::write(path.join(MARKER), MARKER_TEXT).map_err(unusable)
 }
 
@@ -42,16 +58,37 @@ pub fn check(path: &Path) -> Result<(), DataFolderError> {
         path: path.to_owned(),
         source,
     };
-    if is_ours(path) || !path.exists() {
-        return Ok(());
+    let own = rustix::process::geteuid().as_raw();
+    if let Ok(marker) = fs::metadata(path.join(MARKER)) {
+        return if marker.uid() == own {
+            Ok(())
+        } else {
+            Err(of_another(path, marker.uid()))
+        };
     }
-    for entry in fs::read_dir(path).map_err(unusable)? {
+    let Ok(found) = fs::metadata(path) else {
+        return Ok(());
+    };
+    let entries = fs::read_dir(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::PermissionDenied && found.uid() != own {
+            return of_another(path, found.uid());
+        }
+        unusable(error)
+    })?;
+    for entry in entries {
         let entry = entry.map_err(unusable)?;
         if !is_ignored(&entry.file_name().to_string_lossy()) {
             return Err(DataFolderError::Foreign(path.to_owned()));
         }
     }
     Ok(())
+}
+
+fn of_another(path: &Path, owner: u32) -> DataFolderError {
+    DataFolderError::Owner {
+        path: path.to_owned(),
+        owner: account_name(owner),
+    }
 }
 
 /// Whether a replica has claimed the folder.

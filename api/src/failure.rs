@@ -37,7 +37,23 @@ pub fn sentence(error: &anyhow::Error) -> String {
             said = format!("{said}: {cause}");
         }
     }
+    if let Some(remedy) = error.chain().find_map(remedy) {
+        said = format!("{said}; {remedy}");
+    }
     said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What to do about a file system that takes nothing.
+fn remedy(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    match cause.downcast_ref::<io::Error>()?.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("mount this file system for writing, or name another folder")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("make room on this file system, or name another folder")
+        }
+        _ => None,
+    }
 }
 
 /// Returns 2 where the user has to change something, else 1.
@@ -128,6 +144,21 @@ mod tests {
             "{said}"
         );
         assert_eq!(exit_code(&error), 2);
+    }
+
+    #[test]
+    fn a_file_system_that_takes_nothing_comes_with_a_remedy() {
+        let full = anyhow::Error::new(io::Error::from(io::ErrorKind::StorageFull));
+        let read_only = io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
+        let read_only = anyhow::Error::new(DataFolderError::Unusable {
+            path: "data".into(),
+            source: read_only,
+        });
+
+        assert!(sentence(&full).contains("make room"), "{full}");
+        let said = sentence(&read_only);
+        assert!(said.contains("`data`") && said.contains("mount"), "{said}");
+        assert_eq!(exit_code(&read_only), 2);
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::num::{NonZero, NonZeroU16};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use causeway_api::config::Config;
 use causeway_api::dev::{self, DevOptions};
@@ -313,28 +311,14 @@ async fn new_epoch(arguments: NewEpochArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs one replica. A request to stop during the start takes effect at once: nothing has been
-/// acknowledged yet, and a private Postgres is ended by its guard.
+/// Runs one replica.
 async fn run(config: Config, until_stdin_closes: bool) -> anyhow::Result<()> {
     open_files::raise();
     let stop = stop::requested(until_stdin_closes)?;
-    let is_ready = AtomicBool::new(false);
     let schemes = [config.tls.is_some(), config.peer_tls.is_some()];
     let schemes = schemes.map(|is_secure| if is_secure { "https" } else { "http" });
-    let on_ready = |public, internal| {
-        is_ready.store(true, Ordering::Relaxed);
-        print_ready(schemes, public, internal);
-    };
-    let mut serving = pin!(server::run(config, stop.clone(), on_ready));
-    tokio::select! {
-        outcome = &mut serving => return outcome,
-        () = stop.cancelled() => {}
-    }
-    if is_ready.load(Ordering::Relaxed) {
-        serving.await
-    } else {
-        Ok(())
-    }
+    let on_ready = |public, internal| print_ready(schemes, public, internal);
+    server::run(config, stop, on_ready).await
 }
 
 /// Reports the addresses to the process that started this one; everything else goes to the log.

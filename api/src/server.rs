@@ -46,7 +46,12 @@ pub async fn run(
     warn_of_other_host(&config, &certificates);
     let following = certificates.clone().follow(wall.clone());
     let _following = AbortOnDropHandle::new(tokio::spawn(following));
-    let database = Database::open(&config).await?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let Some(database) = Database::open_unless(&config, &stop).await? else {
+        return Ok(());
+    };
     let replica = Configured {
         config: &config,
         certificates: &certificates,
@@ -127,7 +132,8 @@ async fn serve_and_restart(
         };
         let served = tokio::select! {
             served = serve_once(replica, listeners, stop, up) => served,
-            () = stopped_while_starting(stop, &is_up), if is_restart => return Ok(()),
+            // Nothing has been acknowledged yet.
+            () = stopped_while_starting(stop, &is_up) => return Ok(()),
         };
         match served {
             Ok(Ended::Stopped) => return Ok(()),

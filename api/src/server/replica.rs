@@ -20,6 +20,7 @@ use super::{Configured, Listeners, parts};
 use crate::app;
 use crate::context::{Context, Parts};
 use crate::cursor::Cursors;
+use crate::database;
 use crate::edge::accept::{BoundedAcceptor, ConnectionLimits};
 use crate::edge::serve::serve;
 use crate::edge::transport::Transport;
@@ -111,7 +112,7 @@ impl Replica {
         let disk = parts::disk(config);
         let (log, writer) = Log::open(parts::options(config, url, &clocks, &disk)?).await?;
         storing.adopt("the writer of the log", writer);
-        report_beginning(&log);
+        report_beginning(config, &log).await;
         let (timelines, follower) = Timelines::follow(log.clone(), url).await?;
         storing.adopt("the read model", follower);
         let me = parts::me(config, &caller, &log);
@@ -264,7 +265,8 @@ impl Replica {
     }
 }
 
-fn report_beginning(log: &Log) {
+async fn report_beginning(config: &Config, log: &Log) {
+    database::report(config, log).await;
     for found in log.unsafe_settings() {
         let (setting, value) = (&found.setting, &found.value);
         tracing::warn!(%setting, %value, "Postgres can lose acknowledged writes, as was accepted");

@@ -48,7 +48,7 @@ const HOSTILE: &[(&str, &str)] = &[
 async fn everything_works_on_a_postgres_as_its_packages_set_it_up_and_nothing_is_compiled() {
     let postgres = stock(&[]).await;
 
-    works_on(&postgres).await;
+    works_on(&postgres, str::to_owned).await;
 }
 
 #[tokio::test]
@@ -67,16 +67,16 @@ async fn everything_works_as_a_role_whose_settings_are_hostile_in_a_database_wit
         order(&mut admin, &set).await;
     }
 
-    works_on(&postgres).await;
+    works_on(&postgres, str::to_owned).await;
 }
 
 /// Posts, reads, streams, a heal and a rebuild on two replicas whose databases are in this Postgres,
-/// as a role that owns them and nothing else.
-async fn works_on(postgres: &Disposable) {
+/// as a role that owns them and nothing else. The servers reach a database through another URL.
+pub async fn works_on(postgres: &Disposable, through: impl Fn(&str) -> String) {
     let mut cluster = Cluster::prepare(2).await;
     for number in 1..=2 {
         let url = database(postgres, number).await;
-        cluster.at_mut(number).settings.database_url = Some(url);
+        cluster.at_mut(number).settings.database_url = Some(through(&url));
     }
     cluster.start().await;
     cluster.sees_itself_whole().await;
@@ -125,6 +125,11 @@ async fn works_on(postgres: &Disposable) {
         again[0]["liked_by"],
         json!([{ "id": bob[1].id, "name": "bob" }])
     );
+    // What a killed server leaves behind is ended before the next one starts.
+    cluster.kill9(1);
+    cluster.restart(1).await;
+    ann[0].says("lobby", "after a kill").await;
+    cluster.agree(&[1, 2], "lobby", 4).await;
     for number in 1..=2 {
         cluster.at_mut(number).stop().await;
     }
@@ -154,7 +159,7 @@ async fn assert_compiled_nothing(postgres: &Disposable) {
 }
 
 /// A new Postgres with a role `chat` that may do nothing but log in.
-async fn stock(initdb: &'static [&'static str]) -> Disposable {
+pub async fn stock(initdb: &'static [&'static str]) -> Disposable {
     let settings = &[("fsync", "off")];
     let started = tokio::task::spawn_blocking(|| Disposable::stock(initdb, settings)).await;
     let postgres = started.expect("it starts");
@@ -166,7 +171,7 @@ async fn stock(initdb: &'static [&'static str]) -> Disposable {
 }
 
 /// Makes a database of that role; returns where it is.
-async fn database(postgres: &Disposable, number: u16) -> String {
+pub async fn database(postgres: &Disposable, number: u16) -> String {
     let mut admin = PgConnection::connect(&postgres.url())
         .await
         .expect("it runs");

@@ -206,6 +206,11 @@ impl Drop for Dev {
     }
 }
 
+/// The command line of a `dev` in a folder.
+pub fn dev_arguments_at_free_ports(folder: &TempDir) -> Vec<String> {
+    dev_arguments(folder, free_base())
+}
+
 fn dev_arguments(folder: &TempDir, base: u16) -> Vec<String> {
     let data = folder
         .path()
