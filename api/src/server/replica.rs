@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::critical::{CriticalTasks, FirstEnd};
 use super::{Configured, Listeners, parts};
 use crate::app;
+use crate::config::Config;
 use crate::context::{Context, Parts};
 use crate::cursor::Cursors;
 use crate::database;

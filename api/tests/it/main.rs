@@ -29,6 +29,7 @@ mod clocks;
 mod clones;
 mod crashes;
 mod cursors;
+mod dashboard;
 mod documents;
 mod examples;
 mod exhaustion;

@@ -1,5 +1,5 @@
-//! A pooler in front of Postgres, where PgBouncer is installed: works in session mode, and is refused
-//! in every other.
+//! A pooler in front of Postgres, where `PgBouncer` is installed: works in session mode, and is
+//! refused in every other.
 
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -44,7 +44,7 @@ async fn a_pooler_that_lends_its_sessions_is_refused_with_the_setting_to_change(
     }
 }
 
-/// A running PgBouncer.
+/// A running `PgBouncer`.
 struct Pooler {
     child: Child,
     folder: TempDir,

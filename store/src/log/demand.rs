@@ -9,8 +9,8 @@ use super::connection::connected;
 /// The oldest version of Postgres that still gets corrections, and knows all settings of a session.
 const OLDEST: u32 = 14;
 /// The most connections of one server: the writer, the projection and a spare one of each while
-/// they reconnect, the pools of the log and of the read model.
-pub(super) const CONNECTIONS: u32 = 16;
+/// they reconnect, the pools of the log, of the read model and of its large reads.
+pub(super) const CONNECTIONS: u32 = 20;
 
 const MAY_USE_SCHEMA: &str = "SELECT (coalesce(has_schema_privilege(schema, 'USAGE'), false)
          AND coalesce(has_schema_privilege(schema, 'CREATE'), false))::text

@@ -122,7 +122,7 @@ mod tests {
             ("log_min_duration_statement", "0", "`-1`"),
             ("log_duration", "on", "`off`"),
             ("server_encoding", "SQL_ASCII", "UTF8"),
-            ("connections", "5", "up to 16"),
+            ("connections", "5", "up to 20"),
             ("superuser", "true", "owns its database"),
         ] {
             let advice = judged(name, value).unwrap();
