@@ -86,7 +86,13 @@ async fn a_dump_is_restored_into_a_private_postgres_that_only_pg_ctl_starts() {
         &[&["--pgdata", path(&cluster)][..], &start].concat(),
     );
     let into = ["--host", path(&socket), "--username", "causeway"];
-    let how = ["--dbname", "postgres", "--clean", "--if-exists"];
+    let how = [
+        "--dbname",
+        "postgres",
+        "--clean",
+        "--if-exists",
+        "--no-owner",
+    ];
     run(
         "pg_restore",
         &[&into[..], &how, &["--single-transaction", path(&dump)]].concat(),
