@@ -275,7 +275,12 @@ async fn connect(peer: &ReplicaAddress) -> Result<(), String> {
         .parse()
         .map_err(|_| "not a URL".to_owned())?;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let address = (host, uri.port_u16().unwrap_or(80));
+    let usual_port = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    let address = (host, uri.port_u16().unwrap_or(usual_port));
     match timeout(TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::failure::print_notice;
 use crate::keys::ClusterKeys;
 use crate::server::parts;
+use crate::tls::Certificates;
 
 /// Interval of the lines of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -36,7 +37,9 @@ pub(crate) fn options(config: &Config, url: &str, clocks: &Clocks) -> anyhow::Re
 pub(crate) fn links(config: &Config) -> anyhow::Result<(Caller, BTreeMap<ReplicaId, HttpLink>)> {
     let caller = parts::caller(config)?;
     let keys = parts::peer_keys(&ClusterKeys::of(config));
-    let links = parts::links(config, &caller, &keys);
+    let now_ms = wall_clock(config.clock_offset_file.as_deref())();
+    let certificates = Certificates::open(config, now_ms)?;
+    let links = parts::links(config, &caller, &keys, &certificates)?;
     Ok((caller, links))
 }
 

@@ -1,6 +1,7 @@
 //! The way to one peer, as the driver sees it.
 
 pub mod http;
+mod insecure;
 
 use std::future::Future;
 

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use causeway_domain::ids::ReplicaId;
-use causeway_replicator_core::certificate::certificate_name;
+use causeway_replicator_core::certificate::replica_named;
 use poem::http::uri::Scheme;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::client::verify_server_name;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
 
 use super::connection::Connection;
 use super::heads::written;
@@ -28,6 +29,8 @@ pub enum Transport {
     Plain,
     /// HTTP in TLS.
     Tls(Arc<ServerConfig>),
+    /// HTTP in TLS or as it is, as the client begins.
+    Either(Arc<ServerConfig>),
 }
 
 /// The certificate that a client presented, among the extensions of its requests. It was verified as
@@ -44,16 +47,20 @@ impl ClientCertificate {
         Some(Self(chain.first()?.clone()))
     }
 
-    /// Whether the certificate is the one of this replica.
-    pub fn is_of(&self, replica: ReplicaId) -> bool {
-        let name = certificate_name(replica);
-        let (Ok(own), Ok(name)) = (
-            ParsedCertificate::try_from(&self.0),
-            ServerName::try_from(name.as_str()),
-        ) else {
-            return false;
-        };
-        verify_server_name(&own, &name).is_ok()
+    /// Returns the one replica that the certificate names.
+    pub fn replica(&self) -> Option<ReplicaId> {
+        let (_, certificate) = X509Certificate::from_der(&self.0).ok()?;
+        let names = certificate.subject_alternative_name().ok()??;
+        let mut replicas = names
+            .value
+            .general_names
+            .iter()
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => replica_named(name),
+                _ => None,
+            });
+        let first = replicas.next()?;
+        replicas.all(|other| other == first).then_some(first)
     }
 }
 
@@ -63,7 +70,7 @@ pub(super) type Stream = Either<Connection, TlsStream<Connection>>;
 impl Transport {
     pub(super) fn scheme(&self) -> Scheme {
         match self {
-            Self::Plain => Scheme::HTTP,
+            Self::Plain | Self::Either(_) => Scheme::HTTP,
             Self::Tls(_) => Scheme::HTTPS,
         }
     }
@@ -74,10 +81,13 @@ impl Transport {
         &self,
         mut connection: Connection,
     ) -> Option<(Stream, Option<ClientCertificate>)> {
-        let Self::Tls(config) = self else {
+        let (Self::Tls(config) | Self::Either(config)) = self else {
             return Some((Either::Left(connection), None));
         };
         if connection.first_byte().await? != HANDSHAKE_RECORD {
+            if matches!(self, Self::Either(_)) {
+                return Some((Either::Left(connection), None));
+            }
             refuse(&mut connection).await;
             return None;
         }

@@ -8,6 +8,7 @@ use causeway_replicator_core::auth::{HEADER, PeerKeys};
 use poem::http::{StatusCode, header};
 use poem::{Endpoint, Request, Response};
 
+use crate::edge::transport::ClientCertificate;
 use crate::edge::{BodyLimits, receive};
 use crate::problem::Problem;
 
@@ -34,7 +35,10 @@ impl Endpoint for Peers {
             path_and_query: path_and_query.map_or("/", |path| path.as_str()),
             signature: text(HEADER),
             accepts_gzip: text("accept-encoding").is_some_and(|takes| takes.contains("gzip")),
-            channel: Channel::Plain,
+            channel: request
+                .extensions()
+                .get::<ClientCertificate>()
+                .map_or(Channel::Plain, |shown| Channel::Certified(shown.replica())),
         };
         let admitted = match admit(&self.replicator, &self.keys, &asked) {
             Ok(admitted) => admitted,

@@ -21,6 +21,7 @@ use crate::failure::UserError;
 use crate::keys::ClusterKeys;
 use crate::open_files::{self, Budget, Wanted};
 use crate::random;
+use crate::tls::{self, Certificates};
 use crate::view::ClusterView;
 
 /// Returns how many connections each port may have.
@@ -72,10 +73,15 @@ pub(crate) fn links(
     config: &Config,
     caller: &Caller,
     keys: &PeerKeys,
-) -> BTreeMap<ReplicaId, HttpLink> {
+    certificates: &Certificates,
+) -> anyhow::Result<BTreeMap<ReplicaId, HttpLink>> {
     let link = |peer: &ReplicaAddress| {
-        let link = HttpLink::new(&peer.internal_url, peer.id, caller.clone(), keys.clone());
-        (peer.id, link)
+        let own = certificates.peers.as_ref();
+        let own = own.filter(|_| peer.internal_url.starts_with("https:"));
+        let tls = own.map(|own| tls::call_to(own.clone(), peer.id));
+        let (url, caller, keys) = (&peer.internal_url, caller.clone(), keys.clone());
+        let link = HttpLink::new(url, peer.id, caller, keys, tls.transpose()?);
+        Ok((peer.id, link))
     };
     config.peers().map(link).collect()
 }

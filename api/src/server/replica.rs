@@ -103,7 +103,7 @@ impl Replica {
         let peer_keys = parts::peer_keys(&keys);
         let clocks = Clocks::new(configured.wall.clone());
         let caller = parts::caller(config)?;
-        let links = parts::links(config, &caller, &peer_keys);
+        let links = parts::links(config, &caller, &peer_keys, configured.certificates)?;
         // Before the log makes its first promise: it must not follow a clock that leads all others.
         let answers = inquiry::ask(&links, &caller, clocks.now(), CLOCKS).await;
         clocks.bound(inquiry::ceiling_ms(&answers, clocks.now()));
@@ -163,10 +163,27 @@ impl Replica {
         self.serve(
             "the port for peers",
             listener,
-            Transport::Plain,
+            self.transport_of_peers()?,
             peers,
             limits,
         )
+    }
+
+    /// With certificates, plain text is still taken on a loopback address while this replica's own
+    /// URL is of http: the others go on calling it so until they are told otherwise.
+    fn transport_of_peers(&self) -> anyhow::Result<Transport> {
+        let view = &self.context.view;
+        let Some(own) = view.certificates.peers.clone() else {
+            return Ok(Transport::Plain);
+        };
+        let tls = tls::peers_port(own)?;
+        let is_local = view.config.internal_listen.ip().is_loopback();
+        let is_called_plainly = view.config.own_address().internal_url.starts_with("http:");
+        Ok(if is_local && is_called_plainly {
+            Transport::Either(tls)
+        } else {
+            Transport::Tls(tls)
+        })
     }
 
     fn serve_clients(&self, listener: TcpListener) -> anyhow::Result<()> {

@@ -51,6 +51,7 @@ mod messages;
 mod names;
 mod paging;
 mod partition;
+mod peer_tls;
 mod pooler;
 mod presence;
 mod private_postgres;

@@ -45,6 +45,13 @@ pub enum Alarm {
         /// Why.
         reason: Refusal,
     },
+    /// There is no secure connection to a peer.
+    Insecure {
+        /// Who.
+        peer: ReplicaId,
+        /// Why.
+        why: String,
+    },
     /// The clocks of a peer and of this replica differ: one of them is wrong (F15).
     ClockOff {
         /// Who.
@@ -86,7 +93,7 @@ impl Alarm {
             Self::Fork { .. } => fork,
             Self::OwnEventsUnknown { .. } => rolled_back,
             Self::RefusedBy { .. } => refused_by,
-            Self::Refused { .. } => refused,
+            Self::Refused { .. } | Self::Insecure { .. } => refused,
             Self::ClockOff { .. } => clock,
             Self::Unconfirmed { .. } => unconfirmed,
             Self::More { kind, .. } => kind,
@@ -107,6 +114,7 @@ impl Alarm {
             Self::Fork { peer, .. }
             | Self::OwnEventsUnknown { peer, .. }
             | Self::RefusedBy { peer, .. }
+            | Self::Insecure { peer, .. }
             | Self::ClockOff { peer, .. } => Some(*peer),
             Self::Refused { replica, .. } => Some(*replica),
             Self::Unconfirmed { .. } | Self::More { .. } => None,
@@ -153,6 +161,9 @@ impl fmt::Display for Alarm {
             }
             Self::Refused { replica, reason } => {
                 write!(f, "a caller with the number {replica} is refused: {reason}")
+            }
+            Self::Insecure { peer, why } => {
+                write!(f, "replica {peer} is not called, because {why}")
             }
             Self::ClockOff { peer, offset_ms } => {
                 let (seconds, tenths) = tenths(offset_ms.unsigned_abs());

@@ -14,6 +14,9 @@ pub enum LinkError {
     /// The peer says why not.
     #[error("refused: {0}")]
     Refused(#[from] Refusal),
+    /// One of the two does not accept the other's certificate.
+    #[error("no secure connection: {0}")]
+    Insecure(String),
     /// The answer is not of the protocol, or not signed with a key of ours.
     #[error("the answer is malformed: {0}")]
     Malformed(String),

@@ -6,11 +6,13 @@ mod closed;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use causeway_domain::ids::{Dot, Origin};
+use causeway_domain::ids::{Dot, Origin, ReplicaId};
 use causeway_domain::mutant;
 use causeway_domain::version_vector::{Range, VersionVector};
 
+use crate::alarm::Alarm;
 use crate::clock::PeerClock;
+use crate::failure::LinkError;
 use crate::forks::Forks;
 use crate::identity::Identity;
 use crate::instance::Instance;
@@ -53,6 +55,8 @@ pub(crate) struct Peer {
     pub holds_of_us: Option<Held>,
     /// The refusal of ours that it was last heard with.
     pub refusal: Option<Refusal>,
+    /// Why the last call to it had no secure connection.
+    pub insecure: Option<String>,
     pub digest: DigestCall,
     pub push: PushCall,
     pub pull: PullCall,
@@ -83,6 +87,7 @@ impl Peer {
             report: ClosedReport::default(),
             holds_of_us: None,
             refusal: None,
+            insecure: None,
             digest: DigestCall {
                 sent_ms: None,
                 due_ms: now.ms + 1,
@@ -130,6 +135,21 @@ impl Peer {
         self.liveness.status != Status::Down
             && self.known.as_ref().is_some_and(shows_more)
             && !self.forks.withheld().contains(&origin)
+    }
+
+    /// Takes in why a call to it failed; returns the alarm where that is news.
+    pub fn fails_with(&mut self, id: ReplicaId, error: LinkError) -> Option<Alarm> {
+        match error {
+            LinkError::Refused(reason) if self.refusal.as_ref() != Some(&reason) => {
+                self.refusal = Some(reason.clone());
+                Some(Alarm::RefusedBy { peer: id, reason })
+            }
+            LinkError::Insecure(why) if self.insecure.as_ref() != Some(&why) => {
+                self.insecure = Some(why.clone());
+                Some(Alarm::Insecure { peer: id, why })
+            }
+            _ => None,
+        }
     }
 
     /// Takes in that it speaks; tells whether it was away.

@@ -19,10 +19,11 @@ use causeway_replicator_core::wire::{
 };
 use reqwest::{Client, Method, StatusCode};
 use tokio::time::timeout;
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::blocking;
 
-use super::Link;
+use super::{Link, insecure};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,14 +41,22 @@ pub struct HttpLink {
     caller: Caller,
     keys: PeerKeys,
     outgoing: Mutex<Outgoing>,
+    tls: Option<ClientConfig>,
     client: RwLock<Client>,
     /// Answers may come compressed.
     is_far: bool,
 }
 
 impl HttpLink {
-    /// Makes the link to a peer at its `internal_url`. Connects when it is first used.
-    pub fn new(internal_url: &str, peer: ReplicaId, caller: Caller, keys: PeerKeys) -> Self {
+    /// Makes the link to a peer at its `internal_url`. Connects when it is first used. `tls`: how, if
+    /// the URL is of https; it demands that the certificate is this peer's.
+    pub fn new(
+        internal_url: &str,
+        peer: ReplicaId,
+        caller: Caller,
+        keys: PeerKeys,
+        tls: Option<ClientConfig>,
+    ) -> Self {
         let is_far = is_far(internal_url);
         let process = Process {
             replica: caller.replica,
@@ -58,7 +67,8 @@ impl HttpLink {
             caller,
             keys,
             outgoing: Mutex::new(Outgoing::new(process, peer)),
-            client: RwLock::new(client()),
+            client: RwLock::new(client(tls.as_ref())),
+            tls,
             is_far,
         }
     }
@@ -92,7 +102,7 @@ impl HttpLink {
         if answered == Err(LinkError::Unreachable) {
             // Idle connections of a dead link hang as well: none of them is used again.
             let mut current = self.client.write().unwrap_or_else(PoisonError::into_inner);
-            *current = client();
+            *current = client(self.tls.as_ref());
         }
         answered
     }
@@ -124,7 +134,7 @@ impl HttpLink {
         if !self.is_far {
             request = request.header("accept-encoding", "identity");
         }
-        let response = request.send().await.map_err(|_| LinkError::Unreachable)?;
+        let response = request.send().await.map_err(failed)?;
         let status = response.status();
         let signature = response.headers().get(HEADER);
         let signature = signature.and_then(|value| value.to_str().ok().map(str::to_owned));
@@ -210,7 +220,7 @@ fn judge(status: StatusCode, body: Vec<u8>) -> Result<Vec<u8>, LinkError> {
 
 async fn read(mut response: reqwest::Response, most_bytes: usize) -> Result<Vec<u8>, LinkError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| LinkError::Unreachable)? {
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > most_bytes {
             return Err(LinkError::Malformed(format!(
                 "more than {most_bytes} bytes"
@@ -219,6 +229,11 @@ async fn read(mut response: reqwest::Response, most_bytes: usize) -> Result<Vec<
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
+fn failed(error: reqwest::Error) -> LinkError {
+    insecure::why(&error).map_or(LinkError::Unreachable, LinkError::Insecure)
 }
 
 fn malformed(error: impl std::fmt::Display) -> LinkError {
@@ -242,8 +257,8 @@ fn is_far(url: &str) -> bool {
     clippy::disallowed_methods,
     reason = "the client for peers, with its time limits"
 )]
-fn client() -> Client {
-    Client::builder()
+fn client(tls: Option<&ClientConfig>) -> Client {
+    let builder = Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(SILENCE_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
@@ -251,11 +266,15 @@ fn client() -> Client {
         .tcp_nodelay(true)
         .gzip(true)
         .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(reqwest::redirect::Policy::none());
+    let builder = match tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
         // Otherwise reqwest loads the system's authorities, and fails on a system that has none.
-        .tls_certs_only([])
+        None => builder.tls_certs_only([]),
+    };
+    builder
         .build()
-        .expect("a client without certificates and without files has nothing that can be wrong")
+        .expect("nothing of a client is read from files, so nothing of it can be wrong")
 }
 
 #[cfg(test)]

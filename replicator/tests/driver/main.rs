@@ -239,7 +239,7 @@ fn link_of(replica: ReplicaId, url: &str) -> HttpLink {
         replica,
         instance: Instance(1),
     };
-    HttpLink::new(url, replica, caller, PeerKeys::new(b"key", None))
+    HttpLink::new(url, replica, caller, PeerKeys::new(b"key", None), None)
 }
 
 fn question() -> Digest {

@@ -115,7 +115,12 @@ impl Replica {
         let links: BTreeMap<_, _> = urls
             .iter()
             .filter(|&(&peer, _)| peer != id)
-            .map(|(&peer, url)| (peer, HttpLink::new(url, peer, caller.clone(), keys.clone())))
+            .map(|(&peer, url)| {
+                (
+                    peer,
+                    HttpLink::new(url, peer, caller.clone(), keys.clone(), None),
+                )
+            })
             .map(|(peer, link)| (peer, Way::Http(Box::new(link))))
             .chain(beyond.map(|hung| (Hung::id(), Way::Hung(hung))))
             .collect();

@@ -90,7 +90,7 @@ impl Later {
     fn link(&self, replica: &Replica) -> HttpLink {
         let url = format!("http://{}", replica.process().internal);
         let peer = ReplicaId::new(replica.settings.replica).expect("numbers begin at 1");
-        HttpLink::new(&url, peer, self.caller.clone(), self.keys.clone())
+        HttpLink::new(&url, peer, self.caller.clone(), self.keys.clone(), None)
     }
 }
 

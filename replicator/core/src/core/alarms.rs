@@ -79,6 +79,8 @@ impl Core {
             alarms.extend(forked.map(|origin| Alarm::Fork { peer, origin }));
             let refusal = known.refusal.clone();
             alarms.extend(refusal.map(|reason| Alarm::RefusedBy { peer, reason }));
+            let insecure = known.insecure.clone();
+            alarms.extend(insecure.map(|why| Alarm::Insecure { peer, why }));
             let offset = known.clock.alarm();
             alarms.extend(offset.map(|offset_ms| Alarm::ClockOff { peer, offset_ms }));
         }

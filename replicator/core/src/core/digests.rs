@@ -119,12 +119,7 @@ impl Core {
                 peer.identity.on_silence(called_ms);
                 peer.liveness.out = Outward::Failing;
                 self.revision += u64::from(out_before != Outward::Failing);
-                if let LinkError::Refused(reason) = error
-                    && peer.refusal.as_ref() != Some(&reason)
-                {
-                    peer.refusal = Some(reason.clone());
-                    out.push(Output::Alarm(Alarm::RefusedBy { peer: id, reason }));
-                }
+                out.extend(peer.fails_with(id, error).map(Output::Alarm));
                 return;
             }
         };
@@ -140,7 +135,7 @@ impl Core {
         if before != peer.identity.current() {
             peer.begin_instance(now);
         }
-        peer.refusal = None;
+        (peer.refusal, peer.insecure) = (None, None);
         let rtt_ms = Some(now.ms - called_ms);
         self.read_clock(now, id, digest.wall, rtt_ms, out);
         self.learn(now, id, *digest, out);
