@@ -183,6 +183,11 @@ pub struct Limits {
     /// times as many at most; beyond that they are refused (503 `busy`). More lets one user do more
     /// in parallel, and delays others more. `CAUSEWAY_LIMITS_MAX_CALLS_OF_ONE`, default 64.
     pub max_calls_of_one: usize,
+    /// How far readers may be behind a message, here or at peers that are up, in milliseconds, before
+    /// posts are slowed down: a little from a quarter of this on, by 500 ms at most. 0 never slows
+    /// posts. Less keeps readers closer and answers posts later under the highest load.
+    /// `CAUSEWAY_LIMITS_MAX_LAG_MS`, default 1000.
+    pub max_lag_ms: u64,
     /// How many bytes of the disk of `data_dir` stay free: with less, writes are refused (507) until
     /// there is room again, and reading goes on. 0 disables this. More leaves more time to make room,
     /// and less for messages. The disk of a database elsewhere is not watched: there writes are
@@ -201,6 +206,7 @@ impl Default for Limits {
             max_connections_per_address: None,
             max_waiting_writes: 4_096,
             max_calls_of_one: DEFAULT_CALLS_OF_ONE,
+            max_lag_ms: 1_000,
             min_free_disk_bytes: None,
             rates: Rates::default(),
         }

@@ -13,6 +13,7 @@ pub mod fairness;
 pub mod group;
 pub mod hlc;
 pub mod ids;
+pub mod marks;
 pub mod names;
 pub mod post;
 pub mod register;

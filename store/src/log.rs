@@ -5,6 +5,7 @@
 //! commits and a cancelled request leaves no partial write (F5, F13). The event table is the queue:
 //! the commit signal carries no events.
 
+mod conditions;
 pub(crate) mod connection;
 mod cqrs;
 mod demand;
@@ -32,11 +33,12 @@ use causeway_domain::envelope::{Envelope, RawEvent};
 use causeway_domain::hlc::Hlc;
 use causeway_domain::ids::{Origin, ReplicaId};
 use causeway_domain::version_vector::VersionVector;
-use causeway_domain::writing::machine::{Renewal, Work, chunks};
+use causeway_domain::writing::machine::{Backlog, Renewal, Work, chunks};
 use causeway_domain::writing::{Absorbed, Beginning, Command, Head, Task};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use conditions::SharedConditions;
 pub use connection::connect_read_only;
 pub(crate) use connection::{connect_reader, pool_of, within};
 pub use cqrs::{EventRepository, History, OFFSET};
@@ -82,6 +84,9 @@ pub struct Options {
     /// Maximum commands of one user that wait for their answer; one more is `Busy`. All users
     /// together have half as many again. Peers' events do not count.
     pub max_waiting_writes: usize,
+    /// How far readers may be behind before clients' writes are slowed down, in milliseconds; 0 for
+    /// any time.
+    pub max_lag_ms: u64,
     /// Accept a Postgres that can lose acknowledged writes (F29).
     pub allow_unsafe_postgres: bool,
     /// Returns false before the disk is full: all writes are refused then (F31).
@@ -119,6 +124,7 @@ pub struct Log {
     beginning: Beginning,
     has_room: HasRoom,
     trouble: Arc<Trouble>,
+    conditions: Arc<SharedConditions>,
     unsafe_settings: Arc<[Unsafe]>,
 }
 
@@ -152,6 +158,7 @@ impl Log {
         let tail = Arc::new(Tail::default());
         let (writer, head) = Writer::new(options, opened, tail.clone(), incoming);
         let trouble = writer.trouble();
+        let conditions = writer.conditions();
         // Tokio's cooperative budget must not interrupt decisions. It is not needed here: the
         // writer waits for Postgres after each batch.
         let task = tokio::spawn(tokio::task::unconstrained(writer.run()));
@@ -165,6 +172,7 @@ impl Log {
             beginning,
             has_room,
             trouble,
+            conditions,
             unsafe_settings,
         };
         Ok((log, task))
@@ -277,6 +285,31 @@ impl Log {
             whole = Some((absorbed, head));
         }
         whole.ok_or(SubmitError::Unavailable)
+    }
+
+    /// How far readers may be behind before clients' writes are slowed down, in milliseconds.
+    pub fn max_lag_ms(&self) -> u64 {
+        self.conditions.max_lag_ms()
+    }
+
+    /// For how long the oldest event waits that the read model does not show, in milliseconds.
+    pub fn read_lag_ms(&self) -> u64 {
+        self.conditions.read_lag_ms()
+    }
+
+    /// Sets how far the readers of own events are behind at the peers that count, in milliseconds.
+    pub fn set_peers_lag(&self, ms: u64) {
+        self.conditions.set_peers_lag(ms);
+    }
+
+    /// What the read model says of its progress.
+    pub(crate) fn conditions(&self) -> Arc<SharedConditions> {
+        self.conditions.clone()
+    }
+
+    /// Sets how fast a backlog is stored while clients write.
+    pub fn set_backlog(&self, backlog: Backlog) {
+        self.conditions.set_backlog(backlog);
     }
 
     /// Raises the HLC: every later event of this replica is above `seen`.

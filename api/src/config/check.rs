@@ -311,6 +311,7 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
             default.max_calls_of_one,
             10_000,
         )?,
+        max_lag_ms: lag(raw.max_lag_ms, default.max_lag_ms)?,
         min_free_disk_bytes: bytes("limits.min_free_disk_bytes", raw.min_free_disk_bytes)?,
         rates: rates::rates(raw)?,
     })
@@ -329,6 +330,19 @@ fn bytes(key: &str, value: Option<i64>) -> Result<Option<u64>, ConfigError> {
     };
     let why = || ConfigError::wrong(key, format!("{value} is not a number of bytes"));
     u64::try_from(value).map(Some).map_err(|_| why())
+}
+
+fn lag(value: Option<i64>, default: u64) -> Result<u64, ConfigError> {
+    let Some(value) = value else {
+        return Ok(default);
+    };
+    u64::try_from(value)
+        .ok()
+        .filter(|&ms| ms == 0 || (100..=3_600_000).contains(&ms))
+        .ok_or_else(|| {
+            let why = format!("{value} is neither 0 nor a number from 100 to 3600000");
+            ConfigError::wrong("limits.max_lag_ms", why)
+        })
 }
 
 fn within(key: &str, value: Option<i64>, default: usize, max: usize) -> Result<usize, ConfigError> {

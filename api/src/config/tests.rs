@@ -75,6 +75,7 @@ fn every_setting_can_come_from_the_environment() {
         ("CAUSEWAY_LIMITS_MAX_CONNECTIONS_PER_ADDRESS", "6"),
         ("CAUSEWAY_LIMITS_MAX_WAITING_WRITES", "9"),
         ("CAUSEWAY_LIMITS_MAX_CALLS_OF_ONE", "5"),
+        ("CAUSEWAY_LIMITS_MAX_LAG_MS", "250"),
         ("CAUSEWAY_LIMITS_MIN_FREE_DISK_BYTES", "0"),
         ("CAUSEWAY_LIMITS_WRITES_PER_SECOND", "10"),
         ("CAUSEWAY_LIMITS_READS_PER_SECOND", "11"),
@@ -130,6 +131,7 @@ fn every_setting_can_come_from_the_environment() {
             max_connections_per_address: Some(6),
             max_waiting_writes: 9,
             max_calls_of_one: 5,
+            max_lag_ms: 250,
             min_free_disk_bytes: Some(0),
             rates: Rates {
                 writes_per_second: NonZeroU32::new(10),

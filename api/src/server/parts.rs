@@ -112,6 +112,7 @@ pub(crate) fn options(
         order: clocks.order(),
         fresh_epoch: u32::from_be_bytes(random::bytes()?),
         max_waiting_writes: config.limits.max_waiting_writes,
+        max_lag_ms: config.limits.max_lag_ms,
         allow_unsafe_postgres: config.allow_unsafe_postgres,
         has_room: Arc::new(move || disk.has_room()),
     })

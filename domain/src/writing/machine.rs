@@ -11,11 +11,13 @@ mod attempt;
 mod batch;
 mod effect;
 mod file;
+mod pace;
 mod pipeline;
 mod queue;
 mod session;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -26,7 +28,10 @@ use std::time::Duration;
 pub use effect::{
     Effect, Input, Insertion, Now, Session, Statement, StatementFailure, WriteFailure,
 };
+pub use pace::{Backlog, Conditions};
 pub use queue::{Pacing, Renewal, Work, chunks};
+
+pub use throttle::Gate;
 
 use super::{Decided, Head, Writing};
 use crate::hlc::Hlc;
@@ -142,6 +147,11 @@ impl<R> Machine<R> {
             State::Pausing(_, until) | State::Recording(_, until) => Some(*until),
             _ => None,
         }
+    }
+
+    /// Sets what concerns the pace from the next step on.
+    pub fn set_conditions(&mut self, conditions: Conditions) {
+        self.queue.set_conditions(conditions);
     }
 
     /// The head of the log at the last commit.

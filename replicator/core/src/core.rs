@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_domain::ids::ReplicaId;
+use causeway_domain::marks::Marks;
 use causeway_domain::writing::Head;
+use causeway_domain::writing::machine::Backlog;
 
 pub use digests::check_answer;
 pub use messages::{Input, Output};
@@ -27,12 +29,13 @@ pub use messages::{Input, Output};
 use crate::alarm::{Alarm, Telling};
 use crate::blocked::Blocked;
 use crate::inbound::InboundPush;
+use crate::lag::Lag;
+use crate::liveness::{Outward, Status};
 use crate::me::Me;
 use crate::now::Now;
 use crate::peer::Peer;
 use crate::prefetch::PrefetchCounts;
 use crate::presence::{Elsewhere, Online, OnlineChanges, OwnPresence};
-use crate::unconfirmed::Unconfirmed;
 use crate::view::Knowledge;
 use crate::wire::Refusal;
 use crate::wire::events::BATCH_EVENTS;
@@ -44,6 +47,12 @@ use stores::Stores;
 const IDLE_MS: u64 = 1_000;
 /// How long presence changes are gathered.
 const GATHER_MS: u64 = 50;
+
+/// How many times as fast as events come in a backlog is stored while clients write.
+const CATCH_UP_FACTOR: u64 = 10;
+
+/// Precision of the age of own events that no peer holds.
+const UNCONFIRMED_APART_MS: u64 = 1_000;
 
 /// One replica's side of the agreement.
 #[derive(Debug)]
@@ -58,7 +67,10 @@ pub struct Core {
     now: Now,
     /// Callers refused, and when last.
     refused: BTreeMap<ReplicaId, (Refusal, u64)>,
-    unconfirmed: Unconfirmed,
+    /// The own events that no peer has shown to hold.
+    unconfirmed: Marks,
+    /// How far this replica's readers are behind.
+    read_lag_ms: u64,
     alarms: Arc<Vec<Alarm>>,
     telling: Telling,
     blocked: Blocked,
@@ -100,7 +112,8 @@ impl Core {
             pushes: BTreeMap::new(),
             answered: Vec::new(),
             goes_on: None,
-            unconfirmed: Unconfirmed::default(),
+            unconfirmed: Marks::apart(UNCONFIRMED_APART_MS),
+            read_lag_ms: 0,
             alarms: Arc::default(),
             telling: Telling::default(),
             has_caught_up: false,
@@ -178,6 +191,32 @@ impl Core {
         peer.flat_map(|peer| peer.presence.online())
     }
 
+    /// How fast a backlog is to be stored while clients write. With a new epoch this replica is not
+    /// ready before it has caught up once.
+    pub fn backlog(&self, has_new_epoch: bool) -> Backlog {
+        if has_new_epoch && !self.has_caught_up {
+            return Backlog::First;
+        }
+        let inflow: u64 = self.peers.values().map(|peer| peer.inflow.per_s()).sum();
+        let least = inflow.saturating_mul(CATCH_UP_FACTOR);
+        Backlog::AtLeast(u32::try_from(least).unwrap_or(u32::MAX))
+    }
+
+    /// Sets how far this replica's readers are behind, for its digests.
+    pub fn set_read_lag(&mut self, ms: u64) {
+        self.read_lag_ms = ms;
+    }
+
+    /// How far the readers of own events are behind, at most, at peers that are up: until the event
+    /// is there, and until it is readable. A lag beyond `bound_ms` that does not shrink is ignored.
+    pub fn peers_lag_ms(&mut self, now: Now, bound_ms: u64) -> u64 {
+        let lags = self.peers.values_mut().map(|peer| {
+            let is_there = peer.liveness.status == Status::Up && peer.liveness.out == Outward::Ok;
+            peer.lag.counted_ms(now, is_there, bound_ms)
+        });
+        lags.max().unwrap_or(0)
+    }
+
     /// How prefetched batches fared.
     pub fn prefetches(&self) -> PrefetchCounts {
         self.prefetches
@@ -239,17 +278,27 @@ impl Core {
         }
         // A new epoch may have been drawn; the former one is then pulled like anyone's.
         if self.me.origin != head.origin {
-            self.unconfirmed = Unconfirmed::default();
+            self.unconfirmed = Marks::apart(UNCONFIRMED_APART_MS);
+            for peer in self.peers.values_mut() {
+                peer.lag = Lag::default();
+            }
         }
         self.me.origin = head.origin;
         self.head = head;
         self.blocked.recheck(&self.head.vector);
         let own_seq = self.head.vector.get(self.me.origin);
-        self.unconfirmed.wrote(self.now.ms, own_seq);
+        self.unconfirmed.reach(self.now.ms, own_seq);
+        for peer in self.peers.values_mut() {
+            peer.lag.wrote(self.now, own_seq);
+        }
         self.revision += 1;
         for peer in self.peers.values_mut() {
             peer.report.recheck(&self.head.vector);
         }
+        // While events keep coming in, a digest always shows some that are not here yet.
+        let held = &self.head.vector;
+        let has_all_of = |peer: &Peer| peer.has_shown_nothing_beyond(held);
+        self.has_caught_up = self.has_caught_up || self.peers.values().any(has_all_of);
         self.retry_pushes(out);
     }
 

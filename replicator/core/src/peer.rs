@@ -15,7 +15,9 @@ use crate::clock::PeerClock;
 use crate::failure::LinkError;
 use crate::forks::Forks;
 use crate::identity::Identity;
+use crate::inflow::Inflow;
 use crate::instance::Instance;
+use crate::lag::Lag;
 use crate::liveness::{Liveness, Outward, Status};
 use crate::now::Now;
 use crate::orphans::Orphans;
@@ -51,6 +53,10 @@ pub(crate) struct Peer {
     pub orphans: Orphans,
     pub clock: PeerClock,
     pub report: ClosedReport,
+    /// How far the readers of our events are behind there.
+    pub lag: Lag,
+    /// How fast it writes.
+    pub inflow: Inflow,
     /// What it holds of our own presence.
     pub holds_of_us: Option<Held>,
     /// The refusal of ours that it was last heard with.
@@ -85,6 +91,8 @@ impl Peer {
             orphans: Orphans::default(),
             clock: PeerClock::default(),
             report: ClosedReport::default(),
+            lag: Lag::default(),
+            inflow: Inflow::default(),
             holds_of_us: None,
             refusal: None,
             insecure: None,
@@ -129,6 +137,16 @@ impl Peer {
         wanted
     }
 
+    /// Whether everything that it has shown is held. What a fork keeps from us is not waited for.
+    pub fn has_shown_nothing_beyond(&self, held: &VersionVector) -> bool {
+        let Some(known) = &self.known else {
+            return false;
+        };
+        let kept_back = self.forks.all().collect::<Vec<_>>();
+        let kept_back = kept_back.iter().chain(self.forks.withheld());
+        plan::masked(held, kept_back).covers_all(known)
+    }
+
     /// Tells whether it holds more of an origin than we do, and can be expected to give it.
     pub fn gives(&self, origin: Origin, held: &VersionVector) -> bool {
         let shows_more = |known: &Arc<VersionVector>| known.get(origin) > held.get(origin);
@@ -169,6 +187,7 @@ impl Peer {
         self.pull.not_before_ms = 0;
         self.pull.backoff_ms = 0;
         self.orphans = Orphans::default();
+        self.inflow = Inflow::default();
         self.presence.clear();
         self.holds_of_us = None;
     }
@@ -205,6 +224,11 @@ impl Peer {
         }
         self.push.is_stalled = false;
         self.orphans.compare(now.ms, &known);
+        let origin = Origin {
+            replica: digest.replica,
+            epoch: digest.epoch,
+        };
+        self.inflow.wrote(now.ms, known.get(origin));
         self.known = Some(Arc::new(known));
     }
 

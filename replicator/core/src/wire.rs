@@ -56,6 +56,9 @@ pub struct Digest {
     pub wall: i64,
     /// Who is online there, as far as the listener needs to be told.
     pub presence: Report,
+    /// For how long the oldest event waits there that its readers are not shown, milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lag_ms: u64,
     /// It is pulling events from somebody.
     pub pulling: bool,
     /// Origins whose events differ between speaker and listener: exchanged no further.
@@ -86,6 +89,7 @@ impl Digest {
             closed_ts: Hlc::default(),
             wall: now.wall_ms,
             presence: Report::default(),
+            lag_ms: 0,
             pulling: false,
             forked: BTreeSet::new(),
             withheld: BTreeSet::new(),
@@ -111,6 +115,14 @@ impl Digest {
             .map(|(&origin, &(seq, _))| (origin, seq))
             .collect()
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A peer may not show what no cluster can have: whoever reckons with it later need not ask again.

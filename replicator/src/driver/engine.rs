@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::writing::Beginning;
 use causeway_replicator_core::alarm::Alarm;
 use causeway_replicator_core::auth::Process;
 use causeway_replicator_core::core::{Core, Input, Output};
@@ -35,6 +36,7 @@ type Answer = Result<Box<Digest>, Refusal>;
 
 pub(super) struct Engine {
     pub began_as: Origin,
+    has_new_epoch: bool,
     pub log: Log,
     pub traffic: Traffic,
     pub permits: Permits,
@@ -72,6 +74,7 @@ impl Engine {
         let core = Core::new(clocks.now(), me, log.head());
         Self {
             began_as,
+            has_new_epoch: log.beginning() != Beginning::Continued,
             log,
             traffic,
             permits,
@@ -95,9 +98,13 @@ impl Engine {
         let outputs = {
             let mut core = self.core();
             let revision = core.revision();
+            core.set_read_lag(self.log.read_lag_ms());
             let outputs = core.step(self.now(), input);
             if core.revision() != revision {
                 self.knowledge.send_replace(Arc::new(core.knowledge()));
+                self.log.set_backlog(core.backlog(self.has_new_epoch));
+                let lag_ms = core.peers_lag_ms(self.now(), self.log.max_lag_ms());
+                self.log.set_peers_lag(lag_ms);
             }
             self.clocks.bound(core.ceiling_ms());
             let next = core.next_wake();

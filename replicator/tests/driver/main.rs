@@ -255,6 +255,7 @@ fn question() -> Digest {
         closed_ts: Hlc::default(),
         wall: 0,
         presence: Report::default(),
+        lag_ms: 0,
         pulling: false,
         forked: BTreeSet::new(),
         withheld: BTreeSet::new(),

@@ -103,6 +103,7 @@ impl Replica {
             order: wall.clone(),
             fresh_epoch: u32::from(id.get()),
             max_waiting_writes: 4_096,
+            max_lag_ms: 1_000,
             allow_unsafe_postgres: true,
             has_room: Arc::new(|| true),
         };

@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::answers::{answer, fail};
 use self::statement::{Ended, Runner};
+use super::conditions::SharedConditions;
 use super::connection::Opened;
 use super::sidecar::Sidecar;
 use super::tail::{Stored, Tail};
@@ -40,6 +41,7 @@ pub(super) struct Writer {
     /// Whether every handle on the log is dropped.
     is_closed: bool,
     trouble: Arc<Trouble>,
+    conditions: Arc<SharedConditions>,
     tail: Arc<Tail>,
     publish: watch::Sender<Arc<Head>>,
     begun: Instant,
@@ -60,6 +62,7 @@ impl Writer {
         tail: Arc<Tail>,
         received: Incoming,
     ) -> (Self, watch::Receiver<Arc<Head>>) {
+        let conditions = Arc::new(SharedConditions::new(options.max_lag_ms));
         let (publish, head) = watch::channel(Arc::new(opened.writing.head().clone()));
         let begun = Instant::now();
         let writer = Self {
@@ -73,6 +76,7 @@ impl Writer {
             inbox: received.inbox,
             is_closed: false,
             trouble: Arc::default(),
+            conditions,
             tail,
             publish,
             begun,
@@ -85,6 +89,11 @@ impl Writer {
         self.trouble.clone()
     }
 
+    /// What concerns the pace of this writer.
+    pub fn conditions(&self) -> Arc<SharedConditions> {
+        self.conditions.clone()
+    }
+
     /// Runs until every handle on the log is dropped and all queued work is answered, or until the
     /// database was replaced or restored.
     pub async fn run(mut self) {
@@ -93,6 +102,7 @@ impl Writer {
         let (mut input, mut effects) = (Input::Woken, Vec::new());
         loop {
             let now = now(&self.options, self.begun);
+            self.machine.set_conditions(self.conditions.read());
             self.machine.step(now, input, &mut effects);
             for effect in effects.drain(..) {
                 match effect {
@@ -170,7 +180,10 @@ impl Writer {
         match effect {
             Effect::Record(record) => self.record(record),
             Effect::Committed(rows) => self.tail.push(rows.into_iter().map(Stored::from)),
-            Effect::Publish(head) => drop(self.publish.send_replace(head)),
+            Effect::Publish(head) => {
+                self.conditions.committed(head.offset);
+                drop(self.publish.send_replace(head));
+            }
             Effect::Answer {
                 reply,
                 verdict,

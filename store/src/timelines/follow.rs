@@ -17,7 +17,7 @@ use sqlx::PgConnection;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use crate::log::{Log, ReadError, Tail, connect_reader, is_refused_value};
+use crate::log::{Log, ReadError, SharedConditions, Tail, connect_reader, is_refused_value};
 
 use super::demand::Demand;
 use super::fresh::FreshEntries;
@@ -86,6 +86,7 @@ pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, Re
     let (demand, fresh) = (Arc::<Demand>::default(), Arc::<FreshEntries>::default());
     let mut follower = Follower {
         tail: log.tail(),
+        conditions: log.conditions(),
         database_url,
         connection: None,
         folded: Checkpoint::default(),
@@ -113,6 +114,7 @@ pub(super) async fn spawn(log: Log, database_url: String) -> Result<Followed, Re
 
 struct Follower {
     tail: Arc<Tail>,
+    conditions: Arc<SharedConditions>,
     database_url: String,
     connection: Option<PgConnection>,
     /// The checkpoint row. After a crash of Postgres it may be behind the announced checkpoint.
@@ -284,6 +286,7 @@ impl Follower {
 
     /// Announces the checkpoint. It never goes back.
     fn announce(&self) {
+        self.conditions.shown(self.folded.offset);
         self.publish.send_if_modified(|announced| {
             let is_further = self.folded.offset > announced.offset;
             if is_further {

@@ -79,6 +79,7 @@ impl Store {
             order: Arc::new(wall_ms),
             fresh_epoch: number,
             max_waiting_writes: 4_096,
+            max_lag_ms: 1_000,
             allow_unsafe_postgres: true,
             has_room: Arc::new(|| true),
         };

@@ -3,7 +3,9 @@
 //! Clients' writes do not wait behind a peer's backlog. While clients write, a transaction contains
 //! at most one chunk of peers' events beside their writes, and after each chunk of a backlog the
 //! queue pauses chunks, which leaves the database and the cores to the clients. While only peers
-//! write, their events are taken as fast as the database stores them.
+//! write, their events are taken as fast as the database stores them; so they are while this replica
+//! is not ready to serve clients. [`Pace`] decides how long the pauses are. While readers are behind,
+//! clients' commands wait after each transaction: see [`throttle`].
 //!
 //! Among clients, users are served in turn, each in the order of its commands. While several users
 //! write, a transaction contains one turn of each of them, so a user's write waits for the
@@ -20,20 +22,15 @@ use crate::names::UserId;
 use crate::writing::Task;
 
 use super::batch::{Batch, Waiter};
+use super::pace::{Backlog, Conditions, Pace};
+use super::throttle;
 
 /// Maximum number of local tasks in one transaction, and of peers' chunks in the queue.
 pub(super) const MAX_TASKS: usize = 512;
 /// Maximum number of peers' events in one transaction while only peers write.
-const ALONE_EVENTS: usize = 512;
+pub(super) const ALONE_EVENTS: usize = 512;
 /// Maximum number of peers' events in one task: a few milliseconds for Postgres.
-const CHUNK_EVENTS: usize = 64;
-/// Pause after each backlog chunk, as a multiple of its transaction time. Without a pause the p99
-/// of a post while 100,000 events were caught up with was 18 ms instead of 7, on two cores; with
-/// twice the time it was three times that of quiet hours.
-const PAUSE_FACTOR: u32 = 3;
-/// Maximum pause: a pause does not help a database that is slower than this for other reasons.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-
+pub(super) const CHUNK_EVENTS: usize = 64;
 /// What counts as a backlog, how long clients have precedence, and how they take turns.
 #[derive(Clone, Copy, Debug)]
 pub struct Pacing {
@@ -101,10 +98,17 @@ pub(super) struct Queue<R> {
     chunks: VecDeque<Chunk<R>>,
     /// When a client's write was last taken.
     client_wrote_at: Option<Duration>,
-    /// When the backlog chunk in the current transaction was taken, while clients write.
-    chunk_since: Option<Duration>,
+    conditions: Conditions,
+    pace: Pace,
+    /// When the backlog chunks in the current transaction were taken, while clients write, and
+    /// their events.
+    chunk_since: Option<(Duration, usize)>,
     /// The end of the pause for chunks.
     paused_until: Option<Duration>,
+    /// Whether the current transaction contains commands.
+    has_commands: bool,
+    /// Until when commands wait because readers are behind.
+    held_until: Option<Duration>,
 }
 
 /// A part of a peer's request.
@@ -131,9 +135,17 @@ impl<R> Queue<R> {
             others: VecDeque::new(),
             chunks: VecDeque::new(),
             client_wrote_at: None,
+            conditions: Conditions::default(),
+            pace: Pace::default(),
             chunk_since: None,
             paused_until: None,
+            has_commands: false,
+            held_until: None,
         }
+    }
+
+    pub fn set_conditions(&mut self, conditions: Conditions) {
+        self.conditions = conditions;
     }
 
     pub fn push(&mut self, work: Work<R>) {
@@ -185,27 +197,41 @@ impl<R> Queue<R> {
         self.commands.len()
     }
 
-    fn has_local(&self) -> bool {
-        !self.commands.is_empty() || !self.others.is_empty()
+    /// Whether there is work other than chunks that may be taken now.
+    fn has_local(&self, now: Duration) -> bool {
+        !self.others.is_empty() || (!self.commands.is_empty() && !self.holds_commands(now))
+    }
+
+    fn holds_commands(&self, now: Duration) -> bool {
+        self.held_until.is_some_and(|end| now < end)
     }
 
     /// Whether there is work that does not wait for the end of a pause. If `is_closed`, no more
     /// work arrives, and a pause is pointless.
     pub fn is_ready(&mut self, now: Duration, is_closed: bool) -> bool {
-        if self.is_pausing() && (is_closed || self.paused_until.is_some_and(|end| end <= now)) {
+        if is_closed || !self.holds_commands(now) {
+            self.held_until = None;
+        }
+        if self.is_pausing(now) && (is_closed || self.paused_until.is_some_and(|end| end <= now)) {
             self.paused_until = None;
         }
-        !self.is_empty() && !self.is_pausing()
+        self.has_local(now) || (!self.chunks.is_empty() && !self.is_pausing(now))
     }
 
-    /// The end of the pause, if the pause is all that the queue waits for.
+    /// When the next piece of work may be taken, if all of it waits for a time.
     pub fn wakes_at(&self) -> Option<Duration> {
-        self.paused_until
-            .filter(|_| !self.is_empty() && self.is_pausing())
+        let is_command_free = !self.commands.is_empty() && self.held_until.is_none();
+        if is_command_free || !self.others.is_empty() {
+            return None;
+        }
+        let has_chunks = !self.chunks.is_empty() && self.len() < MAX_TASKS;
+        let chunks = self.paused_until.filter(|_| has_chunks);
+        let commands = self.held_until.filter(|_| !self.commands.is_empty());
+        chunks.into_iter().chain(commands).min()
     }
 
-    fn is_pausing(&self) -> bool {
-        self.paused_until.is_some() && !self.has_local() && self.len() < MAX_TASKS
+    fn is_pausing(&self, now: Duration) -> bool {
+        self.paused_until.is_some() && !self.has_local(now) && self.len() < MAX_TASKS
     }
 
     /// Takes the work of the next transaction.
@@ -218,13 +244,13 @@ impl<R> Queue<R> {
         let is_shared = self.is_shared(now);
         self.paused_until = None;
         let room = if is_shared {
-            CHUNK_EVENTS
+            self.pace.room()
         } else {
             ALONE_EVENTS
         };
-        let is_backlog = self.take_chunks(room, &mut taken.batch);
-        if is_shared && is_backlog {
-            self.chunk_since = Some(now);
+        let of_backlog = self.take_chunks(room, &mut taken.batch);
+        if is_shared && of_backlog > 0 {
+            self.chunk_since = Some((now, of_backlog));
         }
         taken
     }
@@ -253,9 +279,11 @@ impl<R> Queue<R> {
 
     /// Moves commands into a batch: while several users write, one turn of each of them.
     fn take_commands(&mut self, now: Duration, batch: &mut Batch<R>) {
-        if self.commands.is_empty() {
+        if self.commands.is_empty() || self.holds_commands(now) {
             return;
         }
+        self.held_until = None;
+        self.has_commands = true;
         self.client_wrote_at = Some(now);
         let is_contended = self.commands.users() > 1 || self.writers.is_contended(now);
         let room = MAX_TASKS.saturating_sub(batch.tasks.len()).max(1);
@@ -286,38 +314,47 @@ impl<R> Queue<R> {
 
     /// Whether only peers write now.
     pub fn has_only_peers(&self, now: Duration) -> bool {
-        !self.has_local() && self.paused_until.is_none() && !self.is_shared(now)
+        !self.has_local(now) && self.paused_until.is_none() && !self.is_shared(now)
     }
 
     fn is_shared(&self, now: Duration) -> bool {
-        self.client_wrote_at
-            .is_some_and(|at| now < at + self.pacing.shared_for)
+        let is_recent = |at: Duration| now < at + self.pacing.shared_for;
+        self.conditions.backlog != Backlog::First && self.client_wrote_at.is_some_and(is_recent)
     }
 
     fn is_of_backlog(&self, chunk: &Chunk<R>) -> bool {
         chunk.waiter.sent_at_once >= self.pacing.backlog_events
     }
 
-    /// Moves chunks into a batch. Returns whether one of them belongs to a backlog.
-    fn take_chunks(&mut self, mut room: usize, batch: &mut Batch<R>) -> bool {
-        let (mut is_first, mut is_backlog) = (true, false);
+    /// Moves chunks into a batch. Returns the number of events that belong to a backlog.
+    fn take_chunks(&mut self, mut room: usize, batch: &mut Batch<R>) -> usize {
+        let (mut is_first, mut of_backlog) = (true, 0);
         while let Some(chunk) = self
             .chunks
             .pop_front_if(|chunk| is_first || chunk.events() <= room)
         {
             is_first = false;
-            is_backlog |= self.is_of_backlog(&chunk);
+            if self.is_of_backlog(&chunk) {
+                of_backlog += chunk.events();
+            }
             room = room.saturating_sub(chunk.events());
             batch.push(chunk.task, chunk.waiter);
         }
-        is_backlog
+        of_backlog
     }
 
-    /// Notes the end of the transaction, and pauses if it contained a backlog chunk.
+    /// Notes the end of the transaction. Pauses chunks if it contained some of a backlog, and holds
+    /// commands if it contained some and readers are behind.
     pub fn written(&mut self, now: Duration) {
-        if let Some(since) = self.chunk_since.take() {
-            let took = now.saturating_sub(since);
-            self.paused_until = Some(now + (PAUSE_FACTOR * took).min(LONGEST_PAUSE));
+        let Conditions { lag, max_lag, .. } = self.conditions;
+        if std::mem::take(&mut self.has_commands) {
+            let wait = throttle::wait(lag, max_lag);
+            self.held_until = Some(now + wait).filter(|_| !wait.is_zero());
+        }
+        if let (Some((since, events)), Backlog::AtLeast(per_s)) =
+            (self.chunk_since.take(), self.conditions.backlog)
+        {
+            self.paused_until = Some(now + self.pace.stored(per_s, events, since, now));
         }
     }
 

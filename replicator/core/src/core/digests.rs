@@ -13,7 +13,6 @@ use crate::identity::Admission;
 use crate::liveness::Outward;
 use crate::now::Now;
 use crate::peer::Peer;
-use crate::plan;
 use crate::wire::{Digest, Refusal};
 
 use super::{Core, GATHER_MS, Output, fork_alarm, unknown_own_alarm};
@@ -151,6 +150,8 @@ impl Core {
             return;
         }
         let was_away = peer.hear(now);
+        let own_seq = self.head.vector.get(own);
+        peer.lag.heard(was_away, own_seq, digest.lag_ms);
         self.revision += 1;
         let held = &self.head.vector;
         peer.learn_vector(now, own, held, &digest);
@@ -173,15 +174,12 @@ impl Core {
         if let Some(dot) = peer.find_unknown_own_events(now, own, held) {
             out.push(unknown_own_alarm(id, dot, held));
         }
-        self.unconfirmed
-            .confirm(peer.known().map_or(0, |known| known.get(own)));
+        let confirmed = peer.known().map_or(0, |known| known.get(own));
+        self.unconfirmed.confirm(confirmed);
+        peer.lag.holds(confirmed);
         let follows = peer.learn_presence(digest.instance, digest.presence);
         if let Some(known) = peer.known().cloned() {
-            // What a fork keeps from us is not waited for.
-            let kept_back = peer.forks.all().collect::<Vec<_>>();
-            let kept_back = kept_back.iter().chain(peer.forks.withheld());
-            let reachable = plan::masked(held, kept_back);
-            self.has_caught_up |= reachable.covers_all(&known);
+            self.has_caught_up |= peer.has_shown_nothing_beyond(held);
             peer.report.report(digest.closed_ts, known, held);
         }
         let is_told = peer.holds_of_us.is_some_and(|h| {

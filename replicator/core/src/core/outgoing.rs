@@ -59,6 +59,7 @@ impl Core {
             closed_ts: self.head.closed_ts,
             wall: self.now.wall_ms,
             presence: Report::default(),
+            lag_ms: self.read_lag_ms,
             pulling: self.peers.values().any(|peer| peer.pull.is_under_way),
             forked: BTreeSet::new(),
             withheld: BTreeSet::new(),

@@ -114,6 +114,8 @@ impl Core {
                 self.revision += 1;
                 peer.hear(now);
                 peer.learn_push(now, sent, answer);
+                let known = peer.known().map_or(0, |known| known.get(self.me.origin));
+                peer.lag.holds(known);
                 let wanted = peer.wanted(&self.head.vector, &not_pulled);
                 peer.want(now, &wanted, false);
             }

@@ -250,6 +250,7 @@ fn digest(replica: u16, n: u64, held: &[(u16, u64)]) -> Digest {
         closed_ts: Hlc::default(),
         wall: 0,
         presence: Report::default(),
+        lag_ms: 0,
         pulling: false,
         forked: BTreeSet::new(),
         withheld: BTreeSet::new(),

@@ -201,6 +201,7 @@ fn digest() -> Digest {
         closed_ts: Hlc::at_ms(1_700_000_000_000),
         wall: 1_700_000_000_001,
         presence: Report::default(),
+        lag_ms: 0,
         pulling: false,
         forked: [].into(),
         withheld: [].into(),

@@ -228,6 +228,7 @@ fn digest(pieces: &mut Pieces<'_>, peer: ReplicaId) -> Option<Box<Digest>> {
             change: None,
             full: None,
         },
+        lag_ms: pieces.number(),
         pulling: pieces.byte() < 128,
         forked: vector(pieces).iter().map(|(origin, _)| origin).collect(),
         withheld: vector(pieces).iter().map(|(origin, _)| origin).collect(),

@@ -1,8 +1,10 @@
 //! Feeds inputs to a replicator core and carries out its outputs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use causeway_domain::writing::Head;
+use causeway_domain::writing::machine::Conditions;
+use causeway_domain::writing::{Beginning, Head};
 use causeway_replicator_core::alarm::Alarm;
 use causeway_replicator_core::core::{Input, Output};
 use causeway_replicator_core::now::Now;
@@ -48,10 +50,20 @@ impl World {
                 }
             }
         }
+        let backlog = core.backlog(process.beginning != Beginning::Continued);
         let wake_ms = core.next_wake();
         let prefetches = core.prefetches();
         if let Some(ceiling_ms) = core.ceiling_ms() {
             process.ceiling_ms = Some(ceiling_ms);
+        }
+        if let Some(machine) = process.writer.machine_mut() {
+            // Where replicas are slow, so are readers: clients' commands wait.
+            let lag = Duration::from_secs(u64::from(self.swarm.slow));
+            machine.set_conditions(Conditions {
+                backlog,
+                lag,
+                max_lag: Duration::from_secs(1),
+            });
         }
         if let Some(knowledge) = knowledge {
             let replica = &mut self.replicas[at];

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use super::super::pace::PAUSE_FACTOR;
 use super::*;
 use crate::chain::Hash;
 use crate::group::GroupCommand;
@@ -170,6 +171,119 @@ fn a_long_text_counts_as_several_rows() {
     queue.push(local_of("calm"));
 
     assert_eq!(kinds(queue.take(NOW)).len(), 1 + 16 / 5);
+}
+
+/// Clients write 80 times a second here, and 400 events a second come in, while a transaction takes
+/// 8 ms and 1 ms more for each 16 events, as on a busy machine.
+#[test]
+fn a_backlog_shrinks_ten_times_as_fast_as_events_come_in_and_clients_do_not_wait_long() {
+    let inflow = 400;
+    for (backlog, longest_ms) in [(Backlog::AtLeast(10 * inflow), 60), (Backlog::First, 100)] {
+        let mut queue = queue_of([]);
+        queue.set_conditions(Conditions {
+            backlog,
+            ..Conditions::default()
+        });
+        let (mut stored, mut now, mut posted_at) = (0, NOW, NOW);
+        let mut longest = Duration::ZERO;
+        let mut oldest = None;
+        let end = NOW + Duration::from_secs(10);
+        while now < end {
+            while posted_at <= now {
+                queue.push(local());
+                oldest = oldest.or(Some(posted_at));
+                posted_at += Duration::from_micros(12_500);
+            }
+            while queue.room() > MAX_TASKS / 2 {
+                queue.push(chunk_sent_in(ONE_CHUNK, BACKLOG));
+            }
+            if !queue.is_ready(now, false) {
+                now = queue.wakes_at().unwrap().min(posted_at);
+                continue;
+            }
+            let taken = kinds(queue.take(now));
+            let events = taken.matches('p').count() * ONE_CHUNK;
+            now += Duration::from_millis(8 + u64::try_from(events / 16).unwrap());
+            if taken.contains('l') {
+                longest = longest.max(now.saturating_sub(oldest.take().unwrap()));
+            }
+            queue.written(now);
+            stored += events;
+        }
+
+        assert!(stored >= 38_000, "{backlog:?}: {stored}");
+        assert!(longest.as_millis() < longest_ms, "{backlog:?}: {longest:?}");
+    }
+}
+
+#[test]
+fn a_replica_that_is_not_ready_stores_a_backlog_as_if_no_client_wrote() {
+    let mut queue = queue_of((0..2 * FULL).map(|_| chunk(BACKLOG)));
+    queue.set_conditions(Conditions {
+        backlog: Backlog::First,
+        ..Conditions::default()
+    });
+    queue.push(local());
+
+    assert_eq!(kinds(queue.take(NOW)), format!("l{}", "p".repeat(2)));
+    queue.written(NOW + Duration::from_millis(9));
+    assert!(
+        queue.is_ready(NOW + Duration::from_millis(9), false),
+        "no pause"
+    );
+    queue.set_conditions(Conditions::default());
+    assert_eq!(kinds(queue.take(NOW + Duration::from_millis(9))), "p");
+}
+
+#[test]
+fn commands_wait_after_a_transaction_while_readers_are_behind_and_peers_do_not() {
+    let behind = |lag_ms| Conditions {
+        lag: Duration::from_millis(lag_ms),
+        max_lag: Duration::from_secs(1),
+        ..Conditions::default()
+    };
+    let mut queue = queue_of([local()]);
+    queue.set_conditions(behind(625));
+    assert!(queue.is_ready(NOW, false), "the first one does not wait");
+    assert_eq!(kinds(queue.take(NOW)), "l");
+    queue.written(NOW);
+
+    let end = NOW + Duration::from_millis(125);
+    queue.push(local());
+    assert!(!queue.is_ready(NOW, false));
+    assert_eq!(queue.wakes_at(), Some(end));
+    queue.push(chunk(1));
+    assert!(queue.is_ready(NOW, false));
+    assert_eq!(kinds(queue.take(NOW)), "p");
+    queue.written(NOW + SHARED / 20);
+    assert_eq!(queue.wakes_at(), Some(end), "a chunk does not prolong it");
+    assert!(queue.is_ready(end, false));
+    assert_eq!(kinds(queue.take(end)), "l");
+    queue.written(end);
+    queue.push(local());
+    assert!(queue.is_ready(end, true), "no wait before the end");
+
+    queue.set_conditions(behind(100));
+    assert_eq!(kinds(queue.take(end)), "l");
+    queue.written(end);
+    queue.push(local());
+    assert!(queue.is_ready(end, false), "readers keep up");
+}
+
+#[test]
+fn a_post_waits_no_longer_than_the_longest_wait_however_far_readers_are_behind() {
+    let mut queue = queue_of([local()]);
+    queue.set_conditions(Conditions {
+        lag: Duration::from_secs(1_000_000),
+        max_lag: Duration::from_millis(1),
+        ..Conditions::default()
+    });
+    queue.take(NOW);
+    queue.written(NOW);
+    queue.push(local());
+
+    assert!(queue.is_ready(NOW + throttle::LONGEST, false));
+    assert_eq!(kinds(queue.take(NOW + throttle::LONGEST)), "l");
 }
 
 fn queue_of(works: impl IntoIterator<Item = Work<()>>) -> Queue<()> {

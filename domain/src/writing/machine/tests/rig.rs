@@ -72,12 +72,16 @@ impl Rig {
             trace: Vec::new(),
         };
         rig.step(Input::Woken);
-        let insertion = rig.start_insertion(["before"]);
-        rig.insertion_ends(insertion, Ok(true));
-        rig.file_ends(true);
-        rig.wait(100);
-        rig.trace();
+        rig.write_once();
         rig
+    }
+
+    fn write_once(&mut self) {
+        let insertion = self.start_insertion(["before"]);
+        self.insertion_ends(insertion, Ok(true));
+        self.file_ends(true);
+        self.wait(100);
+        self.trace();
     }
 
     /// Accepts posts and returns their insertion.
