@@ -12,16 +12,22 @@ async function call(method: string, path: string, content?: object, key = ""): P
     const headers = { "Content-Type": "application/json", "Authorization": `Bearer ${token}`, "Idempotency-Key": key };
     const body = content ? JSON.stringify(content) : null;
     const options = { method, headers, body, signal: AbortSignal.timeout(40_000) };
-    const answer = await fetch(servers[0] + path, options).catch(() => undefined);
+    const answer = await fetch(servers[0] + path, options).catch((error) => console.error(servers[0], error));
     const data = await answer?.json().catch(() => undefined); // Not JSON: an answer of something between.
     if (answer?.ok && data) return data;
-    if (answer?.status === 401) token = (await call("POST", "/v1/sessions", { name: "pinger" })).token;
-    else if (answer && !answer.ok && answer.status < 500 && answer.status !== 429) throw data; // A mistake in this program.
+    if (answer?.status === 401 && data?.code) token = (await call("POST", "/v1/sessions", { name: "pinger" })).token;
+    else if (answer && data?.code && answer.status < 500 && answer.status !== 429) throw data; // A mistake in this program.
     else { // No server; or it has too much to do, or is behind.
       await new Promise((done) => setTimeout(done, 500));
       servers.push(servers.shift()!);
     }
   }
+}
+
+async function react(message: any, cursor: string) {
+  if (!message.text.startsWith("!ping")) return;
+  const key = createHash("sha256").update(`pinger ${message.id}`).digest("hex");
+  await call("POST", `${group}/messages?at_least=${joined}`, { text: `pong ${message.id}`, seen: [cursor] }, key);
 }
 
 const { cursor: joined } = await call("PUT", `${group}/members/me`);
@@ -30,10 +36,16 @@ for (;;) {
   writeFileSync(`${state}.new`, cursor); // Only now: what came before it is answered.
   renameSync(`${state}.new`, state);
   const page = await call("GET", `${group}/changes?wait_ms=20000&at_least=${joined}&cursor=${cursor}`);
-  for (const { event, cursor: seen, data } of page.events) {
-    if (event !== "message" || !data.text.startsWith("!ping")) continue;
-    const key = createHash("sha256").update(`pinger ${data.id}`).digest("hex");
-    await call("POST", `${group}/messages?at_least=${joined}`, { text: `pong ${data.id}`, seen: [seen] }, key);
-  }
   cursor = page.cursor;
+  for (const change of page.events) {
+    if (change.event === "message") await react(change.data, change.cursor);
+    if (change.event !== "reset") continue;
+    // The cursor is of no use any more: everything anew.
+    let older = await call("GET", `${group}/messages?limit=500&at_least=${joined}`);
+    for (cursor = older.cursor; older.messages.length > 0; ) {
+      for (const message of older.messages) await react(message, cursor);
+      const place = `before=${older.messages[0].id}&at_least=${cursor}`;
+      older = await call("GET", `${group}/messages?limit=500&${place}`);
+    }
+  }
 }
