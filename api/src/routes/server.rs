@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Tag;
 use super::parameters::{AtLeast, text};
 use crate::bodies::{Reply, numbers};
-use crate::config::Auth;
+use crate::config::{Auth, ReplicaAddress};
 use crate::context::Context;
 use crate::edge::BodyLimits;
 use crate::problem::Problem;
@@ -42,6 +42,8 @@ struct ServerBody {
     replica: u16,
     /// The numbers of all configured replicas, ascending.
     replicas: Vec<u16>,
+    /// Where clients find them, in the same order: this replica's address of each.
+    public_urls: Vec<String>,
     /// The cluster's name.
     cluster: String,
     /// `open`: a name is enough to log in. `password`: an account is needed.
@@ -66,6 +68,7 @@ impl Server {
             api_level: LEVEL,
             replica: self.0.replica.get(),
             replicas: numbers(&self.0.replicas),
+            public_urls: public_urls(&self.0.config.replicas),
             cluster: self.0.config.cluster.clone(),
             mode: match self.0.config.auth {
                 Auth::Open => "open".to_owned(),
@@ -77,4 +80,9 @@ impl Server {
             },
         }))
     }
+}
+
+fn public_urls(replicas: &[ReplicaAddress]) -> Vec<String> {
+    let urls = replicas.iter().map(|replica| replica.public_url.clone());
+    urls.collect()
 }

@@ -28,6 +28,11 @@ async fn a_server_describes_itself_without_a_token() {
     let about = cluster.at(2).door.get("/v1/server").await.with(200);
 
     assert_eq!(about["replica"], 2);
+    assert_eq!(about["replicas"], json!([1, 2]));
+    let view = cluster.at(1).user("ann").await.view().await;
+    let urls = [&view["self"], &view["peers"][0]].map(|of| of["public_url"].clone());
+    assert!(urls[0].is_string() && urls[0] != urls[1], "{view}");
+    assert_eq!(about["public_urls"], json!(urls));
     assert_eq!(about["cluster"], "it");
     assert_eq!(about["mode"], "open");
     assert!(about["version"].is_string());
