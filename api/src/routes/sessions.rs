@@ -22,9 +22,11 @@ pub struct Sessions(pub Context);
 pub struct NewSession {
     /// The user's name: 1 to 32 letters and digits of one script, `-`, `_`, `.`, beginning with a
     /// letter or digit; at most two combining marks in a row. Compared after `NFKC_Casefold`:
-    /// case and invisible characters do not matter.
+    /// case and invisible characters do not matter. The server counts after it too, so a name
+    /// that is typed in decomposed form may be longer: compose it (NFC) to keep the bound here.
     name: String,
-    /// Required where the server has accounts, ignored where a name is enough.
+    /// At most 256 characters. Required where the server has accounts, ignored where a name is
+    /// enough.
     password: Option<String>,
 }
 
@@ -69,6 +71,7 @@ impl Sessions {
     ) -> Result<LoggedIn, Problem> {
         let name = Name::parse(&body.0.name)
             .map_err(|refused| Problem::invalid("name", refused.to_string()))?;
+        check_password(body.0.password.as_deref())?;
         Call::count_name(self.0.limits.rates.logins.as_ref(), name.as_str())?;
         self.0.await_held(text(&at_least)).await?;
         let user = User {
@@ -104,5 +107,18 @@ impl Sessions {
     ) -> Result<LoggedOut, Problem> {
         self.0.await_held(text(&at_least)).await?;
         Ok(LoggedOut::Done)
+    }
+}
+
+/// The longest password, in characters.
+const MAX_PASSWORD_CHARS: usize = 256;
+
+fn check_password(password: Option<&str>) -> Result<(), Problem> {
+    match password {
+        Some(password) if password.chars().nth(MAX_PASSWORD_CHARS).is_some() => {
+            let why = format!("may have at most {MAX_PASSWORD_CHARS} characters");
+            Err(Problem::invalid("password", why))
+        }
+        _ => Ok(()),
     }
 }

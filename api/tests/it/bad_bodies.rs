@@ -157,6 +157,24 @@ async fn only_json_is_taken() {
 }
 
 #[tokio::test]
+async fn a_password_has_at_most_256_characters() {
+    let replica = Replica::start().await;
+    let logs_in = async |password: &str| {
+        let request = replica.door.request(Method::POST, "/v1/sessions");
+        let body = json!({ "name": "ann", "password": password });
+        Answer::to(request.json(&body)).await.expect("an answer")
+    };
+
+    logs_in(&"é".repeat(256)).await.with(201);
+    let refused = logs_in(&"é".repeat(257)).await;
+
+    assert_eq!(
+        refused.refused(422, "invalid"),
+        "`password`: may have at most 256 characters."
+    );
+}
+
+#[tokio::test]
 async fn a_body_may_have_sixty_four_kibibytes() {
     let replica = Replica::start().await;
     let ann = replica.member("ann", "lobby").await;
