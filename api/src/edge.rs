@@ -26,6 +26,7 @@ pub mod serve;
 #[cfg(test)]
 mod tests;
 pub mod transport;
+mod wording;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;

@@ -2,6 +2,7 @@
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::wording;
 use crate::problem::Problem;
 
 /// Parses a JSON object as `T`, which should deny unknown fields.
@@ -27,10 +28,12 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        let why = without_position(&error.into_inner().to_string());
-        match named_field(&why) {
+        let said = without_position(&error.into_inner().to_string());
+        let why = wording::of_shape(&said);
+        match named_field(&said) {
             Some(field) => Problem::invalid(field, why),
-            None if path == "." => Problem::invalid("body", why),
+            // `?` stands for a name that is no text.
+            None if path == "." || path == "?" => Problem::invalid("body", why),
             None => Problem::invalid(path, why),
         }
     })
@@ -43,7 +46,8 @@ fn check_json(bytes: &[u8]) -> Result<&str, Problem> {
         return Err(malformed("it is empty"));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| malformed("it is not UTF-8"))?;
-    serde_json::from_str::<IgnoredAny>(text).map_err(|error| malformed(&error.to_string()))?;
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| malformed(&wording::of_syntax(&error.to_string())))?;
     Ok(text)
 }
 
@@ -129,18 +133,29 @@ mod tests {
     #[test]
     fn the_field_that_is_wrong_is_named() {
         for (body, named) in [
-            (r#"{"text": 5}"#, "`text`: invalid type: integer `5`"),
-            (r#"{"text": true}"#, "`text`: "),
-            (r#"{"text": null}"#, "`text`: "),
-            (r#"{"text": ["a"]}"#, "`text`: "),
-            ("{}", "`text`: missing field"),
-            (r#"{"text": "a", "colour": 1}"#, "`colour`: unknown field"),
-            (r#"{"text": "a", "text": "b"}"#, "`text`: duplicate field"),
+            (r#"{"text": 5}"#, "`text`: must be text, not a number."),
+            (
+                r#"{"text": true}"#,
+                "`text`: must be text, not true or false.",
+            ),
+            (r#"{"text": null}"#, "`text`: must be text, not null."),
+            (r#"{"text": ["a"]}"#, "`text`: must be text, not an array."),
+            ("{}", "`text`: is missing."),
+            (
+                r#"{"text": "a", "colour": 1}"#,
+                "`colour`: is not known here; known are `text`, `copies`.",
+            ),
+            (
+                r#"{"text": "a", "text": "b"}"#,
+                "`text`: may be given only once.",
+            ),
             (
                 r#"{"text": "a", "copies": [{"to": 1}]}"#,
                 "`copies[0].to`: ",
             ),
-            (r#"{"text": "\ud800"}"#, "`text`: "),
+            (r#"{"text": "\ud800"}"#, "`text`: has half a character, "),
+            (r#"{"text": "\ude00"}"#, "`text`: has half a character, "),
+            (r#"{"\ud83e": "a"}"#, "`body`: has half a character, "),
             (r#"["a", null]"#, "`body`: "),
             (r#""a""#, "`body`: "),
             ("null", "`body`: "),

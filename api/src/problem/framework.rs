@@ -60,6 +60,7 @@ fn reason(text: &str) -> String {
     let parsed = text.strip_prefix("failed to parse \"");
     match parsed.and_then(|rest| rest.split_once("\": ")) {
         Some((kind, why)) if kind.starts_with("integer") => not_a_number(kind, why),
+        Some(("boolean", _)) => "must be `true` or `false`".into(),
         Some((_, why)) => why.into(),
         None => text.into(),
     }
@@ -109,6 +110,13 @@ mod tests {
                  (occurred while parsing \"optional_integer(uint32)\")"
             ),
             "must be a whole number, 0 or more"
+        );
+        assert_eq!(
+            reason(
+                "failed to parse \"boolean\": provided string was not `true` or `false` \
+                 (occurred while parsing \"optional_boolean\")"
+            ),
+            "must be `true` or `false`"
         );
         assert_eq!(
             reason("Type \"string\" expects an input value."),
