@@ -42,11 +42,13 @@ pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
     ] {
         edge = edge.page(path);
     }
-    let json = || Document::of_generated(&generated_yaml()).to_json();
+    let (own, too) = (context.clone(), context.clone());
+    let json = move || own_document(&own).to_json();
+    let yaml = move || own_document(&too).to_yaml();
     let pages = pages
         .at("/docs", Page::new("text/html; charset=utf-8", docs::page))
         .at("/openapi.json", Page::new("application/json", json))
-        .at("/openapi.yaml", Page::new("application/yaml", openapi_yaml))
+        .at("/openapi.yaml", Page::new("application/yaml", yaml))
         .at("/healthz", make_sync(|_| text("text/plain", "alive\n")))
         .at("/readyz", ready(context.clone()))
         .boxed();
@@ -91,6 +93,13 @@ impl Endpoint for Application {
 /// Returns the document of the API as YAML.
 pub fn openapi_yaml() -> String {
     Document::of_generated(&generated_yaml()).to_yaml()
+}
+
+/// The document as this replica serves it.
+fn own_document(context: &Context) -> Document {
+    let document = Document::of_generated(&generated_yaml());
+    let url = &context.config.own_address().public_url;
+    document.of_replica(url, context.limits())
 }
 
 /// What the framework makes of the code.

@@ -10,6 +10,8 @@ mod schemas;
 
 use serde_yaml::{Mapping, Value};
 
+use crate::config::Limits;
+
 /// What stands beside this file.
 const OVERLAY: &str = include_str!("document/overlay.yaml");
 
@@ -32,10 +34,22 @@ impl Document {
         Self(document)
     }
 
+    /// As a replica serves it: with its address, and with the bounds of its settings.
+    #[must_use]
+    pub fn of_replica(mut self, public_url: &str, limits: &Limits) -> Self {
+        self.0["servers"] = Value::Sequence(vec![mapping([
+            ("url", public_url.into()),
+            ("description", "This replica.".into()),
+        ])]);
+        let draft = &mut self.0["components"]["schemas"]["MessageDraft"]["properties"];
+        draft["text"]["maxLength"] = limits.max_text_chars.into();
+        self
+    }
+
     /// As it is committed.
     pub fn to_yaml(&self) -> String {
         let yaml = serde_yaml::to_string(&self.0).expect("a document is YAML");
-        yaml.lines().map(quote_moment).collect()
+        yaml.lines().map(quote_text).collect()
     }
 
     /// As a page for trying it needs it, which fills in every example: without those of parameters
@@ -62,12 +76,11 @@ impl Document {
     }
 }
 
-/// YAML 1.1 knows moments as values of their own; here they are text.
-fn quote_moment(line: &str) -> String {
+/// YAML 1.1 knows moments as values of their own, and `no` as false; here they are text.
+fn quote_text(line: &str) -> String {
+    let is_other = |value: &str| value == "no" || value.starts_with("20") && value.ends_with('Z');
     match line.split_once(": ") {
-        Some((key, value)) if value.starts_with("20") && value.ends_with('Z') => {
-            format!("{key}: '{value}'\n")
-        }
+        Some((key, value)) if is_other(value) => format!("{key}: '{value}'\n"),
         _ => format!("{line}\n"),
     }
 }

@@ -81,7 +81,9 @@ pub enum Problem {
     #[error("The address of the request is too long. It may have at most 65,534 bytes.")]
     UriTooLong,
     /// The headers are too long or too many.
-    #[error("The head of the request is too large. Send at most 64 KiB and 100 headers.")]
+    #[error(
+        "The head of the request is too large. Up to 64 KiB with up to 100 headers are always taken."
+    )]
     HeadTooLarge,
     /// The body is not declared as JSON.
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]

@@ -9,13 +9,15 @@ use crate::problem::{ProblemBody, examples};
 const REQUEST_ID: &str = "X-Request-Id";
 /// What every answer to a limited call has.
 const RATE_LIMIT: [&str; 2] = ["RateLimit-Policy", "RateLimit"];
+const UNBUFFERED: &str = "X-Accel-Buffering";
 
 /// The name of the answer for each status of a refusal.
-const REFUSALS: [(&str, &str); 14] = [
+const REFUSALS: [(&str, &str); 15] = [
     ("400", "Malformed"),
     ("401", "Unauthenticated"),
     ("403", "Forbidden"),
     ("404", "NotFound"),
+    ("405", "MethodNotAllowed"),
     ("409", "Conflict"),
     ("413", "TooLarge"),
     ("414", "UriTooLong"),
@@ -47,6 +49,9 @@ fn finish_one(operation: &mut Value, overlay: &Value, shared: &mut Value) {
     for parameter in parameters.into_iter().flatten() {
         finish_parameter(parameter, &overlay["parameters"], &own["parameters"]);
     }
+    if let Some(parameters) = operation["parameters"].as_sequence_mut() {
+        parameters.push(overlay["request_id"].clone());
+    }
     for key in ["description", "security"] {
         if let Some(value) = own.get(key) {
             operation[key] = value.clone();
@@ -73,6 +78,7 @@ fn finish_one(operation: &mut Value, overlay: &Value, shared: &mut Value) {
         let content = response.get_mut("content");
         if let Some(stream) = content.and_then(|of| of.get_mut("text/event-stream")) {
             stream["schema"] = reference("schemas", "Frame");
+            response["headers"][UNBUFFERED] = reference("headers", UNBUFFERED);
         }
         if let Some((status, name)) = named {
             let mut whole = std::mem::replace(response, reference("responses", name));
@@ -132,7 +138,8 @@ fn finish_response(response: &mut Value) {
 }
 
 /// Every header of an answer.
-const SHARED: [(&str, &str); 6] = [
+const SHARED: [(&str, &str); 8] = [
+    ("Allow", "The methods of this address, with commas."),
     (
         "Causeway-Mark",
         "What was written, as `at_least` or `seen` of later calls, here or elsewhere.",
@@ -151,6 +158,10 @@ const SHARED: [(&str, &str); 6] = [
         RATE_LIMIT[1],
         "Where the server limits such calls: how the caller stands. `r` calls are left, and in `t` \
          seconds the whole quota is there again.",
+    ),
+    (
+        UNBUFFERED,
+        "Always `no`: a proxy such as nginx passes on each frame as it comes.",
     ),
     (
         REQUEST_ID,

@@ -45,6 +45,19 @@ async fn noise_on_the_public_port_disturbs_nobody() {
 }
 
 #[tokio::test]
+async fn a_head_of_64_kib_with_100_headers_is_taken() {
+    let replica = Replica::start().await;
+    let mut head = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".to_owned();
+    head += &"A: b\r\n".repeat(97);
+    let room = 64 * 1024 - head.len() - "X: \r\n\r\n".len();
+    let head = format!("{head}X: {}\r\n\r\n", "a".repeat(room));
+
+    let said = talk(&replica, head.as_bytes(), Then::Leave).await;
+
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+}
+
+#[tokio::test]
 async fn a_head_that_is_not_taken_is_answered_with_a_problem() {
     let replica = Replica::start().await;
     let long = "a".repeat(70_000);

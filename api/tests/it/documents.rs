@@ -50,7 +50,14 @@ async fn the_specification_is_served_and_knows_every_call() {
     let spec = replica.door.get("/openapi.json").await.with(200);
 
     assert_eq!(yaml.status, 200);
-    assert_eq!(yaml.body.trim_end(), committed.trim_end());
+    let view = replica.user("ann").await.view().await;
+    let url = view["self"]["public_url"].as_str().expect("a text");
+    let own = format!("- url: {url}\n  description: This replica.\n");
+    let (before, rest) = committed.split_once("servers:\n").expect("servers");
+    let (_, after) = rest.split_once("\ntags:").expect("tags after them");
+    let wanted = format!("{before}servers:\n{own}tags:{after}");
+    assert!(yaml.body.trim_end() == wanted.trim_end(), "{}", yaml.body);
+    assert_eq!(spec["servers"][0]["url"], url);
     for (method, path) in CALLS {
         let parameter_names_aside = |path: &str| {
             let parts = path
@@ -65,6 +72,21 @@ async fn the_specification_is_served_and_knows_every_call() {
         });
         assert!(known, "{method} {path} is not described");
     }
+}
+
+#[tokio::test]
+async fn a_replica_serves_the_bounds_of_its_own_settings() {
+    let mut replica = Replica::prepare().await;
+    replica.settings.more = "limits.max_text_chars = 5000\n".into();
+    replica.restart().await;
+
+    let spec = replica.door.get("/openapi.json").await.with(200);
+
+    let schemas = &spec["components"]["schemas"];
+    let length = |schema: &str| schemas[schema]["properties"]["text"]["maxLength"].clone();
+    assert_eq!(length("MessageDraft"), 5000);
+    // A peer may be set to more, and its messages are shown here too.
+    assert_eq!(length("Message"), Value::Null);
 }
 
 #[tokio::test]

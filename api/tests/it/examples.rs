@@ -1,11 +1,14 @@
 //! The examples of the API's document: there for everything, right, and they work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use causeway_api::cursor::Cursors;
+use causeway_api::keys::ClusterKeys;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Frame, Replica, Schemas, User};
+use crate::harness::{Answer, Cluster, Frame, Replica, Schemas, User, passes};
 
 #[tokio::test]
 async fn everything_has_an_example_that_keeps_its_schema() {
@@ -121,7 +124,7 @@ async fn frames_are_as_the_document_says() {
     drop(other);
     bob.leaves("lobby").await;
 
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     while ![
         "caught_up",
         "join",
@@ -132,23 +135,83 @@ async fn frames_are_as_the_document_says() {
         "presence",
     ]
     .iter()
-    .all(|event| seen.contains_key(*event))
+    .all(|event| seen.contains(*event))
     {
-        let Frame { event, id, data } = stream.next().await;
-        let mut frame = json!({ "event": event, "data": data });
-        if let Some(id) = id {
-            frame["id"] = id.into();
-        }
-        let checked = schemas.check(&frame, &json!({ "$ref": "#/components/schemas/Frame" }));
-        assert_eq!(checked, Ok(()), "{frame}");
-        seen.insert(event, frame);
+        seen.insert(described_event(&schemas, stream.next().await));
     }
     let cursor = cursor.as_str().expect("a text");
+    let changes = described_changes(&schemas, &ann, cursor).await;
+    assert_eq!(changes, ["join", "message", "like", "unlike", "leave"]);
+}
+
+#[tokio::test]
+async fn frames_of_what_happens_between_replicas_are_as_the_document_says() {
+    let cluster = Cluster::of(2).await;
+    let schemas = Schemas::of(&spec(cluster.at(1)).await);
+    let ann = cluster.member_everywhere("ann", "lobby").await;
+    let cursor = ann[1].snapshot("lobby").await["cursor"].clone();
+    let cursor = cursor.as_str().expect("a text");
+    let mut stream = ann[1].listens("lobby").await;
+    stream.catches_up().await;
+    cluster.cut(&[1], &[2]);
+    ann[0].says("lobby", "early").await;
+    ann[0].says_once("lobby", "once", "key").await.with(201);
+    passes(Duration::from_secs(4)).await;
+    ann[1].says_once("lobby", "once", "key").await.with(201);
+    cluster.heal();
+
+    let mut seen = BTreeSet::new();
+    while !["merged", "moved", "stored", "view"]
+        .iter()
+        .all(|event| seen.contains(*event))
+    {
+        seen.insert(described_event(&schemas, stream.next().await));
+    }
+
+    let changes = described_changes(&schemas, &ann[1], cursor).await;
+    assert!(changes.contains(&"moved".to_owned()), "{changes:?}");
+}
+
+#[tokio::test]
+async fn frames_after_a_useless_cursor_are_as_the_document_says() {
+    let replica = Replica::start().await;
+    let schemas = Schemas::of(&spec(&replica).await);
+    let ann = replica.member("ann", "lobby").await;
+    let with = |key: &[u8]| Cursors::new(&ClusterKeys::new(key, None));
+    let cursor = ann.snapshot("lobby").await["cursor"].clone();
+    let cursor = with(replica.settings.key.as_bytes()).decode(cursor.as_str().expect("a text"));
+    let useless = with(b"a key that this cluster never had").encode(&cursor.expect("a cursor"));
+
+    let mut stream = ann.resumes("lobby", &useless).await;
+    while described_event(&schemas, stream.next().await) != "reset" {}
+
+    let changes = described_changes(&schemas, &ann, &useless).await;
+    assert_eq!(changes, ["reset"]);
+}
+
+/// The event of a frame that is as the document says.
+#[track_caller]
+fn described_event(schemas: &Schemas, frame: Frame) -> String {
+    let Frame { event, id, data } = frame;
+    let mut frame = json!({ "event": event, "data": data });
+    if let Some(id) = id {
+        frame["id"] = id.into();
+    }
+    let checked = schemas.check(&frame, &json!({ "$ref": "#/components/schemas/Frame" }));
+    assert_eq!(checked, Ok(()), "{frame}");
+    event
+}
+
+/// The events after a cursor, in an answer that is as the document says.
+async fn described_changes(schemas: &Schemas, user: &User, cursor: &str) -> Vec<String> {
     let path = format!("/v1/groups/lobby/changes?cursor={cursor}");
-    let changes = ann.get(&path);
-    let changes = changes.await.with(200);
+    let changes = user.get(&path).await.with(200);
     let checked = schemas.check(&changes, &json!({ "$ref": "#/components/schemas/Changes" }));
     assert_eq!(checked, Ok(()), "{changes}");
+    let events = changes["events"].as_array().expect("a list").iter();
+    events
+        .map(|it| it["event"].as_str().expect("a text").into())
+        .collect()
 }
 
 /// Somebody who calls operations with nothing but their examples.
