@@ -3,6 +3,8 @@
 
     cluster.py [--base-port N] [--through newer|event|stripping] -- COMMAND ...
 
+Without a port the first free ones are taken.
+
 The program finds the replicas in CAUSEWAY_1, CAUSEWAY_2 and CAUSEWAY_3. Every line that it writes
 to standard output is printed; the lines `kill N` and `start N` are carried out as well, and
 answered on its standard input when they are done. Exits as the program does.
@@ -11,6 +13,7 @@ answered on its standard input when they are done. Exits as the program does.
 import argparse
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,7 +31,8 @@ REPLICAS = 3
 class Cluster:
     """A cluster of `causeway-server dev`, with its data in a folder of its own."""
 
-    def __init__(self, base_port, replicas=REPLICAS):
+    def __init__(self, base_port=None, replicas=REPLICAS):
+        base_port = base_port or free_base_port(replicas)
         self.urls = [f"http://127.0.0.1:{base_port + n}" for n in range(1, replicas + 1)]
         self.data = tempfile.mkdtemp(prefix="causeway-trial-")
         server = os.environ.get("CAUSEWAY_SERVER", str(ROOT / "target/debug/causeway-server"))
@@ -82,6 +86,25 @@ class Cluster:
         return program.wait()
 
 
+def free_base_port(replicas):
+    """The first base port at which each replica finds its two ports free: see `dev --help`."""
+    for base in range(21000, 60000, 100):
+        ports = [base + offset + n for offset in (0, -1000) for n in range(1, replicas + 1)]
+        if all(is_free(port) for port in ports):
+            return base
+    sys.exit("no free ports")
+
+
+def is_free(port):
+    with socket.socket() as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def answers(url):
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
@@ -92,7 +115,7 @@ def answers(url):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base-port", type=int, default=21000)
+    parser.add_argument("--base-port", type=int)
     parser.add_argument("--through", choices=["newer", "event", "stripping"], help="see shim.py")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
