@@ -4,10 +4,17 @@
 //! is missing, `main` and `script` carry it out.
 
 mod examples;
+mod trimmed;
 
 use std::path::PathBuf;
 
+use clap::builder::{
+    BoolValueParser, EnumValueParser, PathBufValueParser, RangedU64ValueParser, StringValueParser,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use self::trimmed::Trimmed;
+pub use self::trimmed::trimmed;
 
 use crate::address::Target;
 
@@ -49,7 +56,14 @@ pub struct Options {
     )]
     pub server: Option<Target>,
     /// The name of the user [default: the one logged in].
-    #[arg(long, short, global = true, value_name = "NAME", env = "CAUSEWAY_USER")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "NAME",
+        env = "CAUSEWAY_USER",
+        value_parser = Trimmed(StringValueParser::new())
+    )]
     pub user: Option<String>,
     /// The group.
     #[arg(
@@ -57,11 +71,17 @@ pub struct Options {
         short,
         global = true,
         value_name = "NAME",
-        env = "CAUSEWAY_GROUP"
+        env = "CAUSEWAY_GROUP",
+        value_parser = Trimmed(StringValueParser::new())
     )]
     pub group: Option<String>,
     /// Do not switch to another server when this one is lost.
-    #[arg(long, global = true, env = "CAUSEWAY_NO_FAILOVER")]
+    #[arg(
+        long,
+        global = true,
+        env = "CAUSEWAY_NO_FAILOVER",
+        value_parser = Trimmed(BoolValueParser::new())
+    )]
     pub no_failover: bool,
     /// Trust the authorities in this PEM file, instead of the system's, for https://.
     #[arg(
@@ -69,6 +89,7 @@ pub struct Options {
         global = true,
         value_name = "FILE",
         env = "CAUSEWAY_CA",
+        value_parser = Trimmed(PathBufValueParser::new()),
         value_hint = ValueHint::FilePath
     )]
     pub ca: Option<PathBuf>,
@@ -78,6 +99,7 @@ pub struct Options {
         global = true,
         value_name = "FOLDER|none",
         env = "CAUSEWAY_OUTBOX",
+        value_parser = Trimmed(PathBufValueParser::new()),
         value_hint = ValueHint::DirPath
     )]
     pub outbox: Option<PathBuf>,
@@ -87,12 +109,18 @@ pub struct Options {
         global = true,
         value_name = "WHEN",
         env = "CAUSEWAY_COLOR",
+        value_parser = Trimmed(EnumValueParser::<Color>::new()),
         default_value = "auto",
         hide_possible_values = true
     )]
     pub color: Color,
     /// For commands: print JSON, an object of the API on each line.
-    #[arg(long, global = true, env = "CAUSEWAY_JSON")]
+    #[arg(
+        long,
+        global = true,
+        env = "CAUSEWAY_JSON",
+        value_parser = Trimmed(BoolValueParser::new())
+    )]
     pub json: bool,
     /// For commands: give up after this many seconds without an answer; 0 waits for ever.
     #[arg(
@@ -100,6 +128,7 @@ pub struct Options {
         global = true,
         value_name = "SECONDS",
         env = "CAUSEWAY_TIMEOUT",
+        value_parser = Trimmed(RangedU64ValueParser::<u64>::new()),
         default_value = "30"
     )]
     pub timeout: u64,
@@ -109,6 +138,7 @@ pub struct Options {
         global = true,
         value_name = "FILE",
         env = "CAUSEWAY_CONFIG",
+        value_parser = Trimmed(PathBufValueParser::new()),
         value_hint = ValueHint::FilePath
     )]
     pub config: Option<PathBuf>,

@@ -7,6 +7,7 @@ mod commands;
 
 pub use self::commands::{COMMANDS, Command, KEYS};
 use crate::address::{Target, parse_target};
+use crate::text::is_blank;
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +114,7 @@ pub fn parse(line: &str) -> Result<Input, InputError> {
         "/leave" if rest.is_empty() => Ok(Input::Leave(None)),
         "/leave" => one_word(letter, rest, "the name of a group", "/leave lobby")
             .map(|group| Input::Leave(Some(group))),
-        "a" | "/send" if rest.is_empty() => Err(misuse("a needs the text to send, as in: a hello")),
+        "a" | "/send" if is_blank(rest) => Err(misuse("a needs the text to send, as in: a hello")),
         "a" | "/send" => Ok(Input::Send(text_of(operand).to_owned())),
         "l" | "/like" => number(letter, rest).map(Input::Like),
         "r" | "/unlike" => number(letter, rest).map(Input::Unlike),
@@ -200,7 +201,7 @@ fn outbox(rest: &str) -> Result<OutboxCommand, InputError> {
         ("drop", Some(number)) if text.is_empty() => Ok(OutboxCommand::Drop(number)),
         ("edit", Some(number)) => Ok(OutboxCommand::Edit(
             number,
-            Some(text.to_owned()).filter(|text| !text.is_empty()),
+            Some(text.to_owned()).filter(|text| !is_blank(text)),
         )),
         _ => Err(misuse(
             "/outbox lists what is not sent yet; /outbox drop 1 forgets a message, /outbox edit \

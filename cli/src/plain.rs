@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::prompt::Typed;
-use crate::text::without_mark;
+use crate::text::{lines_of, without_mark};
 
 /// Reads lines to the end of the input, each only after the one before was processed.
 pub fn lines() -> Receiver<Typed> {
@@ -20,12 +20,14 @@ pub fn lines() -> Receiver<Typed> {
             // Bytes in another encoding would be sent as text that nobody wrote.
             let bytes = if is_first { without_mark(&line) } else { &line };
             is_first = false;
-            let line_of_text = match std::str::from_utf8(bytes) {
-                Ok(text) => Typed::Line(text.to_owned()),
-                Err(_) => Typed::NotUtf8,
-            };
-            if typed.send(line_of_text).await.is_err() {
-                return;
+            for line in lines_of(bytes) {
+                let line_of_text = match std::str::from_utf8(line) {
+                    Ok(text) => Typed::Line(text.to_owned()),
+                    Err(_) => Typed::NotUtf8,
+                };
+                if typed.send(line_of_text).await.is_err() {
+                    return;
+                }
             }
             line.clear();
         }

@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use crate::arguments::{Arguments, Options};
+use crate::arguments::{Arguments, Options, trimmed};
 use crate::folders;
 
 /// The settings, named like the flags.
@@ -120,6 +120,7 @@ fn value_of(name: &str, options: &Options) -> Option<String> {
 impl File {
     fn read(command_line: &[OsString]) -> Result<Self, clap::Error> {
         let named = named_in(command_line).or_else(|| std::env::var_os("CAUSEWAY_CONFIG"));
+        let named = named.map(|path| trimmed(&path).to_owned());
         let is_named = named.is_some();
         let path = match named {
             Some(path) => PathBuf::from(path),

@@ -101,6 +101,19 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
+/// The lines of what was read up to a line feed. Windows ends lines with a carriage return before
+/// it, and old programs with a carriage return alone.
+pub fn lines_of(read: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let read = read.strip_suffix(b"\n").unwrap_or(read);
+    let read = read.strip_suffix(b"\r").unwrap_or(read);
+    read.split(|byte| *byte == b'\r')
+}
+
+/// Whether a text has nothing that can be seen. Servers refuse such a message.
+pub fn is_blank(text: &str) -> bool {
+    !text.chars().any(invisible::is_visible)
+}
+
 /// A name for display.
 pub fn name(text: &str) -> String {
     isolated(&sanitised_line(text))
@@ -145,6 +158,46 @@ mod tests {
     #[test]
     fn line_feeds_and_tabs_stay() {
         assert_eq!(sanitised("a\n\tb\r\nc"), "a\n\tb\nc");
+    }
+
+    #[test]
+    fn lines_end_in_three_ways() {
+        let lines = |read: &'static str| {
+            let lines = lines_of(read.as_bytes());
+            lines
+                .map(|line| std::str::from_utf8(line).unwrap())
+                .collect::<Vec<_>>()
+        };
+
+        assert_eq!(lines("one\n"), ["one"]);
+        assert_eq!(lines("one\r\n"), ["one"]);
+        assert_eq!(lines("one\rtwo\r"), ["one", "two"]);
+        assert_eq!(lines("one"), ["one"]);
+        assert_eq!(lines("\n"), [""]);
+    }
+
+    #[test]
+    fn a_text_of_invisible_characters_is_blank() {
+        for blank in [
+            "",
+            " \t\r\n",
+            "\u{200b}",
+            "\u{2060}\u{ad}",
+            "\u{fe0f}",
+            "\u{3164}",
+            "\u{2800}",
+            "\u{feff}",
+            "\u{a0}",
+            "\u{200e}",
+            "\u{e0041}",
+            "\u{1d159}",
+        ] {
+            assert!(is_blank(blank), "{blank:?}");
+        }
+        // A control character is refused as such, not passed over.
+        for seen in ["a", "\u{200b}a", "é", "\u{600}", "👍", "\u{7}", "\u{301}"] {
+            assert!(!is_blank(seen), "{seen:?}");
+        }
     }
 
     #[test]

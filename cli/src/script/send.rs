@@ -12,7 +12,7 @@ use super::lists::parsed;
 use super::print::Printer;
 use crate::clock;
 use crate::outbox::{Outbox, Outcome, Storage, Unsent, draw_key, outcome_of};
-use crate::text::{excerpt, without_mark};
+use crate::text::{excerpt, is_blank, lines_of, without_mark};
 
 const NOT_UTF8: &str = "nothing of it is sent; convert it first, as in: iconv -f latin1 -t utf-8";
 
@@ -118,23 +118,29 @@ impl Sender {
             if read.map_err(|error| format!("standard input cannot be read: {error}"))? == 0 {
                 return Ok(());
             }
-            number += 1;
-            let bytes = if number == 1 {
+            let bytes = if number == 0 {
                 without_mark(&line)
             } else {
                 &line
             };
-            let Ok(text) = std::str::from_utf8(bytes) else {
-                return Err(Failure::Error(format!(
-                    "line {number} is not UTF-8: {NOT_UTF8}"
-                )));
-            };
-            if !text.trim().is_empty() {
-                self.send_one(text.to_owned())
-                    .await
-                    .map_err(|failure| of_line(number, failure))?;
+            for line in lines_of(bytes) {
+                number += 1;
+                self.send_line(number, line).await?;
             }
         }
+    }
+
+    async fn send_line(&mut self, number: u64, line: &[u8]) -> Result<(), Failure> {
+        let Ok(text) = std::str::from_utf8(line) else {
+            return Err(Failure::Error(format!(
+                "line {number} is not UTF-8: {NOT_UTF8}"
+            )));
+        };
+        if is_blank(text) {
+            return Ok(());
+        }
+        let sent = self.send_one(text.to_owned()).await;
+        sent.map_err(|failure| of_line(number, failure))
     }
 
     async fn send(mut self, text: String) -> Result<(), Failure> {
@@ -142,8 +148,13 @@ impl Sender {
     }
 
     async fn send_one(&mut self, text: String) -> Result<(), Failure> {
-        if text.trim().is_empty() {
+        // Nothing goes into the outbox that every server must refuse.
+        if is_blank(&text) {
             return Err(Failure::Error("there is no text to send".into()));
+        }
+        if text.chars().any(is_refused_control) {
+            let why = "not sent: a message has no control characters but line feed and tab";
+            return Err(Failure::Error(why.into()));
         }
         let key = draw_key();
         let unsent = Unsent {
@@ -243,6 +254,10 @@ impl Sender {
             "not sent ({text}): {reason}. /outbox in the chat edits or drops it"
         ))
     }
+}
+
+fn is_refused_control(c: char) -> bool {
+    c.is_control() && !['\n', '\r', '\t'].contains(&c)
 }
 
 /// Nothing is read after a line that fails: later lines would be stored before it.

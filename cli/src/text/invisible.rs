@@ -3,10 +3,11 @@
 //! Unicode calls them default-ignorable. A terminal draws nothing for them, so they could hide in a
 //! name or a text; they stay only where they join visible characters.
 
-use icu_properties::CodePointSetData;
 use icu_properties::props::{
-    DefaultIgnorableCodePoint, Emoji, EmojiModifier, ExtendedPictographic,
+    DefaultIgnorableCodePoint, Emoji, EmojiModifier, ExtendedPictographic, GeneralCategory,
+    PrependedConcatenationMark,
 };
+use icu_properties::{CodePointMapData, CodePointSetData};
 
 const NON_JOINER: char = '\u{200c}';
 const JOINER: char = '\u{200d}';
@@ -29,6 +30,23 @@ pub(super) enum Kind {
     Kept,
     /// It is invisible, or a control character.
     Hidden,
+}
+
+/// Whether a character is visible by itself, as the servers judge it.
+pub(super) fn is_visible(c: char) -> bool {
+    const BLANKS_BY_SHAPE: [char; 2] = ['\u{2800}', '\u{1d159}'];
+    if c.is_ascii() {
+        return !c.is_ascii_whitespace();
+    }
+    let is_format = || {
+        CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
+            // For example the Arabic number sign, which spans the digits after it.
+            && !CodePointSetData::new::<PrependedConcatenationMark>().contains(c)
+    };
+    !(c.is_whitespace()
+        || BLANKS_BY_SHAPE.contains(&c)
+        || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        || is_format())
 }
 
 /// Classifies the character `c` at the byte `at` of `text`; `next` follows it.

@@ -69,6 +69,53 @@ fn a_file_of_another_system_is_sent_as_it_reads() {
 }
 
 #[test]
+fn lines_end_in_three_ways_and_those_without_anything_to_see_are_passed_over() {
+    let trial = Trial::new();
+
+    let old = trial.run(
+        &["send", "-g", "lobby", "--lines"],
+        b"one\r\r  two\rthree\r",
+    );
+    assert_done(&old, "m1\nm2\nm3\n");
+    let invisible = "\u{200b}\r\n\u{2060}\u{ad}\n\u{3164}\n\u{2800}\nfour\r\n\u{feff}\n";
+    let some = trial.run(&["send", "-g", "lobby", "--lines"], invisible.as_bytes());
+    assert_done(&some, "m4\n");
+    let nothing = trial.run(&["send", "-g", "lobby"], "\u{200b}\r\n".as_bytes());
+    assert_failed(&nothing, "there is no text to send");
+    let bell = trial.run(&["send", "-g", "lobby", "--lines"], b"five\r\nsi\x07x\r\n");
+    let said = String::from_utf8(bell.stderr).unwrap();
+    assert!(said.starts_with("causeway: line 2: not sent: "), "{said}");
+
+    let texts = ["one", "  two", "three", "four", "five"];
+    assert_eq!(trial.cluster.texts(), texts);
+}
+
+#[test]
+fn variables_may_end_as_windows_writes_them() {
+    let trial = Trial::new();
+    let server = trial.servers[0].name();
+    let output = command(&trial.home)
+        .args(["send", "hello"])
+        .env("CAUSEWAY_SERVER", format!("{server}\r"))
+        .env("CAUSEWAY_USER", "ann\r")
+        .env("CAUSEWAY_GROUP", "lobby\r")
+        .env("CAUSEWAY_TIMEOUT", "20\r")
+        .env("CAUSEWAY_COLOR", "never\r")
+        .env("CAUSEWAY_JSON", "false\r")
+        .env("CAUSEWAY_OUTBOX", "none\r")
+        .output()
+        .unwrap();
+
+    assert_done(&output, "m1\n");
+    let post = &trial.cluster.posts()[0];
+    assert!(
+        post.path.starts_with("/v1/groups/lobby/messages"),
+        "{}",
+        post.path
+    );
+}
+
+#[test]
 fn input_that_is_not_utf8_or_no_text_at_all_is_refused() {
     let trial = Trial::new();
 
