@@ -1,7 +1,7 @@
 """A proxy in front of a replica that is what clients may meet one day.
 
-newer       a server of a later version: every object has a field more, and there are values that
-            this version does not know
+newer       a server of a later version: every object has a field more, and whatever may gain values
+            has one that this version does not know
 event       the same, with an event that this version does not know
 stripping   a proxy that lets no header through but those of the body
 """
@@ -23,7 +23,15 @@ def of_a_later_version(value, kind):
         return value
     grown = {name: of_a_later_version(member, kind) for name, member in value.items()}
     if "status" in grown and "rtt_ms" in grown:
-        grown["status"] = "asleep"
+        grown.update(status="asleep", out="asleep")
+    if "alarms" in grown:
+        unknown = {"kind": "asleep", "replica": None, "origin": None, "detail": "Somebody sleeps."}
+        grown["alarms"].append(unknown)
+    if "api_level" in grown:
+        grown.update(mode="asleep", api_level=grown["api_level"] + 1)
+    # One code alone: by the others a scenario knows what was refused.
+    if grown.get("code") == "not_found":
+        grown.update(code="asleep", type="urn:causeway:problem:asleep")
     if "caught_up" in grown and kind == "event":
         unknown = {"event": "edited", "cursor": grown["cursor"], "data": {"version": "7"}}
         grown["events"].insert(0, unknown)

@@ -104,6 +104,24 @@ func main() {
 	problem, isProblem := refused.Model().(causeway.Problem)
 	demand(isProblem && problem.Code == "own_message" && problem.Status == http.StatusConflict, "own message", problem)
 
+	// A code that is of a later version, where the server is.
+	_, _, err = ann.at[0].MessagesAPI.ShowMessage(ann.ctx, group, "nothing").Execute()
+	demand(errors.As(err, &refused), "no message", err)
+	problem, isProblem = refused.Model().(causeway.Problem)
+	demand(isProblem && problem.Status == http.StatusNotFound, "no message", problem)
+
+	// Where to fail over to, and what a replica knows of the others.
+	server, _, err := ann.at[0].ServerAPI.ShowServer(context.Background()).Execute()
+	demand(err == nil && len(server.PublicUrls) == 3 && server.Mode != "", "server", err)
+	view, _, err := ann.at[0].ServerAPI.ShowView(ann.ctx).Execute()
+	demand(err == nil && len(view.Peers) == 2, "view", err)
+	for _, peer := range view.Peers {
+		demand(peer.Status != "" && peer.Out != "", "peer", peer)
+	}
+	for _, alarm := range view.Alarms {
+		demand(alarm.Kind != "", "alarm", alarm)
+	}
+
 	// Followed at the third replica, while the second one is killed.
 	snapshot, _, err = bob.at[0].GroupsAPI.ShowGroup(bob.ctx, group).Execute()
 	demand(err == nil, "snapshot", err)

@@ -8,6 +8,7 @@ import org.openapitools.client.ApiException;
 import org.openapitools.client.ApiResponse;
 import org.openapitools.client.api.GroupsApi;
 import org.openapitools.client.api.MessagesApi;
+import org.openapitools.client.api.ServerApi;
 import org.openapitools.client.api.SessionsApi;
 import org.openapitools.client.api.StreamsApi;
 import org.openapitools.client.model.Change;
@@ -18,7 +19,9 @@ import org.openapitools.client.model.MessageChange;
 import org.openapitools.client.model.MessageDraft;
 import org.openapitools.client.model.MessagePage;
 import org.openapitools.client.model.Problem;
+import org.openapitools.client.model.Server;
 import org.openapitools.client.model.Snapshot;
+import org.openapitools.client.model.View;
 
 public final class Scenario {
     private static final String GROUP = "sdk-java";
@@ -32,7 +35,7 @@ public final class Scenario {
             replicas[number] = new ApiClient();
             replicas[number].updateBaseUri(System.getenv("CAUSEWAY_" + (number + 1)));
         }
-        String token = new SessionsApi(replicas[0]).logIn(new Login().name(name), null).getToken();
+        String token = new SessionsApi(replicas[0]).logIn(new Login().name(name), null, null).getToken();
         for (ApiClient replica : replicas) {
             replica.setRequestInterceptor(request -> request.header("Authorization", "Bearer " + token));
         }
@@ -41,13 +44,13 @@ public final class Scenario {
 
     private static ApiResponse<Message> post(ApiClient at, String text, String key, String atLeast) throws ApiException {
         MessageDraft draft = new MessageDraft().text(text);
-        return new MessagesApi(at).postMessageWithHttpInfo(GROUP, draft, key, null, null, atLeast);
+        return new MessagesApi(at).postMessageWithHttpInfo(GROUP, draft, key, null, null, atLeast, null);
     }
 
     private static String follow(ApiClient at, String cursor, String text) {
         try {
             while (true) {
-                Changes page = new StreamsApi(at).listChanges(GROUP, cursor, 20_000, null, null);
+                Changes page = new StreamsApi(at).listChanges(GROUP, cursor, 20_000, null, null, null);
                 cursor = page.getCursor();
                 for (Change change : page.getEvents()) {
                     if (change.getActualInstance() instanceof MessageChange message
@@ -81,7 +84,7 @@ public final class Scenario {
     public static void main(String[] arguments) throws Exception {
         ApiClient[] ann = loggedIn("ann-java");
         ApiClient[] bob = loggedIn("bob-java");
-        ApiResponse<Snapshot> joined = new GroupsApi(ann[0]).joinGroupWithHttpInfo(GROUP, null);
+        ApiResponse<Snapshot> joined = new GroupsApi(ann[0]).joinGroupWithHttpInfo(GROUP, null, null);
         String mark = markOf(joined, joined.getData());
 
         ApiResponse<Message> posted = post(ann[0], "one", "key 1", mark);
@@ -91,27 +94,43 @@ public final class Scenario {
         Message second = post(ann[0], "two", "key 2", mark).getData();
 
         MessagesApi messages = new MessagesApi(ann[0]);
-        MessagePage newest = messages.listMessages(GROUP, null, null, null, 1, null);
+        MessagePage newest = messages.listMessages(GROUP, null, null, null, 1, null, null);
         demand(newest.getMessages().get(0).getId().equals(second.getId()), "newest");
-        MessagePage older = messages.listMessages(GROUP, second.getId(), null, null, 1, null);
+        MessagePage older = messages.listMessages(GROUP, second.getId(), null, null, 1, null, null);
         demand(older.getMessages().get(0).getId().equals(first.getId()) && !older.getHasBefore(), "older");
 
-        new GroupsApi(bob[0]).joinGroup(GROUP, null);
-        ApiResponse<Message> liked = new MessagesApi(bob[0]).likeMessageWithHttpInfo(GROUP, first.getId(), null);
+        new GroupsApi(bob[0]).joinGroup(GROUP, null, null);
+        ApiResponse<Message> liked = new MessagesApi(bob[0]).likeMessageWithHttpInfo(GROUP, first.getId(), null, null);
         demand(liked.getData().getLikes() == 1, "like");
 
         // A typed error.
         try {
-            messages.likeMessage(GROUP, first.getId(), null);
+            messages.likeMessage(GROUP, first.getId(), null, null);
             demand(false, "own message");
         } catch (ApiException refused) {
             Problem problem = ApiClient.createDefaultObjectMapper().readValue(refused.getResponseBody(), Problem.class);
             demand(refused.getCode() == 409 && problem.getCode().equals("own_message"), "own message");
         }
 
+        // A code that is of a later version, where the server is.
+        try {
+            messages.showMessage(GROUP, "nothing", null, null);
+            demand(false, "no message");
+        } catch (ApiException refused) {
+            Problem problem = ApiClient.createDefaultObjectMapper().readValue(refused.getResponseBody(), Problem.class);
+            demand(problem.getStatus() == 404 && problem.getCode() != null, "no message");
+        }
+
+        // Where to fail over to, and what a replica knows of the others.
+        Server server = new ServerApi(ann[0]).showServer(null, null);
+        demand(server.getPublicUrls().size() == 3 && server.getMode() != null, "server");
+        View view = new ServerApi(ann[0]).showView(null, null);
+        demand(view.getPeers().stream().allMatch(peer -> peer.getStatus() != null && peer.getOut() != null), "peers");
+        demand(view.getAlarms().stream().allMatch(alarm -> alarm.getKind() != null), "alarms");
+
         // Followed at the third replica, while the second one is killed.
-        String likeMark = markOf(liked, new GroupsApi(bob[0]).showGroup(GROUP, null));
-        Snapshot snapshot = new GroupsApi(ann[2]).showGroup(GROUP, likeMark);
+        String likeMark = markOf(liked, new GroupsApi(bob[0]).showGroup(GROUP, null, null));
+        Snapshot snapshot = new GroupsApi(ann[2]).showGroup(GROUP, likeMark, null);
         told("kill 2");
         CompletableFuture<String> followed =
                 CompletableFuture.supplyAsync(() -> follow(ann[2], snapshot.getCursor(), "three"));

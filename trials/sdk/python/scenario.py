@@ -5,7 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from causeway_client import AuthenticatedClient, Client
 from causeway_client.api.groups import join_group, show_group
-from causeway_client.api.messages import like_message, list_messages, post_message
+from causeway_client.api.messages import (
+    like_message,
+    list_messages,
+    post_message,
+    show_message,
+)
+from causeway_client.api.server import show_server, show_view
 from causeway_client.api.sessions import log_in
 from causeway_client.api.streams import list_changes
 from causeway_client.models import (
@@ -15,8 +21,10 @@ from causeway_client.models import (
     MessageDraft,
     MessagePage,
     Problem,
+    Server,
     Session,
     Snapshot,
+    View,
 )
 
 GROUP = "sdk-python"
@@ -77,6 +85,17 @@ assert isinstance(liked.parsed, Message) and liked.parsed.likes == 1, liked
 # A typed error.
 own = like_message.sync(GROUP, first.id, client=ann[0])
 assert isinstance(own, Problem) and (own.code, own.status) == ("own_message", 409), own
+
+# A code that is of a later version, where the server is.
+missing = show_message.sync(GROUP, "nothing", client=ann[0])
+assert isinstance(missing, Problem) and missing.status == 404 and missing.code, missing
+
+# Where to fail over to, and what a replica knows of the others.
+server = show_server.sync(client=Client(base_url=REPLICAS[0]))
+assert isinstance(server, Server) and server.mode and len(server.public_urls) == 3, server
+view = show_view.sync(client=ann[0])
+assert isinstance(view, View) and all(peer.status and peer.out for peer in view.peers), view
+assert all(alarm.kind for alarm in view.alarms), view
 
 # Followed at the third replica, while the second one is killed.
 snapshot = show_group.sync(GROUP, client=bob[0])

@@ -73,6 +73,20 @@ const own = await ann[0]!.PUT("/v1/groups/{group}/messages/{id}/likes/me", { par
 same("own message", own.error?.code, "own_message");
 same("status", own.error?.status, 409);
 
+// A code that is of a later version, where the server is.
+const nothing = { params: { path: { group, id: "nothing" } } };
+const missing = await ann[0]!.GET("/v1/groups/{group}/messages/{id}", nothing);
+same("status", missing.error?.status, 404);
+
+// Where to fail over to, and what a replica knows of the others.
+const server = await ann[0]!.GET("/v1/server");
+same("replicas", demand(server.data, server.error).public_urls.length, 3);
+const view = await ann[0]!.GET("/v1/view");
+const { peers, alarms } = demand(view.data, view.error);
+for (const said of [...peers.flatMap((peer) => [peer.status, peer.out]), ...alarms.map((alarm) => alarm.kind)]) {
+  same("type of what is said", typeof said, "string");
+}
+
 // Followed at the third replica, while the second one is killed.
 const snapshot = await ann[2]!.GET("/v1/groups/{group}", {
   params: { path: { group }, query: { at_least: like_mark } },
