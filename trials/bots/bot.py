@@ -16,7 +16,7 @@ def call(method, path, body=None, **headers):
                 login = call("POST", "/v1/sessions", {"name": "pinger"})
                 session.headers["Authorization"] = f"Bearer {login['token']}"
                 continue
-            if answer.status_code < 500 and answer.status_code != 429:
+            if answer.status_code < 500 and answer.status_code not in (408, 429):
                 sys.exit(f"{problem}: {answer.text}")  # A mistake in this program.
         except (requests.RequestException, LookupError, TypeError) as error:
             print(f"{servers[0]}: {error!r}", file=sys.stderr)  # No server, or no answer of one.

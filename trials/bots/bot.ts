@@ -16,7 +16,7 @@ async function call(method: string, path: string, content?: object, key = ""): P
     const data = await answer?.json().catch(() => undefined); // Not JSON: an answer of something between.
     if (answer?.ok && data) return data;
     if (answer?.status === 401 && data?.code) token = (await call("POST", "/v1/sessions", { name: "pinger" })).token;
-    else if (answer && data?.code && answer.status < 500 && answer.status !== 429) throw data; // A mistake in this program.
+    else if (answer && data?.code && answer.status < 500 && ![408, 429].includes(answer.status)) throw data; // A mistake in this program.
     else { // No server; or it has too much to do, or is behind.
       await new Promise((done) => setTimeout(done, 500));
       servers.push(servers.shift()!);
