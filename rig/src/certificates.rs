@@ -47,12 +47,22 @@ impl Certificates {
         self.file("ca.crt")
     }
 
-    /// Lets a replica speak TLS on both ports and find the others so.
+    /// Lets a replica speak TLS on both ports and find all replicas so.
     pub fn secure(&self, settings: &mut Settings) {
+        self.secure_among(settings, &[]);
+    }
+
+    /// Lets a replica speak TLS on both ports, while these others do not yet.
+    pub fn secure_among(&self, settings: &mut Settings, plain: &[u16]) {
         settings.tables = self.tables(settings.replica);
-        for (_, public, internal) in &mut settings.replicas {
+        for (id, public, internal) in &mut settings.replicas {
+            let (from, to) = if plain.contains(id) {
+                ("https://", "http://")
+            } else {
+                ("http://", "https://")
+            };
             for url in [public, internal] {
-                *url = url.replace("http://", "https://");
+                *url = url.replace(from, to);
             }
         }
     }

@@ -8,7 +8,9 @@ use reqwest::Method;
 use reqwest::tls::TlsInfo;
 
 use crate::bad_settings::one_sentence;
-use crate::harness::{Certificates, Door, Replica, eventually, run_to_its_end, texts, write};
+use crate::harness::{
+    Certificates, Cluster, Door, Replica, eventually, run_to_its_end, texts, write,
+};
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
@@ -162,6 +164,39 @@ async fn what_init_writes_serves_where_it_lies() {
     assert_eq!([mode("ca.key"), mode("causeway-2.key")], [0o600; 2]);
     let again = run_to_its_end(&hosts, &[]);
     assert!(one_sentence(&again).contains("there already"));
+}
+
+#[tokio::test]
+async fn a_cluster_moves_from_plain_text_to_tls_one_replica_after_the_other() {
+    let mut cluster = Cluster::of(3).await;
+    let certificates = cluster.certificates();
+    let ann = cluster.member_everywhere("ann", "lobby").await.remove(0);
+    ann.says("lobby", "in plain text").await;
+    let mut count = 1;
+
+    for (number, plain) in [(1, &[2, 3][..]), (2, &[3]), (3, &[])] {
+        cluster.at_mut(number).stop().await;
+        cluster.at_mut(number).secure_among(&certificates, plain);
+        cluster.restart(number).await;
+        // One direction is enough, for what is written on either side.
+        for writer in [number, number % 3 + 1] {
+            let text = format!("{number} has changed, says {writer}");
+            ann.at(cluster.at(writer)).says("lobby", &text).await;
+            count += 1;
+        }
+        cluster.agree(&[1, 2, 3], "lobby", count).await;
+    }
+    for number in [1, 2] {
+        cluster.at_mut(number).stop().await;
+        cluster.at_mut(number).secure(&certificates);
+        cluster.restart(number).await;
+    }
+
+    cluster.sees_itself_whole().await;
+    ann.at(cluster.at(2))
+        .says("lobby", "all of it encrypted")
+        .await;
+    cluster.agree(&[1, 2, 3], "lobby", count + 1).await;
 }
 
 /// The certificate that a new connection is shown.

@@ -4,7 +4,7 @@ use causeway_rig::Network;
 use causeway_rig::links::Link;
 use serde_json::Value;
 
-use super::{Replica, User, all_at_once, eventually, texts};
+use super::{Certificates, Replica, User, all_at_once, eventually, texts};
 
 /// A cluster whose replicas are numbered from 1, as in the contract. Every replica reaches every
 /// other by a link of its own.
@@ -114,6 +114,11 @@ impl Cluster {
     /// How many replicas there are.
     pub fn count(&self) -> u16 {
         u16::try_from(self.replicas.len()).expect("clusters are small")
+    }
+
+    /// Has certificates issued for all replicas; none uses them yet.
+    pub fn certificates(&self) -> Certificates {
+        Certificates::of(self.replicas.iter().map(|replica| &replica.settings))
     }
 
     /// The numbers of all replicas.

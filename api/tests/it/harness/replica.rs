@@ -128,7 +128,12 @@ impl Replica {
 
     /// Lets its clients and its peers speak TLS from its next start on.
     pub fn secure(&mut self, certificates: &Certificates) {
-        certificates.secure(&mut self.settings);
+        self.secure_among(certificates, &[]);
+    }
+
+    /// The same while these others speak plain text.
+    pub fn secure_among(&mut self, certificates: &Certificates, plain: &[u16]) {
+        certificates.secure_among(&mut self.settings, plain);
         self.door = Door::trusting(self.door.address(), Some(certificates.ca()));
     }
 
