@@ -94,9 +94,9 @@ pub async fn works_on(postgres: &Disposable, through: impl Fn(&str) -> String) {
         .await;
     bob[0].likes("lobby", &first["id"]).await.with(200);
     let shown = stream
-        .next_where("the message", |frame| frame.data["id"] == first["id"])
+        .next_where("the message", |frame| frame.data["text"] == first["text"])
         .await;
-    assert_eq!(shown.data["text"], first["text"]);
+    assert_eq!(shown.data["id"], first["id"]);
     cluster.isolate(2);
     ann[0].says("lobby", "left").await;
     bob[1].says("lobby", "right").await;
