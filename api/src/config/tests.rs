@@ -38,7 +38,7 @@ fn the_file_of_the_documentation_is_read() {
     assert_eq!(config.limits, Limits::default());
     assert!(!config.allow_unsafe_postgres);
     assert_eq!(config.clock_offset_file, None);
-    assert_eq!(config.peer_protocol, [1, 1]);
+    assert_eq!(config.peer_protocol, [2, 2]);
 }
 
 #[test]
