@@ -167,7 +167,7 @@ pub struct Limits {
     /// `CAUSEWAY_LIMITS_MAX_CONNECTIONS`, default 20000.
     pub max_connections: Option<usize>,
     /// Most connections of one address (IPv6: of one /64) on the public port at once, 1–1000000.
-    /// Connections of this machine, such as those of a proxy on it, are not counted. More lets more
+    /// Connections of this machine and of `trusted_proxies` are not counted. More lets more
     /// people behind one address in; less leaves more to others.
     /// `CAUSEWAY_LIMITS_MAX_CONNECTIONS_PER_ADDRESS`, default 1000, or a quarter of all connections
     /// where that is less.

@@ -14,6 +14,7 @@ use super::admission::{Bounds, Verdict, counted};
 use super::connection::Connection;
 use super::episode::Episode;
 use super::seats::{Seat, Seats};
+use crate::limits::TrustedProxies;
 
 /// Most connections at once that wait to be refused. Beyond them a connection is closed unanswered.
 pub const REFUSALS: usize = 64;
@@ -27,13 +28,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Limits of the connections of one port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectionLimits {
     /// Most connections at once. A further one takes the place of the one that has waited longest for
     /// a request, or is refused.
     pub connections: usize,
     /// Most connections of one address at once, except of this machine.
     pub per_address: usize,
+    /// The proxies, whose connections are those of many clients and are not counted either.
+    pub proxies: TrustedProxies,
     /// How long a client may read nothing while bytes wait to be sent.
     pub write_stall: Duration,
     /// How long a new connection may take until the head of its first request has arrived.
@@ -47,6 +50,7 @@ impl Default for ConnectionLimits {
         Self {
             connections: 20_000,
             per_address: 1_000,
+            proxies: TrustedProxies::default(),
             write_stall: Duration::from_secs(30),
             first_request: Duration::from_secs(10),
             idle: Duration::from_secs(75),
@@ -60,6 +64,7 @@ pub struct BoundedAcceptor {
     listener: TcpListener,
     local: LocalAddr,
     write_stall: Duration,
+    proxies: TrustedProxies,
     seats: Arc<Seats>,
     refusals: Arc<Seats>,
     trouble: Arc<Trouble>,
@@ -108,6 +113,7 @@ impl BoundedAcceptor {
             local: LocalAddr(Addr::SocketAddr(listener.local_addr()?)),
             listener,
             write_stall: limits.write_stall,
+            proxies: limits.proxies.clone(),
             seats: Arc::new(Seats::new(bounds)),
             refusals: Arc::new(Seats::new(refused)),
             trouble: Arc::default(),
@@ -144,7 +150,7 @@ impl BoundedAcceptor {
     }
 
     async fn seat(&self, address: IpAddr) -> Option<Seat> {
-        let address = counted(address);
+        let address = counted(address).filter(|_| !self.proxies.trusts(address.to_canonical()));
         let refused = match take(&self.seats, address, false).await {
             Ok(seat) => return Some(seat),
             Err(verdict) => verdict,

@@ -27,6 +27,7 @@ use crate::edge::serve::serve;
 use crate::edge::transport::Transport;
 use crate::feeds::{Feeds, Setup};
 use crate::keys::ClusterKeys;
+use crate::limits::TrustedProxies;
 use crate::limits::UserLimits;
 use crate::open_files::{Budget, METRICS_CONNECTIONS};
 use crate::random;
@@ -165,7 +166,7 @@ impl Replica {
             listener,
             self.transport_of_peers()?,
             peers,
-            limits,
+            &limits,
         )
     }
 
@@ -190,6 +191,7 @@ impl Replica {
         let limits = ConnectionLimits {
             connections: self.budget.clients,
             per_address: self.budget.clients_per_address,
+            proxies: TrustedProxies::new(self.context.config.trusted_proxies.clone()),
             ..ConnectionLimits::default()
         };
         let transport = match self.context.view.certificates.public.clone() {
@@ -201,7 +203,7 @@ impl Replica {
             listener,
             transport,
             app::app(&self.context),
-            limits,
+            &limits,
         )
     }
 
@@ -217,7 +219,13 @@ impl Replica {
         };
         let application = app::metrics_app(&self.context);
         let plain = Transport::Plain;
-        self.serve("the port for metrics", listener, plain, application, limits)
+        self.serve(
+            "the port for metrics",
+            listener,
+            plain,
+            application,
+            &limits,
+        )
     }
 
     fn serve(
@@ -226,9 +234,9 @@ impl Replica {
         listener: TcpListener,
         transport: Transport,
         application: impl poem::Endpoint + 'static,
-        limits: ConnectionLimits,
+        limits: &ConnectionLimits,
     ) -> anyhow::Result<()> {
-        let acceptor = BoundedAcceptor::new(name, listener, &limits)?;
+        let acceptor = BoundedAcceptor::new(name, listener, limits)?;
         let stop = self.serving.stop.clone();
         self.serving
             .spawn(name, serve(acceptor, transport, application, stop, GRACE));
