@@ -43,7 +43,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0))) or None
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        # A compressed answer could not be changed.
+        left_out = ("host", "accept-encoding")
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in left_out}
         if self.server.kind == "stripping":
             # What clients send to be served at all; Last-Event-ID and the like are lost.
             kept = ("authorization", "content-type", "idempotency-key")
@@ -73,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(given)
 
-    do_GET = do_POST = do_PUT = do_DELETE = answer
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
     def log_message(self, *_):
         pass
