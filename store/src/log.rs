@@ -13,6 +13,7 @@ mod durability;
 mod facts;
 mod failure;
 mod look;
+mod options;
 mod places;
 mod proof;
 pub(crate) mod rows;
@@ -24,14 +25,13 @@ mod trouble;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_domain::chain::Hash;
 use causeway_domain::envelope::{Envelope, RawEvent};
 use causeway_domain::hlc::Hlc;
-use causeway_domain::ids::{Origin, ReplicaId};
+use causeway_domain::ids::Origin;
 use causeway_domain::version_vector::VersionVector;
 use causeway_domain::writing::machine::{Backlog, Renewal, Work, chunks};
 use causeway_domain::writing::{Absorbed, Beginning, Command, Head, Task};
@@ -45,6 +45,7 @@ pub use cqrs::{EventRepository, History, OFFSET};
 pub use durability::{Unsafe, examine as unsafe_settings};
 pub use failure::{OpenError, ReadError, SubmitError};
 pub use look::look;
+pub use options::{HasRoom, Options, WallClock};
 use places::{Place, Places};
 pub(crate) use rows::{is_refused_value, read_after};
 pub use survey::{Advice, survey};
@@ -53,45 +54,11 @@ pub use trouble::NoSession;
 use trouble::Trouble;
 use writer::{Incoming, Writer};
 
-/// Reads the wall clock: milliseconds since 1970. Injected, so that tests can set it.
-pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
-/// Whether the disk has room for more writes. Called before each write, so it must be cheap.
-pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
-
 /// How long a start waits for the writer's lock, which another process or the session of a killed
 /// predecessor may hold.
 pub(crate) const LOCK: Duration = Duration::from_secs(30);
 /// Capacity of the channel for work other than commands; a caller with one more entry waits.
 const INBOX: usize = 4_096;
-
-/// The options for opening the log.
-#[derive(Clone)]
-pub struct Options {
-    /// The number of this replica.
-    pub replica: ReplicaId,
-    /// The cluster's name: a database of another cluster is refused.
-    pub cluster: String,
-    /// The URL of the Postgres database.
-    pub database_url: String,
-    /// The folder for the file beside the database, which proves its continuity.
-    pub data_dir: PathBuf,
-    /// The wall clock, for displayed times.
-    pub wall: WallClock,
-    /// The clock that the HLC follows: the wall clock, with its lead over the peers capped (F15).
-    pub order: WallClock,
-    /// 32 fresh random bits, used when a new epoch must be drawn.
-    pub fresh_epoch: u32,
-    /// Maximum commands of one user that wait for their answer; one more is `Busy`. All users
-    /// together have half as many again. Peers' events do not count.
-    pub max_waiting_writes: usize,
-    /// How far readers may be behind before clients' writes are slowed down, in milliseconds; 0 for
-    /// any time.
-    pub max_lag_ms: u64,
-    /// Accept a Postgres that can lose acknowledged writes (F29).
-    pub allow_unsafe_postgres: bool,
-    /// Returns false before the disk is full: all writes are refused then (F31).
-    pub has_room: HasRoom,
-}
 
 /// The answer to a command, sent after the commit of everything it depends on.
 #[derive(Clone, Debug)]

@@ -194,8 +194,9 @@ async fn expiring(cluster: &Cluster, certificates: &Certificates) -> Replica {
     replica.settings.replica = 2;
     replica.settings.replicas.clone_from(&settings.replicas);
     let ca = certificates.ca();
+    let [ca, certificate, key] = [&ca, &certificate, &key].map(|path| path.display());
     replica.settings.tables =
-        format!("\n[peer_tls]\nca = {ca:?}\ncertificate = {certificate:?}\nkey = {key:?}\n");
+        format!("\n[peer_tls]\nca = '{ca}'\ncertificate = '{certificate}'\nkey = '{key}'\n");
     replica
 }
 
