@@ -40,6 +40,11 @@ impl Certificates {
         self.issued.ca()
     }
 
+    /// Lets a replica speak TLS.
+    pub fn secure(&self, settings: &mut Settings) {
+        self.issued.secure(settings);
+    }
+
     /// Lets a replica speak TLS, while these others do not yet.
     pub fn secure_among(&self, settings: &mut Settings, plain: &[u16]) {
         self.issued.secure_among(settings, plain);
