@@ -122,7 +122,9 @@ impl Knowledge {
     /// at or above that of every event in question. `held`: what is held here.
     ///
     /// What no replica holds, though the clocks of all are past `highest`, was lost with a disk: an
-    /// event reaches its readers from a replica that holds it.
+    /// event reaches its readers from a replica that holds it. What this process has committed
+    /// counts as held even if `held` lacks it: then the database was exchanged beneath the process,
+    /// which is about to notice.
     pub fn fate_of(&self, origin: Origin, highest: Hlc, held: &VersionVector) -> Fate {
         if self.peers.values().any(|it| it.forked.contains(&origin)) {
             return Fate::KeptBack;
@@ -133,7 +135,8 @@ impl Knowledge {
         }
         let theirs = self.peers.values().filter_map(|peer| peer.held.as_ref());
         let theirs = theirs.map(|theirs| theirs.get(origin)).max();
-        Fate::LostBeyond(held.get(origin).max(theirs.unwrap_or(0)))
+        let ours = held.get(origin).max(self.settled_within.get(origin));
+        Fate::LostBeyond(ours.max(theirs.unwrap_or(0)))
     }
 
     /// Lists the replicas known to hold an event, ascending. `held`: what is held here. The origin
@@ -229,6 +232,15 @@ mod tests {
             fate(&known, 6),
             Fate::Awaited,
             "it was written since, perhaps"
+        );
+        let committed = Knowledge {
+            settled_within: [(origin, 4)].into_iter().collect(),
+            ..known
+        };
+        assert_eq!(
+            fate(&committed, 5),
+            Fate::LostBeyond(4),
+            "the database was exchanged beneath this process"
         );
     }
 }
