@@ -78,7 +78,7 @@ impl Client {
 
     fn request(&self, what: &str, headers: &str, body: &str) -> String {
         let (token, length) = (&self.token, body.len());
-        let mut head = format!("{what} HTTP/1.1\r\nHost: costs\r\n{headers}");
+        let mut head = format!("{what} HTTP/1.1\r\nHost: localhost\r\n{headers}");
         if !token.is_empty() {
             write!(head, "Authorization: Bearer {token}\r\n").unwrap();
         }
