@@ -185,23 +185,23 @@ async fn a_replica_whose_database_takes_no_writes_is_not_ready_and_says_so() {
     let mut database = PgConnection::connect(&replica.database_url())
         .await
         .unwrap();
-    let name: String = sqlx::query_scalar("SELECT current_database()::text")
-        .fetch_one(&mut database)
-        .await
-        .unwrap();
+    let refusal = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+                   AS $$ BEGIN RAISE 'nothing is written here' USING ERRCODE = '25006'; END $$;
+                   CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON identity
+                   FOR EACH STATEMENT EXECUTE FUNCTION refuse()";
     let other_sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                           WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-    let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
-    sqlx::raw_sql(&set).execute(&mut database).await.unwrap();
-    sqlx::raw_sql(other_sessions)
+    for sql in [refusal, other_sessions] {
+        sqlx::raw_sql(sql).execute(&mut database).await.unwrap();
+    }
+    takes_no_writes(&replica, "nothing is written here").await;
+
+    let taken_back = "DROP TRIGGER refuse ON identity";
+    sqlx::raw_sql(taken_back)
         .execute(&mut database)
         .await
         .unwrap();
-    takes_no_writes(&replica, "read-only").await;
-
-    let reset = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
-    sqlx::raw_sql(&reset).execute(&mut database).await.unwrap();
     is_ready_again(&replica).await;
     ann.says("lobby", "taken again").await;
 }
