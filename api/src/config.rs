@@ -10,6 +10,7 @@
 //! always relative to the working directory.
 
 mod check;
+mod database;
 mod error;
 mod key;
 mod proxies;
@@ -226,7 +227,10 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let config = Self::parse_in(folder, &text, variables)?;
         Ok(Self {
-            warnings: key::warning(path, &text).into_iter().collect(),
+            warnings: key::warning(path, &text)
+                .into_iter()
+                .chain(config.database_url.as_deref().and_then(database::warning))
+                .collect(),
             ..config
         })
     }

@@ -33,7 +33,7 @@ pub(super) fn config(raw: Raw) -> Result<Config, ConfigError> {
         cluster: cluster(raw.cluster)?,
         replica,
         data_dir: folder(data_dir)?,
-        database_url: raw.database_url.map(database_url).transpose()?,
+        database_url: raw.database_url.map(super::database::url).transpose()?,
         allow_unsafe_postgres: raw.allow_unsafe_postgres,
         clock_offset_file: raw.clock_offset_file.map(PathBuf::from),
         peer_protocol: protocol(raw.peer_protocol)?,
@@ -146,21 +146,6 @@ fn folder(path: String) -> Result<PathBuf, ConfigError> {
         ));
     }
     Ok(PathBuf::from(path))
-}
-
-fn database_url(url: String) -> Result<String, ConfigError> {
-    let why =
-        |said: &str| format!("{said}; it looks like postgres://user:password@host:5432/database");
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(ConfigError::wrong(
-            "database_url",
-            why("it is not the URL of a Postgres database"),
-        ));
-    }
-    match url.parse::<sqlx::postgres::PgConnectOptions>() {
-        Ok(_) => Ok(url),
-        Err(error) => Err(ConfigError::wrong("database_url", why(&error.to_string()))),
-    }
 }
 
 fn listen(key: &str, address: Option<String>, port: u16) -> Result<SocketAddr, ConfigError> {

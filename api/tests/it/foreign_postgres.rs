@@ -160,8 +160,16 @@ async fn assert_compiled_nothing(postgres: &Disposable) {
 
 /// A new Postgres with a role `chat` that may do nothing but log in.
 pub async fn stock(initdb: &'static [&'static str]) -> Disposable {
-    let settings = &[("fsync", "off")];
-    let started = tokio::task::spawn_blocking(|| Disposable::stock(initdb, settings)).await;
+    stock_with(initdb, &[]).await
+}
+
+/// The same with further settings.
+pub async fn stock_with(
+    initdb: &'static [&'static str],
+    settings: &[(&'static str, &'static str)],
+) -> Disposable {
+    let settings = [&[("fsync", "off")], settings].concat();
+    let started = tokio::task::spawn_blocking(move || Disposable::stock(initdb, &settings)).await;
     let postgres = started.expect("it starts");
     let mut admin = PgConnection::connect(&postgres.url())
         .await

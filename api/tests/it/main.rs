@@ -53,6 +53,7 @@ mod paging;
 mod partition;
 mod peer_tls;
 mod pooler;
+mod postgres_tls;
 mod presence;
 mod private_postgres;
 mod promotion;
