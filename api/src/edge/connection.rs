@@ -70,9 +70,13 @@ impl Stall {
         Self { limit, timer: None }
     }
 
+    /// Passes on what a write gave, or fails when it has waited for too long. The socket is then
+    /// reset when it is closed: left to the system, what is buffered would wait on for the client,
+    /// and the system might give up without telling it.
     fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,
+        stream: &TcpStream,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
@@ -82,6 +86,7 @@ impl Stall {
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(timer.as_mut().poll(cx));
+        rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).ok();
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the client reads no bytes",
@@ -105,8 +110,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.stall.watch(cx, written)
+        let this = &mut *self;
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.stall.watch(cx, &this.stream, written)
     }
 
     fn poll_write_vectored(
@@ -114,8 +120,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.stall.watch(cx, written)
+        let this = &mut *self;
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.stall.watch(cx, &this.stream, written)
     }
 
     fn is_write_vectored(&self) -> bool {
