@@ -13,8 +13,8 @@ use std::time::Duration;
 use causeway_postgres::{Disposable, Options, PrivatePostgres, StartError};
 
 use support::{
-    OWNER_OF, Owner, Root, answer, assert_nothing_runs_in, is_reachable, kill, postmaster,
-    processes_of, run, start, text, wait_until,
+    OWNER_OF, Owner, Root, answer, assert_nothing_runs_in, is_reachable, kill, kill_guards,
+    postmaster, processes_of, run, start, text, wait_until,
 };
 
 #[test]
@@ -87,12 +87,7 @@ fn a_start_ends_the_server_that_lost_its_owner_and_its_guard() {
     let mut owner = Owner::of(&root.data());
     let orphan = postmaster(&root.data()).unwrap();
     // The guards first, or they would do their duty.
-    for process in processes_of(&root.data())
-        .into_iter()
-        .filter(|line| line.contains("guard"))
-    {
-        kill(process.split_whitespace().next().unwrap().parse().unwrap());
-    }
+    kill_guards(&root.data());
     owner.0.kill().unwrap();
     owner.0.wait().unwrap();
 
@@ -144,12 +139,7 @@ fn a_folder_of_someone_else_is_refused() {
 fn a_deleted_one_is_gone_with_the_server_it_lost_and_a_foreign_folder_stays() {
     let root = Root::new();
     let mut owner = Owner::of(&root.data());
-    for process in processes_of(&root.data())
-        .into_iter()
-        .filter(|line| line.contains("guard"))
-    {
-        kill(process.split_whitespace().next().unwrap().parse().unwrap());
-    }
+    kill_guards(&root.data());
     owner.0.kill().unwrap();
     owner.0.wait().unwrap();
 

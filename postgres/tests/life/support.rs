@@ -76,6 +76,15 @@ pub fn kill(pid: i32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
+/// Kills what would end the server together with its owner.
+pub fn kill_guards(data: &Path) {
+    for process in processes_of(data) {
+        if process.contains("guard") {
+            kill(process.split_whitespace().next().unwrap().parse().unwrap());
+        }
+    }
+}
+
 /// The lines of `ps` that name the folder; collected or not, the dead do not count.
 pub fn processes_of(dir: &Path) -> Vec<String> {
     let said = Command::new("ps")
