@@ -25,8 +25,8 @@ pub enum GroupEvent {
 }
 
 impl GroupEvent {
-    /// The id of the user whose membership it writes. `None` for an id that no index can hold: no
-    /// user can log in under it, so it is never looked up.
+    /// The id of the user whose membership it writes. `None` if the id cannot be indexed:
+    /// nobody can log in with such an id, so nothing asks for it.
     pub(crate) fn member(&self) -> Option<&str> {
         let (Self::MemberJoined { user } | Self::MemberLeft { user }) = self else {
             return None;

@@ -67,7 +67,7 @@ pub struct Core {
     now: Now,
     /// Callers refused, and when last.
     refused: BTreeMap<ReplicaId, (Refusal, u64)>,
-    /// The own events that no peer has shown to hold.
+    /// Events of this replica that no peer is known to hold.
     unconfirmed: Marks,
     /// How far this replica's readers are behind.
     read_lag_ms: u64,
